@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Checks and times Leat on the GPUs of a machine: devices, doctor, a small network on every route,
+# the convolutions of a suite in fp32 and fp16, latency, and real networks where they are at hand.
+#   bench/on_device.sh FOLDER [DEVICE...]
+#     FOLDER      results go there: JSON files, logs, and summary.txt
+#     DEVICE      as `leat devices` names them; default: every GPU route, software ones left out
+# LEAT_BIN      a program built elsewhere; default: build/release/bin/leat, built if it is missing
+# LEAT_SUITE    the suite; default: bench/conv_shapes.csv of the shared folder, else two shapes
+# LEAT_SHARED_DIR   the folder with models and pictures; default: ../shared
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+if [ $# -lt 1 ] || [ "${1:0:1}" = - ]; then
+  sed -n '2,9s/^# \{0,1\}//p' bench/on_device.sh
+  exit 2
+fi
+mkdir -p "$1" || exit 1
+results=$(cd "$1" && pwd)
+shift
+
+leat=${LEAT_BIN:-build/release/bin/leat}
+if [ ! -x "$leat" ]; then
+  [ -z "${LEAT_BIN:-}" ] || { echo "bench/on_device.sh: \"$leat\" is no program." >&2; exit 1; }
+  tools/install run || exit 1
+  cmake --preset release && cmake --build build/release --target leat || exit 1
+fi
+shared=${LEAT_SHARED_DIR:-$(cd .. && pwd)/shared}
+suite=${LEAT_SUITE:-$shared/bench/conv_shapes.csv}
+if [ ! -f "$suite" ]; then
+  suite=$results/suite.csv
+  printf '%s\n' epic_first,1,3,224,224,64,3,1,1 epic_mid,8,256,56,56,256,3,1,1 >"$suite"
+fi
+export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$results/cache}
+
+failed=0
+# Runs a command, keeps its output in the log $1, and says how it ended.
+step() {
+  local log=$results/$1.log status
+  shift
+  printf '\n$ %s\n' "$*"
+  "$@" 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  if [ "$status" -ne 0 ]; then
+    failed=$((failed + 1))
+    printf 'exit code %s: %s\n' "$status" "$*" | tee -a "$results/failures.txt"
+  fi
+}
+
+run_all() {
+  step devices "$leat" devices -v
+  step doctor "$leat" doctor
+  "$leat" devices --json >"$results/devices.json"
+  if command -v nvidia-smi >/dev/null; then step nvidia-smi nvidia-smi; fi
+  local devices=("$@")
+  if [ ${#devices[@]} -eq 0 ]; then
+    mapfile -t devices < <(python3 -c '
+import json, sys
+for device in json.load(open(sys.argv[1]))["devices"]:
+    if device["name"].startswith("gpu") and not device["software"]:
+        print(device["name"])' "$results/devices.json")
+  fi
+  [ ${#devices[@]} -gt 0 ] || echo "No GPU can be used here; see doctor above."
+
+  local device name
+  for device in "${devices[@]}"; do
+    name=${device//:/-}
+    step "digits-$name" "$leat" run examples/digits/digits.onnx --device "$device" \
+      --input examples/digits/pictures/7.png --top 3 --labels examples/digits/labels.txt
+    if [ -d "$shared/data/models" ]; then
+      step "squeezenet-$name" "$leat" run "$shared/data/models/SqueezeNet_fp16.onnx" \
+        --input "$shared/data/images/fish.png" --channels bgr --top 5 \
+        --labels "$shared/data/models/imagenet_labels.txt" --device "$device" --repeat 50
+      step "light-$name" "$leat" test-onnx "$shared/data/onnx/light" --device "$device"
+    fi
+    step "latency-$name" "$leat" bench latency --device "$device" \
+      --json "$results/latency-$name.json"
+    step "conv2d-$name-f32" "$leat" bench conv2d --suite "$suite" --device "$device" \
+      --json "$results/conv2d-$name-f32.json"
+    step "conv2d-$name-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 --device "$device" \
+      --json "$results/conv2d-$name-f16.json"
+  done
+}
+
+rm -f "$results/failures.txt"
+run_all "$@" > >(tee "$results/summary.txt") 2>&1
+wait
+if [ -s "$results/failures.txt" ]; then
+  echo "Something failed; $results/failures.txt says what." >&2
+  exit 1
+fi

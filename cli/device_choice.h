@@ -1,0 +1,36 @@
+// Which device a command runs on, and how a device is described to people and in JSON.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "leat/base/result.h"
+#include "leat/device/device.h"
+
+namespace CLI {
+class App;
+}
+
+namespace leat::cli {
+
+/// Declares --device.
+void add_device_option(CLI::App& command, std::string& spec);
+
+/// Opens the device `spec`; empty is the best one. The cpu takes LEAT_THREADS threads, else all.
+Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec);
+
+/// What a command may try without --device, best first: every device that is not software.
+std::vector<std::string> default_specs();
+
+/// "gpu0:vulkan (NVIDIA H200)".
+std::string describe(const DeviceInfo& info);
+
+/// Adds device, chip, route, driver, software and threads.
+void add_device_facts(nlohmann::ordered_json& object, Device& device);
+
+/// Where compiled kernels are kept: empty when the cache is off (LEAT_CACHE=0, or `is_off`).
+std::string kernel_cache_folder(bool is_off = false);
+
+}  // namespace leat::cli

@@ -1,0 +1,98 @@
+// `leat devices`: every device and the routes to it, in the order of preference.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/report.h"
+#include "leat/backend/backends.h"
+
+namespace leat::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  JsonTarget json;
+  bool verbose = false;
+};
+
+Json json_of(const FoundDevice& found) {
+  const DeviceInfo& info = found.info;
+  Json object;
+  object["name"] = info.name;
+  object["chip"] = info.chip;
+  object["vendor"] = info.vendor;
+  object["route"] = name_of(info.route);
+  object["driver"] = info.driver;
+  object["software"] = info.software;
+  object["unified_memory"] = info.unified_memory;
+  object["memory_bytes"] = info.memory_bytes;
+  if (!found.refusal.empty()) object["refusal"] = found.refusal;
+  return object;
+}
+
+Json json_of(const std::vector<FoundDevice>& devices) {
+  Json object;
+  object["devices"] = Json::array();
+  object["refused"] = Json::array();
+  for (const FoundDevice& found : devices) {
+    object[found.refusal.empty() ? "devices" : "refused"].push_back(json_of(found));
+  }
+  return object;
+}
+
+std::string text_of(const std::vector<FoundDevice>& devices) {
+  Table table({"device", "chip", "route", "driver", "memory", ""});
+  std::string refusals;
+  for (const FoundDevice& found : devices) {
+    const DeviceInfo& info = found.info;
+    if (!found.refusal.empty()) {
+      refusals += fmt::format("{}: refused: {}\n", info.name, found.refusal);
+      continue;
+    }
+    const std::string memory =
+        info.memory_bytes == 0 ? "-" : bytes_text(static_cast<double>(info.memory_bytes));
+    table.add({info.name, info.chip, std::string(name_of(info.route)), info.driver, memory,
+               info.software ? "software" : ""});
+  }
+  return (table.empty() ? "No device can be used; leat doctor says why.\n" : table.text()) +
+         refusals;
+}
+
+std::string details_of(const std::vector<FoundDevice>& devices) {
+  std::string text;
+  for (const FoundDevice& found : devices) {
+    const DeviceInfo& info = found.info;
+    text += fmt::format("\n{}\n  chip     {}\n  vendor   {}\n  route    {}\n  driver   {}\n",
+                        info.name, info.chip, info.vendor, name_of(info.route), info.driver);
+    text += fmt::format("  memory   {}{}\n", bytes_text(static_cast<double>(info.memory_bytes)),
+                        info.unified_memory ? ", shared with the host" : "");
+    if (info.software) text += "  software: a processor runs it; used only when it is named\n";
+    if (!found.refusal.empty()) text += "  refused: " + found.refusal + "\n";
+  }
+  return text;
+}
+
+Result<int> run(const Options& options) {
+  const std::vector<FoundDevice> devices = find_devices();
+  if (options.json.wanted()) TRY(write_json(options.json, json_of(devices)));
+  if (!options.json.to_stdout()) {
+    fmt::print("{}{}", text_of(devices), options.verbose ? details_of(devices) : "");
+  }
+  return 0;
+}
+
+}  // namespace
+
+CommandRun add_devices(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  add_json_option(command, options->json);
+  command.add_flag("-v,--verbose", options->verbose, "Everything known of each");
+  return [options](const ProcessStart&) { return run(*options); };
+}
+
+}  // namespace leat::cli

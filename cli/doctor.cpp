@@ -1,0 +1,144 @@
+// `leat doctor`: what was found, what was refused and why, and what a person can do about it. It
+// runs a kernel on every device that can be used, because a device that opens may still not work.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/device_choice.h"
+#include "cli/peers.h"
+#include "cli/report.h"
+#include "leat/backend/backends.h"
+#include "leat/base/env.h"
+#include "leat/base/files.h"
+#include "leat/run/probe_kernels.h"
+#include "leat_version.h"
+
+namespace leat::cli {
+
+namespace {
+
+/// Stores a word on the device and reads it back.
+Result<void> self_test(Device& device) {
+  TRY_ASSIGN(const KernelBinary binary, empty_kernel(device.target()));
+  TRY_ASSIGN(const std::unique_ptr<Kernel> kernel, device.load(binary));
+  TRY_ASSIGN(const Buffer word, device.allocate(sizeof(int32_t), MemoryKind::device));
+  const BufferRange range{&word, 0, sizeof(int32_t)};
+  int32_t value = 0;
+  std::byte bytes[sizeof value] = {};
+  TRY(write_buffer(device, range, bytes));
+  TRY(device.queue().launch(*kernel, {&range, 1}));
+  TRY_ASSIGN(const uint64_t end, device.queue().submit());
+  TRY_ASSIGN(const bool is_done, device.queue().fence().wait(end, kHangTimeoutNs));
+  if (!is_done) return Error(ErrorKind::device_lost, "A kernel did not end.");
+  TRY(read_buffer(device, range, bytes));
+  std::memcpy(&value, bytes, sizeof value);
+  if (value == 1) return {};
+  return Error(ErrorKind::internal,
+               fmt::format("A kernel that stores (1) left ({}) in memory.", value));
+}
+
+Result<void> open_and_test(const std::string& spec) {
+  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(spec));
+  return self_test(*device);
+}
+
+/// Prints each device; how many of them work.
+struct Counts {
+  size_t working = 0;
+  size_t broken = 0;
+  size_t refused = 0;
+  size_t real_gpus = 0;
+};
+
+Counts print_devices(const std::vector<FoundDevice>& devices) {
+  Counts counts;
+  for (const FoundDevice& found : devices) {
+    const std::string name = found.info.chip.empty() ? found.info.name : describe(found.info);
+    if (!found.refusal.empty()) {
+      ++counts.refused;
+      fmt::print("  refused  {}: {}\n", name, found.refusal);
+      continue;
+    }
+    const Result<void> tested = open_and_test(found.info.name);
+    if (!tested) {
+      ++counts.broken;
+      fmt::print("  broken   {}: {}\n", name, tested.error().message());
+      continue;
+    }
+    ++counts.working;
+    const bool is_gpu = found.info.name.starts_with("gpu");
+    if (is_gpu && !found.info.software) ++counts.real_gpus;
+    fmt::print("  works    {}, driver {}\n", name, found.info.driver);
+  }
+  return counts;
+}
+
+void print_advice(const Counts& counts) {
+  fmt::print("\nWhat to do\n");
+  if (counts.real_gpus == 0) {
+    fmt::print(
+        "  No GPU can be used; the CPU does the work. If there is one, install its driver: Mesa's\n"
+        "  (apt install mesa-vulkan-drivers libegl-mesa0) for AMD and Intel, NVIDIA's own with "
+        "its\n"
+        "  Vulkan and EGL parts for NVIDIA, and see that this user may open /dev/dri/renderD*.\n");
+  }
+  if (counts.broken > 0) {
+    fmt::print(
+        "  A broken device opens but does not compute: update its driver. Name another one\n"
+        "  with --device until then.\n");
+  }
+  if (counts.real_gpus > 0 && counts.broken == 0) fmt::print("  Nothing.\n");
+}
+
+void print_cache() {
+  const std::string folder = cache_folder();
+  uintmax_t size_bytes = 0;
+  size_t files = 0;
+  std::error_code code;
+  if (!folder.empty()) {
+    const auto options = std::filesystem::directory_options::skip_permission_denied;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, options, code)) {
+      std::error_code ignored;
+      if (!entry.is_regular_file(ignored)) continue;
+      ++files;
+      size_bytes += entry.file_size(ignored);
+    }
+  }
+  const bool is_off = env("LEAT_CACHE") == "0";
+  fmt::print("\nCache\n  {}{}: {} files, {}\n", folder.empty() ? "no folder" : folder,
+             is_off ? " (off by LEAT_CACHE)" : "", files,
+             bytes_text(static_cast<double>(size_bytes)));
+}
+
+void print_environment() {
+  fmt::print("\nEnvironment\n");
+  for (const EnvVariable& variable : env_variables()) {
+    const std::string value = env(variable.name);
+    fmt::print("  {:<24}{}{}\n", variable.name, variable.meaning,
+               value.empty() ? "" : fmt::format(" Now: {}", value));
+  }
+}
+
+Result<int> run() {
+  fmt::print("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit);
+  const Counts counts = print_devices(find_devices());
+  print_advice(counts);
+  print_cache();
+  print_environment();
+  fmt::print("\nPeers for benchmarks\n");
+  for (const std::string& peer : peer_names()) fmt::print("  {}: {}\n", peer, peer_version(peer));
+  if (peer_names().empty()) fmt::print("  none in this build\n");
+  return counts.working > 0 ? 0 : 1;
+}
+
+}  // namespace
+
+CommandRun add_doctor(CLI::App&) {
+  return [](const ProcessStart&) { return run(); };
+}
+
+}  // namespace leat::cli

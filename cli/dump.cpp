@@ -1,0 +1,80 @@
+// `leat dump`: a model or a kernel as text after a stage of its way to the device.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/device_choice.h"
+#include "leat/base/files.h"
+#include "leat/model/onnx_import.h"
+#include "leat/run/inspect.h"
+
+namespace leat::cli {
+
+namespace {
+
+constexpr size_t kKernelBytesMax = size_t{64} << 20;
+
+struct Options {
+  std::string file;
+  std::string stage;
+  std::string target = "cpu";
+  std::string node;
+};
+
+Result<Target> target_of(const std::string& name) {
+  const auto plain = plain_target_names();
+  if (std::ranges::find(plain, name) != plain.end()) return plain_target(name);
+  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(name));
+  return device->target();
+}
+
+Result<std::string> text_of(const Options& options) {
+  const bool is_model = options.file.ends_with(".onnx");
+  const std::string fallback = is_model ? "schedule" : "lower";
+  const Stage stage = stage_of(options.stage.empty() ? fallback : options.stage);
+  if (is_model) {
+    TRY_ASSIGN(const Model model, import_onnx(options.file));
+    TRY_ASSIGN(const Target target,
+               stage == Stage::graph ? Result<Target>(Target{}) : target_of(options.target));
+    return inspect_graph(model.graph, target, stage, options.node);
+  }
+  TRY_ASSIGN(const std::string text, read_file(options.file, kKernelBytesMax));
+  TRY_ASSIGN(const Target target,
+             stage == Stage::code ? target_of(options.target) : Result<Target>(Target{}));
+  return inspect_kernel(text, options.file, target, stage);
+}
+
+Result<int> run(const Options& options) {
+  TRY_ASSIGN(const std::string text, text_of(options));
+  fmt::print("{}{}", text, text.ends_with('\n') ? "" : "\n");
+  return 0;
+}
+
+}  // namespace
+
+CommandRun add_dump(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  const auto names = stage_names();
+  const std::vector<std::string> stages(names.begin(), names.end());
+  command.add_option("FILE", options->file, "MODEL.onnx, or a kernel in text form")
+      ->type_name("MODEL.onnx|KERNEL")
+      ->required();
+  command
+      .add_option("--after", options->stage,
+                  "The stage; default: schedule for a model, lower for a kernel")
+      ->type_name(fmt::format("{}", fmt::join(stages, "|")))
+      ->check(CLI::IsMember(stages));
+  command
+      .add_option("--target", options->target,
+                  fmt::format("A device, or {} (cpu)", fmt::join(plain_target_names(), ", ")))
+      ->type_name("NAME");
+  command.add_option("--node", options->node, "Only kernels whose name contains this")
+      ->type_name("NAME");
+  return [options](const ProcessStart&) { return run(*options); };
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,20 @@
+// Ctrl-C ends the program with exit code 130 and leaves no file half written.
+//
+// SIGINT is blocked in every thread and taken by one that waits for it. It ends the process between
+// two files, never inside one; work on a device needs no care, drivers clean up after a process.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "leat/base/result.h"
+
+namespace leat::cli {
+
+/// Call it first in main: threads made later inherit the blocked signal.
+void exit_on_interrupt();
+
+/// write_file_atomically that Ctrl-C waits for.
+Result<void> write_whole_file(const std::string& path, std::string_view bytes);
+
+}  // namespace leat::cli

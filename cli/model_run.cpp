@@ -1,0 +1,182 @@
+// See model_run.h.
+#include "cli/model_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/device_choice.h"
+#include "cli/report.h"
+#include "cli/samples.h"
+#include "leat/run/peak.h"
+
+namespace leat::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Loaded {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Network> network;  // after the device: it goes first
+};
+
+/// `used` becomes the name of the device, once it is open.
+Result<Loaded> load_on(const std::string& spec, const Model& model, const ModelRunOptions& options,
+                       std::string& used) {
+  Loaded loaded;
+  TRY_ASSIGN(loaded.device, open_by_spec(spec));
+  used = loaded.device->info().name;
+  NetworkOptions network;
+  network.cache_folder = options.cache_folder;
+  TRY_ASSIGN(loaded.network, Network::load(*loaded.device, model.graph, network));
+  return loaded;
+}
+
+/// The device asked for, or the first that does not answer `unsupported`.
+Result<Loaded> load(const Model& model, const ModelRunOptions& options) {
+  std::string used;
+  Result<Loaded> loaded = load_on(options.device, model, options, used);
+  const auto is_refused = [&] {
+    return !loaded && loaded.error().kind() == ErrorKind::unsupported && options.device.empty();
+  };
+  if (!is_refused()) return loaded;
+  bool is_next = false;
+  for (const std::string& spec : default_specs()) {
+    if (is_next && is_refused()) {
+      fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", loaded.error().message(), spec);
+      loaded = load_on(spec, model, options, used);
+    }
+    is_next = is_next || spec == used;
+  }
+  return loaded;
+}
+
+Result<void> time_runs(Network& network, uint32_t count, Progress& progress, ModelRun& run) {
+  for (uint32_t i = 0; i < count; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    TRY(network.run());
+    const std::chrono::duration<double, std::milli> passed =
+        std::chrono::steady_clock::now() - begin;
+    run.run_ms.push_back(passed.count());
+    progress.show(fmt::format("run {} of {}", i + 1, count));
+  }
+  return {};
+}
+
+std::string profile_text(const ModelRun& run) {
+  Table table({"kernel", "op", "us", "GFLOPS", "GB/s", "parameters"});
+  for (const KernelTime& time : run.profile) {
+    const double ns = static_cast<double>(std::max<uint64_t>(time.time_ns, 1));
+    table.add({time.name, time.op, number_text(ns * 1e-3), number_text(time.flop / ns),
+               number_text(static_cast<double>(time.bytes) / ns), time.params});
+  }
+  return table.text() + "\n";
+}
+
+}  // namespace
+
+double ModelRun::median_ms() const { return median_of(run_ms); }
+
+double ModelRun::memory_overhead() const {
+  if (memory.lower_bound_bytes == 0) return 0;
+  return static_cast<double>(memory.activations_bytes) /
+             static_cast<double>(memory.lower_bound_bytes) -
+         1;
+}
+
+Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+                           const ModelRunOptions& options, const ProcessStart& start,
+                           Progress& progress) {
+  progress.show("compiling " + model.name);
+  TRY_ASSIGN(const Loaded loaded, load(model, options));
+  Network& network = *loaded.network;
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
+  progress.show("running " + model.name);
+  TRY(network.run());
+  ModelRun run;
+  for (size_t i = 0; i < model.outputs.size(); ++i) {
+    TRY_ASSIGN(HostTensor value, network.output(i));
+    run.outputs.push_back(std::move(value));
+  }
+  run.first_answer_ms = start.ms_since();
+  run.info = loaded.device->info();
+  run.threads = loaded.device->target().is_cpu ? loaded.device->target().compute_units : 1;
+  run.stats = network.stats();
+  run.memory = network.schedule().memory;
+  for (const Step& step : network.schedule().steps) {
+    const Graph& graph = network.schedule().graph;
+    run.gflop += flop_count(graph, graph.nodes[step.node]) * 1e-9;
+  }
+  TRY(time_runs(network, options.repeat, progress, run));
+  if (options.profile) {
+    TRY_ASSIGN(run.profile, network.profile());
+  }
+  progress.show("measuring the peak of " + run.info.name);
+  TRY_ASSIGN(run.peak_gflops, measured_peak_gflops(*loaded.device, options.cache_folder));
+  if (run.peak_share() > 1) {  // the kept peak was measured on a busy machine
+    TRY_ASSIGN(const double peak, measure_peak_gflops(*loaded.device));
+    run.peak_gflops = std::max(run.peak_gflops, peak);
+    keep_peak_gflops(*loaded.device, options.cache_folder, run.peak_gflops);
+  }
+  return run;
+}
+
+std::string text_of(const ModelRun& run) {
+  std::string text = run.profile.empty() ? "" : profile_text(run);
+  Table table({"device", "chip", "route", "kernels", "ms", "GFLOPS", "of peak", "copied"});
+  table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
+             std::to_string(run.stats.kernels), number_text(run.median_ms()),
+             number_text(run.gflops()), fmt::format("{:.1f} %", run.peak_share() * 100),
+             bytes_text(static_cast<double>(run.stats.staged_bytes))});
+  text += table.text();
+  const double planned = static_cast<double>(run.memory.activations_bytes);
+  const double bound = static_cast<double>(run.memory.lower_bound_bytes);
+  text += fmt::format(
+      "time      median of {} runs, each from submit to fence; measured peak {} GFLOPS\n",
+      run.run_ms.size(), number_text(run.peak_gflops));
+  text += fmt::format("memory    {} planned, lower bound {}, overhead {:.1f} %; weights {}\n",
+                      bytes_text(planned), bytes_text(bound), run.memory_overhead() * 100,
+                      bytes_text(static_cast<double>(run.memory.weights_bytes)));
+  text += fmt::format(
+      "start-up  {:.0f} ms from process start to first answer; {} kernels compiled, "
+      "{} from the cache\n",
+      run.first_answer_ms, run.stats.compiled, run.stats.kernels - run.stats.compiled);
+  return text;
+}
+
+void add_run_facts(Json& object, const ModelRun& run) {
+  object["device"] = run.info.name;
+  object["chip"] = run.info.chip;
+  object["route"] = name_of(run.info.route);
+  object["driver"] = run.info.driver;
+  object["software"] = run.info.software;
+  object["threads"] = run.threads;
+  object["kernels"] = run.stats.kernels;
+  object["compiled"] = run.stats.compiled;
+  object["from_cache"] = run.stats.kernels - run.stats.compiled;
+  object["compile_ms"] = run.stats.compile_ms;
+  object["startup_ms"] = run.first_answer_ms;
+  object["median_ms"] = run.median_ms();
+  object["run_ms"] = run.run_ms;
+  object["gflop"] = run.gflop;
+  object["gflops"] = run.gflops();
+  object["peak_gflops"] = run.peak_gflops;
+  object["peak_share"] = run.peak_share();
+  object["staged_bytes"] = run.stats.staged_bytes;
+  object["memory"] = {{"planned_bytes", run.memory.activations_bytes},
+                      {"lower_bound_bytes", run.memory.lower_bound_bytes},
+                      {"overhead", run.memory_overhead()},
+                      {"weights_bytes", run.memory.weights_bytes}};
+  for (const KernelTime& time : run.profile) {
+    object["profile"].push_back({{"name", time.name},
+                                 {"op", time.op},
+                                 {"params", time.params},
+                                 {"flop", time.flop},
+                                 {"bytes", time.bytes},
+                                 {"time_ns", time.time_ns}});
+  }
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,53 @@
+// One model on one device: which takes it, how long it takes, and the table that `leat run` ends
+// with.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "leat/device/device.h"
+#include "leat/model/onnx_import.h"
+#include "leat/run/network.h"
+
+namespace leat::cli {
+
+struct ModelRunOptions {
+  std::string device;        // empty: the best that takes the model
+  uint32_t repeat = 1;       // timed runs
+  std::string cache_folder;  // empty: no cache
+  bool profile = false;
+};
+
+struct ModelRun {
+  std::vector<HostTensor> outputs;  // in the order of Model::outputs
+  DeviceInfo info;
+  uint32_t threads = 1;
+  NetworkStats stats;
+  MemoryPlan memory;
+  std::vector<double> run_ms;  // each from submit to fence
+  double first_answer_ms = 0;  // from the start of the process
+  double gflop = 0;
+  double peak_gflops = 0;
+  std::vector<KernelTime> profile;  // empty when not asked for
+
+  double median_ms() const;
+  double gflops() const { return median_ms() > 0 ? gflop / median_ms() * 1e3 : 0; }
+  double peak_share() const { return peak_gflops > 0 ? gflops() / peak_gflops : 0; }
+  /// Planned activations over the largest sum of live tensors, less 1.
+  double memory_overhead() const;
+};
+
+/// `inputs` has one value per Model::inputs.
+/// Errors: those of the device named, or of the last one tried.
+Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+                           const ModelRunOptions& options, const ProcessStart& start,
+                           Progress& progress);
+
+std::string text_of(const ModelRun& run);
+void add_run_facts(nlohmann::ordered_json& object, const ModelRun& run);
+
+}  // namespace leat::cli

@@ -1,0 +1,37 @@
+// See progress.h.
+#include "cli/progress.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace leat::cli {
+
+namespace {
+
+constexpr auto kFirstDelay = std::chrono::seconds(1);
+constexpr auto kInterval = std::chrono::milliseconds(100);
+constexpr size_t kColumnsMax = 78;  // a longer line would wrap and could not be taken away
+
+}  // namespace
+
+Progress::Progress(bool is_quiet)
+    : is_silent_(is_quiet || isatty(STDERR_FILENO) == 0), next_(Clock::now() + kFirstDelay) {}
+
+void Progress::show(std::string_view text) {
+  if (is_silent_ || Clock::now() < next_) return;
+  next_ = Clock::now() + kInterval;
+  is_visible_ = true;
+  fmt::print(stderr, "\r\033[K{}", text.substr(0, kColumnsMax));
+  std::fflush(stderr);
+}
+
+void Progress::clear() {
+  if (!is_visible_) return;
+  is_visible_ = false;
+  fmt::print(stderr, "\r\033[K");
+  std::fflush(stderr);
+}
+
+}  // namespace leat::cli

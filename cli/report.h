@@ -1,0 +1,50 @@
+// How commands show results: a table with aligned columns, or one JSON object.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "leat/base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace leat::cli {
+
+/// Where a command's JSON object goes: nowhere, stdout (then nothing else goes there), or a file.
+struct JsonTarget {
+  std::string path;  // empty: not asked for; "-": stdout
+
+  bool wanted() const { return !path.empty(); }
+  bool to_stdout() const { return path == "-"; }
+};
+
+/// `--json` prints, `--json=FILE` writes. For commands that have positional arguments.
+void add_json_flag(CLI::App& command, JsonTarget& target);
+/// `--json` prints, `--json FILE` writes.
+void add_json_option(CLI::App& command, JsonTarget& target);
+
+/// Errors: io, when the file cannot be written.
+Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object);
+
+/// Rows of cells under a head; columns are as wide as their widest cell, numbers stand right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> head) { rows_.push_back(std::move(head)); }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.size() == 1; }
+  /// One line a row, each ending with a newline.
+  std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// "12.3 MiB".
+std::string bytes_text(double size_bytes);
+/// Four digits at least, no exponent: "0.1234", "12.34", "1234".
+std::string number_text(double value);
+
+}  // namespace leat::cli

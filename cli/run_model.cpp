@@ -1,0 +1,211 @@
+// `leat run`: a model on files, and a table that says where it ran and how well.
+//
+// Without --device the best device that takes the model is used: one that answers `unsupported` is
+// named on stderr and the next one tried.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/declared_inputs.h"
+#include "cli/device_choice.h"
+#include "cli/model_files.h"
+#include "cli/model_run.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+#include "cli/top_classes.h"
+#include "leat/model/onnx_import.h"
+
+namespace leat::cli {
+
+namespace {
+
+struct Options {
+  std::string model;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  PictureOptions picture;
+  int64_t top = 0;
+  std::string labels;
+  std::string device;
+  uint32_t repeat = 5;
+  bool no_cache = false;
+  bool profile = false;
+  JsonTarget json;
+};
+
+/// Everything known about the model and its files before a device is opened.
+struct Prepared {
+  Model model;
+  PictureNumbers numbers;
+  std::vector<HostTensor> inputs;              // one per model input
+  std::map<size_t, std::string> output_files;  // by output
+  Labels labels;
+};
+
+Result<std::vector<InputFile>> read_inputs(const Options& options,
+                                           const std::vector<ModelValue>& inputs) {
+  TRY_ASSIGN(auto paths, match_files(options.inputs, inputs, "input"));
+  std::vector<InputFile> files;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!paths.contains(i)) {
+      const ModelValue& input = inputs[i];
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("No file is given for input \"{}\" ({} {}) of model \"{}\".", input.name,
+                      name_of(input.dtype), to_string(input.shape), options.model));
+    }
+    TRY_ASSIGN(InputFile file, read_input_file(paths[i]));
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
+/// Imports the model with the sizes that its files have, where it leaves sizes open.
+Result<Prepared> prepare(const Options& options) {
+  Prepared prepared;
+  Result<Model> model = import_onnx(options.model);
+  std::vector<ModelValue> inputs;
+  if (model) {
+    inputs = model->inputs;
+  } else if (model.error().kind() == ErrorKind::invalid_argument) {
+    const Result<std::vector<ModelValue>> declared = declared_open_inputs(options.model);
+    if (!declared || declared->empty()) return model.error();
+    inputs = *declared;
+  } else {
+    return model.error();
+  }
+  TRY_ASSIGN(const std::vector<InputFile> files, read_inputs(options, inputs));
+  ImportOptions shapes;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto shape = wanted_shape(files[i], inputs[i]);
+    if (shape) shapes.input_shapes[inputs[i].name] = *shape;
+  }
+  if (!shapes.input_shapes.empty()) model = import_onnx(options.model, shapes);
+  if (!model) return model.error();
+  prepared.model = std::move(*model);
+  TRY_ASSIGN(prepared.numbers, picture_numbers(options.picture, prepared.model));
+  for (size_t i = 0; i < files.size(); ++i) {
+    TRY_ASSIGN(HostTensor tensor,
+               fit_to_input(files[i], prepared.model.inputs[i], prepared.numbers));
+    prepared.inputs.push_back(std::move(tensor));
+  }
+  TRY_ASSIGN(prepared.output_files, match_files(options.outputs, prepared.model.outputs, "output"));
+  if (!options.labels.empty()) {
+    TRY_ASSIGN(prepared.labels, read_labels(options.labels));
+  }
+  return prepared;
+}
+
+std::string class_text(const ClassScore& score) {
+  return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
+}
+
+nlohmann::ordered_json json_of(const Prepared& prepared, const ModelRun& run,
+                               const std::vector<ClassScore>& top) {
+  using Json = nlohmann::ordered_json;
+  Json object;
+  object["model"] = prepared.model.path;
+  add_run_facts(object, run);
+  object["outputs"] = Json::array();
+  for (size_t i = 0; i < prepared.model.outputs.size(); ++i) {
+    const ModelValue& value = prepared.model.outputs[i];
+    Json output = {{"name", value.name},
+                   {"dtype", name_of(run.outputs[i].dtype)},
+                   {"shape", run.outputs[i].shape}};
+    const auto file = prepared.output_files.find(i);
+    if (file != prepared.output_files.end()) output["file"] = file->second;
+    object["outputs"].push_back(output);
+  }
+  if (top.empty()) return object;
+  object["top"] = Json::array();
+  for (const ClassScore& score : top) {
+    Json entry = {
+        {"index", score.index}, {"label", score.label}, {"probability", score.probability}};
+    if (score.item > 0) entry["item"] = score.item;
+    object["top"].push_back(entry);
+  }
+  return object;
+}
+
+void print_top(const std::vector<ClassScore>& top) {
+  int64_t item = 0;
+  for (const ClassScore& score : top) {
+    if (score.item != item) fmt::print("item {}\n", item = score.item);
+    fmt::print("{}\n", class_text(score));
+  }
+  if (!top.empty()) fmt::print("\n");
+}
+
+Result<int> run(const Options& options, const ProcessStart& start) {
+  Progress progress;
+  progress.show("reading " + options.model);
+  TRY_ASSIGN(const Prepared prepared, prepare(options));
+  ModelRunOptions settings;
+  settings.device = options.device;
+  settings.repeat = std::max(1u, options.repeat);
+  settings.cache_folder = kernel_cache_folder(options.no_cache);
+  settings.profile = options.profile;
+  TRY_ASSIGN(const ModelRun result,
+             run_model(prepared.model, prepared.inputs, settings, start, progress));
+  progress.clear();
+  for (const auto& [index, path] : prepared.output_files) {
+    TRY(write_output_file(path, result.outputs[index], prepared.model.outputs[index].name,
+                          prepared.numbers.is_bgr));
+  }
+  std::vector<ClassScore> top;
+  if (options.top > 0) {
+    TRY_ASSIGN(top, top_classes(result.outputs, options.top, prepared.labels));
+  }
+  if (options.json.wanted()) TRY(write_json(options.json, json_of(prepared, result, top)));
+  if (!options.json.to_stdout()) {
+    print_top(top);
+    fmt::print("{}", text_of(result));
+  }
+  return 0;
+}
+
+}  // namespace
+
+CommandRun add_run(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  Options& o = *options;
+  command.add_option("MODEL", o.model, "The ONNX file")->required();
+  command
+      .add_option("-i,--input", o.inputs,
+                  "A value for an input: .npy, .pb, .png or .jpg; once for each input")
+      ->type_name("[NAME=]FILE")
+      ->expected(1)
+      ->take_all();
+  command.add_option("-o,--output", o.outputs, "Where an output goes: .npy, .pb, .png or .jpg")
+      ->type_name("[NAME=]FILE")
+      ->expected(1)
+      ->take_all();
+  command.add_option("--top", o.top, "Prints the K best classes of the first output")
+      ->type_name("K")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+  command.add_option("--labels", o.labels, "Names of the classes, one a line")->type_name("FILE");
+  add_device_option(command, o.device);
+  command.add_option("--repeat", o.repeat, "Timed runs, of which the median is shown (5)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--channels", o.picture.channels, "Order of a picture's channels (rgb)")
+      ->type_name("bgr|rgb")
+      ->check(CLI::IsMember({"bgr", "rgb"}));
+  command.add_option("--scale", o.picture.scale, "Pixels become (value - mean) * S")
+      ->type_name("S");
+  command.add_option("--mean", o.picture.mean, "Subtracted from the pixels, before --scale")
+      ->type_name("R,G,B")
+      ->delimiter(',')
+      ->expected(3);
+  command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
+  command.add_flag("--profile", o.profile, "Shows the time of every kernel");
+  add_json_flag(command, o.json);
+  return [options](const ProcessStart& start) { return run(*options, start); };
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,122 @@
+// `leat test-onnx`: cases of the ONNX project's conformance suite on one device, which stays open
+// for all of them. Closes with: N passed, N failed, N skipped.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/device_choice.h"
+#include "cli/progress.h"
+#include "cli/report.h"
+#include "leat/model/conformance.h"
+#include "leat/run/network.h"
+
+namespace leat::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::vector<std::string> paths;
+  std::string device;
+  bool verbose = false;
+  bool no_cache = false;
+  JsonTarget json;
+};
+
+Result<std::vector<HostTensor>> run_on(Device& device, const std::string& cache_folder,
+                                       const Model& model, std::span<const HostTensor> inputs) {
+  NetworkOptions options;
+  options.cache_folder = cache_folder;
+  TRY_ASSIGN(const std::unique_ptr<Network> network, Network::load(device, model.graph, options));
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(network->set_input(i, inputs[i]));
+  TRY(network->run());
+  std::vector<HostTensor> outputs;
+  for (size_t i = 0; i < model.outputs.size(); ++i) {
+    TRY_ASSIGN(HostTensor value, network->output(i));
+    outputs.push_back(std::move(value));
+  }
+  return outputs;
+}
+
+std::string_view name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::passed: return "passed";
+    case Outcome::failed: return "failed";
+    case Outcome::skipped: return "skipped";
+  }
+  return "";
+}
+
+void print_case(const CaseResult& result) {
+  fmt::print("{} {}{}{}\n", name_of(result.outcome), result.name, result.reason.empty() ? "" : ": ",
+             result.reason);
+}
+
+Json json_of(const Summary& summary, Device& device) {
+  Json object;
+  add_device_facts(object, device);
+  object["passed"] = summary.passed;
+  object["failed"] = summary.failed;
+  object["skipped"] = summary.skipped;
+  object["skip_reasons"] = Json::object();
+  for (const auto& [reason, count] : skip_reasons(summary)) object["skip_reasons"][reason] = count;
+  object["cases"] = Json::array();
+  for (const CaseResult& result : summary.cases) {
+    Json entry = {{"name", result.name}, {"outcome", name_of(result.outcome)}};
+    if (!result.op.empty()) entry["op"] = result.op;
+    if (!result.reason.empty()) entry["reason"] = result.reason;
+    object["cases"].push_back(entry);
+  }
+  return object;
+}
+
+Result<int> run(const Options& options) {
+  TRY_ASSIGN(const std::vector<ConformanceCase> cases, find_conformance_cases(options.paths));
+  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
+  const std::string cache_folder = kernel_cache_folder(options.no_cache);
+  const bool is_printing = !options.json.to_stdout();
+  if (is_printing) fmt::print("{} cases on {}\n", cases.size(), describe(device->info()));
+  Progress progress;
+  size_t done = 0;
+  const Summary summary = run_conformance(
+      cases,
+      [&](const Model& model, std::span<const HostTensor> inputs) {
+        return run_on(*device, cache_folder, model, inputs);
+      },
+      [&](const CaseResult& result) {
+        ++done;
+        if (is_printing && (options.verbose || result.outcome == Outcome::failed)) {
+          progress.clear();
+          print_case(result);
+        }
+        progress.show(fmt::format("{} of {}: {}", done, cases.size(), result.name));
+      });
+  progress.clear();
+  if (options.json.wanted()) TRY(write_json(options.json, json_of(summary, *device)));
+  if (is_printing) {
+    for (const auto& [reason, count] : skip_reasons(summary)) {
+      fmt::print("skipped {:4d}  {}\n", count, reason);
+    }
+    fmt::print("{}\n", to_string(summary));
+  }
+  return summary.failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+CommandRun add_test_onnx(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  command.add_option("PATH", options->paths, "A case, or a folder with cases at any depth")
+      ->required();
+  add_device_option(command, options->device);
+  command.add_flag("-v,--verbose", options->verbose, "A line for every case");
+  command.add_flag("--no-cache", options->no_cache, "Neither reads nor writes compiled kernels");
+  add_json_flag(command, options->json);
+  return [options](const ProcessStart&) { return run(*options); };
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,219 @@
+// The list of backends, written out, and the naming of what they find. This is the only file that
+// asks which backends a build has. A chip reached by two routes is one device: matched by the UUID
+// that both APIs report, else by the chip's name.
+#include "leat/backend/backends.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "leat/backend/null/null_device.h"
+#ifdef LEAT_HAS_LLVM
+#include "leat/backend/cpu/cpu_device.h"
+#endif
+#ifdef LEAT_HAS_VULKAN
+#include "leat/backend/vulkan/vulkan_device.h"
+#endif
+#ifdef LEAT_HAS_OPENGL
+#include "leat/backend/opengl/opengl_device.h"
+#endif
+
+namespace leat {
+
+namespace {
+
+using Opener = std::function<Result<std::unique_ptr<Device>>(std::string name)>;
+
+/// One route to one chip.
+struct FoundRoute {
+  DeviceInfo info;
+  std::string uuid_hex;
+  std::string refusal;
+  Opener open;
+};
+
+/// The routes to one chip, best first; the chip's number is its place in the list.
+using FoundChip = std::vector<FoundRoute>;
+
+struct FoundGpus {
+  std::vector<FoundChip> chips;     // real ones first
+  std::vector<FoundRoute> nothing;  // routes that find no device, with the reason
+};
+
+template <typename Info>
+void add_routes(std::vector<FoundRoute>& routes, Route route, std::vector<Info> infos,
+                Result<std::unique_ptr<Device>> (*open)(size_t, std::string)) {
+  for (size_t i = 0; i < infos.size(); ++i) {
+    infos[i].info.route = route;
+    routes.push_back({std::move(infos[i].info), std::move(infos[i].uuid_hex),
+                      std::move(infos[i].refusal),
+                      [open, i](std::string name) { return open(i, std::move(name)); }});
+  }
+}
+
+/// In the order of preference of the routes, and within a route in the driver's order.
+std::vector<FoundRoute> find_routes() {
+  std::vector<FoundRoute> routes;
+#ifdef LEAT_HAS_VULKAN
+  add_routes(routes, Route::vulkan, find_vulkan_devices(), open_vulkan_device);
+#endif
+#ifdef LEAT_HAS_OPENGL
+  add_routes(routes, Route::opengl, find_opengl_devices(), open_opengl_device);
+#endif
+  return routes;
+}
+
+// OpenGL puts bus and driver behind the chip: "NVIDIA H200/PCIe/SSE2", "llvmpipe (LLVM 15.0.6,
+// ...".
+std::string_view bare_name(std::string_view chip) {
+  return chip.substr(0, std::min(chip.find('/'), chip.find(" (")));
+}
+
+bool is_same_chip(const FoundRoute& a, const FoundRoute& b) {
+  if (a.info.software != b.info.software) return false;
+  const bool both_have_uuids = !a.uuid_hex.empty() && !b.uuid_hex.empty();
+  if (both_have_uuids && a.uuid_hex == b.uuid_hex) return true;
+  if (both_have_uuids && !a.info.software) return false;
+  return bare_name(a.info.chip) == bare_name(b.info.chip);
+}
+
+// Two drivers, or two places of one driver's list, may show one chip by the same route. Without a
+// UUID only software is known to be the same; two real chips of one name are two chips.
+bool is_duplicate(const FoundRoute& a, const FoundRoute& b) {
+  return a.info.route == b.info.route && is_same_chip(a, b) &&
+         (a.info.software || !a.uuid_hex.empty());
+}
+
+/// The chip of `chips` that `route` reaches too, or null.
+FoundChip* find_chip(std::vector<FoundChip>& chips, const FoundRoute& route) {
+  for (FoundChip& chip : chips) {
+    const bool taken = std::ranges::any_of(
+        chip, [&](const FoundRoute& known) { return known.info.route == route.info.route; });
+    if (!taken && is_same_chip(chip.front(), route)) return &chip;
+  }
+  return nullptr;
+}
+
+void add_usable(std::vector<FoundChip>& chips, FoundRoute route) {
+  for (const FoundChip& chip : chips) {
+    for (const FoundRoute& known : chip) {
+      if (is_duplicate(known, route)) return;
+    }
+  }
+  FoundChip* chip = find_chip(chips, route);
+  if (chip == nullptr) chip = &chips.emplace_back();
+  chip->push_back(std::move(route));
+}
+
+// A refused route is shown with the chip that another route reaches; alone it makes no device.
+FoundGpus find_gpus() {
+  FoundGpus found;
+  std::vector<FoundRoute> refused;
+  for (FoundRoute& route : find_routes()) {
+    if (!route.refusal.empty()) {
+      refused.push_back(std::move(route));
+    } else {
+      add_usable(found.chips, std::move(route));
+    }
+  }
+  for (FoundRoute& route : refused) {
+    FoundChip* chip = find_chip(found.chips, route);
+    if (chip == nullptr) {
+      route.info.name = name_of(route.info.route);
+      found.nothing.push_back(std::move(route));
+    } else {
+      chip->push_back(std::move(route));
+    }
+  }
+  std::ranges::stable_partition(found.chips,
+                                [](const FoundChip& chip) { return !chip[0].info.software; });
+  for (size_t i = 0; i < found.chips.size(); ++i) {
+    for (FoundRoute& route : found.chips[i]) {
+      route.info.name = fmt::format("gpu{}:{}", i, name_of(route.info.route));
+    }
+  }
+  return found;
+}
+
+Result<std::unique_ptr<Device>> open_cpu([[maybe_unused]] uint32_t threads) {
+#ifdef LEAT_HAS_LLVM
+  return open_cpu_device(threads);
+#else
+  return Error(ErrorKind::unsupported, "This build has no backend for Device \"cpu\".");
+#endif
+}
+
+FoundDevice find_cpu() {
+  const Result<std::unique_ptr<Device>> device = open_cpu(1);
+  if (device) return {(*device)->info(), ""};
+  DeviceInfo info;
+  info.name = "cpu";
+  return {info, device.error().message()};
+}
+
+/// Tries the routes of a chip in turn.
+Result<std::unique_ptr<Device>> open_chip(const FoundChip& chip) {
+  Error error(ErrorKind::unsupported, "The device has no route.");
+  for (const FoundRoute& route : chip) {
+    if (!route.refusal.empty()) {
+      error = Error(ErrorKind::unsupported, route.refusal);
+      continue;
+    }
+    Result<std::unique_ptr<Device>> device = route.open(route.info.name);
+    if (device) return device;
+    error = device.error().during(fmt::format("opening {}", route.info.name));
+  }
+  return error;
+}
+
+Error unknown_device(std::string_view spec, const FoundGpus& found) {
+  std::vector<std::string> names = {"cpu"};
+  for (const FoundChip& chip : found.chips) {
+    for (const FoundRoute& route : chip) names.push_back(route.info.name);
+  }
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("No device is named \"{}\"; there are ({}).", spec, fmt::join(names, ", ")));
+}
+
+}  // namespace
+
+std::vector<FoundDevice> find_devices() {
+  FoundGpus found = find_gpus();
+  std::vector<FoundDevice> devices;
+  const auto add_gpus = [&](bool software) {
+    for (FoundChip& chip : found.chips) {
+      if (chip[0].info.software != software) continue;
+      for (FoundRoute& route : chip) devices.push_back({route.info, route.refusal});
+    }
+  };
+  add_gpus(false);
+  devices.push_back(find_cpu());
+  add_gpus(true);
+  for (FoundRoute& route : found.nothing) devices.push_back({route.info, route.refusal});
+  return devices;
+}
+
+Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads) {
+  if (spec == "cpu") return open_cpu(threads);
+  if (spec == "null") return open_null_device();
+  const FoundGpus found = find_gpus();
+  if (spec.empty() || spec == "best") {
+    for (const FoundChip& chip : found.chips) {
+      if (chip[0].info.software) break;
+      if (Result<std::unique_ptr<Device>> device = open_chip(chip); device) return device;
+    }
+    return open_cpu(threads);
+  }
+  for (size_t i = 0; i < found.chips.size(); ++i) {
+    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i]);
+    for (const FoundRoute& route : found.chips[i]) {
+      if (spec == route.info.name) return open_chip({route});
+    }
+  }
+  return unknown_device(spec, found);
+}
+
+}  // namespace leat

@@ -1,0 +1,32 @@
+// The list of backends: which devices there are, by which routes, and how to open one by name.
+// Names: cpu; gpu0, gpu1, ... for chips, real ones first; gpu0:vulkan, gpu0:opengl for the routes
+// of one; gpu0 alone is its best route that opens. "null" is opened when named and never listed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/device/device.h"
+
+namespace leat {
+
+/// A way to a device. info.name is what open_device takes. `refusal`, when not empty, says why it
+/// cannot be used; an entry whose name is a route alone is a place where that route finds no
+/// device.
+struct FoundDevice {
+  DeviceInfo info;
+  std::string refusal;
+};
+
+/// Every route of every device, none left open, in the order of preference: real GPUs, the CPU,
+/// software GPUs, and at the end routes that find nothing.
+std::vector<FoundDevice> find_devices();
+
+/// Opens `spec`: "" or "best" is the first GPU that is not software and opens, else the CPU.
+/// `threads` is for the CPU; 0 takes all. Errors: invalid_argument (no such device), or those of
+/// the last route tried.
+Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads);
+
+}  // namespace leat

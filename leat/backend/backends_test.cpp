@@ -1,0 +1,100 @@
+// The list of devices: names, order, and what open_device says to a name that there is not. What is
+// found depends on the machine, so the cases check rules, not names.
+#include "leat/backend/backends.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+namespace leat {
+namespace {
+
+bool is_gpu(const FoundDevice& found) { return found.info.name.starts_with("gpu"); }
+
+TEST(Backends, UsableDevicesHaveUniqueNames) {
+  std::set<std::string> names;
+  for (const FoundDevice& found : find_devices()) {
+    if (!found.refusal.empty()) continue;
+    EXPECT_TRUE(names.insert(found.info.name).second) << found.info.name;
+    EXPECT_FALSE(found.info.chip.empty()) << found.info.name;
+  }
+}
+
+TEST(Backends, EveryUsableDeviceOpensUnderItsName) {
+  for (const FoundDevice& found : find_devices()) {
+    if (!found.refusal.empty()) continue;
+    const Result<std::unique_ptr<Device>> device = open_device(found.info.name, 1);
+    ASSERT_TRUE(device.has_value()) << device.error().message();
+    EXPECT_EQ((*device)->info().name, found.info.name);
+    EXPECT_EQ((*device)->info().chip, found.info.chip);
+    EXPECT_EQ((*device)->info().software, found.info.software);
+    EXPECT_EQ((*device)->target().software, found.info.software);
+  }
+}
+
+TEST(Backends, TheOrderIsStable) {
+  const std::vector<FoundDevice> first = find_devices();
+  const std::vector<FoundDevice> second = find_devices();
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].info.name, second[i].info.name);
+}
+
+TEST(Backends, SoftwareComesAfterRealDevices) {
+  const std::vector<FoundDevice> found = find_devices();
+  const auto software = std::ranges::find_if(
+      found, [](const FoundDevice& one) { return is_gpu(one) && one.info.software; });
+  for (auto rest = software; rest != found.end(); ++rest) {
+    EXPECT_FALSE(is_gpu(*rest) && !rest->info.software) << rest->info.name;
+    EXPECT_NE(rest->info.name, "cpu");
+  }
+}
+
+TEST(Backends, MesaIsOneSoftwareDeviceWithTwoRoutes) {
+  std::set<std::string> numbers;
+  for (const FoundDevice& found : find_devices()) {
+    if (!found.info.chip.starts_with("llvmpipe") || !is_gpu(found)) continue;
+    numbers.insert(found.info.name.substr(0, found.info.name.find(':')));
+  }
+  if (numbers.empty()) GTEST_SKIP() << "Mesa's software renderer is not found.";
+  EXPECT_EQ(numbers.size(), 1u);
+}
+
+TEST(Backends, ANumberAloneIsTheBestRoute) {
+  for (const FoundDevice& found : find_devices()) {
+    if (!found.refusal.empty() || !is_gpu(found)) continue;
+    const Result<std::unique_ptr<Device>> device = open_device("gpu0", 1);
+    ASSERT_TRUE(device.has_value()) << device.error().message();
+    EXPECT_TRUE((*device)->info().name.starts_with("gpu0:"));
+    return;
+  }
+  GTEST_SKIP() << "No GPU is found.";
+}
+
+TEST(Backends, BestIsNeverSoftware) {
+  for (const char* spec : {"", "best"}) {
+    const Result<std::unique_ptr<Device>> device = open_device(spec, 1);
+    if (!device) continue;  // neither a real GPU nor a CPU backend
+    EXPECT_FALSE((*device)->info().software) << (*device)->info().name;
+  }
+}
+
+TEST(Backends, NullOpensWhenNamedAndIsNotListed) {
+  const Result<std::unique_ptr<Device>> device = open_device("null", 1);
+  ASSERT_TRUE(device.has_value()) << device.error().message();
+  EXPECT_EQ((*device)->info().route, Route::null);
+  for (const FoundDevice& found : find_devices()) EXPECT_NE(found.info.route, Route::null);
+}
+
+TEST(Backends, AnUnknownNameIsToldWhatThereIs) {
+  for (const char* spec : {"gpu", "gpu99", "gpu0:", "gpu0:cuda2", "cpu0", "GPU0", "\"%s"}) {
+    const Result<std::unique_ptr<Device>> device = open_device(spec, 1);
+    ASSERT_FALSE(device.has_value()) << spec;
+    EXPECT_EQ(device.error().kind(), ErrorKind::invalid_argument);
+    EXPECT_NE(device.error().message().find(spec), std::string::npos);
+    EXPECT_NE(device.error().message().find("cpu"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace leat

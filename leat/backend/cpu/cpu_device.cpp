@@ -1,0 +1,111 @@
+// See cpu_device.h.
+#include "leat/backend/cpu/cpu_device.h"
+
+#include <fstream>
+#include <limits>
+#include <string>
+#include <unordered_map>
+
+#include "leat/backend/cpu/cpu_jit.h"
+#include "leat/backend/cpu/cpu_memory.h"
+#include "leat/backend/cpu/cpu_queue.h"
+#include "leat/backend/cpu/cpu_target.h"
+
+namespace leat {
+
+namespace {
+
+// Value of the first line "key : value" of /proc/cpuinfo; x86 names the chip there, AArch64 does
+// not.
+std::string cpuinfo_value(const std::string& key) {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    const size_t colon = line.find(": ");
+    if (colon != std::string::npos && line.starts_with(key)) return line.substr(colon + 2);
+  }
+  return "";
+}
+
+DeviceInfo make_info() {
+  const HostCpu host = host_cpu();
+  DeviceInfo info;
+  info.name = "cpu";
+  info.chip = cpuinfo_value("model name");
+  info.chip += info.chip.empty() ? host.cpu : " (" + host.cpu + ")";
+  info.vendor = cpuinfo_value("vendor_id");
+  info.driver = "LLVM " + host.llvm_version;
+  info.route = Route::native;
+  info.unified_memory = true;
+  info.memory_bytes = physical_memory_bytes();
+  return info;
+}
+
+class CpuDevice : public Device {
+ public:
+  CpuDevice(CpuJit jit, uint32_t threads)
+      : info_(make_info()),
+        target_(host_cpu_target(threads)),
+        jit_(std::move(jit)),
+        queue_(*this, target_.compute_units) {}
+
+  const DeviceInfo& info() const override { return info_; }
+  const Target& target() const override { return target_; }
+  Queue& queue() override { return queue_; }
+
+  Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override;
+  Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override;
+  void free_buffer(uint64_t handle) override;
+
+ private:
+  DeviceInfo info_;
+  Target target_;
+  CpuJit jit_;                                      // outlives the code that the queue retires
+  std::unordered_map<uint64_t, CpuMemory> memory_;  // by handle
+  uint64_t next_handle_ = 1;
+  CpuQueue queue_;  // ends before the memory
+};
+
+Result<Buffer> CpuDevice::allocate(size_t size_bytes, MemoryKind) {
+  if (size_bytes == 0) {
+    return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
+  }
+  TRY_ASSIGN(CpuMemory memory, CpuMemory::map(size_bytes));
+  std::byte* data = memory.data();
+  const uint64_t handle = next_handle_++;
+  memory_.emplace(handle, std::move(memory));
+  return Buffer(this, handle, size_bytes, data);
+}
+
+void CpuDevice::free_buffer(uint64_t handle) {
+  const auto found = memory_.find(handle);
+  CHECK(found != memory_.end());
+  queue_.retire(std::move(found->second));
+  memory_.erase(found);
+}
+
+Result<std::unique_ptr<Kernel>> CpuDevice::load(const KernelBinary& binary) {
+  const auto refuse = [&](const std::string& what) {
+    return Error(ErrorKind::invalid_argument, "Kernel \"" + binary.name + "\" " + what);
+  };
+  if (binary.format != CodeFormat::native_object) return refuse("is not a native object.");
+  uint64_t groups = 1;
+  for (const uint32_t extent : binary.grid) {
+    if (extent == 0) return refuse("has a grid with an extent of (0).");
+    groups *= extent;
+    if (groups > std::numeric_limits<uint32_t>::max()) {
+      return refuse("has more than (4294967295) workgroups.");
+    }
+  }
+  TRY_ASSIGN(LoadedCode code, jit_.load(binary));
+  return std::unique_ptr<Kernel>(std::make_unique<CpuKernel>(binary, std::move(code), queue_));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads) {
+  TRY_ASSIGN(CpuJit jit, CpuJit::create());
+  return std::unique_ptr<Device>(std::make_unique<CpuDevice>(std::move(jit), threads));
+}
+
+}  // namespace leat

@@ -1,0 +1,116 @@
+// Writes and plays command lists.
+// Odd: GL orders its own copies by itself, but what a compute shader wrote is only visible to later
+// commands after glMemoryBarrier with the bits of *how they will read it*, and to a persistent
+// mapping only after the client-mapped bit and a sync object, even if the mapping is coherent.
+// Source: OpenGL 4.6 core, sections 7.13.2 (memory barriers) and 6.3.2 (mapping).
+#include "leat/backend/opengl/opengl_commands.h"
+
+namespace leat {
+
+namespace {
+
+// Launches, copies and the host: all that ever reads a buffer here.
+constexpr GLbitfield kEveryReader = GL_SHADER_STORAGE_BARRIER_BIT | GL_BUFFER_UPDATE_BARRIER_BIT |
+                                    GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT;
+
+}  // namespace
+
+void OpenglCommands::add_binding(const BufferRange& range) {
+  buffers.push_back(static_cast<GLuint>(range.buffer->handle()));
+  offsets.push_back(static_cast<GLintptr>(range.offset_bytes));
+  sizes.push_back(static_cast<GLsizeiptr>(range.size_bytes));
+}
+
+void OpenglCommands::add_launch(GLuint program, const std::array<uint32_t, 3>& grid,
+                                std::span<const BufferRange> arguments) {
+  commands.push_back({.kind = OpenglCommandKind::launch,
+                      .object = program,
+                      .first_binding = static_cast<uint32_t>(buffers.size()),
+                      .binding_count = static_cast<uint32_t>(arguments.size()),
+                      .grid = grid});
+  for (const BufferRange& range : arguments) add_binding(range);
+}
+
+void OpenglCommands::add_copy(const BufferRange& target, const BufferRange& source) {
+  commands.push_back({.kind = OpenglCommandKind::copy,
+                      .first_binding = static_cast<uint32_t>(buffers.size()),
+                      .binding_count = 2});
+  add_binding(target);
+  add_binding(source);
+}
+
+void OpenglCommands::add_mark_time(uint32_t slot) {
+  commands.push_back({.kind = OpenglCommandKind::mark_time, .object = slot});
+}
+
+void OpenglCommands::add_delete(OpenglCommandKind kind, GLuint name) {
+  commands.push_back({.kind = kind, .object = name});
+  ++deletes;
+}
+
+void OpenglCommands::clear() {
+  commands.clear();
+  buffers.clear();
+  offsets.clear();
+  sizes.clear();
+  deletes = 0;
+}
+
+OpenglPlayer::OpenglPlayer(const GlApi& gl) : gl_(gl) {
+  gl_.create_queries(GL_TIMESTAMP, static_cast<GLsizei>(queries_.size()), queries_.data());
+}
+
+void OpenglPlayer::close() {
+  gl_.use_program(0);
+  gl_.delete_queries(static_cast<GLsizei>(queries_.size()), queries_.data());
+}
+
+void OpenglPlayer::play(const OpenglCommands& list) {
+  for (const OpenglCommand& command : list.commands) play_one(list, command);
+}
+
+void OpenglPlayer::publish_to_host() { make_visible(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT); }
+
+uint64_t OpenglPlayer::time_ns(uint32_t slot) const {
+  GLuint64 nanoseconds = 0;
+  gl_.get_query_result(queries_[slot], GL_QUERY_RESULT, &nanoseconds);
+  return nanoseconds;
+}
+
+void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& command) {
+  const uint32_t first = command.first_binding;
+  switch (command.kind) {
+    case OpenglCommandKind::launch:
+      make_visible(GL_SHADER_STORAGE_BARRIER_BIT);
+      if (program_ != command.object) gl_.use_program(command.object);
+      program_ = command.object;
+      gl_.bind_buffers_range(
+          GL_SHADER_STORAGE_BUFFER, 0, static_cast<GLsizei>(command.binding_count),
+          list.buffers.data() + first, list.offsets.data() + first, list.sizes.data() + first);
+      gl_.dispatch_compute(command.grid[0], command.grid[1], command.grid[2]);
+      stale_ = kEveryReader;
+      return;
+    case OpenglCommandKind::copy:
+      make_visible(GL_BUFFER_UPDATE_BARRIER_BIT);
+      gl_.copy_buffer(list.buffers[first + 1], list.buffers[first], list.offsets[first + 1],
+                      list.offsets[first], list.sizes[first]);
+      return;
+    case OpenglCommandKind::mark_time:
+      gl_.query_counter(queries_[command.object], GL_TIMESTAMP);
+      return;
+    case OpenglCommandKind::delete_buffer: gl_.delete_buffers(1, &command.object); return;
+    case OpenglCommandKind::delete_program:
+      if (program_ == command.object) gl_.use_program(0);
+      if (program_ == command.object) program_ = 0;
+      gl_.delete_program(command.object);
+      return;
+  }
+}
+
+void OpenglPlayer::make_visible(GLbitfield to) {
+  if ((stale_ & to) == 0) return;
+  gl_.memory_barrier(to);
+  stale_ &= ~to;
+}
+
+}  // namespace leat

@@ -1,0 +1,147 @@
+// Checks commands on the caller's thread, where an error can still be told for the command that is
+// wrong; on the GL thread it would only be a number at the next glGetError.
+#include "leat/backend/opengl/opengl_queue.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace leat {
+
+OpenglKernel::OpenglKernel(const KernelBinary& binary, GLuint program, Release release)
+    : Kernel(binary),
+      program_(program),
+      grid_{binary.grid[0], binary.grid[1], binary.grid[2]},
+      release_(std::move(release)) {}
+
+OpenglQueue::OpenglQueue(OpenglThread& thread, const Device& device)
+    : thread_(thread), device_(device), fence_(thread) {}
+
+Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
+  const auto& loaded = static_cast<const OpenglKernel&>(kernel);
+  if (arguments.size() != kernel.arguments().size()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Kernel \"{}\" takes ({}) buffers and is given ({}).", kernel.name(),
+                             kernel.arguments().size(), arguments.size()));
+  }
+  TRY(check_room());
+  const uint64_t block_bytes_max = thread_.facts().storage_block_bytes_max;
+  for (const BufferRange& range : arguments) {
+    TRY(check_range(range, kernel.name()));
+    if (range.offset_bytes % kBufferAlignment != 0) {
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("Offset ({}) of an argument of kernel \"{}\" is no multiple of ({}).",
+                      range.offset_bytes, kernel.name(), kBufferAlignment));
+    }
+    if (range.size_bytes > block_bytes_max) {
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("An argument of kernel \"{}\" is larger ({} bytes) than the limit "
+                      "({}) of Device \"{}\".",
+                      kernel.name(), range.size_bytes, block_bytes_max, device_.info().name));
+    }
+  }
+  open_list().add_launch(loaded.program(), loaded.grid(), arguments);
+  return {};
+}
+
+Result<void> OpenglQueue::copy(BufferRange target, BufferRange source) {
+  TRY(check_range(target, "copy"));
+  TRY(check_range(source, "copy"));
+  if (target.size_bytes != source.size_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Sizes of a copy's target ({}) and source ({}) differ.",
+                             target.size_bytes, source.size_bytes));
+  }
+  TRY(check_room());
+  open_list().add_copy(target, source);
+  return {};
+}
+
+Result<void> OpenglQueue::mark_time(uint32_t slot) {
+  if (slot >= kTimeSlots) {
+    return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) is not below the limit "
+                                                          "({}).",
+                                                          slot, kTimeSlots));
+  }
+  TRY(check_room());
+  open_list().add_mark_time(slot);
+  return {};
+}
+
+Result<uint64_t> OpenglQueue::submit() {
+  CHECK(recording_ == nullptr);
+  TRY(hand_over(submitted_ + 1));
+  return ++submitted_;
+}
+
+Result<void> OpenglQueue::begin_record() {
+  CHECK(recording_ == nullptr);
+  recording_ = std::make_unique<OpenglRecordedList>();
+  return {};
+}
+
+Result<std::unique_ptr<RecordedList>> OpenglQueue::end_record() {
+  CHECK(recording_ != nullptr);
+  return std::unique_ptr<RecordedList>(std::move(recording_));
+}
+
+Result<uint64_t> OpenglQueue::replay(RecordedList& list) {
+  CHECK(recording_ == nullptr);
+  if (!slots_[slot_].commands.commands.empty()) TRY(hand_over(0));
+  TRY(thread_.execute(static_cast<OpenglRecordedList&>(list).commands, submitted_ + 1));
+  return ++submitted_;
+}
+
+Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
+  CHECK(slot < kTimeSlots);
+  TRY(thread_.health());
+  uint64_t nanoseconds = 0;
+  TRY(thread_.call([&](OpenglSide& side) { nanoseconds = side.player.time_ns(slot); }));
+  return nanoseconds;
+}
+
+void OpenglQueue::delete_later(OpenglCommandKind kind, GLuint name) {
+  slots_[slot_].commands.add_delete(kind, name);
+}
+
+Result<void> OpenglQueue::flush_deletions() {
+  const OpenglCommands& open = slots_[slot_].commands;
+  if (open.deletes == 0 || open.deletes != open.commands.size()) return {};
+  return hand_over(0);
+}
+
+OpenglCommands& OpenglQueue::open_list() {
+  return recording_ != nullptr ? recording_->commands : slots_[slot_].commands;
+}
+
+Result<void> OpenglQueue::check_room() {
+  if (open_list().commands.size() < kCommandsMax) return {};
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("A list of commands is at its limit ({}).", kCommandsMax));
+}
+
+Result<void> OpenglQueue::check_range(const BufferRange& range, const std::string& what) const {
+  CHECK(range.buffer != nullptr && range.buffer->device() == &device_);
+  const size_t size_bytes = range.buffer->size_bytes();
+  if (range.size_bytes == 0 || range.offset_bytes > size_bytes ||
+      range.size_bytes > size_bytes - range.offset_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("A range of ({}) bytes at offset ({}) given to \"{}\" is empty or "
+                             "leaves its buffer of ({}) bytes.",
+                             range.size_bytes, range.offset_bytes, what, size_bytes));
+  }
+  return {};
+}
+
+Result<void> OpenglQueue::hand_over(uint64_t fence_value) {
+  Slot& full = slots_[slot_];
+  TRY_ASSIGN(full.job, thread_.execute(full.commands, fence_value));
+  slot_ = (slot_ + 1) % kSlots;
+  TRY(thread_.await_job(slots_[slot_].job));
+  slots_[slot_].commands.clear();
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,257 @@
+// Reads a physical device's properties and features. Structures that extend a query may only be
+// chained when the device knows them, hence the two steps: extensions and version, then the rest.
+#include "leat/backend/vulkan/vulkan_chip.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "leat/base/env.h"
+
+namespace leat {
+
+namespace {
+
+using Extensions = std::vector<VkExtensionProperties>;
+
+Extensions extensions_of(const VulkanCalls& calls, VkPhysicalDevice device) {
+  uint32_t count = 0;
+  if (calls.vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr) < 0) return {};
+  Extensions extensions(count);
+  if (calls.vkEnumerateDeviceExtensionProperties(device, nullptr, &count, extensions.data()) < 0) {
+    return {};
+  }
+  extensions.resize(count);
+  return extensions;
+}
+
+bool has(const Extensions& extensions, std::string_view name) {
+  return std::ranges::any_of(extensions, [name](const VkExtensionProperties& extension) {
+    return extension.extensionName == name;
+  });
+}
+
+/// A chain of structures that extend one query.
+class Chain {
+ public:
+  explicit Chain(void* head) : last_(static_cast<VkBaseOutStructure*>(head)) {}
+  void add(void* structure) {
+    last_->pNext = static_cast<VkBaseOutStructure*>(structure);
+    last_ = last_->pNext;
+  }
+
+ private:
+  VkBaseOutStructure* last_;
+};
+
+std::string hex_of_bytes(const uint8_t* bytes, size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += fmt::format("{:02x}", bytes[i]);
+  return text;
+}
+
+// Source: the PCI-SIG's list of vendor ids, and VkVendorId for those that have none.
+std::string vendor_of(uint32_t vendor_id) {
+  switch (vendor_id) {
+    case 0x1002: return "AMD";
+    case 0x1010: return "Imagination";
+    case 0x106b: return "Apple";
+    case 0x10de: return "NVIDIA";
+    case 0x13b5: return "Arm";
+    case 0x14e4: return "Broadcom";
+    case 0x1ae0: return "Google";
+    case 0x5143: return "Qualcomm";
+    case 0x8086: return "Intel";
+    case VK_VENDOR_ID_MESA: return "Mesa";
+    default: return fmt::format("vendor {:#06x}", vendor_id);
+  }
+}
+
+/// The properties of one device, with the extending structures that it knows.
+struct Properties {
+  VkPhysicalDeviceProperties2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+  VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+  VkPhysicalDeviceSubgroupProperties subgroup = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES};
+  VkPhysicalDeviceMaintenance3Properties maintenance3 = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
+  VkPhysicalDeviceDriverProperties driver = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+  VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+  VkPhysicalDeviceShaderCorePropertiesAMD amd = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
+  VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM arm = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM};
+};
+
+void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t version,
+                     const Extensions& extensions, Properties& properties) {
+  Chain chain(&properties.core);
+  chain.add(&properties.id);
+  chain.add(&properties.subgroup);
+  chain.add(&properties.maintenance3);
+  if (version >= VK_API_VERSION_1_2 || has(extensions, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) {
+    chain.add(&properties.driver);
+  }
+  if (has(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) chain.add(&properties.nvidia);
+  if (has(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) chain.add(&properties.amd);
+  if (has(extensions, VK_ARM_SHADER_CORE_BUILTINS_EXTENSION_NAME)) chain.add(&properties.arm);
+  calls.vkGetPhysicalDeviceProperties2(device, &properties.core);
+}
+
+uint32_t compute_units_of(const Properties& properties) {
+  if (properties.core.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU) {
+    return std::max(1u, std::thread::hardware_concurrency());
+  }
+  const auto& amd = properties.amd;
+  return std::max(
+      {1u, properties.nvidia.shaderSMCount, properties.arm.shaderCoreCount,
+       amd.shaderEngineCount * amd.shaderArraysPerEngineCount * amd.computeUnitsPerShaderArray});
+}
+
+std::string driver_of(const Properties& properties) {
+  const VkPhysicalDeviceDriverProperties& driver = properties.driver;
+  const uint32_t version = properties.core.properties.driverVersion;
+  if (driver.driverInfo[0] != '\0')
+    return fmt::format("{} {}", driver.driverName, driver.driverInfo);
+  return fmt::format(
+      "{} {}.{}.{}", driver.driverName[0] != '\0' ? driver.driverName : "Vulkan driver",
+      VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version), VK_API_VERSION_PATCH(version));
+}
+
+void fill_info(const Properties& properties, VulkanChip& chip) {
+  const VkPhysicalDeviceProperties& core = properties.core.properties;
+  chip.info.chip = core.deviceName;
+  chip.info.vendor = vendor_of(core.vendorID);
+  chip.info.driver = driver_of(properties);
+  chip.info.route = Route::vulkan;
+  chip.info.software = core.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  chip.info.unified_memory =
+      chip.info.software || core.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+  for (uint32_t i = 0; i < chip.memory.memoryHeapCount; ++i) {
+    const VkMemoryHeap& heap = chip.memory.memoryHeaps[i];
+    if ((heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0) {
+      chip.info.memory_bytes = std::max<uint64_t>(chip.info.memory_bytes, heap.size);
+    }
+  }
+  chip.uuid_hex = hex_of_bytes(properties.id.deviceUUID, VK_UUID_SIZE);
+}
+
+void fill_limits(const Properties& properties, VulkanChip& chip) {
+  const VkPhysicalDeviceProperties& core = properties.core.properties;
+  chip.timestamp_period_ns = static_cast<double>(core.limits.timestampPeriod);
+  chip.allocation_bytes_max = properties.maintenance3.maxMemoryAllocationSize;
+  chip.storage_range_bytes_max = core.limits.maxStorageBufferRange;
+  chip.vendor_id = core.vendorID;
+  chip.device_id = core.deviceID;
+  chip.driver_version = core.driverVersion;
+  std::memcpy(chip.cache_uuid.data(), core.pipelineCacheUUID, VK_UUID_SIZE);
+
+  Target& target = chip.target;
+  target.name = fmt::format("spirv {}", core.deviceName);
+  target.software = chip.info.software;
+  target.wave_lanes = std::max(1u, properties.subgroup.subgroupSize);
+  target.lanes_per_workgroup_max =
+      std::min(core.limits.maxComputeWorkGroupInvocations, core.limits.maxComputeWorkGroupSize[0]);
+  target.local_memory_bytes_max = core.limits.maxComputeSharedMemorySize;
+  std::copy_n(core.limits.maxComputeWorkGroupCount, 3, target.workgroups_max);
+  target.vector_registers = 32;
+  target.compute_units = compute_units_of(properties);
+}
+
+/// The features we ask about; those that we use are switched on at vulkan_device.cpp.
+struct Features {
+  VkPhysicalDeviceFeatures2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
+  VkPhysicalDevice16BitStorageFeatures storage16 = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+  VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES};
+  VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+};
+
+void read_features(const VulkanCalls& calls, uint32_t version, const Extensions& extensions,
+                   VulkanChip& chip, Features& features) {
+  Chain chain(&features.core);
+  chain.add(&features.storage16);
+  const auto add = [&](const char* extension, void* structure) {
+    if (version >= VK_API_VERSION_1_2) return chain.add(structure);
+    if (!has(extensions, extension)) return;
+    chip.extensions.push_back(extension);
+    chain.add(structure);
+  };
+  add(VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME, &features.timeline);
+  add(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, &features.address);
+  calls.vkGetPhysicalDeviceFeatures2(chip.handle, &features.core);
+}
+
+void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
+                   VulkanChip& chip) {
+  chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
+  const bool pointers =
+      features.address.bufferDeviceAddress == VK_TRUE && env_number("LEAT_VULKAN_BINDINGS", 0) == 0;
+  chip.target.format = pointers ? CodeFormat::spirv_pointers : CodeFormat::spirv_bindings;
+  constexpr uint32_t kBuffersMax = 64;  // of one kernel; more than any lowering asks for
+  chip.target.buffer_bindings_max =
+      pointers ? kBuffersMax
+               : std::min({limits.maxPerStageDescriptorStorageBuffers,
+                           limits.maxDescriptorSetStorageBuffers, kBuffersMax});
+  if (features.timeline.timelineSemaphore != VK_TRUE) {
+    chip.refusal = fmt::format("Vulkan device \"{}\" has no timeline semaphores.", chip.info.chip);
+  }
+}
+
+// A family without graphics is preferred: on NVIDIA and AMD it is a queue of its own with less
+// work in the way of each submit.
+void choose_queue_family(const VulkanCalls& calls, VulkanChip& chip) {
+  uint32_t count = 0;
+  calls.vkGetPhysicalDeviceQueueFamilyProperties(chip.handle, &count, nullptr);
+  std::vector<VkQueueFamilyProperties> families(count);
+  calls.vkGetPhysicalDeviceQueueFamilyProperties(chip.handle, &count, families.data());
+  bool found = false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) == 0) continue;
+    const bool compute_only = (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0;
+    if (found && !compute_only) continue;
+    chip.queue_family = i;
+    chip.timestamp_bits = families[i].timestampValidBits;
+    found = true;
+    if (compute_only) return;
+  }
+  if (!found) {
+    chip.refusal = fmt::format("Vulkan device \"{}\" has no compute queue.", chip.info.chip);
+  }
+}
+
+}  // namespace
+
+VulkanChip inspect_chip(const VulkanCalls& calls, VkPhysicalDevice device) {
+  VulkanChip chip;
+  chip.handle = device;
+  calls.vkGetPhysicalDeviceMemoryProperties(device, &chip.memory);
+  VkPhysicalDeviceProperties core = {};
+  calls.vkGetPhysicalDeviceProperties(device, &core);
+  if (core.apiVersion < VK_API_VERSION_1_1) {
+    chip.info.chip = core.deviceName;
+    chip.info.route = Route::vulkan;
+    chip.refusal =
+        fmt::format("Vulkan device \"{}\" has version ({}.{}), below (1.1).", core.deviceName,
+                    VK_API_VERSION_MAJOR(core.apiVersion), VK_API_VERSION_MINOR(core.apiVersion));
+    return chip;
+  }
+  const Extensions extensions = extensions_of(calls, device);
+  Properties properties;
+  read_properties(calls, device, core.apiVersion, extensions, properties);
+  fill_info(properties, chip);
+  fill_limits(properties, chip);
+  Features features;
+  read_features(calls, core.apiVersion, extensions, chip, features);
+  fill_features(features, core.limits, chip);
+  choose_queue_family(calls, chip);
+  return chip;
+}
+
+}  // namespace leat

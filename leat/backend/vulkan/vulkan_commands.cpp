@@ -1,0 +1,200 @@
+// Recording. Every command is preceded by one barrier, so that commands run in order, as the seam
+// promises; a barrier between two dispatches is also what orders them across submits.
+// Facts: Vulkan 1.3 specification, "Synchronization and Cache Control".
+#include "leat/backend/vulkan/vulkan_commands.h"
+
+#include <cstring>
+
+namespace leat {
+
+namespace {
+
+constexpr uint64_t kArenaBytes = 64 * 1024;
+constexpr uint64_t kBlockAlignment = 16;
+constexpr uint32_t kPoolSets = 256;
+constexpr uint32_t kPoolDescriptors = 2048;
+
+constexpr VkPipelineStageFlags kWorkStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
+}  // namespace
+
+VulkanCommands::VulkanCommands(VulkanContext& context, const VulkanMemory& memory)
+    : context_(context), memory_(memory) {}
+
+VulkanCommands::~VulkanCommands() {
+  for (const VulkanAllocation& arena : arenas_) retire_vulkan(context_, arena);
+  for (VkDescriptorPool pool : pools_) context_.retire({.descriptor_pool = pool});
+  context_.retire({.commands = commands_});
+}
+
+Result<std::unique_ptr<VulkanCommands>> VulkanCommands::create(VulkanContext& context,
+                                                               const VulkanMemory& memory) {
+  auto commands = std::make_unique<VulkanCommands>(context, memory);
+  const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                            .commandPool = context.command_pool,
+                                            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                            .commandBufferCount = 1};
+  const VkResult result =
+      context.calls.vkAllocateCommandBuffers(context.device, &info, &commands->commands_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkAllocateCommandBuffers");
+  return commands;
+}
+
+Result<void> VulkanCommands::begin() {
+  for (VkDescriptorPool pool : pools_) {
+    context_.calls.vkResetDescriptorPool(context_.device, pool, 0);
+  }
+  chunk_ = 0;
+  chunk_used_ = 0;
+  chunk_sets_ = 0;
+  bound_ = VK_NULL_HANDLE;
+  const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  const VkResult result = context_.calls.vkBeginCommandBuffer(commands_, &info);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkBeginCommandBuffer");
+  return {};
+}
+
+// A semaphore makes writes available to the device only; the host needs a barrier of its own.
+Result<void> VulkanCommands::end() {
+  const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                   .srcAccessMask = kWrites,
+                                   .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+  context_.calls.vkCmdPipelineBarrier(commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                                      &barrier, 0, nullptr, 0, nullptr);
+  const VkResult result = context_.calls.vkEndCommandBuffer(commands_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
+  return {};
+}
+
+void VulkanCommands::wait_for_earlier() {
+  const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                   .srcAccessMask = kWrites,
+                                   .dstAccessMask = kReads | kWrites};
+  context_.calls.vkCmdPipelineBarrier(commands_, kWorkStages, kWorkStages, 0, 1, &barrier, 0,
+                                      nullptr, 0, nullptr);
+}
+
+Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
+                                    std::span<const BufferRange> arguments) {
+  TRY(context_.chip.pointers() ? bind_pointers(kernel, arguments) : bind_sets(kernel, arguments));
+  if (bound_ != kernel.pipeline()) {
+    bound_ = kernel.pipeline();
+    context_.calls.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, bound_);
+  }
+  wait_for_earlier();
+  const uint32_t* grid = kernel.grid();
+  context_.calls.vkCmdDispatch(commands_, grid[0], grid[1], grid[2]);
+  return {};
+}
+
+void VulkanCommands::copy(const BufferRange& target, const BufferRange& source) {
+  wait_for_earlier();
+  const VkBufferCopy region = {.srcOffset = source.offset_bytes,
+                               .dstOffset = target.offset_bytes,
+                               .size = source.size_bytes};
+  context_.calls.vkCmdCopyBuffer(commands_, memory_.at(source.buffer->handle()).buffer,
+                                 memory_.at(target.buffer->handle()).buffer, 1, &region);
+}
+
+void VulkanCommands::mark_time(VkQueryPool pool, uint32_t slot) {
+  context_.calls.vkCmdResetQueryPool(commands_, pool, slot, 1);
+  context_.calls.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pool, slot);
+}
+
+Result<void> VulkanCommands::bind_pointers(const VulkanKernel& kernel,
+                                           std::span<const BufferRange> arguments) {
+  VkDeviceAddress block = 0;
+  TRY_ASSIGN(std::byte * host, take_block(arguments.size() * sizeof(VkDeviceAddress), block));
+  for (const BufferRange& range : arguments) {
+    const VkDeviceAddress address = memory_.at(range.buffer->handle()).address + range.offset_bytes;
+    std::memcpy(host, &address, sizeof address);
+    host += sizeof address;
+  }
+  context_.calls.vkCmdPushConstants(commands_, kernel.layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                                    sizeof block, &block);
+  return {};
+}
+
+Result<std::byte*> VulkanCommands::take_block(uint64_t size_bytes, VkDeviceAddress& address) {
+  size_bytes = (size_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+  if (chunk_ < arenas_.size() && chunk_used_ + size_bytes > kArenaBytes) {
+    ++chunk_;
+    chunk_used_ = 0;
+  }
+  if (chunk_ == arenas_.size()) {
+    TRY_ASSIGN(const VulkanAllocation arena,
+               allocate_vulkan(context_, kArenaBytes, VulkanPlace::arguments));
+    arenas_.push_back(arena);
+  }
+  const VulkanAllocation& arena = arenas_[chunk_];
+  address = arena.address + chunk_used_;
+  std::byte* host = arena.host + chunk_used_;
+  chunk_used_ += size_bytes;
+  return host;
+}
+
+Result<void> VulkanCommands::bind_sets(const VulkanKernel& kernel,
+                                       std::span<const BufferRange> arguments) {
+  TRY_ASSIGN(VkDescriptorSet set, take_set(kernel));
+  infos_.resize(arguments.size());
+  writes_.resize(arguments.size());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const BufferRange& range = arguments[i];
+    infos_[i] = {.buffer = memory_.at(range.buffer->handle()).buffer,
+                 .offset = range.offset_bytes,
+                 .range = range.size_bytes};
+    writes_[i] = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                  .dstSet = set,
+                  .dstBinding = static_cast<uint32_t>(i),
+                  .descriptorCount = 1,
+                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                  .pBufferInfo = &infos_[i]};
+  }
+  context_.calls.vkUpdateDescriptorSets(context_.device, static_cast<uint32_t>(writes_.size()),
+                                        writes_.data(), 0, nullptr);
+  context_.calls.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout(),
+                                         0, 1, &set, 0, nullptr);
+  return {};
+}
+
+Result<VkDescriptorSet> VulkanCommands::take_set(const VulkanKernel& kernel) {
+  const uint64_t count = kernel.arguments().size();
+  const bool full = chunk_sets_ == kPoolSets || chunk_used_ + count > kPoolDescriptors;
+  if (chunk_ < pools_.size() && full) {
+    ++chunk_;
+    chunk_used_ = 0;
+    chunk_sets_ = 0;
+  }
+  if (chunk_ == pools_.size()) TRY(add_pool());
+  VkDescriptorSetLayout layout = kernel.set_layout();
+  const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                            .descriptorPool = pools_[chunk_],
+                                            .descriptorSetCount = 1,
+                                            .pSetLayouts = &layout};
+  VkDescriptorSet set = VK_NULL_HANDLE;
+  const VkResult result = context_.calls.vkAllocateDescriptorSets(context_.device, &info, &set);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkAllocateDescriptorSets");
+  chunk_used_ += count;
+  ++chunk_sets_;
+  return set;
+}
+
+Result<void> VulkanCommands::add_pool() {
+  const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                     .descriptorCount = kPoolDescriptors};
+  const VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                           .maxSets = kPoolSets,
+                                           .poolSizeCount = 1,
+                                           .pPoolSizes = &size};
+  VkDescriptorPool pool = VK_NULL_HANDLE;
+  const VkResult result =
+      context_.calls.vkCreateDescriptorPool(context_.device, &info, nullptr, &pool);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateDescriptorPool");
+  pools_.push_back(pool);
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,48 @@
+// Memory of a Vulkan device: one VkBuffer with one VkDeviceMemory for each allocation, because the
+// callers allocate few, large arenas. Host-visible memory is coherent and mapped for its whole
+// life.
+#pragma once
+
+#include <vector>
+
+#include "leat/backend/vulkan/vulkan_context.h"
+
+namespace leat {
+
+struct VulkanAllocation {
+  VkBuffer buffer = VK_NULL_HANDLE;
+  VkDeviceMemory memory = VK_NULL_HANDLE;
+  VkDeviceAddress address = 0;  // 0 with bindings
+  std::byte* host = nullptr;
+  uint64_t size_bytes = 0;
+};
+
+enum class VulkanPlace : uint8_t {
+  device,     // MemoryKind::device
+  shared,     // MemoryKind::shared: the host reads and writes it
+  arguments,  // the host writes it, each launch reads it: near the device if the host reaches it
+};
+
+/// Errors: out_of_memory, io.
+Result<VulkanAllocation> allocate_vulkan(VulkanContext& context, uint64_t size_bytes,
+                                         VulkanPlace place);
+void retire_vulkan(VulkanContext& context, const VulkanAllocation& allocation);
+
+/// The table behind Buffer::handle().
+class VulkanMemory {
+ public:
+  explicit VulkanMemory(VulkanContext& context) : context_(context) {}
+  ~VulkanMemory();
+
+  /// Errors: as allocate_vulkan.
+  Result<uint64_t> allocate(uint64_t size_bytes, VulkanPlace place);
+  const VulkanAllocation& at(uint64_t handle) const;
+  void free(uint64_t handle);
+
+ private:
+  VulkanContext& context_;
+  std::vector<VulkanAllocation> allocations_;
+  std::vector<uint64_t> free_handles_;
+};
+
+}  // namespace leat

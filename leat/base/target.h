@@ -1,0 +1,43 @@
+// Target: what the compile half knows of a chip. Plain data, no handle; two equal Targets get the
+// same code. A backend fills it when a device is opened.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace leat {
+
+/// What a KernelBinary's bytes are.
+enum class CodeFormat : uint8_t {
+  native_object,   // ELF object for the host's or a named CPU, made by LLVM
+  spirv_pointers,  // SPIR-V 1.3+, Vulkan: buffers by physical address from one argument block
+  spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
+  interpreted,     // the wave program's text form; for the null device
+};
+
+struct Target {
+  std::string name;  // "x86-64 avx2", "spirv lavapipe": shown to people, part of cache keys
+  CodeFormat format = CodeFormat::interpreted;
+  bool opengl = false;    // spirv_bindings for OpenGL 4.6 / ARB_gl_spirv instead of Vulkan
+  bool is_cpu = false;    // one wave is one SIMD vector, a workgroup is one wave
+  bool software = false;  // a GPU API run by a CPU (lavapipe, llvmpipe, SwiftShader)
+
+  // LLVM targets only.
+  std::string llvm_triple;
+  std::string llvm_cpu;
+  std::string llvm_features;
+
+  uint32_t wave_lanes = 32;  // lanes that run in step
+  uint32_t lanes_per_workgroup_max = 256;
+  uint32_t local_memory_bytes_max = 32768;
+  uint32_t workgroups_max[3] = {65535, 65535, 65535};
+  uint32_t vector_registers = 32;     // CPU: SIMD registers; GPU: 32-bit registers a lane / 8
+  uint32_t compute_units = 1;         // CPU: threads used; GPU: multiprocessors, 1 if unknown
+  uint64_t cache_bytes = 1u << 20;    // CPU: second-level cache of one core; GPU: L2
+  uint32_t buffer_bindings_max = 16;  // buffers a kernel may have
+  bool storage_f16 = true;            // loads and stores of 16-bit floats work
+
+  bool operator==(const Target&) const = default;
+};
+
+}  // namespace leat

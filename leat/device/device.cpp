@@ -1,0 +1,93 @@
+// What all backends share: names, the life of a Buffer, and blocking copies.
+#include "leat/device/device.h"
+
+#include <cstring>
+#include <utility>
+
+namespace leat {
+
+std::string_view name_of(Route route) {
+  switch (route) {
+    case Route::direct: return "direct";
+    case Route::cuda: return "cuda";
+    case Route::vulkan: return "vulkan";
+    case Route::opengl: return "opengl";
+    case Route::native: return "native";
+    case Route::null: return "null";
+  }
+  return "unknown";
+}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  device_ = std::exchange(other.device_, nullptr);
+  handle_ = std::exchange(other.handle_, 0);
+  size_bytes_ = std::exchange(other.size_bytes_, 0);
+  host_pointer_ = std::exchange(other.host_pointer_, nullptr);
+  return *this;
+}
+
+void Buffer::release() {
+  if (device_ != nullptr) device_->free_buffer(handle_);
+  device_ = nullptr;
+}
+
+namespace {
+
+Result<void> check_range(BufferRange range, size_t size_bytes) {
+  CHECK(range.buffer != nullptr);
+  if (range.size_bytes != size_bytes || range.offset_bytes > range.buffer->size_bytes() ||
+      size_bytes > range.buffer->size_bytes() - range.offset_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 "Copy of (" + std::to_string(size_bytes) + ") bytes at offset (" +
+                     std::to_string(range.offset_bytes) + ") leaves its buffer of (" +
+                     std::to_string(range.buffer->size_bytes()) + ") bytes.");
+  }
+  return {};
+}
+
+Result<void> submit_and_wait(Device& device) {
+  TRY_ASSIGN(const uint64_t value, device.queue().submit());
+  TRY_ASSIGN(const bool done, device.queue().fence().wait(value, kHangTimeoutNs));
+  if (!done) {
+    return Error(ErrorKind::device_lost,
+                 "A copy on Device \"" + device.info().name + "\" passed its deadline.");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> write_buffer(Device& device, BufferRange target, std::span<const std::byte> bytes,
+                          uint64_t* staged_bytes) {
+  TRY(check_range(target, bytes.size()));
+  if (bytes.empty()) return {};
+  if (std::byte* host = target.buffer->host_pointer(); host != nullptr) {
+    std::memcpy(host + target.offset_bytes, bytes.data(), bytes.size());
+    return {};
+  }
+  TRY_ASSIGN(Buffer staging, device.allocate(bytes.size(), MemoryKind::shared));
+  std::memcpy(staging.host_pointer(), bytes.data(), bytes.size());
+  TRY(device.queue().copy(target, {&staging, 0, bytes.size()}));
+  if (staged_bytes != nullptr) *staged_bytes += bytes.size();
+  return submit_and_wait(device);
+}
+
+Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte> bytes,
+                         uint64_t* staged_bytes) {
+  TRY(check_range(source, bytes.size()));
+  if (bytes.empty()) return {};
+  if (std::byte* host = source.buffer->host_pointer(); host != nullptr) {
+    std::memcpy(bytes.data(), host + source.offset_bytes, bytes.size());
+    return {};
+  }
+  TRY_ASSIGN(Buffer staging, device.allocate(bytes.size(), MemoryKind::shared));
+  TRY(device.queue().copy({&staging, 0, bytes.size()}, source));
+  TRY(submit_and_wait(device));
+  std::memcpy(bytes.data(), staging.host_pointer(), bytes.size());
+  if (staged_bytes != nullptr) *staged_bytes += bytes.size();
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,169 @@
+// The one virtual seam: a Device is an opened chip reached by one route. It owns its queue, its
+// kernels and its memory. A backend implements the interfaces of this file, one level, nothing
+// below.
+//
+// Threading: a Device and what it made are used by one thread at a time, save Fence::poll and
+// Fence::wait, which any thread may call.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/base/kernel_binary.h"
+#include "leat/base/result.h"
+#include "leat/base/target.h"
+
+namespace leat {
+
+class Device;
+
+/// A way to reach a device, in the order in which they are preferred.
+enum class Route : uint8_t { direct, cuda, vulkan, opengl, native, null };
+std::string_view name_of(Route route);
+
+/// Where memory is placed. `shared` is mapped for the host for its whole life and visible to the
+/// device without a copy; `device` is the fastest for kernels and may have no host pointer.
+enum class MemoryKind : uint8_t { device, shared };
+
+/// A range of memory, owned. Freed memory is kept until the queue's last submit is done.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Device* device, uint64_t handle, size_t size_bytes, std::byte* host_pointer)
+      : device_(device), handle_(handle), size_bytes_(size_bytes), host_pointer_(host_pointer) {}
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer() { release(); }
+
+  size_t size_bytes() const { return size_bytes_; }
+  /// Null when the host cannot see it.
+  std::byte* host_pointer() const { return host_pointer_; }
+  /// The backend's own number for it; only the device that made it understands it.
+  uint64_t handle() const { return handle_; }
+  Device* device() const { return device_; }
+  explicit operator bool() const { return device_ != nullptr; }
+
+ private:
+  void release();
+
+  Device* device_ = nullptr;
+  uint64_t handle_ = 0;
+  size_t size_bytes_ = 0;
+  std::byte* host_pointer_ = nullptr;
+};
+
+/// Borrowed part of a buffer. Offsets are multiples of kBufferAlignment for kernel arguments.
+struct BufferRange {
+  const Buffer* buffer = nullptr;
+  size_t offset_bytes = 0;
+  size_t size_bytes = 0;
+};
+inline constexpr size_t kBufferAlignment = 256;
+
+/// A kernel loaded on a device.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  const std::string& name() const { return name_; }
+  std::span<const KernelArgument> arguments() const { return arguments_; }
+
+ protected:
+  explicit Kernel(const KernelBinary& binary) : name_(binary.name), arguments_(binary.arguments) {}
+
+ private:
+  std::string name_;
+  std::vector<KernelArgument> arguments_;
+};
+
+/// A 64-bit number in host-visible memory that only grows; submit() returns the value that this
+/// work will set it to.
+class Fence {
+ public:
+  virtual ~Fence() = default;
+  /// The value reached so far. Costs a load where the device writes host memory itself.
+  virtual uint64_t poll() = 0;
+  /// Waits until poll() >= value. Returns false at the deadline, an Error when the device is lost.
+  virtual Result<bool> wait(uint64_t value, uint64_t timeout_ns) = 0;
+};
+
+/// Work recorded once and replayed by one submit. It lives until its last replay has passed its
+/// fence, and so does what it uses.
+class RecordedList {
+ public:
+  virtual ~RecordedList() = default;
+};
+
+/// Ordered commands on one device: each starts after all earlier ones are done and their writes are
+/// visible to it.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+
+  /// Runs binary.grid workgroups. `arguments` stand in the kernel's order.
+  virtual Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) = 0;
+  /// Copies size_bytes of source to target (same device; no overlap; sizes equal).
+  virtual Result<void> copy(BufferRange target, BufferRange source) = 0;
+  /// Takes the device's time into `slot` (< kTimeSlots) once all earlier commands are done.
+  virtual Result<void> mark_time(uint32_t slot) = 0;
+  /// Hands everything since the last submit to the device; returns the fence value of its end.
+  virtual Result<uint64_t> submit() = 0;
+
+  /// Between begin_record and end_record commands go to a list and none is executed.
+  virtual Result<void> begin_record() = 0;
+  virtual Result<std::unique_ptr<RecordedList>> end_record() = 0;
+  /// Submits a recorded list; returns the fence value of its end. A list is not replayed again
+  /// before its last replay has passed its fence.
+  virtual Result<uint64_t> replay(RecordedList& list) = 0;
+
+  virtual Fence& fence() = 0;
+  /// Nanoseconds on the device's clock taken by mark_time. Valid once that submit's fence passed.
+  virtual Result<uint64_t> time_ns(uint32_t slot) = 0;
+
+  static constexpr uint32_t kTimeSlots = 1024;
+};
+
+/// Facts for people and for choosing a device.
+struct DeviceInfo {
+  std::string name;  // "gpu0:vulkan", "cpu"
+  std::string chip;  // "NVIDIA H200", "llvmpipe (LLVM 15.0.6, 256 bits)"
+  std::string vendor;
+  std::string driver;  // name and version of the driver
+  Route route = Route::native;
+  bool software = false;
+  bool unified_memory = false;
+  uint64_t memory_bytes = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual const DeviceInfo& info() const = 0;
+  virtual const Target& target() const = 0;
+  virtual Queue& queue() = 0;
+
+  /// size_bytes > 0. Contents are undefined. Errors: out_of_memory, invalid_argument.
+  virtual Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) = 0;
+  /// The binary must have this device's code format. Errors: invalid_argument, io (driver refuses).
+  virtual Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) = 0;
+
+  /// Called by ~Buffer; frees now or once the queue's last submit is done. Never waits.
+  virtual void free_buffer(uint64_t handle) = 0;
+};
+
+/// Copies between host bytes and a buffer, through host_pointer() when there is one, else through a
+/// shared buffer and the queue; waits for its end. For set-up and results, not for the hot path.
+/// Every byte staged (copied twice) is added to `*staged_bytes` when that is not null.
+Result<void> write_buffer(Device& device, BufferRange target, std::span<const std::byte> bytes,
+                          uint64_t* staged_bytes = nullptr);
+Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte> bytes,
+                         uint64_t* staged_bytes = nullptr);
+
+/// How long any wait of ours lasts before a device counts as hung.
+inline constexpr uint64_t kHangTimeoutNs = 120'000'000'000ull;
+
+}  // namespace leat

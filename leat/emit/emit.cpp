@@ -1,0 +1,86 @@
+// The choice of an emitter by the target's code format, and nothing else.
+#include "leat/emit/emit.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "leat/emit/spirv_text.h"
+#include "leat/ir/text.h"
+
+namespace leat {
+namespace {
+
+#ifndef LEAT_HAS_LLVM
+Error no_llvm(const Target& target) {
+  return Error(ErrorKind::unsupported,
+               fmt::format("This build has no LLVM, which Target \"{}\" needs.", target.name));
+}
+#endif
+
+KernelBinary emit_text(const ir::Program& program) {
+  const std::string text = ir::print_program(program);
+  KernelBinary binary;
+  binary.name = program.name;
+  binary.entry = program.name;
+  binary.format = CodeFormat::interpreted;
+  binary.code.resize(text.size());
+  std::memcpy(binary.code.data(), text.data(), text.size());
+  for (const ir::Parameter& parameter : program.parameters) {
+    binary.arguments.push_back({parameter.storage, parameter.written});
+  }
+  binary.wave_lanes = program.wave_lanes;
+  binary.waves_per_workgroup = program.waves_per_workgroup;
+  binary.local_memory_bytes = program.local_bytes();
+  for (size_t axis = 0; axis < 3; ++axis) binary.grid[axis] = program.grid[axis];
+  return binary;
+}
+
+}  // namespace
+
+Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
+  switch (target.format) {
+    case CodeFormat::native_object:
+#ifdef LEAT_HAS_LLVM
+      return emit_llvm(program, target);
+#else
+      return no_llvm(target);
+#endif
+    case CodeFormat::spirv_pointers:
+    case CodeFormat::spirv_bindings: return emit_spirv(program, target);
+    case CodeFormat::interpreted: return emit_text(program);
+  }
+  CHECK(false);
+}
+
+Result<std::string> disassemble(const ir::Program& program, const Target& target) {
+  switch (target.format) {
+    case CodeFormat::native_object:
+#ifdef LEAT_HAS_LLVM
+      return assembly_llvm(program, target);
+#else
+      return no_llvm(target);
+#endif
+    case CodeFormat::spirv_pointers:
+    case CodeFormat::spirv_bindings: {
+      TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
+      return spirv::module_text(binary.code);
+    }
+    case CodeFormat::interpreted: return ir::print_program(program);
+  }
+  CHECK(false);
+}
+
+// The number is raised by whoever changes the code that an emitter writes: kernel caches ask for
+// it.
+std::string emitter_version(const Target& target) {
+  switch (target.format) {
+    case CodeFormat::native_object: return "llvm-19 1";
+    case CodeFormat::spirv_pointers:
+    case CodeFormat::spirv_bindings: return "spirv 2";
+    case CodeFormat::interpreted: return "text 1";
+  }
+  CHECK(false);
+}
+
+}  // namespace leat

@@ -1,0 +1,32 @@
+// From a wave program to the bytes a device takes. An emitter is a table and a walk: what a target
+// can do is data in its Target, and programs arrive already lowered for it (no opcode it lacks).
+#pragma once
+
+#include <string>
+
+#include "leat/base/kernel_binary.h"
+#include "leat/base/result.h"
+#include "leat/base/target.h"
+#include "leat/ir/ir.h"
+
+namespace leat {
+
+/// Emits `program`, which the verifier has passed, in target.format. The functions exp .. erf and
+/// pow of ops.def are refused: lower/expand_math comes before. Errors: unsupported (this build
+/// lacks the emitter, or the target a feature), internal.
+Result<KernelBinary> emit(const ir::Program& program, const Target& target);
+
+/// The target code as text, for `leat dump`: assembly for native objects, SPIR-V disassembly or
+/// hex.
+Result<std::string> disassemble(const ir::Program& program, const Target& target);
+
+/// Names the emitter and its version; part of cache keys.
+std::string emitter_version(const Target& target);
+
+/// SPIR-V, both addressing modes; our own writer, no dependency.
+Result<KernelBinary> emit_spirv(const ir::Program& program, const Target& target);
+/// Through LLVM. Only in builds that have it.
+Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target);
+Result<std::string> assembly_llvm(const ir::Program& program, const Target& target);
+
+}  // namespace leat

@@ -1,0 +1,165 @@
+// KernelWriter: walks a wave program and writes it as one LLVM function for a CPU,
+//   void entry(const void* const* buffers, uint32_t first_group, uint32_t end_group)
+// which runs the workgroups [first_group, end_group) of the flattened grid, x fastest. A varying
+// value is a vector of wave_lanes lanes, a uniform one a scalar, a short vector one of these for
+// each component. No fast-math flag is set anywhere: the same program gives the same bits every
+// time. Only emit/llvm*.cpp may include this file, as it shows LLVM's types.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include "leat/emit/llvm_affine.h"
+#include "leat/ir/ir.h"
+
+namespace leat {
+
+/// What the walk has to know of the chip; the rest is the code generator's business.
+struct CpuFeatures {
+  bool fma = false;              // fused multiply-add in hardware
+  bool half_conversion = false;  // f16 <-> f32 in hardware
+  uint32_t vector_registers = 16;
+  bool masked_memory = false;  // vector loads with a mask that cost one instruction
+};
+
+/// Writes one program into one module. Used once.
+class KernelWriter {
+ public:
+  /// `attributes` is put on the function. All references live as long as the writer.
+  KernelWriter(const ir::Program& program, const CpuFeatures& features,
+               const llvm::AttrBuilder& attributes, llvm::Module& module);
+
+  /// Writes the function `entry`. The program must have passed the verifier.
+  void write(const std::string& entry);
+
+ private:
+  using Components = llvm::SmallVector<llvm::Value*, 1>;
+
+  // Where an access goes: either one pointer, the lanes following each other in steps of
+  // lane_step_bytes, or a pointer for each lane.
+  struct Access {
+    llvm::Type* element = nullptr;  // as it lies in memory
+    uint32_t element_bytes = 4;
+    uint32_t width = 1;
+    llvm::Value* pointer = nullptr;
+    int64_t lane_step_bytes = 0;
+    Components lane_pointers;     // when `pointer` is null
+    llvm::Value* mask = nullptr;  // null, i1, or i1 for each lane
+    ir::ValueId mask_value = ir::kNone;
+    bool is_load = false;
+    const ir::Parameter* parameter = nullptr;  // null for local memory
+    uint32_t slot = 0;
+
+    int64_t unit_bytes() const { return int64_t{width} * element_bytes; }
+    bool masked_by_lane() const { return mask != nullptr && mask->getType()->isVectorTy(); }
+    bool is_contiguous() const { return pointer != nullptr && lane_step_bytes == unit_bytes(); }
+  };
+
+  // Bytes from `low` up to `high`, relative to some pointer.
+  struct Reach {
+    int64_t low = 0;
+    int64_t high = 0;
+  };
+
+  // A value in 64 bits: base + offset. Null where a value is only known in 32 bits.
+  struct Wide {
+    llvm::Value* base = nullptr;
+    int64_t offset = 0;
+  };
+
+  // The counter (i64) and, behind it, all components of the carried values.
+  struct LoopState {
+    llvm::Value* step = nullptr;
+    std::vector<llvm::Value*> values;
+  };
+
+  // The function's frame and control flow: llvm_control.cpp.
+  void write_entry(const std::string& entry);
+  void write_group_loop();
+  void write_group_ids(llvm::Value* flat);
+  void make_alias_scopes();
+  void write_block(ir::BlockId block);
+  void write_instruction(const ir::Instruction& instruction);
+  void write_other(const ir::Instruction& instruction);
+  void write_loop(const ir::Instruction& instruction);
+  int64_t copies_of(const ir::Instruction& instruction, const LoopState& state);
+  std::vector<llvm::Value*> initial_values(const ir::Instruction& instruction, llvm::Value* lo);
+  void append_carried(std::span<const ir::ValueId> from, const ir::Block& body,
+                      std::vector<llvm::Value*>& to);
+  void write_loop_part(const ir::Instruction& instruction, LoopState& state, llvm::Value* hi,
+                       int64_t copies);
+  void write_rounds(const ir::Instruction& instruction, LoopState& state, int64_t count);
+  void write_branch(const ir::Instruction& instruction);
+
+  // Values: llvm_arithmetic.cpp.
+  llvm::Type* type_of(ir::Scalar scalar);
+  llvm::Type* type_of(const ir::Type& type);
+  llvm::Value* splat(llvm::Value* value);
+  llvm::Value* constant_of(const ir::Instruction& instruction);
+  llvm::Value* operand(const ir::Instruction& instruction, size_t i, size_t component);
+  void set_lanewise(const ir::Instruction& instruction);
+  llvm::Value* lanewise(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
+  llvm::Value* unary_float(ir::Opcode op, llvm::Value* a);
+  llvm::Value* binary_float(ir::Opcode op, llvm::Value* a, llvm::Value* b);
+  llvm::Value* binary_int(ir::Opcode op, llvm::Value* a, llvm::Value* b);
+  llvm::Value* divide(ir::Opcode op, llvm::Value* a, llvm::Value* b);
+  llvm::Value* compare(ir::Opcode op, llvm::Value* a, llvm::Value* b);
+  llvm::Value* other(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
+  llvm::Value* fused_multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  llvm::Value* reduce(ir::Opcode op, llvm::Value* value);
+
+  // Memory: llvm_memory.cpp.
+  Access access_of(const ir::Instruction& instruction);
+  void set_place(Access& access, llvm::Value* base, ir::ValueId index, int64_t lane_stride);
+  llvm::Value* address(Access& access, llvm::Value* base, const AffineIndex& index);
+  std::optional<Reach> reach_of(const Access& access, const AffineIndex& index, size_t first);
+  Wide wide(ir::ValueId value);
+  llvm::Constant* bytes(int64_t size_bytes);
+  llvm::Value* moved(llvm::Value* pointer, int64_t offset_bytes);
+  llvm::Value* lane_pointer(const Access& access, uint32_t lane, uint32_t component);
+  llvm::Value* zeros();
+  llvm::GlobalVariable* new_zeros(int64_t size_bytes);
+  void size_zeros();
+  void write_load(const ir::Instruction& instruction);
+  llvm::Value* load_one(const Access& access, uint32_t component);
+  llvm::Value* load_vector(const Access& access);
+  llvm::Value* load_lanes(const Access& access, uint32_t component);
+  void write_store(const ir::Instruction& instruction);
+  void store_components(const Access& access, const Components& values);
+  void store_one(const Access& access, const Components& values);
+  llvm::Value* interleaved(const Components& values);
+  void store_vector(const Access& access, const Components& values);
+  void store_lanes(const Access& access, llvm::Value* value, uint32_t component);
+  void mark(llvm::Instruction* instruction, const Access& access);
+  llvm::Value* widened(llvm::Value* value, const Access& access);
+  llvm::Value* narrowed(llvm::Value* value, const Access& access);
+
+  const ir::Program& program_;
+  const CpuFeatures& features_;
+  const llvm::AttrBuilder& attributes_;
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  llvm::IRBuilder<> build_;
+  AffineIndices affine_;
+  uint32_t lanes_;
+  llvm::Function* function_ = nullptr;
+  llvm::GlobalVariable* zeros_ = nullptr;
+  int64_t zeros_bytes_ = 64;
+  std::vector<Components> values_;        // by ValueId
+  std::vector<Wide> wide_;                // by ValueId
+  std::vector<llvm::Value*> parameters_;  // base pointers
+  std::vector<llvm::Value*> locals_;
+  std::vector<llvm::MDNode*> scopes_;  // by parameter
+  std::vector<llvm::MDNode*> other_scopes_;
+  llvm::Value* group_ids_[3] = {};  // as i64
+};
+
+/// Conversions between binary16 in integers of 16 bits and f32 in arithmetic of 32 bits, scalar or
+/// vector, for chips without an instruction for it. Rounds to nearest even.
+llvm::Value* float_from_half_bits(llvm::IRBuilder<>& build, llvm::Value* bits);
+llvm::Value* half_bits_from_float(llvm::IRBuilder<>& build, llvm::Value* value);
+
+}  // namespace leat

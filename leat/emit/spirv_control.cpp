@@ -1,0 +1,238 @@
+// Blocks, loops and branches. SPIR-V's control flow is structured: every loop header names its
+// merge and continue blocks, every conditional branch its merge block. A loop is
+//   before -> header (phis, test) -> body .. -> continue (counter + step) -> header;  header ->
+//   merge
+// and its results are the header's phis.
+#include "leat/emit/spirv_emitter.h"
+
+#include <algorithm>
+
+namespace leat::spirv {
+
+// A longer loop is left a loop, whatever factor a program asks for.
+static constexpr int64_t kCopiesMax = 256;
+
+void ProgramEmitter::start_block(Id label) {
+  writer_.statement(spv::Op::OpLabel, {label});
+  label_ = label;
+}
+
+void ProgramEmitter::jump(Id label) { writer_.statement(spv::Op::OpBranch, {label}); }
+
+ProgramEmitter::OpenBranch ProgramEmitter::open_branch(Id condition) {
+  const OpenBranch open = {.before = label_, .merge = writer_.new_id()};
+  const Id then = writer_.new_id();
+  writer_.statement(spv::Op::OpSelectionMerge, {open.merge, 0});
+  writer_.statement(spv::Op::OpBranchConditional, {condition, then, open.merge});
+  start_block(then);
+  return open;
+}
+
+// Returns the label of the branch's last block, for a phi.
+Id ProgramEmitter::close_branch(const OpenBranch& open) {
+  const Id last = label_;
+  jump(open.merge);
+  start_block(open.merge);
+  return last;
+}
+
+void ProgramEmitter::emit_block(ir::BlockId block) {
+  for (const ir::InstructionId id : program_.blocks[block].instructions) {
+    emit_instruction(program_.instructions[id]);
+  }
+}
+
+void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
+  using ir::Opcode;
+  using spv::Op;
+  switch (instruction.op) {
+    case Opcode::constant: return emit_constant(instruction);
+    case Opcode::lane_id: return set_result(instruction, lane_id_);
+    case Opcode::wave_id: return set_result(instruction, wave_id_);
+    case Opcode::group_id:
+      return set_result(instruction, group_ids_[static_cast<size_t>(instruction.imm)]);
+    case Opcode::neg: return emit_by_type(instruction, Op::OpFNegate, Op::OpSNegate);
+    case Opcode::abs: return emit_extended(instruction, GLSLstd450FAbs);
+    case Opcode::sqrt: return emit_extended(instruction, GLSLstd450Sqrt);
+    case Opcode::floor: return emit_extended(instruction, GLSLstd450Floor);
+    case Opcode::ceil: return emit_extended(instruction, GLSLstd450Ceil);
+    case Opcode::round_even: return emit_extended(instruction, GLSLstd450RoundEven);
+    case Opcode::exp:
+    case Opcode::log:
+    case Opcode::sin:
+    case Opcode::cos:
+    case Opcode::tan:
+    case Opcode::asin:
+    case Opcode::acos:
+    case Opcode::atan:
+    case Opcode::sinh:
+    case Opcode::cosh:
+    case Opcode::tanh:
+    case Opcode::asinh:
+    case Opcode::acosh:
+    case Opcode::atanh:
+    case Opcode::erf:
+    case Opcode::pow: CHECK(false);  // find_uses refuses them
+    case Opcode::add_f: return emit_plain(instruction, Op::OpFAdd);
+    case Opcode::sub_f: return emit_plain(instruction, Op::OpFSub);
+    case Opcode::mul_f: return emit_plain(instruction, Op::OpFMul);
+    case Opcode::div_f: return emit_plain(instruction, Op::OpFDiv);
+    case Opcode::min_f: return emit_extended(instruction, GLSLstd450FMin);
+    case Opcode::max_f: return emit_extended(instruction, GLSLstd450FMax);
+    case Opcode::fma: return emit_extended(instruction, GLSLstd450Fma);
+    case Opcode::add_i: return emit_binary_int(instruction, Op::OpIAdd);
+    case Opcode::sub_i: return emit_binary_int(instruction, Op::OpISub);
+    case Opcode::mul_i: return emit_binary_int(instruction, Op::OpIMul);
+    case Opcode::div_i: return emit_binary_int(instruction, Op::OpSDiv);
+    case Opcode::rem_i: return emit_binary_int(instruction, Op::OpSRem);
+    case Opcode::min_i: return emit_extended(instruction, GLSLstd450SMin);
+    case Opcode::max_i: return emit_extended(instruction, GLSLstd450SMax);
+    case Opcode::and_i: return emit_plain(instruction, Op::OpBitwiseAnd);
+    case Opcode::or_i: return emit_plain(instruction, Op::OpBitwiseOr);
+    case Opcode::xor_i: return emit_plain(instruction, Op::OpBitwiseXor);
+    case Opcode::shl_i: return emit_plain(instruction, Op::OpShiftLeftLogical);
+    case Opcode::shr_s: return emit_plain(instruction, Op::OpShiftRightArithmetic);
+    case Opcode::shr_u: return emit_plain(instruction, Op::OpShiftRightLogical);
+    case Opcode::and_b: return emit_plain(instruction, Op::OpLogicalAnd);
+    case Opcode::or_b: return emit_plain(instruction, Op::OpLogicalOr);
+    case Opcode::xor_b: return emit_plain(instruction, Op::OpLogicalNotEqual);
+    case Opcode::not_b: return emit_plain(instruction, Op::OpLogicalNot);
+    case Opcode::lt_f: return emit_plain(instruction, Op::OpFOrdLessThan);
+    case Opcode::le_f: return emit_plain(instruction, Op::OpFOrdLessThanEqual);
+    case Opcode::eq_f: return emit_plain(instruction, Op::OpFOrdEqual);
+    case Opcode::lt_i: return emit_plain(instruction, Op::OpSLessThan);
+    case Opcode::le_i: return emit_plain(instruction, Op::OpSLessThanEqual);
+    case Opcode::lt_u: return emit_plain(instruction, Op::OpULessThan);
+    case Opcode::eq_i: return emit_plain(instruction, Op::OpIEqual);
+    case Opcode::select: return emit_plain(instruction, Op::OpSelect);
+    case Opcode::int_from_float: return emit_int_from_float(instruction);
+    case Opcode::float_from_int: return emit_plain(instruction, Op::OpConvertSToF);
+    case Opcode::int_from_bool: return emit_int_from_bool(instruction);
+    case Opcode::bits_from_float:
+    case Opcode::float_from_bits: return emit_plain(instruction, Op::OpBitcast);
+    case Opcode::vector: return emit_vector(instruction);
+    case Opcode::extract: return emit_extract(instruction);
+    case Opcode::load: return emit_load(instruction);
+    case Opcode::store: return emit_store(instruction);
+    case Opcode::load_local: return emit_load_local(instruction);
+    case Opcode::store_local: return emit_store_local(instruction);
+    case Opcode::barrier: return emit_barrier();
+    case Opcode::reduce_add:
+    case Opcode::reduce_min:
+    case Opcode::reduce_max: return emit_reduce(instruction);
+    case Opcode::loop: return emit_loop(instruction);
+    case Opcode::branch: return emit_branch(instruction);
+    case Opcode::yield: return;  // emit_round reads it
+  }
+}
+
+void ProgramEmitter::emit_loop(const ir::Instruction& instruction) {
+  const auto operands = program_.operands_of(instruction);
+  const RolledLoop loop = {
+      .lo = values_[operands[0]], .hi = values_[operands[1]], .step = values_[operands[2]]};
+  Values carried;
+  for (size_t i = 3; i < operands.size(); ++i) carried.push_back(values_[operands[i]]);
+  if (loop.lo.known && loop.hi.known && loop.step.known) {
+    carried = emit_counted(instruction, loop, std::move(carried));
+  } else {
+    carried = emit_rolled(instruction, loop, std::move(carried));
+  }
+  for (uint32_t i = 0; i < instruction.result_count; ++i) {
+    values_[instruction.first_result + i] = carried[i];
+  }
+}
+
+// A loop with known bounds: rounds of `copies` copies in a loop, the rest behind it one by one.
+ProgramEmitter::Values ProgramEmitter::emit_counted(const ir::Instruction& instruction,
+                                                    RolledLoop loop, Values carried) {
+  const int64_t lo = *loop.lo.known, hi = *loop.hi.known, step = *loop.step.known;
+  CHECK(step > 0);
+  const int64_t trips = hi > lo ? (hi - lo + step - 1) / step : 0;
+  const int64_t factor = std::clamp<int64_t>(instruction.imm, 1, kCopiesMax);
+  loop.copies = std::min(factor, std::max<int64_t>(trips, 1));
+  int64_t done = trips / loop.copies > 1 ? trips / loop.copies * loop.copies : 0;
+  if (done > 0) {
+    loop.hi = {int_constant(lo + done * step), std::nullopt};
+    carried = emit_rolled(instruction, loop, std::move(carried));
+  }
+  for (; done < trips; ++done) {
+    const int32_t counter = static_cast<int32_t>(lo + done * step);
+    carried = emit_round(instruction, {int_constant(counter), counter}, carried);
+  }
+  return carried;
+}
+
+ProgramEmitter::Values ProgramEmitter::emit_rolled(const ir::Instruction& instruction,
+                                                   const RolledLoop& loop, Values carried) {
+  const Id int_type = scalar_type(ir::Scalar::i32);
+  const Id before = label_, header = writer_.new_id(), body = writer_.new_id();
+  const Id next = writer_.new_id(), merge = writer_.new_id();
+  jump(header);
+  start_block(header);
+  const Id counter = writer_.value(spv::Op::OpPhi, int_type, {loop.lo.id, before, 0, next});
+  std::vector<size_t> open_words = {writer_.body_words() - 2};  // each phi's value from `next`
+  for (size_t i = 0; i < carried.size(); ++i) {
+    const Id type = type_of(program_.values[instruction.first_result + i]);
+    carried[i] = {writer_.value(spv::Op::OpPhi, type, {carried[i].id, before, 0, next}), {}};
+    open_words.push_back(writer_.body_words() - 2);
+  }
+  const Id more =
+      writer_.value(spv::Op::OpSLessThan, scalar_type(ir::Scalar::b1), {counter, loop.hi.id});
+  const auto control = loop.copies == 1 && instruction.imm > 1 ? spv::LoopControlMask::Unroll
+                                                               : spv::LoopControlMask::DontUnroll;
+  writer_.statement(spv::Op::OpLoopMerge, {merge, next, static_cast<uint32_t>(control)});
+  writer_.statement(spv::Op::OpBranchConditional, {more, body, merge});
+  start_block(body);
+  Values last = carried;
+  for (int64_t copy = 0; copy < loop.copies; ++copy) {
+    const Id offset = copy == 0 ? counter : add_int(counter, int_constant(copy * *loop.step.known));
+    last = emit_round(instruction, {offset, std::nullopt}, last);
+  }
+  jump(next);
+  start_block(next);
+  const Id stride = loop.copies == 1 ? loop.step.id : int_constant(loop.copies * *loop.step.known);
+  const Id following = add_int(counter, stride);
+  jump(header);
+  writer_.set_body_word(open_words[0], following);
+  for (size_t i = 0; i < last.size(); ++i) writer_.set_body_word(open_words[i + 1], last[i].id);
+  start_block(merge);
+  return carried;
+}
+
+// One round of a loop's body; returns what it yields. The body may be written several times: each
+// time its values get new ids.
+ProgramEmitter::Values ProgramEmitter::emit_round(const ir::Instruction& instruction, Value counter,
+                                                  const Values& carried) {
+  const ir::Block& body = program_.blocks[instruction.regions[0]];
+  CHECK(body.argument_count == carried.size() + 1 && !body.instructions.empty());
+  values_[body.first_argument] = counter;
+  for (size_t i = 0; i < carried.size(); ++i) values_[body.first_argument + 1 + i] = carried[i];
+  emit_block(instruction.regions[0]);
+  const ir::Instruction& yield = program_.instructions[body.instructions.back()];
+  CHECK(yield.op == ir::Opcode::yield && yield.operand_count == carried.size());
+  Values next;
+  for (const ir::ValueId value : program_.operands_of(yield)) next.push_back(values_[value]);
+  return next;
+}
+
+void ProgramEmitter::emit_branch(const ir::Instruction& instruction) {
+  const Id condition = id_of(program_.operands_of(instruction)[0]);
+  if (instruction.regions[1] == ir::kNone) {
+    const OpenBranch open = open_branch(condition);
+    emit_block(instruction.regions[0]);
+    close_branch(open);
+    return;
+  }
+  const Id then = writer_.new_id(), otherwise = writer_.new_id(), merge = writer_.new_id();
+  writer_.statement(spv::Op::OpSelectionMerge, {merge, 0});
+  writer_.statement(spv::Op::OpBranchConditional, {condition, then, otherwise});
+  start_block(then);
+  emit_block(instruction.regions[0]);
+  jump(merge);
+  start_block(otherwise);
+  emit_block(instruction.regions[1]);
+  jump(merge);
+  start_block(merge);
+}
+
+}  // namespace leat::spirv

@@ -1,0 +1,152 @@
+// The walk from a wave program to a SPIR-V module. One invocation is one lane, so that uniform and
+// varying values look the same here; a mask becomes a branch around the access. Inside emit/ only.
+//
+// spirv_pointers: a push constant holds the address of the argument block, an array of one 64-bit
+// buffer address per parameter. Each is cast from two words to a pointer to a Block with a run-time
+// array: neither 64-bit integers nor casts between pointers are needed, which SwiftShader lacks.
+//
+// spirv_bindings: parameter k is storage-buffer binding k of set 0; one variable per access width,
+// in OpenGL one for the widest.
+//
+// Loops with constant bounds are unrolled here by their factor, as SPIR-V 1.3 has no hint for it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "leat/base/kernel_binary.h"
+#include "leat/emit/spirv_uses.h"
+#include "leat/emit/spirv_writer.h"
+
+namespace leat::spirv {
+
+class ProgramEmitter {
+ public:
+  /// The program must have passed find_uses for this target; all three are borrowed.
+  ProgramEmitter(const ir::Program& program, const Target& target, const Uses& uses);
+
+  /// The module's bytes. Call it once.
+  std::vector<std::byte> emit();
+
+ private:
+  /// What a value of the program is here; `known` when it is an i32 constant.
+  struct Value {
+    Id id = 0;
+    std::optional<int32_t> known;
+  };
+  using Values = std::vector<Value>;
+
+  /// A loop that stays a loop: counter from lo below hi, `copies` rounds of the body one after
+  /// another. More than one copy needs a known step.
+  struct RolledLoop {
+    Value lo, hi, step;
+    int64_t copies = 1;
+  };
+
+  /// A branch without else that is being written: the label before it and the one where it ends.
+  struct OpenBranch {
+    Id before = 0;
+    Id merge = 0;
+  };
+
+  // spirv.cpp: the module's frame.
+  void declare_capabilities();
+  void declare_buffers();
+  void declare_argument_block();
+  void declare_binding(uint32_t slot, uint8_t width);
+  void declare_locals();
+  void declare_builtins();
+  void load_builtins();
+  void load_arguments();
+  Id load_address(Id block, uint32_t slot);
+  Id builtin_variable(Id type, spv::BuiltIn builtin);
+  bool has_pointers() const { return target_.format == CodeFormat::spirv_pointers; }
+
+  // spirv_types.cpp: types, constants and the values' table.
+  Id scalar_type(ir::Scalar scalar);
+  Id vector_type(Id scalar, uint32_t width);
+  Id type_of(ir::Type type);
+  Id pointer_type(spv::StorageClass storage_class, Id pointee);
+  Id storage_type(DType storage, uint32_t width);
+  Id buffer_pointer(DType storage, uint32_t width, bool written);
+  Id buffer_array(DType storage, uint32_t width);
+  Id int_constant(int64_t value);
+  Id constant_of(ir::Type type, uint32_t bits);
+  Id zero_of(ir::Type type) { return constant_of(type, 0); }
+  Id id_of(ir::ValueId value) const;
+  Id widened(ir::ValueId value, uint8_t width);
+  ir::Type result_type(const ir::Instruction& instruction) const;
+  void set_result(const ir::Instruction& instruction, Id id);
+  Id add_int(Id a, Id b);
+
+  // spirv_control.cpp: blocks, loops, branches.
+  void emit_block(ir::BlockId block);
+  void emit_instruction(const ir::Instruction& instruction);
+  void emit_loop(const ir::Instruction& instruction);
+  Values emit_counted(const ir::Instruction& instruction, RolledLoop loop, Values carried);
+  Values emit_rolled(const ir::Instruction& instruction, const RolledLoop& loop, Values carried);
+  Values emit_round(const ir::Instruction& instruction, Value counter, const Values& carried);
+  void emit_branch(const ir::Instruction& instruction);
+  void start_block(Id label);
+  void jump(Id label);
+  OpenBranch open_branch(Id condition);
+  Id close_branch(const OpenBranch& open);
+
+  // spirv_arithmetic.cpp.
+  void emit_plain(const ir::Instruction& instruction, spv::Op op);
+  void emit_by_type(const ir::Instruction& instruction, spv::Op on_float, spv::Op on_int);
+  void emit_extended(const ir::Instruction& instruction, GLSLstd450 function);
+  void emit_binary_int(const ir::Instruction& instruction, spv::Op op);
+  void emit_constant(const ir::Instruction& instruction);
+  void emit_select(const ir::Instruction& instruction);
+  void emit_int_from_float(const ir::Instruction& instruction);
+  void emit_int_from_bool(const ir::Instruction& instruction);
+  void emit_vector(const ir::Instruction& instruction);
+  void emit_extract(const ir::Instruction& instruction);
+  void emit_reduce(const ir::Instruction& instruction);
+  Id reduce_step(ir::Opcode op, ir::Scalar scalar, Id a, Id b);
+  Id reduce_component(ir::Opcode op, ir::Scalar scalar, Id value);
+
+  // spirv_memory.cpp: loads, stores, local memory.
+  void emit_load(const ir::Instruction& instruction);
+  void emit_store(const ir::Instruction& instruction);
+  void emit_load_local(const ir::Instruction& instruction);
+  void emit_store_local(const ir::Instruction& instruction);
+  void emit_barrier();
+  Id load_from(uint32_t slot, ir::Type type, Id index);
+  void store_to(uint32_t slot, ir::Type type, Id index, Id value);
+  Id buffer_element(uint32_t slot, uint8_t width, Id index);
+  Id buffer_component(uint32_t slot, Id index);
+  Id component_index(Id index, uint32_t width, uint32_t component);
+  Id load_components(uint32_t slot, ir::Type type, Id index);
+  void store_components(uint32_t slot, ir::Type type, Id index, Id value);
+  std::pair<Id, Id> row_and_component(Id index, uint32_t width);
+  Id access_index(const ir::Instruction& instruction);
+  Id local_element(uint32_t slot, uint8_t width, ir::ValueId index);
+  std::optional<std::pair<Value, int32_t>> split_index(ir::ValueId index, int32_t width, int depth);
+  Words alignment_words(uint32_t bytes) const;
+
+  const ir::Program& program_;
+  const Target& target_;
+  const Uses& uses_;
+  ModuleWriter writer_;
+  spv::StorageClass buffer_class_;
+  Values values_;                                       // by ir::ValueId
+  std::vector<const ir::Instruction*> definitions_;     // by ir::ValueId, null for arguments
+  Id label_ = 0;                                        // of the block being written
+  std::map<std::pair<uint32_t, uint8_t>, Id> buffers_;  // (parameter, width) -> pointer
+  std::map<std::tuple<DType, uint32_t, bool>, Id> buffer_pointers_;
+  std::map<std::pair<DType, uint32_t>, Id> buffer_arrays_;
+  std::vector<Id> locals_;
+  std::map<ir::Scalar, Id> scratch_;    // for reductions
+  std::map<int32_t, Id> lane_offsets_;  // lane_stride -> lane * lane_stride
+  Words inputs_;                        // built-in variables
+  Id argument_block_pointer_ = 0, push_constant_ = 0;
+  Id local_id_variable_ = 0, group_id_variable_ = 0;
+  Id local_index_ = 0, lane_id_ = 0, wave_id_ = 0;
+  Id group_ids_[3] = {0, 0, 0};
+};
+
+}  // namespace leat::spirv

@@ -1,0 +1,201 @@
+// Loads and stores of buffers and of local memory. Indices count accesses, as the wave program's
+// do, which is what an access chain into an array of that access's type wants. f16 exists only in
+// memory: it is widened behind the load and rounded to nearest even before the store
+// (FPRoundingMode, allowed exactly there by SPV_KHR_16bit_storage).
+#include "leat/emit/spirv_emitter.h"
+
+#include <bit>
+
+namespace leat::spirv {
+namespace {
+
+// How deep split_index looks into sums and products.
+constexpr int kSplitDepthMax = 6;
+
+}  // namespace
+
+// Physical pointers want an alignment on every access; a buffer starts at 256 bytes and an index
+// counts whole accesses.
+Words ProgramEmitter::alignment_words(uint32_t bytes) const {
+  if (!has_pointers()) return {};
+  return {static_cast<uint32_t>(spv::MemoryAccessMask::Aligned), bytes};
+}
+
+Id ProgramEmitter::access_index(const ir::Instruction& instruction) {
+  const Id index = id_of(program_.operands_of(instruction)[0]);
+  if (instruction.lane_stride == ir::kIndexed || instruction.lane_stride == 0) return index;
+  if (values_[program_.operands_of(instruction)[0]].known == 0) {
+    return lane_offsets_.at(instruction.lane_stride);
+  }
+  return add_int(index, lane_offsets_.at(instruction.lane_stride));
+}
+
+Id ProgramEmitter::buffer_element(uint32_t slot, uint8_t width, Id index) {
+  const Id element = storage_type(program_.parameters[slot].storage, width);
+  return writer_.value(spv::Op::OpAccessChain, pointer_type(buffer_class_, element),
+                       {buffers_.at({slot, width}), int_constant(0), index});
+}
+
+// Element `index` of a buffer that is declared with a wider access only.
+Id ProgramEmitter::buffer_component(uint32_t slot, Id index) {
+  const Id element = storage_type(program_.parameters[slot].storage, 1);
+  const uint8_t width = buffers_.contains({slot, 4}) ? 4 : 2;
+  const auto [row, component] = row_and_component(index, width);
+  return writer_.value(spv::Op::OpAccessChain, pointer_type(buffer_class_, element),
+                       {buffers_.at({slot, width}), int_constant(0), row, component});
+}
+
+Id ProgramEmitter::component_index(Id index, uint32_t width, uint32_t component) {
+  if (width == 1) return index;
+  const Id first =
+      writer_.value(spv::Op::OpIMul, scalar_type(ir::Scalar::i32), {index, int_constant(width)});
+  return component == 0 ? first : add_int(first, int_constant(component));
+}
+
+Id ProgramEmitter::load_components(uint32_t slot, ir::Type type, Id index) {
+  const Id scalar = scalar_type(type.scalar);
+  Words components;
+  for (uint32_t i = 0; i < type.width; ++i) {
+    const Id element = buffer_component(slot, component_index(index, type.width, i));
+    components.push_back(writer_.value(spv::Op::OpLoad, scalar, {element}));
+  }
+  if (type.width == 1) return components[0];
+  return writer_.value(spv::Op::OpCompositeConstruct, type_of(type), components);
+}
+
+void ProgramEmitter::store_components(uint32_t slot, ir::Type type, Id index, Id value) {
+  const Id scalar = scalar_type(type.scalar);
+  for (uint32_t i = 0; i < type.width; ++i) {
+    const Id component =
+        type.width == 1 ? value : writer_.value(spv::Op::OpCompositeExtract, scalar, {value, i});
+    const Id element = buffer_component(slot, component_index(index, type.width, i));
+    writer_.statement(spv::Op::OpStore, {element, component});
+  }
+}
+
+Id ProgramEmitter::load_from(uint32_t slot, ir::Type type, Id index) {
+  if (!buffers_.contains({slot, type.width})) return load_components(slot, type, index);
+  const DType storage = program_.parameters[slot].storage;
+  Words operands = {buffer_element(slot, type.width, index)};
+  const uint32_t bytes = type.width * static_cast<uint32_t>(size_bytes_of(storage));
+  for (const uint32_t word : alignment_words(bytes)) operands.push_back(word);
+  const Id loaded = writer_.value(spv::Op::OpLoad, storage_type(storage, type.width), operands);
+  if (storage != DType::f16) return loaded;
+  return writer_.value(spv::Op::OpFConvert, type_of(type), {loaded});
+}
+
+void ProgramEmitter::store_to(uint32_t slot, ir::Type type, Id index, Id value) {
+  if (!buffers_.contains({slot, type.width})) return store_components(slot, type, index, value);
+  const DType storage = program_.parameters[slot].storage;
+  if (storage == DType::f16) {
+    value = writer_.value(spv::Op::OpFConvert, storage_type(storage, type.width), {value});
+    writer_.decorate(value, spv::Decoration::FPRoundingMode,
+                     {static_cast<uint32_t>(spv::FPRoundingMode::RTE)});
+  }
+  Words operands = {buffer_element(slot, type.width, index), value};
+  const uint32_t bytes = type.width * static_cast<uint32_t>(size_bytes_of(storage));
+  for (const uint32_t word : alignment_words(bytes)) operands.push_back(word);
+  writer_.statement(spv::Op::OpStore, operands);
+}
+
+void ProgramEmitter::emit_load(const ir::Instruction& instruction) {
+  const ir::Type type = result_type(instruction);
+  const Id index = access_index(instruction);
+  if (!instruction.masked) return set_result(instruction, load_from(instruction.slot, type, index));
+  const OpenBranch open = open_branch(id_of(program_.operands_of(instruction).back()));
+  const Id loaded = load_from(instruction.slot, type, index);
+  const Id last = close_branch(open);
+  set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type),
+                                        {loaded, last, zero_of(type), open.before}));
+}
+
+void ProgramEmitter::emit_store(const ir::Instruction& instruction) {
+  const auto operands = program_.operands_of(instruction);
+  const ir::Type type = program_.values[operands[1]];
+  const Id index = access_index(instruction);
+  if (!instruction.masked) return store_to(instruction.slot, type, index, id_of(operands[1]));
+  const OpenBranch open = open_branch(id_of(operands.back()));
+  store_to(instruction.slot, type, index, id_of(operands[1]));
+  close_branch(open);
+}
+
+// index = quotient * width + remainder with a remainder known now, if sums and products show it.
+std::optional<std::pair<ProgramEmitter::Value, int32_t>> ProgramEmitter::split_index(
+    ir::ValueId index, int32_t width, int depth) {
+  const Id int_type = scalar_type(ir::Scalar::i32);
+  const Value value = values_[index];
+  if (value.known) {
+    const int32_t remainder = (*value.known % width + width) % width;  // of a -1 in a sum too
+    const int32_t quotient = (*value.known - remainder) / width;
+    return std::pair(Value{int_constant(quotient), quotient}, remainder);
+  }
+  const ir::Instruction* definition = definitions_[index];
+  if (definition == nullptr || depth == kSplitDepthMax) return std::nullopt;
+  const auto operands = program_.operands_of(*definition);
+  if (definition->op == ir::Opcode::mul_i) {
+    for (const size_t k : {size_t{0}, size_t{1}}) {
+      const std::optional<int32_t> factor = values_[operands[k]].known;
+      if (!factor || *factor % width != 0) continue;
+      const Id other = id_of(operands[1 - k]);
+      const Id product = *factor == width ? other
+                                          : writer_.value(spv::Op::OpIMul, int_type,
+                                                          {other, int_constant(*factor / width)});
+      return std::pair(Value{product, std::nullopt}, 0);
+    }
+  }
+  if (definition->op != ir::Opcode::add_i) return std::nullopt;
+  const auto a = split_index(operands[0], width, depth + 1);
+  if (!a) return std::nullopt;
+  const auto b = split_index(operands[1], width, depth + 1);
+  if (!b) return std::nullopt;
+  const int32_t remainder = a->second + b->second;
+  Id sum = a->first.id;
+  if (b->first.known != 0) sum = a->first.known == 0 ? b->first.id : add_int(sum, b->first.id);
+  if (remainder >= width) sum = add_int(sum, int_constant(1));
+  return std::pair(Value{sum, std::nullopt}, remainder % width);
+}
+
+std::pair<Id, Id> ProgramEmitter::row_and_component(Id index, uint32_t width) {
+  const Id int_type = scalar_type(ir::Scalar::i32);
+  const Id shift = int_constant(std::countr_zero(width));
+  return {writer_.value(spv::Op::OpShiftRightLogical, int_type, {index, shift}),
+          writer_.value(spv::Op::OpBitwiseAnd, int_type, {index, int_constant(width - 1)})};
+}
+
+Id ProgramEmitter::local_element(uint32_t slot, uint8_t width, ir::ValueId index) {
+  const ir::LocalMemory& local = program_.locals[slot];
+  const Id element = vector_type(scalar_type(local.scalar), width);
+  const Id pointer = pointer_type(spv::StorageClass::Workgroup, element);
+  if (width == local.width) {
+    return writer_.value(spv::Op::OpAccessChain, pointer, {locals_[slot], id_of(index)});
+  }
+  CHECK(width == 1);
+  const auto split = split_index(index, local.width, 0);
+  const auto [row, component] = split ? std::pair(split->first.id, int_constant(split->second))
+                                      : row_and_component(id_of(index), local.width);
+  return writer_.value(spv::Op::OpAccessChain, pointer, {locals_[slot], row, component});
+}
+
+void ProgramEmitter::emit_load_local(const ir::Instruction& instruction) {
+  const ir::Type type = result_type(instruction);
+  const ir::ValueId index = program_.operands_of(instruction)[0];
+  set_result(instruction, writer_.value(spv::Op::OpLoad, type_of(type),
+                                        {local_element(instruction.slot, type.width, index)}));
+}
+
+void ProgramEmitter::emit_store_local(const ir::Instruction& instruction) {
+  const auto operands = program_.operands_of(instruction);
+  const ir::Type type = program_.values[operands[1]];
+  writer_.statement(spv::Op::OpStore,
+                    {local_element(instruction.slot, type.width, operands[0]), id_of(operands[1])});
+}
+
+void ProgramEmitter::emit_barrier() {
+  const Id workgroup = int_constant(static_cast<int64_t>(spv::Scope::Workgroup));
+  const Id semantics =
+      int_constant(static_cast<int64_t>(spv::MemorySemanticsMask::AcquireRelease) |
+                   static_cast<int64_t>(spv::MemorySemanticsMask::WorkgroupMemory));
+  writer_.statement(spv::Op::OpControlBarrier, {workgroup, workgroup, semantics});
+}
+
+}  // namespace leat::spirv

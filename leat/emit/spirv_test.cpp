@@ -1,0 +1,182 @@
+// Every program in every addressing mode passes the SPIR-V validator of SPIRV-Tools, under the
+// rules of the API that will get it; and what the emitter promises about loops, errors and text.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <spirv-tools/libspirv.hpp>
+#include <spirv/unified1/spirv.hpp11>
+
+#include "leat/emit/emit.h"
+#include "leat/emit/spirv_programs_test.h"
+#include "leat/emit/spirv_text.h"
+
+namespace leat::spirv {
+namespace {
+
+std::vector<uint32_t> words_of(const KernelBinary& binary) {
+  std::vector<uint32_t> words(binary.code.size() / sizeof(uint32_t));
+  std::memcpy(words.data(), binary.code.data(), binary.code.size());
+  return words;
+}
+
+// What the validator objects to; empty when nothing.
+std::string objections(const KernelBinary& binary, spv_target_env environment) {
+  spvtools::SpirvTools tools(environment);
+  std::string text;
+  tools.SetMessageConsumer(
+      [&](spv_message_level_t, const char*, const spv_position_t& position, const char* message) {
+        text += std::to_string(position.index) + ": " + message + "\n";
+      });
+  if (!tools.Validate(words_of(binary)) && text.empty()) text = "the module is not valid";
+  return text;
+}
+
+size_t count_of(const std::string& text, std::string_view part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+std::string text_of(const ir::Program& program, const Target& target) {
+  const Result<std::string> text = disassemble(program, target);
+  EXPECT_TRUE(text.has_value());
+  return text ? *text : "";
+}
+
+class EveryProgram : public testing::TestWithParam<NamedProgram> {
+ protected:
+  void check(const Target& target, spv_target_env environment) {
+    const ir::Program program = GetParam().make();
+    const Result<KernelBinary> binary = emit_spirv(program, target);
+    ASSERT_TRUE(binary.has_value()) << binary.error().message();
+    EXPECT_EQ(objections(*binary, environment), "");
+    EXPECT_EQ(binary->arguments.size(), program.parameters.size());
+    EXPECT_EQ(binary->entry, "main");
+    const Result<std::string> text = module_text(binary->code);
+    ASSERT_TRUE(text.has_value());
+    EXPECT_EQ(count_of(*text, "Op") - count_of(*text, "\"Op"),
+              count_of(*text, "\n") - 1);  // each line but the first is an instruction we name
+  }
+};
+
+TEST_P(EveryProgram, PassesTheValidatorWithPointers) {
+  check(pointers_target(), SPV_ENV_VULKAN_1_1);
+}
+
+TEST_P(EveryProgram, PassesTheValidatorWithBindings) {
+  check(bindings_target(), SPV_ENV_VULKAN_1_1);
+}
+
+TEST_P(EveryProgram, PassesTheValidatorForOpenGL) {
+  if (!GetParam().half) return check(opengl_target(), SPV_ENV_OPENGL_4_5);
+  const Result<KernelBinary> binary = emit_spirv(GetParam().make(), opengl_target());
+  ASSERT_FALSE(binary.has_value());
+  EXPECT_EQ(binary.error().kind(), ErrorKind::unsupported);
+}
+
+INSTANTIATE_TEST_SUITE_P(Spirv, EveryProgram, testing::ValuesIn(all_programs()),
+                         [](const auto& tested) { return tested.param.name; });
+
+TEST(SpirvValidator, ObjectsToABrokenModule) {
+  Result<KernelBinary> binary = emit_spirv(saxpy_program(100), bindings_target());
+  ASSERT_TRUE(binary.has_value());
+  binary->code.resize(binary->code.size() - sizeof(uint32_t));  // OpFunctionEnd
+  EXPECT_NE(objections(*binary, SPV_ENV_VULKAN_1_1), "");
+}
+
+TEST(SpirvEmitter, DescribesTheKernel) {
+  const Result<KernelBinary> binary = emit_spirv(saxpy_program(1000), pointers_target());
+  ASSERT_TRUE(binary.has_value());
+  EXPECT_EQ(binary->name, "saxpy");
+  EXPECT_EQ(binary->format, CodeFormat::spirv_pointers);
+  EXPECT_EQ(binary->wave_lanes, 32u);
+  EXPECT_EQ(binary->waves_per_workgroup, 4u);
+  EXPECT_EQ(binary->grid[0], 8u);
+  ASSERT_EQ(binary->arguments.size(), 3u);
+  EXPECT_FALSE(binary->arguments[1].written);
+  EXPECT_TRUE(binary->arguments[2].written);
+}
+
+TEST(SpirvEmitter, WritesTheSameBytesForTheSameProgram) {
+  const Result<KernelBinary> first = emit_spirv(saxpy_program(1000), pointers_target());
+  const Result<KernelBinary> second = emit_spirv(saxpy_program(1000), pointers_target());
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->code, second->code);
+}
+
+TEST(SpirvEmitter, UnrollsByTheFactorAndPutsTheRestBehind) {
+  const auto loads = [](int64_t trips, int unroll) {
+    return count_of(text_of(loop_program(trips, unroll), bindings_target()), "= OpLoad");
+  };
+  const auto loops = [](int64_t trips, int unroll) {
+    return count_of(text_of(loop_program(trips, unroll), bindings_target()), "OpLoopMerge");
+  };
+  const size_t other_loads = loads(8, 1) - 1;  // of built-ins
+  EXPECT_EQ(loops(8, 1), 1u);
+  EXPECT_EQ(loads(8, 4) - other_loads, 4u);
+  EXPECT_EQ(loops(8, 4), 1u);
+  EXPECT_EQ(loads(7, 3) - other_loads, 4u);  // three in the loop, the seventh behind it
+  EXPECT_EQ(loops(7, 3), 1u);
+  EXPECT_EQ(loads(3, 8) - other_loads, 3u);
+  EXPECT_EQ(loops(3, 8), 0u);
+}
+
+TEST(SpirvEmitter, LeavesFunctionsToThePassThatExpandsThem) {
+  ir::Builder b("exp", 32, 1);
+  const uint32_t y = b.parameter("y", DType::f32, true, 32);
+  const ir::ValueId read = b.load(y, b.lane_id());
+  b.store(y, b.lane_id(), b.unary(ir::Opcode::exp, read));
+  const Result<KernelBinary> binary = emit_spirv(b.finish(), pointers_target());
+  ASSERT_FALSE(binary.has_value());
+  EXPECT_EQ(binary.error().kind(), ErrorKind::unsupported);
+  EXPECT_NE(binary.error().message().find("(exp)"), std::string::npos);
+}
+
+TEST(SpirvEmitter, RefusesWhatTheTargetCannotHold) {
+  Target small = bindings_target();
+  small.lanes_per_workgroup_max = 127;
+  EXPECT_FALSE(emit_spirv(saxpy_program(10), small).has_value());
+  small = bindings_target();
+  small.buffer_bindings_max = 2;
+  EXPECT_FALSE(emit_spirv(saxpy_program(10), small).has_value());
+  small = bindings_target();
+  small.workgroups_max[0] = 7;
+  const Result<KernelBinary> binary = emit_spirv(saxpy_program(1000), small);
+  ASSERT_FALSE(binary.has_value());
+  EXPECT_EQ(binary.error().kind(), ErrorKind::unsupported);
+  EXPECT_EQ(binary.error().message(),
+            "Number of workgroups (8) of Kernel \"saxpy\" is larger than the limit (7) of Target "
+            "\"test\".");
+}
+
+TEST(SpirvEmitter, CountsTheScratchOfReductions) {
+  ir::Builder b("sum", 32, 2);
+  const uint32_t y = b.parameter("y", DType::f32, true, 64);
+  b.store(y, b.lane_id(), b.reduce(ir::Opcode::reduce_add, b.load(y, b.lane_id())));
+  const ir::Program program = b.finish();
+  const Result<KernelBinary> binary = emit_spirv(program, pointers_target());
+  ASSERT_TRUE(binary.has_value());
+  EXPECT_EQ(binary->local_memory_bytes, 64u * 2 * 4);
+  Target small = pointers_target();
+  small.local_memory_bytes_max = 511;
+  EXPECT_FALSE(emit_spirv(program, small).has_value());
+}
+
+TEST(SpirvText, NamesInstructionsAndRefusesWhatIsNoModule) {
+  const std::string text = text_of(saxpy_program(100), pointers_target());
+  EXPECT_EQ(text.find("; SPIR-V 1.3"), 0u);
+  EXPECT_NE(text.find("OpEntryPoint 5 %"), std::string::npos);
+  EXPECT_NE(text.find("\"main\""), std::string::npos);
+  EXPECT_NE(text.find("Fma"), std::string::npos);
+  EXPECT_FALSE(module_text({}).has_value());
+  Result<KernelBinary> binary = emit_spirv(saxpy_program(100), pointers_target());
+  ASSERT_TRUE(binary.has_value());
+  // The last word is OpFunctionEnd.
+  const uint32_t too_long = 9u << 16 | static_cast<uint32_t>(spv::Op::OpReturn);
+  std::memcpy(binary->code.data() + binary->code.size() - sizeof too_long, &too_long,
+              sizeof too_long);
+  EXPECT_FALSE(module_text(binary->code).has_value());
+}
+
+}  // namespace
+}  // namespace leat::spirv

@@ -1,0 +1,259 @@
+// Printing. A walk that numbers the values in text order, then a walk that writes. Both survive
+// broken programs (ids out of range, regions that form a cycle), because the verifier prints what
+// it refuses.
+#include "leat/ir/text.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <iterator>
+
+namespace leat::ir {
+namespace {
+
+std::string float_text(int64_t bits) {
+  const float value = std::bit_cast<float>(static_cast<uint32_t>(bits));
+  if (std::isnan(value)) return fmt::format("bits 0x{:08x}", static_cast<uint32_t>(bits));
+  char text[32];
+  const std::to_chars_result end = std::to_chars(std::begin(text), std::end(text), value);
+  return std::string(text, end.ptr);
+}
+
+std::string quoted(std::string_view text) {
+  std::string result = "\"";
+  for (char c : text) {
+    const unsigned char byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      result += fmt::format("\\x{:02x}", byte);
+    } else {
+      result += c;
+    }
+  }
+  return result + "\"";
+}
+
+std::string_view scalar_name(Scalar scalar) {
+  switch (scalar) {
+    case Scalar::f32: return "f32";
+    case Scalar::i32: return "i32";
+    case Scalar::b1: return "b1";
+  }
+  return "?";
+}
+
+std::string element_text(Scalar scalar, uint8_t width) {
+  if (width == 1) return std::string(scalar_name(scalar));
+  return fmt::format("{}x{}", scalar_name(scalar), width);
+}
+
+class Printer {
+ public:
+  explicit Printer(const Program& program)
+      : program_(program),
+        numbers_(program.values.size(), kNone),
+        visited_(program.blocks.size(), false) {
+    number_block(0);
+    visited_.assign(program.blocks.size(), false);
+  }
+
+  std::string whole();
+  std::string line(const Instruction& instruction) const;
+
+ private:
+  void number(ValueId first, uint32_t count);
+  void number_block(BlockId id);
+  void write_block(BlockId id, int depth);
+  void write_instruction(const Instruction& instruction, int depth);
+  std::string value(ValueId id) const;
+  std::string typed(ValueId id) const;
+  std::string list(std::span<const ValueId> ids) const;
+  std::string body(const Instruction& instruction, std::span<const ValueId> operands) const;
+  std::string constant_body(const Instruction& instruction) const;
+  std::string memory_body(const Instruction& instruction, std::span<const ValueId> operands) const;
+  std::string loop_body(const Instruction& instruction, std::span<const ValueId> operands) const;
+  std::span<const ValueId> operands_of(const Instruction& instruction) const;
+
+  const Program& program_;
+  std::vector<uint32_t> numbers_;
+  std::vector<bool> visited_;
+  uint32_t next_number_ = 0;
+  std::string text_;
+};
+
+void Printer::number(ValueId first, uint32_t count) {
+  for (uint64_t id = first; id < uint64_t{first} + count && id < numbers_.size(); ++id) {
+    if (numbers_[id] == kNone) numbers_[id] = next_number_++;
+  }
+}
+
+void Printer::number_block(BlockId id) {
+  if (id >= program_.blocks.size() || visited_[id]) return;
+  visited_[id] = true;
+  const Block& block = program_.blocks[id];
+  number(block.first_argument, block.argument_count);
+  for (InstructionId i : block.instructions) {
+    if (i >= program_.instructions.size()) continue;
+    const Instruction& instruction = program_.instructions[i];
+    number(instruction.first_result, instruction.result_count);
+    for (BlockId region : instruction.regions) number_block(region);
+  }
+}
+
+std::span<const ValueId> Printer::operands_of(const Instruction& instruction) const {
+  const uint64_t end = uint64_t{instruction.first_operand} + instruction.operand_count;
+  if (end > program_.operands.size()) return {};
+  return program_.operands_of(instruction);
+}
+
+std::string Printer::value(ValueId id) const {
+  if (id >= numbers_.size() || numbers_[id] == kNone) return "%?";
+  return fmt::format("%{}", numbers_[id]);
+}
+
+std::string Printer::typed(ValueId id) const {
+  if (id >= program_.values.size()) return "%?";
+  return value(id) + " : " + print_type(program_.values[id]);
+}
+
+std::string Printer::list(std::span<const ValueId> ids) const {
+  std::string text;
+  for (size_t i = 0; i < ids.size(); ++i) text += (i == 0 ? "" : ", ") + value(ids[i]);
+  return text;
+}
+
+std::string Printer::constant_body(const Instruction& instruction) const {
+  const ValueId result = instruction.first_result;
+  const Scalar scalar =
+      result < program_.values.size() ? program_.values[result].scalar : Scalar::i32;
+  if (scalar == Scalar::f32) return float_text(instruction.imm);
+  if (scalar == Scalar::b1) return instruction.imm != 0 ? "true" : "false";
+  return std::to_string(instruction.imm);
+}
+
+// name[index + lane * stride], value if mask
+std::string Printer::memory_body(const Instruction& instruction,
+                                 std::span<const ValueId> operands) const {
+  const bool is_local =
+      instruction.op == Opcode::load_local || instruction.op == Opcode::store_local;
+  std::string text = "?";
+  if (is_local && instruction.slot < program_.locals.size()) {
+    text = program_.locals[instruction.slot].name;
+  } else if (!is_local && instruction.slot < program_.parameters.size()) {
+    text = program_.parameters[instruction.slot].name;
+  }
+  text += '[' + (operands.empty() ? "%?" : value(operands[0]));
+  if (!is_local && instruction.lane_stride != kIndexed) {
+    text += fmt::format(" + lane * {}", instruction.lane_stride);
+  }
+  text += ']';
+  if (operands.size() < 2) return text;
+  std::span<const ValueId> rest = operands.subspan(1);
+  if (instruction.op == Opcode::store || instruction.op == Opcode::store_local) {
+    text += ", " + value(rest[0]);
+    rest = rest.subspan(1);
+  }
+  if (instruction.masked && !rest.empty()) text += " if " + value(rest[0]);
+  return text;
+}
+
+// counter = lo to hi step s unroll n carry a = init, b = init
+std::string Printer::loop_body(const Instruction& instruction,
+                               std::span<const ValueId> operands) const {
+  const BlockId region = instruction.regions[0];
+  if (operands.size() < 3 || region >= program_.blocks.size()) return "?";
+  const ValueId counter = program_.blocks[region].first_argument;
+  std::string text = fmt::format("{} = {} to {} step {}", typed(counter), value(operands[0]),
+                                 value(operands[1]), value(operands[2]));
+  if (instruction.imm != 1) text += fmt::format(" unroll {}", instruction.imm);
+  for (size_t i = 3; i < operands.size(); ++i) {
+    text += i == 3 ? " carry " : ", ";
+    text += typed(counter + static_cast<ValueId>(i - 2)) + " = " + value(operands[i]);
+  }
+  return text;
+}
+
+std::string Printer::body(const Instruction& instruction, std::span<const ValueId> operands) const {
+  using enum Opcode;
+  const Opcode op = instruction.op;
+  if (op == constant) return constant_body(instruction);
+  if (op == group_id) return std::to_string(instruction.imm);
+  if (op == extract) return list(operands) + ", " + std::to_string(instruction.imm);
+  if (op == load || op == store || op == load_local || op == store_local) {
+    return memory_body(instruction, operands);
+  }
+  if (op == loop) return loop_body(instruction, operands);
+  return list(operands);
+}
+
+std::string Printer::line(const Instruction& instruction) const {
+  std::string text;
+  for (ValueId i = 0; i < instruction.result_count; ++i) {
+    text += (i == 0 ? "" : ", ") + typed(instruction.first_result + i);
+  }
+  if (instruction.result_count > 0) text += " = ";
+  text += name_of(instruction.op);
+  const std::string rest = body(instruction, operands_of(instruction));
+  return rest.empty() ? text : text + ' ' + rest;
+}
+
+void Printer::write_instruction(const Instruction& instruction, int depth) {
+  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
+  text_ += indent + line(instruction);
+  if (instruction.op == Opcode::loop || instruction.op == Opcode::branch) {
+    text_ += " {\n";
+    write_block(instruction.regions[0], depth + 1);
+    if (instruction.regions[1] != kNone) {
+      text_ += indent + "} else {\n";
+      write_block(instruction.regions[1], depth + 1);
+    }
+    text_ += indent + '}';
+  }
+  text_ += '\n';
+}
+
+void Printer::write_block(BlockId id, int depth) {
+  if (id >= program_.blocks.size() || visited_[id]) return;
+  visited_[id] = true;
+  for (InstructionId i : program_.blocks[id].instructions) {
+    if (i < program_.instructions.size()) write_instruction(program_.instructions[i], depth);
+  }
+}
+
+std::string Printer::whole() {
+  const Program& p = program_;
+  text_ = fmt::format("leat-kernel {}\nkernel {} lanes {} waves {} grid {} {} {}\n", kTextVersion,
+                      quoted(p.name), p.wave_lanes, p.waves_per_workgroup, p.grid[0], p.grid[1],
+                      p.grid[2]);
+  for (const Parameter& parameter : p.parameters) {
+    text_ += fmt::format("parameter {} : {}[{}] {}\n", parameter.name, name_of(parameter.storage),
+                         parameter.element_count, parameter.written ? "write" : "read");
+  }
+  for (const LocalMemory& local : p.locals) {
+    text_ += fmt::format("local {} : {}[{}]\n", local.name, element_text(local.scalar, local.width),
+                         local.count);
+  }
+  text_ += "\n{\n";
+  write_block(0, 1);
+  text_ += "}\n";
+  return std::move(text_);
+}
+
+}  // namespace
+
+std::string print_program(const Program& program) { return Printer(program).whole(); }
+
+std::string print_instruction(const Program& program, InstructionId instruction) {
+  if (instruction >= program.instructions.size()) return "?";
+  return Printer(program).line(program.instructions[instruction]);
+}
+
+std::string print_type(Type type) {
+  return (type.varying ? "v." : "u.") + element_text(type.scalar, type.width);
+}
+
+}  // namespace leat::ir

@@ -1,0 +1,405 @@
+// The contraction family's frame (workgroup order, operand maps) and its plain form.
+//
+// Plain form: every lane keeps reg_m x reg_n accumulators and walks k. With the lane grid 1 x lanes
+// a row of A is uniform, so on a CPU its load is a scalar that is broadcast, B is a vector load,
+// and the loop is the classic microkernel. Padding costs nothing for tiles inside the image: a
+// uniform branch takes them through a copy of the loop without bounds.
+#include "leat/lower/contraction.h"
+
+#include <algorithm>
+
+#include "leat/lower/lower.h"
+
+namespace leat {
+
+using ir::Opcode;
+using ir::ValueId;
+
+namespace {
+
+int64_t count_of(const Shape& extents) { return element_count(extents); }
+
+OperandMap make_operand(const Schedule& schedule, const Node& node, const KernelSlots& slots,
+                        const ContractionOperand& operand) {
+  const TensorId tensor = node.inputs[operand.input];
+  const Placement& placement = schedule.placements[tensor];
+  OperandMap map;
+  map.slot = slots.input_slots[operand.input];
+  map.packed = placement.packed;
+  if (map.packed) return map;
+  map.address = address_of(placement.strides, operand.index);
+  const Shape& shape = schedule.graph.tensors[tensor].shape;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (operand.bounded[d]) map.bounds.push_back({operand.index[d], shape[d]});
+  }
+  return map;
+}
+
+}  // namespace
+
+ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node& node_in,
+                                         const ContractionParams& params_in, const Target& target)
+    : schedule(schedule_in),
+      node(node_in),
+      contraction(node_in.contraction),
+      params(params_in),
+      builder(node_in.name, target.wave_lanes, params_in.waves_m * params_in.waves_n),
+      slots(declare_parameters(builder, schedule_in, node_in)),
+      a(make_operand(schedule_in, node_in, slots, contraction.a)),
+      b(make_operand(schedule_in, node_in, slots, contraction.b)),
+      batch_count(count_of(contraction.batch)),
+      m_count(count_of(contraction.m)),
+      n_count(count_of(contraction.n)),
+      k_count(count_of(contraction.k)),
+      m_tiles((m_count + params.tile_m() - 1) / params.tile_m()),
+      n_tiles((n_count + params.tile_n() - 1) / params.tile_n()),
+      vector_rows(!target.is_cpu),
+      m_first(contraction.batch.size()),
+      n_first(m_first + contraction.m.size()),
+      k_first(n_first + contraction.n.size()) {
+  CHECK(params.lane_m * params.lane_n == target.wave_lanes);
+  CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
+}
+
+ValueId ContractionLowering::row_in_tile(uint32_t i) {
+  const uint32_t chunk = i / params.vec_m;
+  LinearForm form;
+  form.constant = static_cast<int64_t>(chunk) * params.lane_m * params.vec_m + i % params.vec_m;
+  form.add(static_cast<int64_t>(params.lane_m) * params.reg_m, wave_m);
+  form.add(params.vec_m, lane_m);
+  return build(builder, form);
+}
+
+ValueId ContractionLowering::column_in_tile(uint32_t j) {
+  const uint32_t chunk = j / params.vec_n;
+  LinearForm form;
+  form.constant = static_cast<int64_t>(chunk) * params.lane_n * params.vec_n + j % params.vec_n;
+  form.add(static_cast<int64_t>(params.lane_n) * params.reg_n, wave_n);
+  form.add(params.vec_n, lane_n);
+  return build(builder, form);
+}
+
+RowBase ContractionLowering::row_base(const OperandMap& map, ValueId row, size_t first_axis,
+                                      const Shape& extents) {
+  const std::vector<ValueId> coordinates = decompose(builder, row, extents);
+  auto base_of = [&](const Affine& affine) {
+    LinearForm form;
+    form.constant = affine.constant;
+    for (size_t i = 0; i < batch_coordinates.size(); ++i) {
+      form.add(affine.coefficients[i], batch_coordinates[i]);
+    }
+    for (size_t i = 0; i < coordinates.size(); ++i) {
+      form.add(affine.coefficients[first_axis + i], coordinates[i]);
+    }
+    return form;
+  };
+  RowBase base;
+  base.address = base_of(map.address);
+  for (const OperandMap::Bound& bound : map.bounds) {
+    base.coordinates.push_back(base_of(bound.coordinate));
+  }
+  return base;
+}
+
+LinearForm ContractionLowering::element_address(const OperandMap& map, const RowBase& row,
+                                                std::span<const ValueId> k_coordinates) {
+  LinearForm address = row.address;
+  for (size_t j = 0; j < k_coordinates.size(); ++j) {
+    address.add(map.address.coefficients[k_first + j], k_coordinates[j]);
+  }
+  return address;
+}
+
+ValueId ContractionLowering::inside(const OperandMap& map, const RowBase& row,
+                                    std::span<const ValueId> k_coordinates) {
+  ValueId all = ir::kNone;
+  for (size_t d = 0; d < map.bounds.size(); ++d) {
+    LinearForm coordinate = row.coordinates[d];
+    for (size_t j = 0; j < k_coordinates.size(); ++j) {
+      coordinate.add(map.bounds[d].coordinate.coefficients[k_first + j], k_coordinates[j]);
+    }
+    // One unsigned comparison covers both ends: a negative coordinate is a huge one.
+    const ValueId within =
+        builder.binary(Opcode::lt_u, build(builder, coordinate), builder.i32(map.bounds[d].extent));
+    all = all == ir::kNone ? within : builder.logical_and(all, within);
+  }
+  return all;
+}
+
+ir::Program ContractionLowering::emit() {
+  const int64_t group_m = std::min<int64_t>(params.group_m, m_tiles);
+  const int64_t row_blocks = (m_tiles + group_m - 1) / group_m;
+  ir::Program& program = builder.program();
+  program.grid = {static_cast<uint32_t>(row_blocks * group_m * n_tiles),
+                  static_cast<uint32_t>(batch_count), 1};
+
+  // Column tiles change slowest inside a block of row tiles, so B's panel stays in the cache.
+  const ValueId group = builder.group_id(0);
+  const ValueId block = builder.div(group, group_m * n_tiles);
+  const ValueId in_block = builder.rem(group, group_m * n_tiles);
+  n_tile = builder.div(in_block, group_m);
+  m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
+  batch = builder.group_id(1);
+  batch_coordinates = decompose(builder, batch, contraction.batch);
+
+  const ValueId lane = builder.lane_id();
+  lane_n = builder.rem(lane, params.lane_n);
+  lane_m = builder.div(lane, params.lane_n);
+  const ValueId wave = builder.wave_id();
+  wave_n = builder.rem(wave, params.waves_n);
+  wave_m = builder.div(wave, params.waves_n);
+
+  if (m_tiles % group_m == 0) {
+    emit_tile();
+  } else {
+    builder.branch(builder.binary(Opcode::lt_i, m_tile, builder.i32(m_tiles)),
+                   [&] { emit_tile(); });
+  }
+  return builder.finish();
+}
+
+void ContractionLowering::emit_tile() {
+  if (params.stages == 0) {
+    emit_plain_tile();
+  } else {
+    emit_staged_tile();
+  }
+}
+
+namespace {
+
+/// The plain form's loop nest over k for one tile.
+class PlainTile {
+ public:
+  PlainTile(ContractionLowering& lowering, bool check_bounds)
+      : l_(lowering), builder_(lowering.builder), check_bounds_(check_bounds) {}
+
+  std::vector<ValueId> run(const std::vector<RowBase>& rows, const std::vector<RowBase>& columns,
+                           const std::vector<ValueId>& column_masks) {
+    rows_ = &rows;
+    columns_ = &columns;
+    column_masks_ = &column_masks;
+    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, l_.zero());
+    k_coordinates_.assign(l_.contraction.k.size(), ir::kNone);
+    return nest(0, std::move(zeros));
+  }
+
+ private:
+  /// True when bounds of A do not move with the innermost k axis.
+  bool bounds_fixed_inside() const {
+    if (l_.contraction.k.empty()) return true;
+    const size_t last = l_.k_first + l_.contraction.k.size() - 1;
+    return std::all_of(l_.a.bounds.begin(), l_.a.bounds.end(),
+                       [&](const auto& bound) { return bound.coordinate.coefficients[last] == 0; });
+  }
+
+  void compute_row_masks() {
+    row_masks_.assign(rows_->size(), ir::kNone);
+    if (!check_bounds_) return;
+    for (size_t i = 0; i < rows_->size(); ++i) {
+      row_masks_[i] = l_.inside(l_.a, (*rows_)[i], k_coordinates_);
+    }
+  }
+
+  std::vector<ValueId> nest(size_t axis, std::vector<ValueId> accumulators) {
+    const Shape& extents = l_.contraction.k;
+    if (extents.empty()) return step(std::move(accumulators), 0);
+    if (axis + 1 < extents.size()) {
+      return builder_.loop(builder_.i32(0), builder_.i32(extents[axis]), 1, accumulators, true,
+                           [&](ValueId counter, std::span<const ValueId> carried) {
+                             k_coordinates_[axis] = counter;
+                             return nest(axis + 1, {carried.begin(), carried.end()});
+                           });
+    }
+    if (bounds_fixed_inside()) {
+      k_coordinates_[axis] = builder_.i32(0);
+      compute_row_masks();
+    }
+    const int64_t extent = extents[axis];
+    const int64_t unroll = std::min<int64_t>(l_.params.k_step, extent);
+    row_width_ = row_vector_width(unroll);
+    const int64_t main = extent - extent % unroll;
+    accumulators =
+        builder_.loop(builder_.i32(0), builder_.i32(main), unroll, accumulators, true,
+                      [&](ValueId counter, std::span<const ValueId> carried) {
+                        return steps(axis, counter, unroll, {carried.begin(), carried.end()});
+                      });
+    return steps(axis, builder_.i32(main), extent - main, std::move(accumulators));
+  }
+
+  std::vector<ValueId> steps(size_t axis, ValueId first, int64_t count,
+                             std::vector<ValueId> accumulators) {
+    for (int64_t u = 0; u < count; ++u) {
+      k_coordinates_[axis] = builder_.add(first, builder_.i32(u));
+      const bool vector_starts = u % row_width_ == 0 && u + row_width_ <= count;
+      if (u % row_width_ == 0) row_vectors_.clear();
+      if (row_width_ > 1 && vector_starts) load_row_vectors();
+      accumulators = step(std::move(accumulators), static_cast<int>(u % row_width_));
+    }
+    return accumulators;
+  }
+
+  /// Consecutive k of a row that one load may take: GPUs only, where a load costs an instruction a
+  /// lane; a CPU broadcasts each of them from memory for nothing.
+  int64_t row_vector_width(int64_t unroll) const {
+    if (!l_.vector_rows || l_.contraction.k.empty() || unroll % 4 != 0) return 1;
+    const Affine& address = l_.a.address;
+    const size_t last = l_.k_first + l_.contraction.k.size() - 1;
+    if (address.coefficients[last] != 1 || l_.contraction.k.back() % 4 != 0) return 1;
+    if (!bounds_fixed_inside() || address.constant % 4 != 0) return 1;
+    for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
+      if (axis != last && address.coefficients[axis] % 4 != 0) return 1;
+    }
+    return 4;
+  }
+
+  void load_row_vectors() {
+    for (uint32_t i = 0; i < l_.params.reg_m; ++i) {
+      const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
+      row_vectors_.push_back(
+          builder_.load(l_.a.slot, builder_.div(build(builder_, address), 4), 4, row_masks_[i]));
+    }
+  }
+
+  ValueId load_a(uint32_t i, int component) {
+    if (!row_vectors_.empty()) return builder_.extract(row_vectors_[i], component);
+    const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
+    return builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
+  }
+
+  /// The columns' values at the present k, in vectors of vec_n where the panel is packed.
+  std::vector<ValueId> load_columns() {
+    std::vector<ValueId> values;
+    const uint32_t width = l_.b.packed ? l_.params.vec_n : 1;
+    for (uint32_t j = 0; j < l_.params.reg_n; j += width) {
+      const ValueId value = load_b(j, width);
+      for (uint32_t v = 0; v < width; ++v) {
+        values.push_back(width == 1 ? value : builder_.extract(value, static_cast<int>(v)));
+      }
+    }
+    return values;
+  }
+
+  ValueId load_b(uint32_t j, uint32_t width) {
+    if (!l_.b.packed) {
+      const ValueId address =
+          build(builder_, l_.element_address(l_.b, (*columns_)[j], k_coordinates_));
+      ValueId mask = l_.inside(l_.b, (*columns_)[j], k_coordinates_);
+      const ValueId column_mask = (*column_masks_)[j];
+      if (column_mask != ir::kNone) {
+        mask = mask == ir::kNone ? column_mask : builder_.logical_and(mask, column_mask);
+      }
+      return builder_.load(l_.b.slot, address, 1, mask);
+    }
+    LinearForm address = (*columns_)[j].address;
+    int64_t stride = l_.params.tile_n();
+    for (size_t axis = l_.contraction.k.size(); axis > 0; --axis) {
+      address.add(stride, k_coordinates_[axis - 1]);
+      stride *= l_.contraction.k[axis - 1];
+    }
+    return builder_.load(l_.b.slot, builder_.div(build(builder_, address), width),
+                         static_cast<uint8_t>(width));
+  }
+
+  std::vector<ValueId> step(std::vector<ValueId> accumulators, int component) {
+    const uint32_t reg_n = l_.params.reg_n;
+    if (!bounds_fixed_inside() || l_.contraction.k.empty()) compute_row_masks();
+    const std::vector<ValueId> b = load_columns();
+    for (uint32_t i = 0; i < l_.params.reg_m; ++i) {
+      const ValueId value = load_a(i, component);
+      for (uint32_t j = 0; j < reg_n; ++j) {
+        ValueId& accumulator = accumulators[i * reg_n + j];
+        accumulator = l_.multiply_add(value, b[j], accumulator);
+      }
+    }
+    return accumulators;
+  }
+
+  ContractionLowering& l_;
+  ir::Builder& builder_;
+  bool check_bounds_;
+  const std::vector<RowBase>* rows_ = nullptr;
+  const std::vector<RowBase>* columns_ = nullptr;
+  const std::vector<ValueId>* column_masks_ = nullptr;
+  std::vector<ValueId> row_masks_;
+  int64_t row_width_ = 1;
+  std::vector<ValueId> row_vectors_;  // present vector of k of every row; empty: scalar loads
+  std::vector<ValueId> k_coordinates_;
+};
+
+/// Uniform b1: no k of any row leaves the bounds. Bounds grow with every k coordinate's
+/// coefficient, so the two corners of the k box decide.
+ValueId all_inside(ContractionLowering& l, const std::vector<RowBase>& rows) {
+  ir::Builder& builder = l.builder;
+  ValueId all = builder.b1(true);
+  for (const RowBase& row : rows) {
+    for (size_t d = 0; d < l.a.bounds.size(); ++d) {
+      int64_t low = 0;
+      int64_t high = 0;
+      for (size_t j = 0; j < l.contraction.k.size(); ++j) {
+        const int64_t reach =
+            l.a.bounds[d].coordinate.coefficients[l.k_first + j] * (l.contraction.k[j] - 1);
+        (reach < 0 ? low : high) += reach;
+      }
+      LinearForm first = row.coordinates[d];
+      LinearForm last = row.coordinates[d];
+      first.constant += low;
+      last.constant += high;
+      const ValueId extent = builder.i32(l.a.bounds[d].extent);
+      for (const LinearForm& corner : {first, last}) {
+        all =
+            builder.logical_and(all, builder.binary(Opcode::lt_u, build(builder, corner), extent));
+      }
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+void ContractionLowering::emit_plain_tile() {
+  std::vector<RowBase> rows;
+  for (uint32_t i = 0; i < params.reg_m; ++i) {
+    ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
+    if (m_tail()) row = builder.binary(Opcode::min_i, row, builder.i32(m_count - 1));
+    rows.push_back(row_base(a, row, m_first, contraction.m));
+  }
+  std::vector<RowBase> columns;
+  std::vector<ValueId> column_masks(params.reg_n, ir::kNone);
+  for (uint32_t j = 0; j < params.reg_n; ++j) {
+    const ValueId in_tile = column_in_tile(j);
+    if (b.packed) {
+      RowBase base;
+      base.address.add(n_tiles * k_count * params.tile_n(), batch);
+      base.address.add(k_count * params.tile_n(), n_tile);
+      base.address.add(1, in_tile);
+      columns.push_back(std::move(base));
+      continue;
+    }
+    const ValueId column = builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), in_tile);
+    if (n_tail()) {
+      column_masks[j] = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
+    }
+    columns.push_back(row_base(b, column, n_first, contraction.n));
+  }
+  const bool uniform_rows = params.lane_m == 1;
+  auto tile = [&](bool check_bounds) {
+    store_tile(PlainTile(*this, check_bounds).run(rows, columns, column_masks));
+  };
+  if (a.bounds.empty() || !uniform_rows) {
+    tile(!a.bounds.empty());
+    return;
+  }
+  builder.branch(
+      all_inside(*this, rows), [&] { tile(false); }, [&] { tile(true); });
+}
+
+ir::Program lower_contraction(const Schedule& schedule, const Node& node,
+                              const ContractionParams& params, const Target& target,
+                              std::vector<TensorId>& arguments) {
+  ContractionLowering lowering(schedule, node, params, target);
+  arguments = lowering.slots.arguments;
+  return lowering.emit();
+}
+
+}  // namespace leat

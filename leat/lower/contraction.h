@@ -1,0 +1,86 @@
+// What the parts of the contraction's lowering share: the loop axes with their sizes, the two
+// operands as addresses and bounds, and the tile of the workgroup. contraction.cpp has the plain
+// form (operands straight from global memory, the CPU's microkernel); contraction_staged.cpp passes
+// tiles through local memory; contraction_store.cpp is the epilogue of both.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "leat/ir/builder.h"
+#include "leat/lower/address.h"
+#include "leat/lower/expr_lowering.h"
+
+namespace leat {
+
+/// One factor: its element address and bounds as affine forms over (batch, m, n, k) axes.
+struct OperandMap {
+  uint32_t slot = 0;
+  Affine address;
+  struct Bound {
+    Affine coordinate;
+    int64_t extent = 0;
+  };
+  std::vector<Bound> bounds;
+  bool packed = false;  // b only: pack_b's order, no bounds, no column tail
+};
+
+/// A row of A or a column of B that a lane works on: what its coordinates add to address and
+/// bounds.
+struct RowBase {
+  LinearForm address;
+  std::vector<LinearForm> coordinates;  // one per bound
+};
+
+struct ContractionLowering {
+  ContractionLowering(const Schedule& schedule, const Node& node, const ContractionParams& params,
+                      const Target& target);
+
+  const Schedule& schedule;
+  const Node& node;
+  const Contraction& contraction;
+  const ContractionParams& params;
+  ir::Builder builder;
+  KernelSlots slots;
+  OperandMap a, b;
+  int64_t batch_count, m_count, n_count, k_count;
+  int64_t m_tiles, n_tiles;
+  bool vector_rows;                  // several k of a row may be loaded at once
+  size_t m_first, n_first, k_first;  // number of the first m, n, k axis
+
+  // Set up in emit(): uniform values of this workgroup.
+  std::vector<ir::ValueId> batch_coordinates;
+  ir::ValueId batch = ir::kNone, m_tile = ir::kNone, n_tile = ir::kNone;
+  ir::ValueId lane_m = ir::kNone, lane_n = ir::kNone, wave_m = ir::kNone, wave_n = ir::kNone;
+
+  /// Row (column) number within the tile of register row i of this lane.
+  ir::ValueId row_in_tile(uint32_t i);
+  ir::ValueId column_in_tile(uint32_t j);
+  /// Whole-number products accumulate in i32.
+  bool is_integer() const { return builder.program().parameters[a.slot].storage == DType::i32; }
+  ir::ValueId zero() { return is_integer() ? builder.i32(0) : builder.f32(0); }
+  ir::ValueId multiply_add(ir::ValueId x, ir::ValueId y, ir::ValueId sum) {
+    return is_integer() ? builder.add(builder.mul(x, y), sum) : builder.fma(x, y, sum);
+  }
+  bool m_tail() const { return m_count % params.tile_m() != 0; }
+  bool n_tail() const { return n_count % params.tile_n() != 0; }
+
+  /// Base of a row of A: `row` is m's flat index, already below m_count.
+  RowBase row_base(const OperandMap& map, ir::ValueId row, size_t first_axis, const Shape& extents);
+  /// Adds k coordinates to a row and gives the element's address.
+  LinearForm element_address(const OperandMap& map, const RowBase& row,
+                             std::span<const ir::ValueId> k_coordinates);
+  /// True where all bounds hold; kNone when the operand has none.
+  ir::ValueId inside(const OperandMap& map, const RowBase& row,
+                     std::span<const ir::ValueId> k_coordinates);
+
+  ir::Program emit();
+  void emit_tile();
+  void emit_plain_tile();
+  void emit_staged_tile();
+  /// The epilogue: `accumulators[i * reg_n + j]`.
+  void store_tile(std::span<const ir::ValueId> accumulators);
+  void store_row(uint32_t i, std::span<const ir::ValueId> accumulators);
+};
+
+}  // namespace leat

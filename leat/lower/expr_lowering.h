@@ -1,0 +1,57 @@
+// Lowers a node's expressions to IR for one element (of every lane) at a time.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "leat/ir/builder.h"
+#include "leat/lower/merge_axes.h"
+#include "leat/schedule/schedule.h"
+
+namespace leat {
+
+/// The parameters of a kernel: every tensor it reads once, then the tensor it writes.
+struct KernelSlots {
+  std::vector<uint32_t> input_slots;  // parameter of node.inputs[i]
+  uint32_t output_slot = 0;
+  std::vector<TensorId> arguments;  // tensor of every parameter
+};
+
+/// Declares the parameters of `node`'s kernel. Tensors that share bytes share a parameter.
+KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node);
+
+/// The element that expressions are evaluated for.
+struct ElementContext {
+  std::span<const ir::ValueId> axes;  // i32 value of every axis
+  ir::ValueId accumulator = ir::kNone;
+  ir::ValueId mask = ir::kNone;  // lanes whose element exists; kNone: all
+};
+
+class ExprLowering {
+ public:
+  ExprLowering(ir::Builder& builder, const Schedule& schedule, const Node& node,
+               const KernelSlots& slots)
+      : builder_(builder), schedule_(schedule), node_(node), slots_(slots) {}
+
+  /// From now on loads are addressed as `merged` says and ElementContext::axes are its axes.
+  void use_merged_axes(const MergedAxes* merged) { merged_ = merged; }
+
+  ir::ValueId value(ExprId id, const ElementContext& context);
+  /// As stored: b1 becomes 0 or 1, and the type fits the output's storage.
+  ir::ValueId stored_value(ExprId id, const ElementContext& context);
+
+ private:
+  ir::ValueId visit(ExprId id, const ElementContext& context);
+  ir::ValueId load(ExprId id, const ExprNode& node, const ElementContext& context);
+  ir::ValueId address_of_load(ExprId id, const ExprNode& node, const ElementContext& context);
+  ir::ValueId apply(const ExprNode& node, const ElementContext& context);
+
+  ir::Builder& builder_;
+  const Schedule& schedule_;
+  const Node& node_;
+  const KernelSlots& slots_;
+  const MergedAxes* merged_ = nullptr;
+  std::vector<ir::ValueId> memo_;
+};
+
+}  // namespace leat

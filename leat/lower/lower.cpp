@@ -1,0 +1,59 @@
+// Node -> wave program, then the passes every target gets, each result verified.
+#include "leat/lower/lower.h"
+
+#include "leat/ir/text.h"
+#include "leat/ir/verify.h"
+#include "leat/lower/passes.h"
+
+namespace leat {
+
+namespace {
+
+Result<void> check_kernel(const Schedule& schedule, const Node& node, const Target& target) {
+  // Inputs may repeat a tensor; counting them all is the safe side.
+  if (node.inputs.size() + 1 > target.buffer_bindings_max) {
+    return Error(ErrorKind::unsupported,
+                 "Kernel \"" + node.name + "\" has (" + std::to_string(node.inputs.size() + 1) +
+                     ") buffers; target \"" + target.name + "\" binds at most (" +
+                     std::to_string(target.buffer_bindings_max) + ").");
+  }
+  auto check_count = [&](TensorId id) -> Result<void> {
+    if (schedule.placements[id].element_count > kElementsMax) {
+      return Error(ErrorKind::unsupported,
+                   "Tensor \"" + schedule.graph.tensors[id].name + "\" of kernel \"" + node.name +
+                       "\" needs (" + std::to_string(schedule.placements[id].element_count) +
+                       ") elements, more than the limit (" + std::to_string(kElementsMax) + ").");
+    }
+    return {};
+  };
+  for (TensorId id : node.inputs) TRY(check_count(id));
+  return check_count(node.output);
+}
+
+}  // namespace
+
+Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
+                            bool keep_stages) {
+  const Node& node = schedule.graph.nodes[step.node];
+  TRY(check_kernel(schedule, node, target));
+  LoweredKernel kernel;
+  auto keep = [&](const char* stage) -> Result<void> {
+    if (keep_stages) {
+      kernel.stages.push_back(std::string("# after ") + stage + "\n" +
+                              ir::print_program(kernel.program));
+    }
+    const Result<void> verified = ir::verify(kernel.program);
+    if (!verified) return verified.error().during("lowering " + node.name + ", " + stage);
+    return {};
+  };
+  kernel.program =
+      node.family == Family::contraction
+          ? lower_contraction(schedule, node, step.params.contraction, target, kernel.arguments)
+          : lower_map_reduce(schedule, node, step.params.map_reduce, target, kernel.arguments);
+  TRY(keep("lower"));
+  kernel.program = expand_math(kernel.program);
+  TRY(keep("expand_math"));
+  return kernel;
+}
+
+}  // namespace leat

@@ -1,0 +1,38 @@
+// From a node of the schedule to a wave program. The two families are lowered here, under their
+// schedule parameters, for any Target; passes.h then prepares the program for that target's
+// emitter.
+#pragma once
+
+#include <vector>
+
+#include "leat/ir/ir.h"
+#include "leat/schedule/schedule.h"
+
+namespace leat {
+
+/// A kernel's program and the tensors it takes, in the order of its parameters.
+struct LoweredKernel {
+  ir::Program program;
+  std::vector<TensorId> arguments;
+  std::vector<std::string> stages;  // text after each stage, when asked for
+};
+
+/// Lowers the node of `step`; `keep_stages` fills LoweredKernel::stages for `leat dump`.
+/// Errors: unsupported (more buffers than the target binds, an index beyond 32 bits).
+Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
+                            bool keep_stages = false);
+
+/// The two families; used by lower().
+ir::Program lower_contraction(const Schedule& schedule, const Node& node,
+                              const ContractionParams& params, const Target& target,
+                              std::vector<TensorId>& arguments);
+ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
+                             const MapReduceParams& params, const Target& target,
+                             std::vector<TensorId>& arguments);
+
+/// Writes constant `value` (b's tensor) into the packed order, as `storage` (f32 or f16):
+/// element ((batch * column_tiles + column_tile) * k_count + k) * tile_n + column.
+void pack_b(const Contraction& contraction, const ContractionParams& params,
+            const HostTensor& value, DType storage, std::span<std::byte> packed);
+
+}  // namespace leat

@@ -1,0 +1,296 @@
+// The map-reduce family. Loop axes are first sorted by the output's strides and merged where every
+// address allows it, so that an element-wise kernel over any layout is one long row. Then lanes
+// take neighbouring outputs (loads and stores of stride 1 wherever the tensors agree), or, where
+// there are few outputs and long reductions, the lanes of a wave share one output's reduction.
+#include <algorithm>
+#include <numeric>
+
+#include "leat/lower/address.h"
+#include "leat/lower/expr_lowering.h"
+#include "leat/lower/lower.h"
+
+namespace leat {
+
+using ir::Opcode;
+using ir::ValueId;
+
+namespace {
+
+struct MapReduceLowering {
+  MapReduceLowering(const Schedule& schedule_in, const Node& node_in,
+                    const MapReduceParams& params_in, const Target& target_in)
+      : schedule(schedule_in),
+        node(node_in),
+        params(params_in),
+        target(target_in),
+        builder(node_in.name, target_in.wave_lanes, params_in.waves),
+        slots(declare_parameters(builder, schedule_in, node_in)),
+        exprs(builder, schedule_in, node_in, slots),
+        placement(schedule_in.placements[node_in.output]),
+        rank(node_in.out_extents.size()) {
+    sort_axes();
+  }
+
+  const Schedule& schedule;
+  const Node& node;
+  const MapReduceParams& params;
+  const Target& target;
+  ir::Builder builder;
+  KernelSlots slots;
+  ExprLowering exprs;
+  const Placement& placement;
+  size_t rank;                // output axes that are walked
+  std::vector<size_t> order;  // output axes, largest output stride first
+  std::optional<MergedAxes> merged;
+  // The iteration space that is really walked: extents of the output axes in their order, and where
+  // a coordinate found for the i-th of them goes.
+  Shape sorted;
+  std::vector<size_t> slot_of;
+
+  ir::Program emit();
+  void emit_outputs();
+  void emit_shared_reduction();
+  std::vector<ValueId> output_coordinates(ValueId flat);
+  std::vector<ValueId> row_coordinates(ValueId row, ValueId inner);
+  void finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator, ValueId mask);
+  ValueId identity();
+  ValueId combine(ValueId accumulated, ValueId element);
+  ValueId reduce_serial(std::vector<ValueId> axes, size_t reduce_axis, ValueId accumulated,
+                        ValueId mask);
+  void sort_axes();
+  void set_grid(int64_t workgroups);
+  ValueId flat_group();
+};
+
+/// Splits the workgroups over two grid axes where one is not enough.
+void MapReduceLowering::set_grid(int64_t workgroups) {
+  const int64_t limit = std::min<int64_t>(target.workgroups_max[0], 1 << 30);
+  const int64_t y = std::max<int64_t>(1, (workgroups + limit - 1) / limit);
+  const int64_t x = std::max<int64_t>(1, (workgroups + y - 1) / y);
+  builder.program().grid = {static_cast<uint32_t>(x), static_cast<uint32_t>(y), 1};
+}
+
+ValueId MapReduceLowering::flat_group() {
+  const ValueId y = builder.group_id(1);
+  return builder.add(builder.mul(y, builder.i32(builder.program().grid[0])), builder.group_id(0));
+}
+
+ValueId MapReduceLowering::identity() {
+  const bool is_float = node.exprs.type(node.map_reduce.element) == ScalarType::f32;
+  switch (node.map_reduce.op) {
+    case ReduceOp::none:
+    case ReduceOp::sum: return is_float ? builder.f32(0) : builder.i32(0);
+    case ReduceOp::product: return is_float ? builder.f32(1) : builder.i32(1);
+    case ReduceOp::min:
+      return is_float ? builder.f32(std::numeric_limits<float>::infinity())
+                      : builder.i32(std::numeric_limits<int32_t>::max());
+    case ReduceOp::max:
+      return is_float ? builder.f32(-std::numeric_limits<float>::infinity())
+                      : builder.i32(std::numeric_limits<int32_t>::min());
+  }
+  return builder.f32(0);
+}
+
+ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
+  const bool is_float = builder.type(element).scalar == ir::Scalar::f32;
+  switch (node.map_reduce.op) {
+    case ReduceOp::none:
+    case ReduceOp::sum: return builder.add(accumulated, element);
+    case ReduceOp::product: return builder.mul(accumulated, element);
+    case ReduceOp::min:
+      return builder.binary(is_float ? Opcode::min_f : Opcode::min_i, accumulated, element);
+    case ReduceOp::max:
+      return builder.binary(is_float ? Opcode::max_f : Opcode::max_i, accumulated, element);
+  }
+  return accumulated;
+}
+
+/// Loops over the reduce axes from `reduce_axis` on; `axes` holds all coordinates known so far.
+ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduce_axis,
+                                         ValueId accumulated, ValueId mask) {
+  const Shape& extents = node.map_reduce.reduce;
+  if (reduce_axis == extents.size()) {
+    ValueId element = exprs.value(node.map_reduce.element, {.axes = axes, .mask = mask});
+    if (builder.type(element).scalar == ir::Scalar::b1) {
+      element = builder.convert(Opcode::int_from_bool, element);
+    }
+    return combine(accumulated, element);
+  }
+  const ValueId init[] = {accumulated};
+  return builder.loop(
+      builder.i32(0), builder.i32(extents[reduce_axis]), 1, init, true,
+      [&](ValueId counter, std::span<const ValueId> carried) {
+        axes[rank + reduce_axis] = counter;
+        return std::vector<ValueId>{reduce_serial(axes, reduce_axis + 1, carried[0], mask)};
+      })[0];
+}
+
+void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
+                                       ValueId mask) {
+  const ValueId value = exprs.stored_value(
+      node.result, {.axes = coordinates, .accumulator = accumulator, .mask = mask});
+  LinearForm address;
+  if (merged) {
+    address.constant = merged->output.constant;
+    for (size_t i = 0; i < rank; ++i) address.add(merged->output.coefficients[i], coordinates[i]);
+  } else {
+    for (size_t d = 0; d < rank; ++d) {
+      address.constant += placement.strides[d] * node.view.offset[d];
+      address.add(placement.strides[d] * node.view.step[d], coordinates[d]);
+    }
+  }
+  builder.store(slots.output_slot, build(builder, address), value, mask);
+}
+
+/// Coordinates of the flat output number, which counts in the order of the output's strides.
+std::vector<ValueId> MapReduceLowering::output_coordinates(ValueId flat) {
+  const std::vector<ValueId> found = decompose(builder, flat, sorted);
+  std::vector<ValueId> coordinates(rank + node.map_reduce.reduce.size(), ir::kNone);
+  for (size_t i = 0; i < rank; ++i) coordinates[slot_of[i]] = found[i];
+  return coordinates;
+}
+
+/// The same with the innermost coordinate given apart: `row` counts all the others.
+std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inner) {
+  const Shape outer(sorted.begin(), sorted.end() - 1);
+  const std::vector<ValueId> found = decompose(builder, row, outer);
+  std::vector<ValueId> coordinates(rank + node.map_reduce.reduce.size(), ir::kNone);
+  for (size_t i = 0; i + 1 < rank; ++i) coordinates[slot_of[i]] = found[i];
+  coordinates[slot_of[rank - 1]] = inner;
+  return coordinates;
+}
+
+/// Every lane owns an output. Where the innermost extent fills whole waves (or nearly), a wave
+/// stays in one row: all but one coordinate are uniform and need no division per lane.
+void MapReduceLowering::emit_outputs() {
+  const int64_t count = element_count(node.out_extents);
+  const int64_t lanes = target.wave_lanes;
+  const int64_t inner = rank == 0 ? 1 : sorted.back();
+  const int64_t pieces = (inner + lanes - 1) / lanes;
+  const bool by_rows = rank > 0 && inner * 4 >= pieces * lanes * 3;
+  const int64_t waves = by_rows ? count / inner * pieces : (count + lanes - 1) / lanes;
+  const int64_t waves_of_group = params.waves * params.per_lane;
+  set_grid((waves + waves_of_group - 1) / waves_of_group);
+  const ValueId first_wave =
+      builder.add(builder.mul(flat_group(), builder.i32(waves_of_group)),
+                  builder.mul(builder.wave_id(), builder.i32(params.per_lane)));
+  const ValueId lane = builder.lane_id();
+
+  auto one = [&](ValueId wave) {
+    std::vector<ValueId> coordinates;
+    ValueId mask = ir::kNone;
+    if (by_rows) {
+      const ValueId inner_index =
+          builder.add(builder.mul(builder.rem(wave, pieces), builder.i32(lanes)), lane);
+      coordinates = row_coordinates(builder.div(wave, pieces), inner_index);
+      if (inner % lanes != 0) {
+        mask = builder.binary(Opcode::lt_i, inner_index, builder.i32(inner));
+      }
+    } else {
+      const ValueId flat = builder.add(builder.mul(wave, builder.i32(lanes)), lane);
+      coordinates = output_coordinates(flat);
+      if (count % lanes != 0) mask = builder.binary(Opcode::lt_i, flat, builder.i32(count));
+    }
+    ValueId accumulator = ir::kNone;
+    if (node.map_reduce.op != ReduceOp::none) {
+      accumulator = reduce_serial(coordinates, 0, identity(), mask);
+    }
+    coordinates.resize(rank);
+    finish_element(coordinates, accumulator, mask);
+  };
+  const ValueId end = builder.i32(waves);
+  const ValueId stop =
+      builder.binary(Opcode::min_i, end, builder.add(first_wave, builder.i32(params.per_lane)));
+  builder.loop(first_wave, stop, 1, {}, false, [&](ValueId wave, std::span<const ValueId>) {
+    one(wave);
+    return std::vector<ValueId>{};
+  });
+}
+
+/// One wave for every output: lanes take every lanes-th element of the innermost reduce axis.
+void MapReduceLowering::emit_shared_reduction() {
+  const int64_t count = element_count(node.out_extents);
+  const int64_t lanes = target.wave_lanes;
+  set_grid(count);
+  const ValueId flat = flat_group();
+  std::vector<ValueId> coordinates = output_coordinates(flat);
+  const ValueId exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
+  const Shape& extents = node.map_reduce.reduce;
+  const size_t last = extents.size() - 1;
+
+  std::function<ValueId(size_t, ValueId)> nest = [&](size_t axis, ValueId accumulated) {
+    const ValueId init[] = {accumulated};
+    const bool innermost = axis == last;
+    const int64_t rounds = innermost ? (extents[axis] + lanes - 1) / lanes : extents[axis];
+    return builder.loop(builder.i32(0), builder.i32(rounds), 1, init, true,
+                        [&](ValueId counter, std::span<const ValueId> carried) {
+                          if (!innermost) {
+                            coordinates[rank + axis] = counter;
+                            return std::vector<ValueId>{nest(axis + 1, carried[0])};
+                          }
+                          const ValueId at = builder.add(builder.mul(counter, builder.i32(lanes)),
+                                                         builder.lane_id());
+                          coordinates[rank + axis] = at;
+                          ValueId mask = exists;
+                          if (extents[axis] % lanes != 0) {
+                            mask = builder.logical_and(
+                                mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
+                          }
+                          ValueId element = exprs.value(node.map_reduce.element,
+                                                        {.axes = coordinates, .mask = mask});
+                          const ValueId inside = builder.select(mask, element, identity());
+                          return std::vector<ValueId>{combine(carried[0], inside)};
+                        })[0];
+  };
+  const ValueId partial = nest(0, identity());
+  const Opcode reduce = node.map_reduce.op == ReduceOp::sum   ? Opcode::reduce_add
+                        : node.map_reduce.op == ReduceOp::min ? Opcode::reduce_min
+                                                              : Opcode::reduce_max;
+  const ValueId total = builder.reduce(reduce, partial);
+  coordinates.resize(rank);
+  const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), builder.i32(0));
+  finish_element(coordinates, total, builder.logical_and(exists, first));
+}
+
+void MapReduceLowering::sort_axes() {
+  order.resize(rank);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, [&](size_t a, size_t b) {
+    const bool a_thin = node.out_extents[a] == 1;
+    const bool b_thin = node.out_extents[b] == 1;
+    if (a_thin != b_thin) return a_thin;
+    return placement.strides[a] * node.view.step[a] > placement.strides[b] * node.view.step[b];
+  });
+  merged = merge_axes(schedule, node, order);
+  if (!merged) {
+    slot_of = order;
+    for (size_t axis : order) sorted.push_back(node.out_extents[axis]);
+    return;
+  }
+  exprs.use_merged_axes(&*merged);
+  sorted = merged->extents;
+  rank = sorted.size();
+  slot_of.resize(rank);
+  std::iota(slot_of.begin(), slot_of.end(), size_t{0});
+}
+
+ir::Program MapReduceLowering::emit() {
+  if (params.lanes_reduce) {
+    emit_shared_reduction();
+  } else {
+    emit_outputs();
+  }
+  return builder.finish();
+}
+
+}  // namespace
+
+ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
+                             const MapReduceParams& params, const Target& target,
+                             std::vector<TensorId>& arguments) {
+  MapReduceLowering lowering(schedule, node, params, target);
+  arguments = lowering.slots.arguments;
+  return lowering.emit();
+}
+
+}  // namespace leat

@@ -1,0 +1,290 @@
+// Elementary functions from argument reduction and short polynomials.
+// Sources: exp and log from their Taylor and atanh series over the reduced range; the minimax
+// coefficients of asin, atan, tanh and the inner range of erf are those of S. Moshier's Cephes
+// library (asinf, atanf, tanhf, ndtrf), public; the outer range of erf is Abramowitz and
+// Stegun 7.1.26.
+#include "leat/lower/math_kernels.h"
+
+#include <initializer_list>
+#include <limits>
+
+namespace leat {
+
+using ir::Builder;
+using ir::Opcode;
+using ir::ValueId;
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kPi = 3.14159265358979f;
+constexpr float kHalfPi = 1.57079632679490f;
+constexpr float kLn2 = 0.693147180559945f;
+
+/// Horner's rule, highest power first.
+ValueId polynomial(Builder& b, ValueId x, std::initializer_list<float> coefficients) {
+  ValueId sum = ir::kNone;
+  for (float coefficient : coefficients) {
+    sum = sum == ir::kNone ? b.f32(coefficient) : b.fma(sum, x, b.f32(coefficient));
+  }
+  return sum;
+}
+
+ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a, c); }
+ValueId is_nan(Builder& b, ValueId x) { return b.not_b(b.binary(Opcode::eq_f, x, x)); }
+
+/// |magnitude| with the sign of x.
+ValueId with_sign(Builder& b, ValueId magnitude, ValueId x) {
+  const ValueId sign = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
+                                b.i32(std::numeric_limits<int32_t>::min()));
+  const ValueId bits = b.convert(Opcode::bits_from_float, magnitude);
+  return b.convert(Opcode::float_from_bits, b.binary(Opcode::or_i, bits, sign));
+}
+
+/// 2^n for n in [-126, 127].
+ValueId power_of_two(Builder& b, ValueId n) {
+  const ValueId biased = b.binary(Opcode::add_i, n, b.i32(127));
+  return b.convert(Opcode::float_from_bits, b.binary(Opcode::shl_i, biased, b.i32(23)));
+}
+
+/// log(1 + u), exact for small u (Kahan's correction of the rounding of 1 + u).
+ValueId log_one_plus(Builder& b, ValueId u) {
+  const ValueId w = b.add(u, b.f32(1));
+  const ValueId d = b.sub(w, b.f32(1));
+  const ValueId same = b.binary(Opcode::eq_f, d, b.f32(0));
+  const ValueId safe = b.select(same, b.f32(1), d);
+  const ValueId corrected = b.mul(math_log(b, w), b.binary(Opcode::div_f, u, safe));
+  const ValueId infinite = b.binary(Opcode::eq_f, w, b.f32(kInfinity));
+  return b.select(infinite, b.f32(kInfinity), b.select(same, u, corrected));
+}
+
+struct Reduced {
+  ValueId r;         // in [-pi/4, pi/4]
+  ValueId quadrant;  // i32
+};
+
+/// x = quadrant * pi/2 + r, with pi/2 in three parts of falling size.
+Reduced reduce_quadrant(Builder& b, ValueId x) {
+  const ValueId n = b.unary(Opcode::round_even, b.mul(x, b.f32(0.636619772367581f)));
+  const ValueId minus = b.unary(Opcode::neg, n);
+  ValueId r = b.fma(minus, b.f32(1.5703125f), x);
+  r = b.fma(minus, b.f32(4.837512969970703125e-4f), r);
+  r = b.fma(minus, b.f32(7.54978995489188e-8f), r);
+  return {r, b.convert(Opcode::int_from_float, n)};
+}
+
+ValueId sine_of_quadrant(Builder& b, ValueId r, ValueId quadrant) {
+  const ValueId z = b.mul(r, r);
+  const ValueId sine =
+      b.fma(b.mul(r, z),
+            polynomial(b, z, {2.7557319e-6f, -1.9841270e-4f, 8.3333333e-3f, -0.16666667f}), r);
+  const ValueId cosine =
+      polynomial(b, z, {-2.7557319e-7f, 2.4801587e-5f, -1.3888889e-3f, 4.1666667e-2f, -0.5f, 1.0f});
+  auto bit_set = [&](int bit) {
+    const ValueId masked = b.binary(Opcode::and_i, quadrant, b.i32(bit));
+    return b.not_b(b.binary(Opcode::eq_i, masked, b.i32(0)));
+  };
+  const ValueId value = b.select(bit_set(1), cosine, sine);
+  return b.select(bit_set(2), b.unary(Opcode::neg, value), value);
+}
+
+/// asin on [0, 0.5].
+ValueId asin_small(Builder& b, ValueId x) {
+  const ValueId z = b.mul(x, x);
+  const ValueId p = polynomial(
+      b, z,
+      {4.2163199048e-2f, 2.4181311049e-2f, 4.5470025998e-2f, 7.4953002686e-2f, 1.6666752422e-1f});
+  return b.fma(b.mul(x, z), p, x);
+}
+
+/// 2 asin(sqrt((1 - a) / 2)) = acos(a), for a in [0.5, 1].
+ValueId acos_large(Builder& b, ValueId a) {
+  const ValueId half = b.mul(b.sub(b.f32(1), a), b.f32(0.5f));
+  return b.mul(b.f32(2), asin_small(b, b.unary(Opcode::sqrt, half)));
+}
+
+}  // namespace
+
+ValueId math_exp(Builder& b, ValueId x) {
+  // Beyond these ends the result is 0 or infinity whatever x is.
+  const ValueId low = b.binary(Opcode::max_f, x, b.f32(-104.0f));
+  const ValueId clamped = b.binary(Opcode::min_f, low, b.f32(89.0f));
+  const ValueId n = b.unary(Opcode::round_even, b.mul(clamped, b.f32(1.44269504088896f)));
+  ValueId r = b.fma(n, b.f32(-0.693359375f), clamped);
+  r = b.fma(n, b.f32(2.12194440e-4f), r);
+  const ValueId p = polynomial(b, r,
+                               {1.98412698e-4f, 1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f,
+                                0.166666667f, 0.5f, 1.0f, 1.0f});
+  // 2^n in two steps, so that neither factor leaves the exponent range.
+  const ValueId whole = b.convert(Opcode::int_from_float, n);
+  const ValueId half = b.binary(Opcode::shr_s, whole, b.i32(1));
+  const ValueId rest = b.binary(Opcode::sub_i, whole, half);
+  const ValueId value = b.mul(b.mul(p, power_of_two(b, half)), power_of_two(b, rest));
+  return b.select(is_nan(b, x), x, value);
+}
+
+ValueId math_log(Builder& b, ValueId x) {
+  const ValueId tiny = less(b, x, b.f32(1.17549435e-38f));
+  const ValueId scaled = b.select(tiny, b.mul(x, b.f32(33554432.0f)), x);  // 2^25
+  const ValueId bits = b.convert(Opcode::bits_from_float, scaled);
+  // Offset by sqrt(1/2), so that the mantissa falls into [sqrt(1/2), sqrt(2)).
+  const ValueId shifted = b.binary(Opcode::sub_i, bits, b.i32(0x3f3504f3));
+  const ValueId exponent = b.binary(Opcode::shr_s, shifted, b.i32(23));
+  const ValueId mantissa_bits =
+      b.binary(Opcode::sub_i, bits, b.binary(Opcode::shl_i, exponent, b.i32(23)));
+  const ValueId f = b.sub(b.convert(Opcode::float_from_bits, mantissa_bits), b.f32(1));
+  const ValueId s = b.binary(Opcode::div_f, f, b.add(f, b.f32(2)));
+  const ValueId z = b.mul(s, s);
+  const ValueId p =
+      polynomial(b, z, {0.181818182f, 0.222222222f, 0.285714286f, 0.4f, 0.666666667f});
+  const ValueId tail = b.fma(b.mul(s, z), p, b.mul(s, b.f32(2)));
+  const ValueId e =
+      b.sub(b.convert(Opcode::float_from_int, exponent), b.select(tiny, b.f32(25), b.f32(0)));
+  ValueId value = b.fma(e, b.f32(0.693359375f), b.fma(e, b.f32(-2.12194440e-4f), tail));
+  value = b.select(b.binary(Opcode::eq_f, x, b.f32(kInfinity)), x, value);
+  value = b.select(b.binary(Opcode::eq_f, x, b.f32(0)), b.f32(-kInfinity), value);
+  value = b.select(less(b, x, b.f32(0)), b.f32(kNan), value);
+  return b.select(is_nan(b, x), x, value);
+}
+
+ValueId math_sin(Builder& b, ValueId x) {
+  const Reduced reduced = reduce_quadrant(b, x);
+  return sine_of_quadrant(b, reduced.r, reduced.quadrant);
+}
+
+ValueId math_cos(Builder& b, ValueId x) {
+  const Reduced reduced = reduce_quadrant(b, x);
+  return sine_of_quadrant(b, reduced.r, b.binary(Opcode::add_i, reduced.quadrant, b.i32(1)));
+}
+
+ValueId math_asin(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId large = b.sub(b.f32(kHalfPi), acos_large(b, a));
+  return with_sign(b, b.select(less(b, a, b.f32(0.5f)), asin_small(b, a), large), x);
+}
+
+ValueId math_acos(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId small = b.sub(b.f32(kHalfPi), with_sign(b, asin_small(b, a), x));
+  const ValueId large = acos_large(b, a);
+  const ValueId negative = less(b, x, b.f32(0));
+  const ValueId folded = b.select(negative, b.sub(b.f32(kPi), large), large);
+  return b.select(less(b, a, b.f32(0.5f)), small, folded);
+}
+
+ValueId math_atan(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId large = less(b, b.f32(2.414213562f), a);
+  const ValueId middle = less(b, b.f32(0.414213562f), a);
+  const ValueId inverse = b.binary(Opcode::div_f, b.f32(-1), a);
+  const ValueId quotient = b.binary(Opcode::div_f, b.sub(a, b.f32(1)), b.add(a, b.f32(1)));
+  const ValueId t = b.select(large, inverse, b.select(middle, quotient, a));
+  const ValueId base =
+      b.select(large, b.f32(kHalfPi), b.select(middle, b.f32(kHalfPi / 2), b.f32(0)));
+  const ValueId z = b.mul(t, t);
+  const ValueId p = polynomial(
+      b, z, {8.05374449538e-2f, -1.38776856032e-1f, 1.99777106478e-1f, -3.33329491539e-1f});
+  return with_sign(b, b.add(base, b.fma(b.mul(t, z), p, t)), x);
+}
+
+ValueId math_sinh(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId z = b.mul(x, x);
+  const ValueId series = b.fma(
+      b.mul(x, z),
+      polynomial(b, z,
+                 {2.50521084e-8f, 2.75573192e-6f, 1.98412698e-4f, 8.33333333e-3f, 0.166666667f}),
+      x);
+  const ValueId half = math_exp(b, b.sub(a, b.f32(kLn2)));  // exp(|x|) / 2
+  const ValueId large = b.sub(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
+  return b.select(less(b, a, b.f32(1)), series, with_sign(b, large, x));
+}
+
+ValueId math_cosh(Builder& b, ValueId x) {
+  const ValueId half = math_exp(b, b.sub(b.unary(Opcode::abs, x), b.f32(kLn2)));
+  return b.add(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
+}
+
+ValueId math_tanh(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId z = b.mul(x, x);
+  const ValueId p = polynomial(b, z,
+                               {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f,
+                                1.33314422036e-1f, -3.33332819422e-1f});
+  const ValueId small = b.fma(b.mul(x, z), p, x);
+  const ValueId e = math_exp(b, b.mul(a, b.f32(2)));
+  const ValueId large = b.sub(b.f32(1), b.binary(Opcode::div_f, b.f32(2), b.add(e, b.f32(1))));
+  return b.select(less(b, a, b.f32(0.625f)), small, with_sign(b, large, x));
+}
+
+ValueId math_asinh(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId root = b.unary(Opcode::sqrt, b.fma(a, a, b.f32(1)));
+  const ValueId u = b.add(a, b.binary(Opcode::div_f, b.mul(a, a), b.add(root, b.f32(1))));
+  const ValueId huge = b.add(math_log(b, a), b.f32(kLn2));
+  const ValueId magnitude = b.select(less(b, b.f32(1e9f), a), huge, log_one_plus(b, u));
+  return b.select(is_nan(b, x), x, with_sign(b, magnitude, x));
+}
+
+ValueId math_acosh(Builder& b, ValueId x) {
+  const ValueId t = b.sub(x, b.f32(1));
+  const ValueId root = b.unary(Opcode::sqrt, b.mul(t, b.add(t, b.f32(2))));
+  const ValueId huge = b.add(math_log(b, x), b.f32(kLn2));
+  const ValueId value = b.select(less(b, b.f32(1e9f), x), huge, log_one_plus(b, b.add(t, root)));
+  return b.select(less(b, x, b.f32(1)), b.f32(kNan), value);
+}
+
+ValueId math_atanh(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId u = b.binary(Opcode::div_f, b.mul(a, b.f32(2)), b.sub(b.f32(1), a));
+  const ValueId inside = with_sign(b, b.mul(b.f32(0.5f), log_one_plus(b, u)), x);
+  return b.select(less(b, b.f32(1), a), b.f32(kNan), inside);
+}
+
+ValueId math_erf(Builder& b, ValueId x) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId z = b.mul(x, x);
+  const ValueId inner =
+      b.mul(x, polynomial(b, z,
+                          {7.853861353153693e-5f, -8.010193625184903e-4f, 5.188327685732524e-3f,
+                           -2.685381193529856e-2f, 1.128358514861418e-1f, -3.761262582423300e-1f,
+                           1.128379165726710f}));
+  const ValueId t = b.binary(Opcode::div_f, b.f32(1), b.fma(a, b.f32(0.3275911f), b.f32(1)));
+  const ValueId p = b.mul(
+      t,
+      polynomial(b, t, {1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}));
+  const ValueId tail = b.mul(p, math_exp(b, b.unary(Opcode::neg, z)));
+  const ValueId outer = with_sign(b, b.sub(b.f32(1), tail), x);
+  return b.select(less(b, a, b.f32(1)), inner, b.select(is_nan(b, x), x, outer));
+}
+
+ValueId math_pow(Builder& b, ValueId x, ValueId y) {
+  const ValueId a = b.unary(Opcode::abs, x);
+  const ValueId whole = b.binary(Opcode::eq_f, b.unary(Opcode::floor, y), y);
+  const ValueId magnitude_y = b.unary(Opcode::abs, y);
+  // Whole exponents below 64 by squaring: exact where the result is.
+  ValueId bits = b.convert(Opcode::int_from_float, b.binary(Opcode::min_f, magnitude_y, b.f32(64)));
+  auto odd = [&](ValueId value) {
+    return b.binary(Opcode::eq_i, b.binary(Opcode::and_i, value, b.i32(1)), b.i32(1));
+  };
+  const ValueId y_odd = odd(b.convert(Opcode::int_from_float, y));
+  ValueId power = b.f32(1);
+  ValueId square = a;
+  for (int i = 0; i < 6; ++i) {
+    power = b.select(odd(bits), b.mul(power, square), power);
+    square = b.mul(square, square);
+    bits = b.binary(Opcode::shr_s, bits, b.i32(1));
+  }
+  const ValueId reciprocal = b.binary(Opcode::div_f, b.f32(1), power);
+  const ValueId by_squaring = b.select(less(b, y, b.f32(0)), reciprocal, power);
+  const ValueId by_log = math_exp(b, b.mul(y, math_log(b, a)));
+  const ValueId small = b.logical_and(whole, less(b, magnitude_y, b.f32(64)));
+  const ValueId magnitude = b.select(small, by_squaring, by_log);
+  const ValueId negative = less(b, x, b.f32(0));
+  const ValueId signed_value = b.select(b.logical_and(negative, b.logical_and(whole, y_odd)),
+                                        b.unary(Opcode::neg, magnitude), magnitude);
+  return b.select(b.logical_and(negative, b.not_b(whole)), b.f32(kNan), signed_value);
+}
+
+}  // namespace leat

@@ -1,0 +1,25 @@
+// Merging of loop axes: neighbours that every tensor of a map-reduce walks as one are made one, so
+// that an element-wise kernel is a single long row whatever its rank.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "leat/lower/address.h"
+
+namespace leat {
+
+/// The iteration space of a map-reduce after merging. Axes 0 .. extents.size()-1 are output axes,
+/// largest output stride first; the reduce axes follow unchanged.
+struct MergedAxes {
+  Shape extents;
+  Affine output;                             // element address of the store
+  std::unordered_map<ExprId, Affine> loads;  // element address of every load
+};
+
+/// The merged space, or nothing when an expression uses coordinates for more than affine, unmasked
+/// loads. `order` sorts the output axes.
+std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
+                                     const std::vector<size_t>& order);
+
+}  // namespace leat

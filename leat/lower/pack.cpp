@@ -1,0 +1,91 @@
+// Packing of constant weights: column tiles one after the other, in each the k rows, in each row
+// the tile's columns, so that the inner loop reads B as one forward stream of full vectors.
+#include <cstring>
+
+#include "leat/base/half.h"
+#include "leat/lower/lower.h"
+#include "leat/schedule/layout.h"
+
+namespace leat {
+
+namespace {
+
+/// Walks all coordinates of `extents` in row-major order, calling visit(coordinates).
+template <typename Visit>
+void for_each_coordinate(const Shape& extents, Visit visit) {
+  std::vector<int64_t> at(extents.size(), 0);
+  const int64_t count = element_count(extents);
+  for (int64_t i = 0; i < count; ++i) {
+    visit(at);
+    for (size_t d = extents.size(); d > 0; --d) {
+      if (++at[d - 1] < extents[d - 1]) break;
+      at[d - 1] = 0;
+    }
+  }
+}
+
+int64_t dot(const Affine& affine, size_t first, const std::vector<int64_t>& coordinates) {
+  int64_t sum = 0;
+  for (size_t i = 0; i < coordinates.size(); ++i) {
+    sum += affine.coefficients[first + i] * coordinates[i];
+  }
+  return sum;
+}
+
+std::vector<int64_t> offsets_of(const Affine& address, size_t first, const Shape& extents) {
+  std::vector<int64_t> offsets;
+  for_each_coordinate(
+      extents, [&](const std::vector<int64_t>& at) { offsets.push_back(dot(address, first, at)); });
+  return offsets;
+}
+
+}  // namespace
+
+void pack_b(const Contraction& contraction, const ContractionParams& params,
+            const HostTensor& value, DType storage, std::span<std::byte> packed) {
+  const int64_t tile = params.tile_n();
+  const int64_t element_bytes = size_bytes_of(storage);
+  CHECK(static_cast<int64_t>(packed.size()) >=
+        packed_element_count(contraction, params) * element_bytes);
+  std::memset(packed.data(), 0, packed.size());
+
+  const std::vector<int64_t> strides = row_major_strides(value.shape);
+  Affine address;
+  for (size_t d = 0; d < strides.size(); ++d) {
+    const Affine& index = contraction.b.index[d];
+    address.coefficients.resize(index.coefficients.size(), 0);
+    address.constant += strides[d] * index.constant;
+    for (size_t i = 0; i < index.coefficients.size(); ++i) {
+      address.coefficients[i] += strides[d] * index.coefficients[i];
+    }
+  }
+  const size_t n_first = contraction.batch.size() + contraction.m.size();
+  const std::vector<int64_t> batches = offsets_of(address, 0, contraction.batch);
+  const std::vector<int64_t> columns = offsets_of(address, n_first, contraction.n);
+  const std::vector<int64_t> ks =
+      offsets_of(address, n_first + contraction.n.size(), contraction.k);
+  const int64_t tiles = (static_cast<int64_t>(columns.size()) + tile - 1) / tile;
+
+  for (size_t g = 0; g < batches.size(); ++g) {
+    for (size_t n = 0; n < columns.size(); ++n) {
+      const int64_t column_tile = static_cast<int64_t>(n) / tile;
+      const int64_t panel =
+          (static_cast<int64_t>(g) * tiles + column_tile) * static_cast<int64_t>(ks.size());
+      for (size_t k = 0; k < ks.size(); ++k) {
+        const int64_t source = address.constant + batches[g] + columns[n] + ks[k];
+        const int64_t target =
+            (panel + static_cast<int64_t>(k)) * tile + static_cast<int64_t>(n) % tile;
+        const float number = static_cast<float>(value.number(source));
+        std::byte* place = packed.data() + target * element_bytes;
+        if (storage == DType::f16) {
+          const uint16_t half = half_from_float(number);
+          std::memcpy(place, &half, sizeof half);
+        } else {
+          std::memcpy(place, &number, sizeof number);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace leat

@@ -1,0 +1,196 @@
+// Reading and writing ONNX' protobuf messages; see onnx_file.h. Source of the rules for where a
+// tensor's data lies: ONNX IR specification, onnx.proto, message TensorProto.
+#include "leat/model/onnx_file.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include <bit>
+#include <cstring>
+
+#include "leat/base/files.h"
+#include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_import.h"
+
+namespace leat {
+namespace {
+
+using onnx::TensorProto;
+
+/// Nesting of messages; protobuf's own default, named.
+constexpr int kNestingMax = 100;
+
+static_assert(std::endian::native == std::endian::little, "raw_data is little endian");
+
+template <typename Message>
+bool parse(std::string_view bytes, Message& message) {
+  if (bytes.size() > kModelBytesMax) return false;
+  google::protobuf::LogSilencer silence;  // the caller prints one sentence
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
+  stream.SetRecursionLimit(kNestingMax);
+  return message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
+}
+
+std::string type_name(int code) {
+  if (!TensorProto::DataType_IsValid(code)) return fmt::format("{}", code);
+  std::string name = TensorProto::DataType_Name(static_cast<TensorProto::DataType>(code));
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+Error malformed(const TensorProto& proto, std::string_view what) {
+  return Error(ErrorKind::invalid_argument, fmt::format("Tensor \"{}\" {}.", proto.name(), what));
+}
+
+Error size_mismatch(const TensorProto& proto, int64_t found, int64_t expected) {
+  return malformed(
+      proto, fmt::format("has {} elements of data where its shape needs {}", found, expected));
+}
+
+/// Copies typed data, one entry per element, each converted to T.
+template <typename T, typename Field>
+Result<HostTensor> from_field(const TensorProto& proto, DType dtype, Shape shape,
+                              const Field& field) {
+  if (field.size() != element_count(shape)) {
+    return size_mismatch(proto, field.size(), element_count(shape));
+  }
+  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
+  for (int i = 0; i < field.size(); ++i) {
+    const T value = static_cast<T>(field[i]);
+    std::memcpy(tensor.bytes.data() + static_cast<size_t>(i) * sizeof(T), &value, sizeof(T));
+  }
+  return tensor;
+}
+
+Result<HostTensor> from_raw(const TensorProto& proto, DType dtype, Shape shape) {
+  const int64_t size_bytes = element_count(shape) * size_bytes_of(dtype);
+  const std::string& raw = proto.raw_data();
+  if (static_cast<int64_t>(raw.size()) != size_bytes) {
+    return malformed(proto, fmt::format("has {} bytes of data where its shape needs {}", raw.size(),
+                                        size_bytes));
+  }
+  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
+  if (!raw.empty()) std::memcpy(tensor.bytes.data(), raw.data(), raw.size());
+  if (dtype == DType::boolean) {
+    for (std::byte& byte : tensor.bytes) byte = byte == std::byte{0} ? std::byte{0} : std::byte{1};
+  }
+  return tensor;
+}
+
+Result<HostTensor> from_typed(const TensorProto& proto, DType dtype, Shape shape) {
+  const auto& whole = proto.int32_data();
+  switch (dtype) {
+    case DType::f32: return from_field<float>(proto, dtype, std::move(shape), proto.float_data());
+    case DType::f64: return from_field<double>(proto, dtype, std::move(shape), proto.double_data());
+    case DType::f16:
+    case DType::bf16:  // the bits, one element in each int32
+    case DType::u16: return from_field<uint16_t>(proto, dtype, std::move(shape), whole);
+    case DType::i8: return from_field<int8_t>(proto, dtype, std::move(shape), whole);
+    case DType::u8: return from_field<uint8_t>(proto, dtype, std::move(shape), whole);
+    case DType::i16: return from_field<int16_t>(proto, dtype, std::move(shape), whole);
+    case DType::i32: return from_field<int32_t>(proto, dtype, std::move(shape), whole);
+    case DType::boolean: return from_field<bool>(proto, dtype, std::move(shape), whole);
+    case DType::i64: return from_field<int64_t>(proto, dtype, std::move(shape), proto.int64_data());
+    case DType::u32:
+      return from_field<uint32_t>(proto, dtype, std::move(shape), proto.uint64_data());
+    case DType::u64:
+      return from_field<uint64_t>(proto, dtype, std::move(shape), proto.uint64_data());
+  }
+  return malformed(proto, "has an unknown element type");
+}
+
+int onnx_code_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return TensorProto::FLOAT;
+    case DType::f16: return TensorProto::FLOAT16;
+    case DType::bf16: return TensorProto::BFLOAT16;
+    case DType::f64: return TensorProto::DOUBLE;
+    case DType::i8: return TensorProto::INT8;
+    case DType::u8: return TensorProto::UINT8;
+    case DType::i16: return TensorProto::INT16;
+    case DType::u16: return TensorProto::UINT16;
+    case DType::i32: return TensorProto::INT32;
+    case DType::u32: return TensorProto::UINT32;
+    case DType::i64: return TensorProto::INT64;
+    case DType::u64: return TensorProto::UINT64;
+    case DType::boolean: return TensorProto::BOOL;
+  }
+  return TensorProto::UNDEFINED;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
+                                                      const std::string& path) {
+  auto model = std::make_unique<onnx::ModelProto>();
+  if (!parse(bytes, *model)) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("File \"{}\" ({} bytes) is truncated or is not an ONNX model.", path,
+                             bytes.size()));
+  }
+  if (!model->has_graph()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("File \"{}\" ({} bytes) is not an ONNX model: it has no graph.", path,
+                             bytes.size()));
+  }
+  return model;
+}
+
+Result<DType> dtype_of_onnx(int code) {
+  constexpr DType kAll[] = {DType::f32, DType::f16, DType::bf16,   DType::f64, DType::i8,
+                            DType::u8,  DType::i16, DType::u16,    DType::i32, DType::u32,
+                            DType::i64, DType::u64, DType::boolean};
+  for (DType dtype : kAll) {
+    if (onnx_code_of(dtype) == code) return dtype;
+  }
+  return Error(ErrorKind::unsupported,
+               fmt::format("Element type {} is not supported.", type_name(code)));
+}
+
+Result<HostTensor> host_tensor_of(const TensorProto& proto) {
+  TRY_ASSIGN(const DType dtype, dtype_of_onnx(proto.data_type()));
+  if (proto.data_location() == TensorProto::EXTERNAL) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Tensor \"{}\" keeps its data in another file.", proto.name()));
+  }
+  if (proto.has_segment()) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Tensor \"{}\" is stored in segments.", proto.name()));
+  }
+  if (proto.dims_size() > kTensorRankMax) {
+    return malformed(proto, fmt::format("has more dimensions ({}) than the limit ({})",
+                                        proto.dims_size(), kTensorRankMax));
+  }
+  Shape shape(proto.dims().begin(), proto.dims().end());
+  if (auto checked = check_shape(shape); !checked) {
+    return checked.error().during(fmt::format("reading tensor \"{}\"", proto.name()));
+  }
+  return proto.has_raw_data() ? from_raw(proto, dtype, std::move(shape))
+                              : from_typed(proto, dtype, std::move(shape));
+}
+
+Result<HostTensor> read_tensor_file(const std::string& path) {
+  TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
+  TensorProto proto;
+  if (!parse(bytes, proto) || proto.data_type() == TensorProto::UNDEFINED) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("File \"{}\" ({} bytes) is truncated or is not an ONNX tensor.", path,
+                             bytes.size()));
+  }
+  Result<HostTensor> tensor = host_tensor_of(proto);
+  if (!tensor) return tensor.error().during(fmt::format("reading file \"{}\"", path));
+  return tensor;
+}
+
+std::string tensor_file_bytes(const HostTensor& tensor, const std::string& name) {
+  TensorProto proto;
+  proto.set_name(name);
+  proto.set_data_type(onnx_code_of(tensor.dtype));
+  for (int64_t extent : tensor.shape) proto.add_dims(extent);
+  proto.set_raw_data(tensor.bytes.data(), tensor.bytes.size());
+  return proto.SerializeAsString();
+}
+
+}  // namespace leat

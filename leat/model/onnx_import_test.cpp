@@ -1,0 +1,315 @@
+// The frame of an import: inputs, order of nodes, and every kind of bad file with its sentence.
+#include "leat/model/onnx_import.h"
+
+#include <gtest/gtest.h>
+
+#include "leat/model/onnx_builder.h"
+
+namespace leat {
+namespace {
+
+Result<Model> import(const OnnxBuilder& builder, const ImportOptions& options = {},
+                     ImportFailure* failure = nullptr) {
+  return import_onnx_bytes(builder.bytes(), "built.onnx", options, failure);
+}
+
+/// The import fails with that kind, and its one sentence has all of the parts.
+void expect_error(const Result<Model>& model, ErrorKind kind,
+                  const std::vector<std::string>& parts) {
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().kind(), kind) << model.error().message();
+  for (const std::string& part : parts) {
+    EXPECT_NE(model.error().message().find(part), std::string::npos)
+        << "\"" << part << "\" is not in: " << model.error().message();
+  }
+  EXPECT_EQ(model.error().message().find('\n'), std::string::npos);
+}
+
+OnnxBuilder relu_model() {
+  OnnxBuilder builder;
+  builder.input("x", {2, 3});
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  return builder;
+}
+
+TEST(OnnxImport, NamesInputsOutputsAndMetadata) {
+  OnnxBuilder builder = relu_model();
+  auto* entry = builder.proto().add_metadata_props();
+  entry->set_key("Image.BitmapPixelFormat");
+  entry->set_value("Bgr8");
+  const Result<Model> model = import(builder);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  ASSERT_EQ(model->inputs.size(), 1u);
+  EXPECT_EQ(model->inputs[0].name, "x");
+  EXPECT_EQ(model->inputs[0].shape, (Shape{2, 3}));
+  ASSERT_EQ(model->outputs.size(), 1u);
+  EXPECT_EQ(model->outputs[0].name, "y");
+  EXPECT_EQ(model->outputs[0].tensor, model->graph.outputs[0]);
+  EXPECT_EQ(model->metadata.at("Image.BitmapPixelFormat"), "Bgr8");
+  EXPECT_EQ(model->opsets.at(""), 13);
+}
+
+TEST(OnnxImport, UnknownDimensionsAreOneOrAsGiven) {
+  OnnxBuilder builder;
+  builder.input("x", {-1, 3});
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  EXPECT_EQ(import(builder)->inputs[0].shape, (Shape{1, 3}));
+  EXPECT_EQ(import(builder, {.input_shapes = {{"x", {5, 3}}}})->outputs[0].shape, (Shape{5, 3}));
+  expect_error(import(builder, {.input_shapes = {{"x", {5, 4}}}}), ErrorKind::invalid_argument,
+               {"\"x\"", "(5, 4)", "(1, 3)"});
+  expect_error(import(builder, {.input_shapes = {{"z", {5}}}}), ErrorKind::invalid_argument,
+               {"no input \"z\""});
+}
+
+TEST(OnnxImport, InitializersThatAreInputsAreConstants) {
+  OnnxBuilder builder = relu_model();
+  builder.input("w", {3});
+  builder.weights("w", {3});
+  builder.node("Add", {"y", "w"}, {"z"});
+  builder.output("z");
+  const Result<Model> model = import(builder);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  EXPECT_EQ(model->inputs.size(), 1u);
+}
+
+TEST(OnnxImport, SortsNodes) {
+  OnnxBuilder builder;
+  builder.input("x", {4});
+  builder.node("Relu", {"b"}, {"c"});
+  builder.node("Neg", {"a"}, {"b"});
+  builder.node("Abs", {"x"}, {"a"});
+  builder.output("c");
+  const Result<Model> model = import(builder);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  ASSERT_EQ(model->graph.nodes.size(), 3u);
+  EXPECT_EQ(model->graph.nodes[0].name, "a_node");
+  EXPECT_EQ(model->graph.nodes[2].name, "c_node");
+}
+
+TEST(OnnxImport, OutputsAreTensorsOfTheirOwn) {
+  OnnxBuilder builder = relu_model();
+  builder.output("x");
+  builder.output("y");
+  const Result<Model> model = import(builder);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  ASSERT_EQ(model->graph.outputs.size(), 3u);
+  EXPECT_NE(model->graph.outputs[1], model->graph.inputs[0]);
+  EXPECT_NE(model->graph.outputs[2], model->graph.outputs[0]);
+}
+
+TEST(OnnxImport, DropsNodesThatNobodyReads) {
+  OnnxBuilder builder = relu_model();
+  builder.node("Exp", {"x"}, {"unused"});
+  EXPECT_EQ(import(builder)->graph.nodes.size(), 1u);
+}
+
+TEST(OnnxImport, MakesNodeNamesUnique) {
+  OnnxBuilder builder = relu_model();
+  builder.node("Abs", {"y"}, {"z"}).proto().set_name("y_node");
+  builder.output("z");
+  const Result<Model> model = import(builder);
+  ASSERT_EQ(model->graph.nodes.size(), 2u);
+  EXPECT_EQ(model->graph.nodes[1].name, "y_node_2");
+}
+
+TEST(OnnxImport, InputsThatDecideShapesTakeTheirValueFromTheOptions) {
+  OnnxBuilder builder;
+  builder.input("x", {2, 6});
+  builder.input("shape", {2}, onnx::TensorProto::INT64);
+  builder.node("Neg", {"shape"}, {"minus"});
+  builder.node("Neg", {"minus"}, {"plus"});
+  builder.node("Reshape", {"x", "plus"}, {"y"});
+  builder.output("y");
+  ImportFailure failure;
+  expect_error(import(builder, {}, &failure), ErrorKind::unsupported,
+               {"Input 1 (shape) of Reshape", "y_node"});
+  EXPECT_EQ(failure.op, "Reshape");
+  EXPECT_EQ(failure.inputs_needed, std::vector<std::string>{"shape"});
+
+  HostTensor shape = HostTensor::zeros(DType::i64, {2});
+  shape.set_integer(0, 4);
+  shape.set_integer(1, 3);
+  ImportOptions options;
+  options.input_values["shape"] = shape;
+  options.input_values["x"] = HostTensor::zeros(DType::f32, {2, 6});
+  const Result<Model> model = import(builder, options);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  EXPECT_EQ(model->outputs[0].shape, (Shape{4, 3}));
+  ASSERT_EQ(model->inputs.size(), 1u) << "x decides no shape and stays an input";
+}
+
+// --- Bad files -----------------------------------------------------------------------------------
+
+TEST(OnnxImportErrors, MissingFile) {
+  expect_error(import_onnx("/no/such/model.onnx"), ErrorKind::io, {"/no/such/model.onnx"});
+}
+
+TEST(OnnxImportErrors, WrongMagic) {
+  expect_error(import_onnx_bytes("\x89PNG\r\n\x1a\n and more", "picture.onnx"),
+               ErrorKind::invalid_argument, {"\"picture.onnx\"", "not an ONNX model"});
+  expect_error(import_onnx_bytes("", "empty.onnx"), ErrorKind::invalid_argument,
+               {"\"empty.onnx\" (0 bytes)"});
+}
+
+TEST(OnnxImportErrors, TruncatedFileAtEveryByte) {
+  OnnxBuilder builder = relu_model();
+  builder.weights("w", {4});
+  const std::string bytes = builder.bytes();
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const Result<Model> model = import_onnx_bytes(bytes.substr(0, size), "cut.onnx");
+    EXPECT_FALSE(model.has_value()) << size;
+  }
+}
+
+TEST(OnnxImportErrors, CyclicGraph) {
+  OnnxBuilder builder;
+  builder.input("x", {4});
+  builder.node("Add", {"x", "b"}, {"a"});
+  builder.node("Relu", {"a"}, {"b"});
+  builder.output("b");
+  expect_error(import(builder), ErrorKind::invalid_argument,
+               {"built.onnx", "\"a_node\" (Add)", "cycle"});
+}
+
+TEST(OnnxImportErrors, HugeAndNegativeDimensions) {
+  OnnxBuilder builder;
+  builder.input("x", {int64_t{1} << 40, int64_t{1} << 40});
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  expect_error(import(builder), ErrorKind::invalid_argument, {"1099511627776", "\"x\""});
+
+  OnnxBuilder negative = relu_model();
+  auto* shape = negative.proto().mutable_graph()->mutable_input(0)->mutable_type();
+  shape->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_value(-2);
+  expect_error(import(negative), ErrorKind::invalid_argument, {"-2", "\"x\""});
+}
+
+TEST(OnnxImportErrors, TensorDataThatDoesNotFitItsShape) {
+  OnnxBuilder builder = relu_model();
+  builder.weights("w", {4});
+  auto* tensor = builder.proto().mutable_graph()->mutable_initializer(0);
+  tensor->set_dims(0, 1 << 30);
+  expect_error(import(builder), ErrorKind::invalid_argument, {"\"w\"", "16 bytes", "4294967296"});
+  tensor->set_dims(0, -4);
+  expect_error(import(builder), ErrorKind::invalid_argument, {"\"w\"", "-4"});
+}
+
+TEST(OnnxImportErrors, MoreDimensionsThanTheLimit) {
+  OnnxBuilder builder;
+  builder.input("x", {1, 1, 1, 1, 1, 1, 1, 1, 1});
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  expect_error(import(builder), ErrorKind::invalid_argument, {"\"x\"", "(9)", "(8)"});
+}
+
+TEST(OnnxImportErrors, ValuesThatAreMissingOrDefinedTwice) {
+  OnnxBuilder missing = relu_model();
+  missing.node("Add", {"y", "nothing"}, {"z"});
+  expect_error(import(missing), ErrorKind::invalid_argument, {"\"nothing\"", "z_node"});
+
+  OnnxBuilder twice = relu_model();
+  twice.node("Abs", {"x"}, {"y"});
+  expect_error(import(twice), ErrorKind::invalid_argument, {"\"y\"", "defined twice"});
+
+  OnnxBuilder output = relu_model();
+  output.output("nowhere");
+  expect_error(import(output), ErrorKind::invalid_argument, {"Output \"nowhere\""});
+}
+
+TEST(OnnxImportErrors, UnknownOperatorNamesNodeOperatorAndVersion) {
+  OnnxBuilder builder = relu_model();
+  builder.node("Frobnicate", {"y"}, {"z"});
+  ImportFailure failure;
+  expect_error(import(builder, {}, &failure), ErrorKind::unsupported,
+               {"Frobnicate", "\"z_node\"", "opset 13", "built.onnx"});
+  EXPECT_EQ(failure.op, "Frobnicate");
+  EXPECT_EQ(failure.node, "z_node");
+}
+
+TEST(OnnxImportErrors, OperatorsAndOpsetsOutsideTheirVersions) {
+  OnnxBuilder builder(9);
+  builder.input("x", {4});
+  builder.node("Gelu", {"x"}, {"y"});
+  builder.output("y");
+  expect_error(import(builder), ErrorKind::unsupported, {"Gelu", "version 20", "opset 9"});
+
+  OnnxBuilder future(900);
+  future.input("x", {4});
+  future.node("Relu", {"x"}, {"y"});
+  future.output("y");
+  expect_error(import(future), ErrorKind::unsupported, {"900"});
+
+  OnnxBuilder none = relu_model();
+  none.proto().clear_opset_import();
+  expect_error(import(none), ErrorKind::invalid_argument, {"y_node", "version"});
+}
+
+TEST(OnnxImportErrors, WrongNumberOfInputs) {
+  OnnxBuilder few;
+  few.input("x", {4});
+  few.node("Add", {"x"}, {"y"});
+  few.output("y");
+  expect_error(import(few), ErrorKind::invalid_argument, {"Input 1 of Add is missing", "y_node"});
+
+  OnnxBuilder many;
+  many.input("x", {4});
+  many.node("Relu", {"x", "x"}, {"y"});
+  many.output("y");
+  expect_error(import(many), ErrorKind::invalid_argument, {"Relu has 2 inputs (limit 1)"});
+}
+
+TEST(OnnxImportErrors, AttributesOfAWrongTypeOrUnknown) {
+  OnnxBuilder wrong = relu_model();
+  wrong.node("Flatten", {"y"}, {"z"}).set("axis", 1.0f);
+  expect_error(import(wrong), ErrorKind::invalid_argument, {"\"axis\"", "FLOAT", "INT", "z_node"});
+
+  OnnxBuilder unknown = relu_model();
+  unknown.node("Flatten", {"y"}, {"z"}).set("colour", 1);
+  expect_error(import(unknown), ErrorKind::unsupported, {"\"colour\"", "Flatten"});
+}
+
+TEST(OnnxImportErrors, TypesThatAreNotComputed) {
+  OnnxBuilder builder;
+  builder.input("x", {4}, onnx::TensorProto::DOUBLE);
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  expect_error(import(builder), ErrorKind::unsupported, {"double", "\"x\""});
+
+  OnnxBuilder inside = relu_model();
+  inside.node("Cast", {"y"}, {"z"}).set("to", static_cast<int>(onnx::TensorProto::DOUBLE));
+  expect_error(import(inside), ErrorKind::unsupported, {"double", "\"z\""});
+
+  OnnxBuilder text;
+  text.input("x", {4}, onnx::TensorProto::STRING);
+  text.node("Identity", {"x"}, {"y"});
+  text.output("y");
+  expect_error(import(text), ErrorKind::unsupported, {"string", "\"x\""});
+
+  OnnxBuilder sequence = relu_model();
+  sequence.proto().mutable_graph()->mutable_input(0)->mutable_type()->mutable_sequence_type();
+  expect_error(import(sequence), ErrorKind::unsupported, {"\"x\"", "not a tensor"});
+}
+
+TEST(OnnxImportErrors, ShapesThatDoNotFit) {
+  OnnxBuilder builder;
+  builder.input("x", {1, 3, 8, 8});
+  builder.weights("w", {4, 5, 3, 3});
+  builder.node("Conv", {"x", "w"}, {"y"});
+  builder.output("y");
+  expect_error(import(builder), ErrorKind::invalid_argument, {"y_node", "Conv", "built.onnx"});
+}
+
+TEST(OnnxImport, FillingStaysWithinItsLimit) {
+  OnnxBuilder builder;
+  builder.constant("shape", std::vector<int64_t>{30000, 30000});
+  builder.node("ConstantOfShape", {"shape"}, {"y"});
+  builder.output("y");
+  const Result<Model> model = import(builder, {.fill_bytes_max = 1 << 20});
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  EXPECT_EQ(model->graph.tensors[model->outputs[0].tensor].constant, nullptr);
+}
+
+}  // namespace
+}  // namespace leat

@@ -1,0 +1,111 @@
+// OnnxNode: one node of a model as its import function sees it: inputs as tensors of the graph,
+// attributes by name and type, constant inputs as numbers.
+//
+// Reading never fails on the spot: the first mistake (a wrong type, an input that is not constant)
+// is kept, the reader gets a harmless value, and the caller of the import function asks for
+// `failure()` before it looks at the result. So import functions read like the operator's schema.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "leat/base/result.h"
+#include "leat/tensor/graph.h"
+#include "leat/tensor/ops.h"
+
+namespace leat::onnx {
+class AttributeProto;
+class NodeProto;
+}  // namespace leat::onnx
+
+namespace leat::onnx_ops {
+
+using ops::Ints;
+
+class OnnxNode {
+ public:
+  /// What the importer knows of the node. `inputs` has one entry per input, kNoTensor where one is
+  /// left out; `name` is unique in the graph.
+  struct Frame {
+    Graph& graph;
+    int64_t& fill_bytes_left;  // how much ConstantOfShape and the like may still fill
+    std::string name;
+    std::vector<TensorId> inputs;
+    int64_t opset = 0;
+  };
+  /// `proto` and what the frame refers to outlive the node.
+  OnnxNode(const onnx::NodeProto& proto, Frame frame);
+
+  Graph& graph() const { return frame_.graph; }
+  const std::string& name() const { return frame_.name; }
+  const std::string& op() const { return op_; }
+  int64_t opset() const { return frame_.opset; }
+  /// True, and taken off the budget, when a constant of that size may be made from nothing.
+  bool may_fill(int64_t size_bytes);
+
+  size_t input_count() const { return frame_.inputs.size(); }
+  bool has_input(size_t index) const;
+  /// kNoTensor when it is left out.
+  TensorId input(size_t index) const;
+  std::span<const TensorId> inputs() const { return frame_.inputs; }
+  /// The input must be there. A copy: the graph's tensors move when one is added.
+  Shape shape(size_t index) const;
+  DType dtype(size_t index) const;
+  int64_t rank(size_t index) const { return static_cast<int64_t>(shape(index).size()); }
+
+  size_t output_count() const { return outputs_.size(); }
+  /// True when the model uses output `index`.
+  bool wants_output(size_t index) const;
+  /// For outputs after the first, which the import function returns.
+  void set_output(size_t index, TensorId tensor);
+  TensorId output(size_t index) const { return outputs_[index]; }
+
+  bool has_attribute(std::string_view attribute) const;
+  int64_t integer(std::string_view attribute, int64_t fallback);
+  bool flag(std::string_view attribute, bool fallback);
+  double number(std::string_view attribute, double fallback);
+  std::string text(std::string_view attribute, std::string_view fallback);
+  Ints integers(std::string_view attribute);
+  std::vector<double> numbers(std::string_view attribute);
+  std::vector<float> floats(std::string_view attribute);
+  /// Nothing when it is absent or unreadable.
+  std::optional<HostTensor> tensor(std::string_view attribute);
+  /// Adds a failure when it is absent.
+  int64_t required_integer(std::string_view attribute);
+  /// For attributes that have no effect on inference.
+  void ignore(std::initializer_list<std::string_view> attributes);
+
+  /// The value of a constant input; null when it is left out, or not constant, which is a failure.
+  /// `what` names it: "shape".
+  const HostTensor* constant(size_t index, std::string_view what);
+  Ints constant_integers(size_t index, std::string_view what);
+  std::vector<double> constant_numbers(size_t index, std::string_view what);
+  /// The only element; `fallback` when the input is left out.
+  int64_t constant_integer(size_t index, std::string_view what, int64_t fallback);
+  double constant_number(size_t index, std::string_view what, double fallback);
+
+  /// Keeps the first failure.
+  void fail(ErrorKind kind, std::string sentence);
+  const std::optional<Error>& failure() const { return failure_; }
+  /// The input that had to be constant and is not, if that was the first failure.
+  TensorId wanted_constant() const { return wanted_constant_; }
+  /// The first attribute that nobody asked for, empty when there is none.
+  std::string unread_attribute() const;
+
+ private:
+  const onnx::AttributeProto* find(std::string_view attribute, int type);
+
+  const onnx::NodeProto& proto_;
+  Frame frame_;
+  std::string op_;
+  std::vector<TensorId> outputs_;
+  std::vector<bool> read_;  // by attribute
+  std::optional<Error> failure_;
+  TensorId wanted_constant_ = kNoTensor;
+};
+
+}  // namespace leat::onnx_ops

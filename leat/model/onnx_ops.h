@@ -1,0 +1,49 @@
+// The table of ONNX operators: which opset versions Leat reads, and the function that appends the
+// operator to the graph. One list per onnx_ops_*.cpp; adding an operator is adding a row there.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "leat/model/onnx_node.h"
+
+namespace leat::onnx_ops {
+
+/// Opset versions of the domain "" that are read. Operators keep their meaning between the versions
+/// that their import functions tell apart. Source: the ONNX changelog of operator schemas.
+inline constexpr int64_t kOpsetMin = 1;
+inline constexpr int64_t kOpsetMax = 28;
+
+inline constexpr int kAnyNumber = 1 << 20;
+
+struct OnnxOperator {
+  std::string_view name;
+  int opset_min = 6;   // the first opset version whose meaning the function knows
+  int inputs_min = 1;  // that many inputs are there and not left out
+  int inputs_max = 1;
+  int outputs_max = 1;
+  std::string_view types;  // for people: "float, int"
+  /// Returns output 0; sets others with set_output.
+  Result<TensorId> (*import)(OnnxNode& node) = nullptr;
+  std::string_view remark = {};
+  std::string_view domain = {};
+};
+
+std::span<const OnnxOperator> contraction_operators();  // onnx_ops_conv.cpp
+std::span<const OnnxOperator> pool_operators();         // onnx_ops_pool.cpp
+std::span<const OnnxOperator> elementwise_operators();  // onnx_ops_elementwise.cpp
+std::span<const OnnxOperator> activation_operators();   // onnx_ops_activation.cpp
+std::span<const OnnxOperator> reduce_operators();       // onnx_ops_reduce.cpp
+std::span<const OnnxOperator> norm_operators();         // onnx_ops_norm.cpp
+std::span<const OnnxOperator> shape_operators();        // onnx_ops_shape.cpp
+std::span<const OnnxOperator> movement_operators();     // onnx_ops_movement.cpp
+std::span<const OnnxOperator> gather_operators();       // onnx_ops_gather.cpp
+std::span<const OnnxOperator> resize_operators();       // onnx_ops_resize.cpp
+std::span<const OnnxOperator> create_operators();       // onnx_ops_create.cpp
+
+/// Null when there is none. "ai.onnx" is the domain "".
+const OnnxOperator* find_operator(std::string_view domain, std::string_view name);
+/// The domain as the table has it.
+std::string_view canonical_domain(std::string_view domain);
+
+}  // namespace leat::onnx_ops

@@ -1,0 +1,110 @@
+// ONNX normalisations, in inference. Source: ONNX operator schemas BatchNormalization 6/7/9/14/15,
+// InstanceNormalization 6/22, LayerNormalization 17, GroupNormalization 18/21, RMSNormalization 23,
+// LRN 1/13, LpNormalization 1/22, MeanVarianceNormalization 9/13.
+#include <fmt/format.h>
+
+#include "leat/model/onnx_ops.h"
+
+namespace leat::onnx_ops {
+namespace {
+
+Result<TensorId> import_batch_norm(OnnxNode& node) {
+  node.ignore({"momentum"});
+  const double epsilon = node.number("epsilon", 1e-5);
+  const bool training =
+      node.opset() < 7 ? node.integer("is_test", 0) == 0 : node.integer("training_mode", 0) != 0;
+  if (training) {
+    node.fail(ErrorKind::unsupported, "BatchNormalization in training mode is not supported.");
+  }
+  if (node.opset() < 9 && node.integer("spatial", 1) == 0) {
+    node.fail(ErrorKind::unsupported,
+              "BatchNormalization with one mean per element (spatial 0) is not supported.");
+  }
+  const ops::BatchNormInputs inputs = {.scale = node.input(1),
+                                       .bias = node.input(2),
+                                       .mean = node.input(3),
+                                       .variance = node.input(4)};
+  return ops::batch_norm(node.graph(), node.name(), node.input(0), inputs, epsilon);
+}
+
+Result<TensorId> import_instance_norm(OnnxNode& node) {
+  const double epsilon = node.number("epsilon", 1e-5);
+  return ops::instance_norm(node.graph(), node.name(), node.input(0), node.input(1), node.input(2),
+                            epsilon);
+}
+
+/// Statistics are always kept in f32, which is what stash_type 1 asks for.
+void check_stash_type(OnnxNode& node) {
+  const int64_t type = node.integer("stash_type", 1);
+  if (type == 1) return;
+  node.fail(ErrorKind::unsupported,
+            fmt::format("Attribute \"stash_type\" ({}) other than 1 is not supported.", type));
+}
+
+Result<TensorId> import_layer_norm(OnnxNode& node) {
+  check_stash_type(node);
+  const int64_t axis = node.integer("axis", -1);
+  const double epsilon = node.number("epsilon", 1e-5);
+  TRY_ASSIGN(const ops::LayerNormResult result,
+             ops::layer_norm(node.graph(), node.name(), node.input(0), node.input(1), node.input(2),
+                             axis, epsilon));
+  node.set_output(1, result.mean);
+  node.set_output(2, result.inverse_deviation);
+  return result.y;
+}
+
+Result<TensorId> import_group_norm(OnnxNode& node) {
+  check_stash_type(node);
+  ops::GroupNormOptions options;
+  options.groups = node.required_integer("num_groups");
+  options.epsilon = node.number("epsilon", 1e-5);
+  options.per_group = node.opset() < 21;
+  return ops::group_norm(node.graph(), node.name(), node.input(0), node.input(1), node.input(2),
+                         options);
+}
+
+Result<TensorId> import_rms_norm(OnnxNode& node) {
+  check_stash_type(node);
+  const int64_t axis = node.integer("axis", -1);
+  const double epsilon = node.number("epsilon", 1e-5);
+  return ops::rms_norm(node.graph(), node.name(), node.input(0), node.input(1), axis, epsilon);
+}
+
+Result<TensorId> import_lrn(OnnxNode& node) {
+  ops::LrnOptions options;
+  options.size = node.required_integer("size");
+  options.alpha = node.number("alpha", options.alpha);
+  options.beta = node.number("beta", options.beta);
+  options.bias = node.number("bias", options.bias);
+  return ops::lrn(node.graph(), node.name(), node.input(0), options);
+}
+
+Result<TensorId> import_lp_norm(OnnxNode& node) {
+  ops::LpNormOptions options;
+  options.axis = node.integer("axis", -1);
+  options.p = node.integer("p", 2);
+  return ops::lp_norm(node.graph(), node.name(), node.input(0), options);
+}
+
+Result<TensorId> import_mean_variance_norm(OnnxNode& node) {
+  Ints axes = node.integers("axes");
+  if (axes.empty()) axes = {0, 2, 3};
+  return ops::mean_variance_norm(node.graph(), node.name(), node.input(0), axes);
+}
+
+constexpr OnnxOperator kOperators[] = {
+    {"BatchNormalization", 6, 5, 5, 5, "float", import_batch_norm, "inference only"},
+    {"InstanceNormalization", 6, 3, 3, 1, "float", import_instance_norm},
+    {"LayerNormalization", 17, 2, 3, 3, "float", import_layer_norm},
+    {"GroupNormalization", 18, 3, 3, 1, "float", import_group_norm},
+    {"RMSNormalization", 23, 2, 2, 1, "float", import_rms_norm},
+    {"LRN", 6, 1, 1, 1, "float", import_lrn},
+    {"LpNormalization", 6, 1, 1, 1, "float", import_lp_norm},
+    {"MeanVarianceNormalization", 9, 1, 1, 1, "float", import_mean_variance_norm},
+};
+
+}  // namespace
+
+std::span<const OnnxOperator> norm_operators() { return kOperators; }
+
+}  // namespace leat::onnx_ops

@@ -1,0 +1,116 @@
+// See inspect.h. Plain targets: levels of the x86-64 psABI, version 1.0, section 3.1.1; register
+// counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
+// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits").
+#include "leat/run/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "leat/emit/emit.h"
+#include "leat/ir/parse.h"
+#include "leat/ir/text.h"
+#include "leat/ir/verify.h"
+#include "leat/lower/lower.h"
+#include "leat/lower/passes.h"
+#include "leat/schedule/schedule.h"
+
+namespace leat {
+
+namespace {
+
+constexpr std::string_view kStages[] = {"graph", "schedule", "lower", "expand_math", "code"};
+constexpr std::string_view kPlainTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
+                                              "opengl"};
+
+Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const Target& target) {
+  switch (stage) {
+    case Stage::lower: return kernel.stages.front();
+    case Stage::expand_math: return kernel.stages.back();
+    case Stage::code: return disassemble(kernel.program, target);
+    case Stage::graph:
+    case Stage::schedule: break;
+  }
+  return Error(ErrorKind::invalid_argument, "A single kernel has no graph and no schedule.");
+}
+
+Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uint32_t registers) {
+  Target target;
+  target.name = name;
+  target.format = CodeFormat::native_object;
+  target.is_cpu = true;
+  target.llvm_triple = triple;
+  target.llvm_cpu = name == "aarch64" ? "generic" : name;
+  target.wave_lanes = lanes;
+  target.lanes_per_workgroup_max = lanes;
+  target.vector_registers = registers;
+  target.buffer_bindings_max = 256;
+  return target;
+}
+
+Target spirv_target(std::string_view name, bool opengl) {
+  Target target;
+  target.name = name;
+  target.format = opengl ? CodeFormat::spirv_bindings : CodeFormat::spirv_pointers;
+  target.opengl = opengl;
+  target.lanes_per_workgroup_max = 128;
+  target.local_memory_bytes_max = 16384;
+  return target;
+}
+
+}  // namespace
+
+std::span<const std::string_view> stage_names() { return kStages; }
+
+Stage stage_of(std::string_view name) {
+  const auto found = std::ranges::find(kStages, name);
+  CHECK(found != std::end(kStages));
+  return static_cast<Stage>(found - std::begin(kStages));
+}
+
+Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stage stage,
+                                  std::string_view node) {
+  if (stage == Stage::graph) return to_string(graph);
+  TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, {}));
+  if (stage == Stage::schedule) return to_string(schedule);
+  std::string text;
+  for (const Step& step : schedule.steps) {
+    const std::string& name = schedule.graph.nodes[step.node].name;
+    if (name.find(node) == std::string::npos) continue;
+    TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target, true));
+    TRY_ASSIGN(const std::string kernel_text, text_after(stage, kernel, target));
+    text += fmt::format("# node {}\n{}\n", name, kernel_text);
+  }
+  if (!text.empty() || node.empty()) return text;
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("No kernel's name contains \"{}\"; the schedule lists the names.", node));
+}
+
+Result<std::string> inspect_kernel(std::string_view text, std::string_view path,
+                                   const Target& target, Stage stage) {
+  LoweredKernel kernel;
+  TRY_ASSIGN(kernel.program, ir::parse_program(text, path));
+  if (const Result<void> verified = ir::verify(kernel.program); !verified) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Kernel \"{}\" breaks a rule: {}", path, verified.error().message()));
+  }
+  kernel.stages.push_back(ir::print_program(kernel.program));
+  kernel.program = expand_math(kernel.program);
+  kernel.stages.push_back(ir::print_program(kernel.program));
+  return text_after(stage, kernel, target);
+}
+
+std::span<const std::string_view> plain_target_names() { return kPlainTargets; }
+
+Result<Target> plain_target(std::string_view name) {
+  if (name == "x86-64-v3") return cpu_target(name, "x86_64-unknown-linux-gnu", 8, 16);
+  if (name == "x86-64-v4") return cpu_target(name, "x86_64-unknown-linux-gnu", 16, 32);
+  if (name == "aarch64") return cpu_target(name, "aarch64-unknown-linux-gnu", 4, 32);
+  if (name == "vulkan") return spirv_target(name, false);
+  if (name == "opengl") return spirv_target(name, true);
+  return Error(ErrorKind::invalid_argument, fmt::format("No target is named \"{}\".", name));
+}
+
+}  // namespace leat

@@ -1,0 +1,90 @@
+// The stages as text, and the kernels that measure a device, on targets that need no device; the
+// peak on the cpu where this build has it.
+#include "leat/run/inspect.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "leat/backend/backends.h"
+#include "leat/ir/parse.h"
+#include "leat/ir/verify.h"
+#include "leat/run/peak.h"
+#include "leat/run/probe_kernels.h"
+#include "leat/tensor/ops.h"
+
+namespace leat {
+namespace {
+
+Graph exp_graph() {
+  Graph graph;
+  const TensorId x = graph.add_tensor("x", DType::f32, {5});
+  graph.inputs = {x};
+  graph.outputs = {ops::unary(graph, "y", ScalarOp::exp, x).value()};
+  return graph;
+}
+
+TEST(Inspect, EveryStageOfAGraph) {
+  const Graph graph = exp_graph();
+  const Target target = plain_target("vulkan").value();
+  const auto text = [&](Stage stage) { return inspect_graph(graph, target, stage, "").value(); };
+  EXPECT_NE(text(Stage::graph).find("y"), std::string::npos);
+  EXPECT_NE(text(Stage::schedule).find("y"), std::string::npos);
+  EXPECT_NE(text(Stage::lower).find("= exp "), std::string::npos);
+  EXPECT_EQ(text(Stage::expand_math).find("= exp "), std::string::npos);
+  EXPECT_NE(text(Stage::code), "");
+  EXPECT_FALSE(inspect_graph(graph, target, Stage::lower, "no such kernel"));
+}
+
+TEST(Inspect, KernelsAreReadAndRefused) {
+  const Target target = plain_target("opengl").value();
+  const std::string text = inspect_graph(exp_graph(), target, Stage::lower, "").value();
+  const Result<std::string> again = inspect_kernel(text, "y.ir", target, Stage::lower);
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_NE(text.find(*again), std::string::npos) << "the text form reads back in";
+  EXPECT_TRUE(inspect_kernel(text, "y.ir", target, Stage::code));
+  EXPECT_FALSE(inspect_kernel(text, "y.ir", target, Stage::schedule));
+  EXPECT_FALSE(inspect_kernel("leat-kernel 1", "y.ir", target, Stage::lower));
+}
+
+TEST(Inspect, PlainTargetsHaveNames) {
+  for (const std::string_view name : plain_target_names()) {
+    EXPECT_EQ(plain_target(name).value().name, name);
+  }
+  EXPECT_FALSE(plain_target("toaster"));
+  for (const std::string_view name : stage_names()) {
+    EXPECT_EQ(stage_names()[static_cast<size_t>(stage_of(name))], name);
+  }
+}
+
+TEST(ProbeKernels, EmitForSpirvTargets) {
+  for (const char* name : {"vulkan", "opengl"}) {
+    const Target target = plain_target(name).value();
+    const Result<KernelBinary> empty = empty_kernel(target);
+    ASSERT_TRUE(empty) << empty.error().message();
+    EXPECT_EQ(empty->arguments.size(), 1u);
+    const Result<FmaKernel> fma = fma_kernel(target);
+    ASSERT_TRUE(fma) << fma.error().message();
+    EXPECT_EQ(fma->binary.waves_per_workgroup * target.wave_lanes, 128u);
+    EXPECT_GT(fma->flop_per_round, 0.0);
+  }
+}
+
+TEST(Peak, IsKeptAndOnlyGrows) {
+  Result<std::unique_ptr<Device>> device = open_device("cpu", 1);
+  if (!device) GTEST_SKIP() << device.error().message();
+  const std::string folder = testing::TempDir() + "leat_peak_" + std::to_string(getpid());
+  const Result<double> measured = measured_peak_gflops(**device, folder);
+  ASSERT_TRUE(measured) << measured.error().message();
+  EXPECT_GT(*measured, 0.0);
+  EXPECT_EQ(measured_peak_gflops(**device, folder).value(), *measured) << "read, not measured";
+  keep_peak_gflops(**device, folder, *measured / 2);
+  EXPECT_EQ(measured_peak_gflops(**device, folder).value(), *measured);
+  keep_peak_gflops(**device, folder, *measured * 2);
+  EXPECT_EQ(measured_peak_gflops(**device, folder).value(), *measured * 2);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace leat

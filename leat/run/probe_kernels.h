@@ -1,0 +1,26 @@
+// Two kernels that measure a device instead of computing a network: one that does nothing, and one
+// that does nothing but multiply and add.
+#pragma once
+
+#include <memory>
+
+#include "leat/base/kernel_binary.h"
+#include "leat/base/result.h"
+#include "leat/device/device.h"
+
+namespace leat {
+
+/// One workgroup that stores one word. Its only argument is an i32 buffer of one element.
+Result<KernelBinary> empty_kernel(const Target& target);
+
+/// fp32 multiply-adds on registers, in chains long enough to fill every pipeline.
+/// Arguments: an i32 buffer of one element, the number of rounds, and an f32 buffer of
+/// `output_count` elements.
+struct FmaKernel {
+  KernelBinary binary;
+  int64_t output_count = 0;
+  double flop_per_round = 0;  // of the whole grid
+};
+Result<FmaKernel> fma_kernel(const Target& target);
+
+}  // namespace leat

@@ -1,0 +1,126 @@
+// Conversions element by element, with memcpy where the types agree.
+#include "leat/run/transfer.h"
+
+#include <cstring>
+#include <limits>
+
+#include "leat/base/half.h"
+
+namespace leat {
+
+namespace {
+
+template <typename T>
+T read_at(std::span<const std::byte> bytes, int64_t index) {
+  T value;
+  std::memcpy(&value, bytes.data() + static_cast<size_t>(index) * sizeof(T), sizeof value);
+  return value;
+}
+
+template <typename T>
+void write_at(std::span<std::byte> bytes, int64_t index, T value) {
+  std::memcpy(bytes.data() + static_cast<size_t>(index) * sizeof(T), &value, sizeof value);
+}
+
+Result<void> integers_to_storage(const HostTensor& value, std::span<std::byte> bytes) {
+  const int64_t count = element_count(value.shape);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t number = value.integer(i);
+    if (value.dtype == DType::i64 || value.dtype == DType::u32 || value.dtype == DType::u64) {
+      if (number < std::numeric_limits<int32_t>::min() ||
+          number > std::numeric_limits<int32_t>::max()) {
+        return Error(ErrorKind::invalid_argument,
+                     "Element (" + std::to_string(i) + ") with value (" + std::to_string(number) +
+                         ") of a " + std::string(name_of(value.dtype)) +
+                         " tensor does not fit the 32 bits that devices compute with.");
+      }
+    }
+    write_at(bytes, i, static_cast<int32_t>(number));
+  }
+  return {};
+}
+
+/// Calls visit(row-major element, placed element) for every element.
+template <typename Visit>
+void for_each_pair(const Shape& shape, const std::vector<int64_t>& strides, Visit visit) {
+  std::vector<int64_t> at(shape.size(), 0);
+  const int64_t count = element_count(shape);
+  int64_t placed = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    visit(static_cast<size_t>(i), static_cast<size_t>(placed));
+    for (size_t d = shape.size(); d > 0; --d) {
+      placed += strides[d - 1];
+      if (++at[d - 1] < shape[d - 1]) break;
+      placed -= at[d - 1] * strides[d - 1];
+      at[d - 1] = 0;
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::byte> bytes) {
+  const int64_t count = element_count(value.shape);
+  CHECK(static_cast<int64_t>(bytes.size()) == count * size_bytes_of(storage));
+  CHECK(value.bytes.size() ==
+        static_cast<size_t>(count) * static_cast<size_t>(size_bytes_of(value.dtype)));
+  if (value.dtype == DType::f64) {
+    return Error(ErrorKind::unsupported, "A double tensor cannot be given to a device.");
+  }
+  if (value.dtype == storage) {
+    if (count > 0) std::memcpy(bytes.data(), value.bytes.data(), bytes.size());
+    return {};
+  }
+  if (storage == DType::i32) return integers_to_storage(value, bytes);
+  for (int64_t i = 0; i < count; ++i) {
+    const float number = static_cast<float>(value.number(i));
+    if (storage == DType::f16) {
+      write_at(bytes, i, half_from_float(number));
+    } else {
+      write_at(bytes, i, number);
+    }
+  }
+  return {};
+}
+
+HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType dtype, Shape shape) {
+  HostTensor value = HostTensor::zeros(dtype, std::move(shape));
+  const int64_t count = element_count(value.shape);
+  CHECK(static_cast<int64_t>(bytes.size()) == count * size_bytes_of(storage));
+  if (dtype == storage) {
+    if (count > 0) std::memcpy(value.bytes.data(), bytes.data(), bytes.size());
+    return value;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    if (storage == DType::i32) {
+      value.set_integer(i, read_at<int32_t>(bytes, i));
+    } else if (storage == DType::f16) {
+      value.set_number(i, static_cast<double>(float_from_half(read_at<uint16_t>(bytes, i))));
+    } else {
+      value.set_number(i, static_cast<double>(read_at<float>(bytes, i)));
+    }
+  }
+  return value;
+}
+
+std::vector<std::byte> to_strides(std::span<const std::byte> row_major, DType storage,
+                                  const Shape& shape, const std::vector<int64_t>& strides) {
+  const size_t width = static_cast<size_t>(size_bytes_of(storage));
+  std::vector<std::byte> placed(row_major.size());
+  for_each_pair(shape, strides, [&](size_t from, size_t to) {
+    std::memcpy(placed.data() + to * width, row_major.data() + from * width, width);
+  });
+  return placed;
+}
+
+std::vector<std::byte> from_strides(std::span<const std::byte> placed, DType storage,
+                                    const Shape& shape, const std::vector<int64_t>& strides) {
+  const size_t width = static_cast<size_t>(size_bytes_of(storage));
+  std::vector<std::byte> row_major(placed.size());
+  for_each_pair(shape, strides, [&](size_t to, size_t from) {
+    std::memcpy(row_major.data() + to * width, placed.data() + from * width, width);
+  });
+  return row_major;
+}
+
+}  // namespace leat

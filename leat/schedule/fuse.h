@@ -1,0 +1,16 @@
+// Fusion: fewer nodes that compute the same outputs. See fuse.cpp for the rules.
+#pragma once
+
+#include "leat/base/target.h"
+#include "leat/tensor/graph.h"
+
+namespace leat {
+
+/// Drops nodes whose results nobody reads.
+void remove_dead_nodes(Graph& graph);
+
+/// Absorbs element-wise nodes into the nodes that compute their input, and views into the nodes
+/// that read them. No kernel gets more than target.buffer_bindings_max buffers.
+void fuse(Graph& graph, const Target& target);
+
+}  // namespace leat

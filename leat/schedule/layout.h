@@ -1,0 +1,25 @@
+// Layout: the order in memory of every tensor, and which tensors share bytes because a reshape
+// between them moves nothing.
+#pragma once
+
+#include <vector>
+
+#include "leat/schedule/schedule.h"
+
+namespace leat {
+
+/// Fills space, storage, strides, element_count and alias_of of `schedule.placements`; drops the
+/// steps of reshapes that became aliases. Packed weights are marked by mark_packed afterwards.
+void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last);
+
+/// Marks constant b operands that one contraction reads as packed under its step's parameters.
+/// `packed_count` is lower/'s packed_element_count.
+void mark_packed(Schedule& schedule);
+
+/// The tensor whose bytes `tensor` has, itself if it is no alias.
+TensorId root_of(const Schedule& schedule, TensorId tensor);
+
+/// Elements of the packed b operand: batch * column tiles * k * tile_n, padded with zeros.
+int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params);
+
+}  // namespace leat

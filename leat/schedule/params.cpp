@@ -1,0 +1,188 @@
+// The analytic first choice of schedule parameters.
+//
+// CPU: a row of the tile is one broadcast, a column one vector. With R vector registers, reg_m x
+// reg_n accumulators, reg_n vectors of B and one broadcast must fit: 6x2 of 16 registers, 14x2
+// of 32. That also keeps the loads per multiply-add under what two load ports give. GPU: 8x8
+// accumulators a lane repay their 16 loads from local memory four times over; the tile is the one
+// whose rounds over the multiprocessors waste least, and k is split when most of them would idle.
+#include "leat/schedule/params.h"
+
+#include <algorithm>
+
+namespace leat {
+
+namespace {
+
+/// Rows of the register tile: the most that fit, or fewer when they divide m better. A row's
+/// multiply-adds cost 1, the vectors of B loaded beside them about a third of a row.
+uint32_t choose_rows(int64_t m, uint32_t rows_max) {
+  constexpr double kLoadCost = 0.35;
+  uint32_t best = 1;
+  double best_cost = 1e300;
+  for (uint32_t rows = std::max(1u, rows_max / 2); rows <= rows_max; ++rows) {
+    const double tiles = static_cast<double>((m + rows - 1) / rows);
+    const double cost = tiles * (rows + kLoadCost);
+    if (cost <= best_cost) {
+      best_cost = cost;
+      best = rows;
+    }
+  }
+  return static_cast<uint32_t>(std::min<int64_t>(best, m));
+}
+
+ContractionParams choose_cpu(int64_t m, int64_t n, const Target& target) {
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_n = n > target.wave_lanes ? 2 : 1;
+  const uint32_t rows_max = target.vector_registers >= 32 ? 14 : 6;
+  params.reg_m = choose_rows(m, rows_max * 2 / params.reg_n);
+  params.k_step = 4;
+  params.group_m = 64;
+  return params;
+}
+
+int64_t workgroups(const ContractionParams& params, int64_t m, int64_t n, int64_t batch) {
+  const int64_t rows = (m + params.tile_m() - 1) / params.tile_m();
+  const int64_t columns = (n + params.tile_n() - 1) / params.tile_n();
+  return rows * columns * batch;
+}
+
+/// A software renderer turns every load into a loop over the lanes, so the tile is large, loads are
+/// vectors, and spilled accumulators are the smaller evil.
+ContractionParams choose_software(int64_t m, int64_t n, const Target& target) {
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_m = static_cast<uint32_t>(std::min<int64_t>(8, m));
+  params.vec_n = n > 2 * int64_t{target.wave_lanes} ? 4 : 1;
+  params.reg_n = params.vec_n;
+  params.k_step = 4;
+  return params;
+}
+
+/// A GPU tile that may be chosen, and the share of the peak it reaches when the chip is full:
+/// larger tiles load less for each multiply-add.
+struct GpuTile {
+  uint32_t waves_m, waves_n, reg;
+  double share;
+};
+constexpr GpuTile kGpuTiles[] = {
+    {2, 4, 8, 1.0}, {2, 2, 8, 0.9}, {1, 4, 8, 0.9}, {1, 2, 8, 0.75},
+    {2, 2, 4, 0.6}, {1, 2, 4, 0.5}, {1, 1, 4, 0.4},
+};
+
+ContractionParams with_tile(ContractionParams params, const GpuTile& tile) {
+  params.waves_m = tile.waves_m;
+  params.waves_n = tile.waves_n;
+  params.reg_m = tile.reg;
+  params.reg_n = tile.reg;
+  return params;
+}
+
+/// Time of the whole contraction in units of one multiply-add per multiprocessor.
+double gpu_cost(const ContractionParams& params, double share, int64_t m, int64_t n, int64_t batch,
+                const Target& target) {
+  const int64_t units = std::max<int64_t>(1, target.compute_units);
+  const int64_t rounds = (workgroups(params, m, n, batch) + units - 1) / units;
+  return static_cast<double>(rounds * params.tile_m() * params.tile_n()) / share;
+}
+
+/// Splits k while less than half of the multiprocessors have work and parts stay long.
+uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int64_t k,
+                      int64_t k_inner, int64_t batch, const Target& target) {
+  constexpr int64_t kPartMin = 256;
+  uint32_t parts = 1;
+  while (workgroups(params, m, n, batch) * parts * 2 <= target.compute_units &&
+         k / (parts * 2) >= kPartMin && k_inner % (parts * 2 * params.k_step) == 0) {
+    parts *= 2;
+  }
+  return parts;
+}
+
+ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
+                             const Target& target) {
+  ContractionParams params;
+  params.lane_n = std::min(4u, target.wave_lanes);
+  params.lane_m = target.wave_lanes / params.lane_n;
+  if (k < 8 || m < 8 || n < 8) {
+    params.reg_m = 1;
+    params.reg_n = 1;
+    params.k_step = 4;
+    return params;
+  }
+  // Rows whose k is contiguous are staged in vectors along k; others in vectors of rows.
+  params.vec_m = k_inner % 4 == 0 ? 1 : 4;
+  params.vec_n = 4;
+  params.k_step = 16;
+  params.stages = 2;
+  double best_cost = 1e300;
+  ContractionParams best = params;
+  for (const GpuTile& tile : kGpuTiles) {
+    const ContractionParams candidate = with_tile(params, tile);
+    if (tile.waves_m * tile.waves_n * target.wave_lanes > target.lanes_per_workgroup_max) continue;
+    const double cost = gpu_cost(candidate, tile.share, m, n, batch, target);
+    if (cost >= best_cost) continue;
+    best_cost = cost;
+    best = candidate;
+  }
+  best.split_k = choose_split(best, m, n, k, k_inner, batch, target);
+  return best;
+}
+
+MapReduceParams choose_map_reduce(const Node& node, const Target& target) {
+  MapReduceParams params;
+  const int64_t outputs = element_count(node.out_extents);
+  const Shape& reduce = node.map_reduce.reduce;
+  const bool whole = node.map_reduce.op != ReduceOp::none &&
+                     node.map_reduce.op != ReduceOp::product && !reduce.empty() &&
+                     node.exprs.type(node.map_reduce.element) != ScalarType::b1;
+  const bool few = outputs < int64_t{target.wave_lanes} * target.compute_units;
+  if (whole && few && reduce.back() >= 4 * int64_t{target.wave_lanes}) {
+    const bool is_float = node.exprs.type(node.map_reduce.element) == ScalarType::f32;
+    params.lanes_reduce = is_float;
+    if (params.lanes_reduce) return params;
+  }
+  const int64_t lanes_busy = int64_t{target.wave_lanes} * target.compute_units;
+  if (target.is_cpu || target.software) {
+    params.per_lane = static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, 64));
+    return params;
+  }
+  params.waves = std::max(1u, std::min(8u, target.lanes_per_workgroup_max / target.wave_lanes));
+  while (params.waves > 1 && outputs < lanes_busy * params.waves) params.waves /= 2;
+  return params;
+}
+
+}  // namespace
+
+KernelParams choose_params(const Graph& graph, const Node& node, const Target& target) {
+  KernelParams params;
+  if (node.family == Family::map_reduce) {
+    params.map_reduce = choose_map_reduce(node, target);
+    return params;
+  }
+  const int64_t m = element_count(node.contraction.m);
+  const int64_t n = element_count(node.contraction.n);
+  const int64_t k = element_count(node.contraction.k);
+  const int64_t k_inner = node.contraction.k.empty() ? 1 : node.contraction.k.back();
+  const int64_t batch = element_count(node.contraction.batch);
+  params.contraction = target.is_cpu     ? choose_cpu(m, n, target)
+                       : target.software ? choose_software(m, n, target)
+                                         : choose_gpu(m, n, k, k_inner, batch, target);
+  const TensorId a = node.inputs[node.contraction.a.input];
+  if (!is_float(graph.tensors[a].dtype)) {
+    params.contraction.stages = 0;  // local memory holds f32
+    params.contraction.split_k = 1;
+  }
+  return params;
+}
+
+std::string to_string(const ContractionParams& p) {
+  auto pair = [](uint32_t a, uint32_t b) { return std::to_string(a) + "x" + std::to_string(b); };
+  return "tile " + pair(p.tile_m(), p.tile_n()) + " waves " + pair(p.waves_m, p.waves_n) +
+         " lanes " + pair(p.lane_m, p.lane_n) + " regs " + pair(p.reg_m, p.reg_n) + " vec " +
+         pair(p.vec_m, p.vec_n) + " k" + std::to_string(p.k_step) + " stages " +
+         std::to_string(p.stages);
+}
+
+}  // namespace leat

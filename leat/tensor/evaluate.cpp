@@ -1,0 +1,399 @@
+// The reference evaluator: loops over coordinates, double and 64-bit arithmetic, nothing clever but
+// two things that make constant folding bearable: parts of an expression that do not depend on the
+// reduce axes are computed once per output element, and a contraction's index maps are turned into
+// flat offsets beforehand.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "leat/base/check.h"
+#include "leat/tensor/graph.h"
+#include "leat/tensor/scalar_math.h"
+
+namespace leat {
+namespace {
+
+using Inputs = std::span<const HostTensor* const>;
+
+/// Calls body(coordinates) for every point of `extents`, the last axis fastest.
+template <typename Body>
+void for_each_point(const Shape& extents, std::span<int64_t> coordinates, Body&& body) {
+  const int64_t count = element_count(extents);
+  for (int64_t& coordinate : coordinates.first(extents.size())) coordinate = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    body();
+    for (size_t d = extents.size(); d > 0; --d) {
+      if (++coordinates[d - 1] < extents[d - 1]) break;
+      coordinates[d - 1] = 0;
+    }
+  }
+}
+
+/// Computes expressions of one node at given coordinates.
+class ExprEvaluator {
+ public:
+  ExprEvaluator(const Node& node, Inputs inputs)
+      : tree_(node.exprs), inputs_(inputs), values_(tree_.size()), kinds_(tree_.size()) {
+    for (const HostTensor* input : inputs) strides_.push_back(row_major_strides(input->shape));
+    const uint32_t rank = static_cast<uint32_t>(node.out_extents.size());
+    if (node.map_reduce.op != ReduceOp::none) mark(node.map_reduce.element, kInElement);
+    mark(node.result, kInResult);
+    for (ExprId id = 0; id < tree_.size(); ++id) classify(id, rank);
+  }
+
+  /// Whole coordinates: output axes, then reduce axes.
+  std::vector<int64_t> coordinates;
+  ScalarValue accumulator;
+
+  /// To be called after the output coordinates changed, in this order: begin, (element)*, result.
+  void begin() { run(outer_); }
+  ScalarValue element(ExprId id) { return run(inner_), values_[id]; }
+  ScalarValue result(ExprId id) { return run(final_), values_[id]; }
+
+  /// True once a load without a mask, or with a true one, left its tensor.
+  bool left_tensor() const { return left_tensor_; }
+
+ private:
+  static constexpr uint8_t kInElement = 1;
+  static constexpr uint8_t kInResult = 2;
+  static constexpr uint8_t kUsesReduceAxis = 4;
+  static constexpr uint8_t kUsesAccumulator = 8;
+
+  template <typename Visit>
+  void for_each_operand(const ExprNode& node, Visit&& visit) {
+    for (ExprId argument : node.arguments) {
+      if (argument != kNoExpr) visit(argument);
+    }
+    for (ExprId index : node.indices) visit(index);
+    if (node.mask != kNoExpr) visit(node.mask);
+  }
+
+  void mark(ExprId root, uint8_t flag) {
+    kinds_[root] |= flag;
+    for (size_t i = root + 1; i > 0; --i) {
+      if ((kinds_[i - 1] & flag) == 0) continue;
+      for_each_operand(tree_.node(static_cast<ExprId>(i - 1)),
+                       [&](ExprId operand) { kinds_[operand] |= flag; });
+    }
+  }
+
+  void classify(ExprId id, uint32_t rank) {
+    const ExprNode& node = tree_.node(id);
+    uint8_t& kind = kinds_[id];
+    if ((kind & (kInElement | kInResult)) == 0) return;
+    if (node.kind == ExprKind::axis && node.index >= rank) kind |= kUsesReduceAxis;
+    if (node.kind == ExprKind::accumulator) kind |= kUsesAccumulator;
+    for_each_operand(node, [&](ExprId operand) {
+      kind = static_cast<uint8_t>(kind | (kinds_[operand] & (kUsesReduceAxis | kUsesAccumulator)));
+    });
+    if (kind & kUsesAccumulator) {
+      final_.push_back(id);
+    } else if (kind & kUsesReduceAxis) {
+      inner_.push_back(id);
+    } else {
+      outer_.push_back(id);
+    }
+  }
+
+  void run(const std::vector<ExprId>& ids) {
+    for (ExprId id : ids) values_[id] = compute(tree_.node(id));
+  }
+
+  ScalarValue compute(const ExprNode& node) {
+    ScalarValue value;
+    switch (node.kind) {
+      case ExprKind::constant:
+        value.number = node.number;
+        if (node.type != ScalarType::f32) value.integer = static_cast<int64_t>(node.number);
+        break;
+      case ExprKind::axis: value.integer = coordinates[node.index]; break;
+      case ExprKind::accumulator: value = accumulator; break;
+      case ExprKind::load: value = load(node); break;
+      case ExprKind::apply: {
+        std::array<ScalarValue, 3> operands;
+        for (size_t i = 0; i < 3; ++i) {
+          if (node.arguments[i] != kNoExpr) operands[i] = values_[node.arguments[i]];
+        }
+        const ExprId typed = node.arguments[node.op == ScalarOp::select ? 1 : 0];
+        value = apply_scalar(node.op, tree_.type(typed), operands);
+        break;
+      }
+    }
+    return value;
+  }
+
+  ScalarValue load(const ExprNode& node) {
+    ScalarValue value;
+    if (node.mask != kNoExpr && values_[node.mask].integer == 0) {
+      value.number = node.number;
+      if (node.type != ScalarType::f32) value.integer = static_cast<int64_t>(node.number);
+      return value;
+    }
+    const HostTensor& input = *inputs_[node.index];
+    int64_t flat = 0;
+    for (size_t d = 0; d < node.indices.size(); ++d) {
+      const int64_t index = values_[node.indices[d]].integer;
+      if (index < 0 || index >= input.shape[d]) return left_tensor_ = true, value;
+      flat += index * strides_[node.index][d];
+    }
+    if (node.type == ScalarType::f32) {
+      value.number = input.number(flat);
+    } else {
+      value.integer = input.integer(flat);
+    }
+    return value;
+  }
+
+  const ExprTree& tree_;
+  Inputs inputs_;
+  std::vector<std::vector<int64_t>> strides_;
+  std::vector<ScalarValue> values_;
+  std::vector<uint8_t> kinds_;
+  std::vector<ExprId> outer_, inner_, final_;
+  bool left_tensor_ = false;
+};
+
+/// Writes results of a node to its region of the output.
+class RegionWriter {
+ public:
+  RegionWriter(const Node& node, HostTensor& output)
+      : view_(node.view),
+        output_(output),
+        strides_(row_major_strides(output.shape)),
+        type_(node.exprs.type(node.result)) {}
+
+  void write(std::span<const int64_t> coordinates, ScalarValue value) {
+    int64_t flat = 0;
+    for (size_t d = 0; d < strides_.size(); ++d) {
+      flat += (coordinates[d] * view_.step[d] + view_.offset[d]) * strides_[d];
+    }
+    if (type_ == ScalarType::f32) {
+      output_.set_number(flat, value.number);
+    } else {
+      output_.set_integer(flat, value.integer);
+    }
+  }
+
+ private:
+  const OutputView& view_;
+  HostTensor& output_;
+  std::vector<int64_t> strides_;
+  ScalarType type_;
+};
+
+// --- Map-reduce
+// -----------------------------------------------------------------------------------
+
+ScalarValue initial_value(ReduceOp op, bool empty) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  // An empty reduction gives the limits of i32, as on a device; a real one must not be hampered by
+  // them where the host's whole numbers are wider.
+  using Wide = std::numeric_limits<int64_t>;
+  using Narrow = std::numeric_limits<int32_t>;
+  switch (op) {
+    case ReduceOp::none:
+    case ReduceOp::sum: return {.number = 0, .integer = 0};
+    case ReduceOp::product: return {.number = 1, .integer = 1};
+    case ReduceOp::min:
+      return {.number = kInfinity, .integer = empty ? Narrow::max() : Wide::max()};
+    case ReduceOp::max:
+      return {.number = -kInfinity, .integer = empty ? Narrow::min() : Wide::min()};
+  }
+  return {};
+}
+
+ScalarOp scalar_op_of(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::none:
+    case ReduceOp::sum: return ScalarOp::add;
+    case ReduceOp::product: return ScalarOp::mul;
+    case ReduceOp::min: return ScalarOp::min;
+    case ReduceOp::max: return ScalarOp::max;
+  }
+  return ScalarOp::add;
+}
+
+void evaluate_map_reduce(const Node& node, ExprEvaluator& evaluator, RegionWriter& writer) {
+  const MapReduce& map_reduce = node.map_reduce;
+  const bool reduces = map_reduce.op != ReduceOp::none;
+  const size_t rank = node.out_extents.size();
+  evaluator.coordinates.assign(rank + map_reduce.reduce.size(), 0);
+  const std::span<int64_t> coordinates(evaluator.coordinates);
+  const ScalarOp combine = scalar_op_of(map_reduce.op);
+  const ScalarType type = reduces ? node.exprs.type(map_reduce.element) : ScalarType::f32;
+  const ScalarValue initial = initial_value(map_reduce.op, element_count(map_reduce.reduce) == 0);
+  for_each_point(node.out_extents, coordinates.first(rank), [&] {
+    evaluator.accumulator = initial;
+    evaluator.begin();
+    if (reduces) {
+      for_each_point(map_reduce.reduce, coordinates.subspan(rank), [&] {
+        const ScalarValue element = evaluator.element(map_reduce.element);
+        evaluator.accumulator =
+            apply_scalar(combine, type, {evaluator.accumulator, element, ScalarValue()});
+      });
+    }
+    writer.write(coordinates, evaluator.result(node.result));
+  });
+}
+
+// --- Contraction
+// ----------------------------------------------------------------------------------
+
+/// One factor with its tensor's values and, per point of k, what k adds to its index.
+class Factor {
+ public:
+  Factor(const ContractionOperand& operand, const HostTensor& tensor, size_t first_k,
+         const Shape& k)
+      : operand_(operand), shape_(tensor.shape), strides_(row_major_strides(tensor.shape)) {
+    for (size_t d = 0; d < shape_.size(); ++d) {
+      if (operand.bounded[d]) bounded_.push_back(d);
+    }
+    const int64_t count = element_count(shape_);
+    values_.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) values_.push_back(tensor.number(i));
+    std::vector<int64_t> coordinates(k.size(), 0);
+    for_each_point(k, coordinates, [&] { add_k_point(coordinates, first_k); });
+    base_bounded_.resize(bounded_.size());
+  }
+
+  /// Takes the values of all axes but those of k.
+  void move_to(std::span<const int64_t> axes) {
+    base_flat_ = 0;
+    size_t bounded = 0;
+    for (size_t d = 0; d < shape_.size(); ++d) {
+      int64_t index = operand_.index[d].constant;
+      for (size_t i = 0; i < axes.size(); ++i) {
+        index += operand_.index[d].coefficients[i] * axes[i];
+      }
+      base_flat_ += index * strides_[d];
+      if (operand_.bounded[d]) base_bounded_[bounded++] = index;
+    }
+  }
+
+  double value(size_t k) const {
+    for (size_t i = 0; i < bounded_.size(); ++i) {
+      const int64_t index = base_bounded_[i] + k_bounded_[k * bounded_.size() + i];
+      if (index < 0 || index >= shape_[bounded_[i]]) return 0;
+    }
+    return values_[static_cast<size_t>(base_flat_ + k_flat_[k])];
+  }
+
+ private:
+  void add_k_point(std::span<const int64_t> coordinates, size_t first_k) {
+    int64_t flat = 0;
+    for (size_t d = 0; d < shape_.size(); ++d) {
+      int64_t index = 0;
+      for (size_t i = 0; i < coordinates.size(); ++i) {
+        index += operand_.index[d].coefficients[first_k + i] * coordinates[i];
+      }
+      flat += index * strides_[d];
+      if (operand_.bounded[d]) k_bounded_.push_back(index);
+    }
+    k_flat_.push_back(flat);
+  }
+
+  const ContractionOperand& operand_;
+  Shape shape_;
+  std::vector<int64_t> strides_;
+  std::vector<double> values_;
+  std::vector<size_t> bounded_;
+  std::vector<int64_t> k_flat_, k_bounded_, base_bounded_;
+  int64_t base_flat_ = 0;
+};
+
+void evaluate_contraction(const Node& node, Inputs inputs, ExprEvaluator& evaluator,
+                          RegionWriter& writer) {
+  const Contraction& contraction = node.contraction;
+  Shape outer = contraction.batch;
+  outer.insert(outer.end(), contraction.m.begin(), contraction.m.end());
+  outer.insert(outer.end(), contraction.n.begin(), contraction.n.end());
+  Factor a(contraction.a, *inputs[contraction.a.input], outer.size(), contraction.k);
+  Factor b(contraction.b, *inputs[contraction.b.input], outer.size(), contraction.k);
+  const size_t k_count = static_cast<size_t>(element_count(contraction.k));
+  evaluator.coordinates.assign(node.out_extents.size(), 0);
+  std::vector<int64_t> axes(outer.size(), 0);
+  for_each_point(outer, axes, [&] {
+    a.move_to(axes);
+    b.move_to(axes);
+    double sum = 0;
+    for (size_t k = 0; k < k_count; ++k) sum += a.value(k) * b.value(k);
+    for (size_t d = 0; d < node.out_extents.size(); ++d) {
+      const Affine& index = contraction.out_index[d];
+      int64_t coordinate = index.constant;
+      for (size_t i = 0; i < axes.size(); ++i) coordinate += index.coefficients[i] * axes[i];
+      evaluator.coordinates[d] = coordinate;
+    }
+    evaluator.accumulator.number = sum;
+    evaluator.begin();
+    writer.write(evaluator.coordinates, evaluator.result(node.result));
+  });
+}
+
+Error wrong_value(const Tensor& tensor, const HostTensor& value) {
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("The value's dtype and shape ({} {}) are not those of tensor \"{}\" "
+                           "({} {}).",
+                           name_of(value.dtype), to_string(value.shape), tensor.name,
+                           name_of(tensor.dtype), to_string(tensor.shape)));
+}
+
+bool fits(const Tensor& tensor, const HostTensor& value) {
+  const int64_t size_bytes = element_count(value.shape) * size_bytes_of(value.dtype);
+  return tensor.dtype == value.dtype && tensor.shape == value.shape &&
+         static_cast<size_t>(size_bytes) == value.bytes.size();
+}
+
+}  // namespace
+
+Result<void> evaluate_node(const Graph& graph, const Node& node,
+                           std::span<const HostTensor* const> inputs, HostTensor& output) {
+  CHECK(inputs.size() == node.inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& tensor = graph.tensors[node.inputs[i]];
+    if (!fits(tensor, *inputs[i])) return wrong_value(tensor, *inputs[i]);
+  }
+  ExprEvaluator evaluator(node, inputs);
+  RegionWriter writer(node, output);
+  if (node.family == Family::contraction) {
+    evaluate_contraction(node, inputs, evaluator, writer);
+  } else {
+    evaluate_map_reduce(node, evaluator, writer);
+  }
+  if (evaluator.left_tensor()) {
+    return Error(ErrorKind::internal,
+                 fmt::format("Node \"{}\" ({}) reads outside an input.", node.name, node.op));
+  }
+  return {};
+}
+
+Result<std::vector<HostTensor>> evaluate(const Graph& graph, std::span<const HostTensor> inputs) {
+  if (inputs.size() != graph.inputs.size()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("The number of values ({}) is not the number of graph inputs ({}).",
+                             inputs.size(), graph.inputs.size()));
+  }
+  std::vector<HostTensor> computed(graph.tensors.size());
+  std::vector<const HostTensor*> values(graph.tensors.size(), nullptr);
+  for (size_t i = 0; i < graph.tensors.size(); ++i) values[i] = graph.tensors[i].constant.get();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& tensor = graph.tensors[graph.inputs[i]];
+    if (!fits(tensor, inputs[i])) return wrong_value(tensor, inputs[i]);
+    values[graph.inputs[i]] = &inputs[i];
+  }
+  for (const Node& node : graph.nodes) {
+    std::vector<const HostTensor*> node_inputs;
+    for (TensorId input : node.inputs) node_inputs.push_back((CHECK(values[input]), values[input]));
+    HostTensor& output = computed[node.output];
+    if (values[node.output] == nullptr) {
+      const Tensor& tensor = graph.tensors[node.output];
+      output = HostTensor::zeros(tensor.dtype, tensor.shape);
+      values[node.output] = &output;
+    }
+    TRY(evaluate_node(graph, node, node_inputs, output));
+  }
+  std::vector<HostTensor> results;
+  for (TensorId id : graph.outputs) results.push_back((CHECK(values[id]), *values[id]));
+  return results;
+}
+
+}  // namespace leat

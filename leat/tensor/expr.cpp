@@ -1,0 +1,329 @@
+// Building, copying and printing of expression trees. Equal nodes are found by a search from the
+// newest node back: trees have tens of nodes, and users mostly stand close to what they use.
+#include "leat/tensor/expr.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <optional>
+
+#include "leat/base/check.h"
+#include "leat/tensor/scalar_math.h"
+
+namespace leat {
+namespace {
+
+struct ScalarOpInfo {
+  std::string_view name;
+  int operand_count;
+  std::string_view types;
+};
+
+constexpr ScalarOpInfo kScalarOps[] = {
+#define LEAT_SCALAR_OP(name, operands, types) {#name, operands, #types},
+#include "leat/tensor/scalar_ops.def"
+#undef LEAT_SCALAR_OP
+};
+
+const ScalarOpInfo& info_of(ScalarOp op) { return kScalarOps[static_cast<size_t>(op)]; }
+
+/// Whole numbers up to here are exact in ExprNode::number.
+constexpr double kExactMax = 0x1p53;
+
+/// Like ==, but tells 0 from -0 and finds NaN equal to itself.
+bool same_node(const ExprNode& a, const ExprNode& b) {
+  return a.kind == b.kind && a.type == b.type && a.op == b.op && a.index == b.index &&
+         std::bit_cast<uint64_t>(a.number) == std::bit_cast<uint64_t>(b.number) &&
+         a.arguments == b.arguments && a.mask == b.mask && a.indices == b.indices;
+}
+
+ScalarType result_type(ScalarOp op, std::span<const ExprNode* const> operands) {
+  const ScalarType first = operands[0]->type;
+  const std::string_view types = info_of(op).types;
+  if (op == ScalarOp::select) {
+    CHECK(first == ScalarType::b1 && operands[1]->type == operands[2]->type);
+    return operands[1]->type;
+  }
+  if (op == ScalarOp::to_float) return CHECK(first == ScalarType::i32), ScalarType::f32;
+  if (op == ScalarOp::to_int) return CHECK(first != ScalarType::i32), ScalarType::i32;
+  for (const ExprNode* operand : operands) CHECK(operand->type == first);
+  if (types == "ff") CHECK(first == ScalarType::f32);
+  if (types == "ii") CHECK(first == ScalarType::i32);
+  if (types == "bb") CHECK(first == ScalarType::b1);
+  if (types == "nn" || types == "nb") CHECK(first != ScalarType::b1);
+  return types == "nb" ? ScalarType::b1 : first;
+}
+
+bool is_constant(const ExprNode& node, double value) {
+  return node.kind == ExprKind::constant && node.number == value;
+}
+
+ScalarValue value_of(const ExprNode& node) {
+  ScalarValue value;
+  if (node.type == ScalarType::f32) {
+    value.number = node.number;
+  } else {
+    value.integer = static_cast<int64_t>(node.number);
+  }
+  return value;
+}
+
+/// The operand that op(a, b) equals whatever its value is, or none.
+std::optional<ExprId> identity_of(ScalarOp op, const ExprNode& a, ExprId id_a, const ExprNode& b,
+                                  ExprId id_b) {
+  switch (op) {
+    case ScalarOp::add:
+      if (is_constant(a, 0)) return id_b;
+      return is_constant(b, 0) ? std::optional(id_a) : std::nullopt;
+    case ScalarOp::sub: return is_constant(b, 0) ? std::optional(id_a) : std::nullopt;
+    case ScalarOp::mul:
+      if (a.type == ScalarType::i32 && is_constant(a, 0)) return id_a;
+      if (a.type == ScalarType::i32 && is_constant(b, 0)) return id_b;
+      if (is_constant(a, 1)) return id_b;
+      return is_constant(b, 1) ? std::optional(id_a) : std::nullopt;
+    case ScalarOp::div: return is_constant(b, 1) ? std::optional(id_a) : std::nullopt;
+    case ScalarOp::logical_and:
+      if (a.kind == ExprKind::constant) return a.number != 0 ? id_b : id_a;
+      if (b.kind == ExprKind::constant) return b.number != 0 ? id_a : id_b;
+      return std::nullopt;
+    case ScalarOp::logical_or:
+      if (a.kind == ExprKind::constant) return a.number != 0 ? id_a : id_b;
+      if (b.kind == ExprKind::constant) return b.number != 0 ? id_b : id_a;
+      return std::nullopt;
+    default: return std::nullopt;
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(ScalarOp op) { return info_of(op).name; }
+
+int operand_count_of(ScalarOp op) { return info_of(op).operand_count; }
+
+ExprId ExprTree::add(ExprNode node) {
+  for (size_t i = nodes_.size(); i > 0; --i) {
+    if (same_node(nodes_[i - 1], node)) return static_cast<ExprId>(i - 1);
+  }
+  nodes_.push_back(std::move(node));
+  return static_cast<ExprId>(nodes_.size() - 1);
+}
+
+ExprId ExprTree::constant(double value) {
+  return add({.kind = ExprKind::constant, .type = ScalarType::f32, .number = value});
+}
+
+ExprId ExprTree::constant_int(int64_t value) {
+  return add(
+      {.kind = ExprKind::constant, .type = ScalarType::i32, .number = static_cast<double>(value)});
+}
+
+ExprId ExprTree::constant_bool(bool value) {
+  return add({.kind = ExprKind::constant, .type = ScalarType::b1, .number = value ? 1.0 : 0.0});
+}
+
+ExprId ExprTree::axis(uint32_t index) {
+  return add({.kind = ExprKind::axis, .type = ScalarType::i32, .index = index});
+}
+
+ExprId ExprTree::accumulator(ScalarType type) {
+  return add({.kind = ExprKind::accumulator, .type = type});
+}
+
+ExprId ExprTree::load(uint32_t input, ScalarType type, std::vector<ExprId> indices, ExprId mask,
+                      double fill) {
+  for (ExprId index : indices) CHECK(nodes_[index].type == ScalarType::i32);
+  ExprNode node = {.kind = ExprKind::load, .type = type, .index = input};
+  if (mask != kNoExpr) {
+    CHECK(nodes_[mask].type == ScalarType::b1);
+    node.number = fill;
+    if (!is_constant(nodes_[mask], 1)) node.mask = mask;
+    if (is_constant(nodes_[mask], 0)) {
+      return add({.kind = ExprKind::constant, .type = type, .number = fill});
+    }
+    if (node.mask == kNoExpr) node.number = 0;
+  }
+  node.indices = std::move(indices);
+  return add(std::move(node));
+}
+
+ExprId ExprTree::apply(ScalarOp op, ExprId a, ExprId b, ExprId c) {
+  const int count = operand_count_of(op);
+  const std::array<ExprId, 3> ids = {a, count > 1 ? b : kNoExpr, count > 2 ? c : kNoExpr};
+  std::array<const ExprNode*, 3> operands = {};
+  std::array<ScalarValue, 3> values;
+  bool all_constant = true;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    CHECK(ids[i] < nodes_.size());
+    operands[i] = &nodes_[ids[i]];
+    all_constant = all_constant && operands[i]->kind == ExprKind::constant;
+    values[i] = value_of(*operands[i]);
+  }
+  const ScalarType type = result_type(op, std::span(operands).first(static_cast<size_t>(count)));
+  if (op == ScalarOp::select) {
+    if (operands[0]->kind == ExprKind::constant) return operands[0]->number != 0 ? b : c;
+    if (b == c) return b;
+  }
+  if (all_constant) {
+    const ScalarValue value = apply_scalar(op, operands[0]->type, values);
+    const double number =
+        type == ScalarType::f32 ? value.number : static_cast<double>(value.integer);
+    if (type == ScalarType::f32 || std::fabs(number) <= kExactMax) {
+      return add({.kind = ExprKind::constant, .type = type, .number = number});
+    }
+  }
+  if (op == ScalarOp::rem && is_constant(*operands[1], 1)) return constant_int(0);
+  if (count == 2) {
+    if (const auto same = identity_of(op, *operands[0], a, *operands[1], b)) return *same;
+  }
+  return add({.kind = ExprKind::apply, .type = type, .op = op, .arguments = ids});
+}
+
+// --- Copying
+// --------------------------------------------------------------------------------------
+
+namespace {
+
+/// Copies with a memory of what was copied, so that shared parts stay shared.
+class ExprCopier {
+ public:
+  ExprCopier(const ExprTree& source, ExprTree& target, const ExprSubstitution& substitution)
+      : source_(source),
+        target_(target),
+        substitution_(substitution),
+        copies_(source.size(), kNoExpr) {}
+
+  ExprId copy(ExprId id) {
+    if (id == kNoExpr) return kNoExpr;
+    if (copies_[id] == kNoExpr) copies_[id] = make(source_.node(id));
+    return copies_[id];
+  }
+
+ private:
+  ExprId make(const ExprNode& node) {
+    switch (node.kind) {
+      case ExprKind::constant: return constant(node);
+      case ExprKind::axis:
+        if (substitution_.axes.empty()) return target_.axis(node.index);
+        CHECK(node.index < substitution_.axes.size());
+        return substitution_.axes[node.index];
+      case ExprKind::accumulator:
+        if (substitution_.accumulator != kNoExpr) return substitution_.accumulator;
+        return target_.accumulator(node.type);
+      case ExprKind::load: return load(node);
+      case ExprKind::apply: {
+        std::array<ExprId, 3> copies;
+        for (size_t i = 0; i < 3; ++i) copies[i] = copy(node.arguments[i]);
+        return target_.apply(node.op, copies[0], copies[1], copies[2]);
+      }
+    }
+    return kNoExpr;
+  }
+
+  ExprId constant(const ExprNode& node) {
+    if (node.type == ScalarType::f32) return target_.constant(node.number);
+    if (node.type == ScalarType::b1) return target_.constant_bool(node.number != 0);
+    return target_.constant_int(static_cast<int64_t>(node.number));
+  }
+
+  ExprId load(const ExprNode& node) {
+    if (node.index == substitution_.replaced_input && substitution_.replacement != kNoExpr) {
+      return substitution_.replacement;
+    }
+    uint32_t input = node.index;
+    if (!substitution_.inputs.empty()) {
+      CHECK(input < substitution_.inputs.size());
+      input = substitution_.inputs[input];
+    }
+    std::vector<ExprId> indices;
+    for (ExprId index : node.indices) indices.push_back(copy(index));
+    return target_.load(input, node.type, std::move(indices), copy(node.mask), node.number);
+  }
+
+  const ExprTree& source_;
+  ExprTree& target_;
+  const ExprSubstitution& substitution_;
+  std::vector<ExprId> copies_;
+};
+
+// --- Printing
+// -------------------------------------------------------------------------------------
+
+std::string_view infix_of(ScalarOp op) {
+  switch (op) {
+    case ScalarOp::add: return "+";
+    case ScalarOp::sub: return "-";
+    case ScalarOp::mul: return "*";
+    case ScalarOp::div: return "/";
+    case ScalarOp::rem: return "%";
+    case ScalarOp::bit_and: return "&";
+    case ScalarOp::bit_or: return "|";
+    case ScalarOp::bit_xor: return "^";
+    case ScalarOp::shift_left: return "<<";
+    case ScalarOp::shift_right: return ">>";
+    case ScalarOp::less: return "<";
+    case ScalarOp::less_equal: return "<=";
+    case ScalarOp::equal: return "==";
+    case ScalarOp::logical_and: return "&&";
+    case ScalarOp::logical_or: return "||";
+    default: return "";
+  }
+}
+
+std::string print(const ExprTree& tree, ExprId id, bool nested);
+
+std::string print_list(const ExprTree& tree, std::span<const ExprId> ids) {
+  std::string text;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    text += (i > 0 ? ", " : "") + print(tree, ids[i], false);
+  }
+  return text;
+}
+
+std::string print_apply(const ExprTree& tree, const ExprNode& node, bool nested) {
+  const std::string_view infix = infix_of(node.op);
+  if (infix.empty()) {
+    const auto count = static_cast<size_t>(operand_count_of(node.op));
+    return fmt::format("{}({})", name_of(node.op),
+                       print_list(tree, std::span(node.arguments).first(count)));
+  }
+  const std::string text = fmt::format("{} {} {}", print(tree, node.arguments[0], true), infix,
+                                       print(tree, node.arguments[1], true));
+  return nested ? "(" + text + ")" : text;
+}
+
+std::string print_constant(const ExprNode& node) {
+  if (node.type == ScalarType::b1) return node.number != 0 ? "true" : "false";
+  if (node.type == ScalarType::i32) return fmt::format("{}", static_cast<int64_t>(node.number));
+  return fmt::format("{}", node.number);
+}
+
+std::string print(const ExprTree& tree, ExprId id, bool nested) {
+  const ExprNode& node = tree.node(id);
+  switch (node.kind) {
+    case ExprKind::constant: return print_constant(node);
+    case ExprKind::axis: return fmt::format("a{}", node.index);
+    case ExprKind::accumulator: return "acc";
+    case ExprKind::load: {
+      std::string text = fmt::format("load{}[{}", node.index, print_list(tree, node.indices));
+      if (node.mask != kNoExpr) {
+        text += fmt::format(" if {} else {}", print(tree, node.mask, false), node.number);
+      }
+      return text + "]";
+    }
+    case ExprKind::apply: return print_apply(tree, node, nested);
+  }
+  return "";
+}
+
+}  // namespace
+
+ExprId copy_expr(const ExprTree& source, ExprId id, ExprTree& target,
+                 const ExprSubstitution& substitution) {
+  CHECK(&source != &target);
+  return ExprCopier(source, target, substitution).copy(id);
+}
+
+std::string to_string(const ExprTree& tree, ExprId id) { return print(tree, id, false); }
+
+}  // namespace leat

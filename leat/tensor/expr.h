@@ -1,0 +1,95 @@
+// Expressions: what a kernel computes for one element, as a small DAG of scalar operations. They
+// are the g and f of a map-reduce and the epilogue of a contraction, and they also say where a load
+// reads, so that gather, resize, padding and views need nothing of their own.
+//
+// Types: f32 (also for f16 tensors), i32 (all whole-number tensors; the host evaluator computes
+// them as 64-bit), b1 (boolean tensors and masks). div and rem of i32 truncate towards zero; the
+// divisor of an index expression is a positive constant and its dividend is not negative.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leat {
+
+using ExprId = uint32_t;
+inline constexpr ExprId kNoExpr = 0xffffffffu;
+
+enum class ScalarType : uint8_t { f32, i32, b1 };
+
+enum class ScalarOp : uint8_t {
+#define LEAT_SCALAR_OP(name, operands, types) name,
+#include "leat/tensor/scalar_ops.def"
+#undef LEAT_SCALAR_OP
+};
+
+std::string_view name_of(ScalarOp op);
+int operand_count_of(ScalarOp op);
+
+enum class ExprKind : uint8_t {
+  constant,     // number: exact for f32 and for whole numbers up to 2^53
+  axis,         // loop variable `index`, i32
+  accumulator,  // what the family accumulated for this output element
+  load,         // input `index` at the multi-index `indices`, one i32 expression per dimension
+  apply,        // op on arguments
+};
+
+struct ExprNode {
+  ExprKind kind = ExprKind::constant;
+  ScalarType type = ScalarType::f32;
+  ScalarOp op = ScalarOp::neg;
+  uint32_t index = 0;
+  double number = 0;  // constant; load: value where the mask is false
+  std::array<ExprId, 3> arguments = {kNoExpr, kNoExpr, kNoExpr};
+  std::vector<ExprId> indices;  // load; logical coordinates, any layout
+  ExprId mask = kNoExpr;        // load: b1, or none when always inside
+
+  bool operator==(const ExprNode&) const = default;
+};
+
+/// The expressions of one node. Equal nodes share an id; arguments stand before their users.
+class ExprTree {
+ public:
+  ExprId constant(double value);       // f32
+  ExprId constant_int(int64_t value);  // i32
+  ExprId constant_bool(bool value);
+  ExprId axis(uint32_t index);
+  ExprId accumulator(ScalarType type);
+  /// Where `mask` is false the load touches no memory and gives `fill`.
+  ExprId load(uint32_t input, ScalarType type, std::vector<ExprId> indices, ExprId mask = kNoExpr,
+              double fill = 0);
+  /// Folds constants and x+0, x*1, x*0 (i32), select of a constant.
+  ExprId apply(ScalarOp op, ExprId a, ExprId b = kNoExpr, ExprId c = kNoExpr);
+
+  const ExprNode& node(ExprId id) const { return nodes_[id]; }
+  ScalarType type(ExprId id) const { return nodes_[id].type; }
+  size_t size() const { return nodes_.size(); }
+
+ private:
+  ExprId add(ExprNode node);
+  std::vector<ExprNode> nodes_;
+};
+
+/// How copy_expr replaces leaves of the source tree.
+struct ExprSubstitution {
+  std::vector<ExprId> axes;      // target expression for source axis i; empty: same axis
+  std::vector<uint32_t> inputs;  // target input number for source input i; empty: same
+  ExprId accumulator = kNoExpr;  // target expression for the accumulator, or none: same
+  /// For loads of source input `replaced_input`: the target expression that stands for the loaded
+  /// value, given that it is loaded exactly at (axis 0, axis 1, ...). kNoExpr: nothing is replaced.
+  uint32_t replaced_input = 0xffffffffu;
+  ExprId replacement = kNoExpr;
+};
+
+/// Copies expression `id` of `source` into `target` under the substitution.
+ExprId copy_expr(const ExprTree& source, ExprId id, ExprTree& target,
+                 const ExprSubstitution& substitution);
+
+/// "max(load0[a0, a1] + 0.5, 0)": for dumps and tests.
+std::string to_string(const ExprTree& tree, ExprId id);
+
+}  // namespace leat

@@ -1,0 +1,246 @@
+// The frame of the operators; see node_writer.h.
+#include "leat/tensor/node_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "leat/base/check.h"
+
+namespace leat::ops {
+namespace {
+
+/// Whole numbers beyond this are not exact in an expression's constant.
+constexpr double kExactMax = 0x1p53;
+
+std::string name_or_number(const Graph& graph, std::string_view op, std::string_view name) {
+  return name.empty() ? fmt::format("{}_{}", op, graph.nodes.size()) : std::string(name);
+}
+
+}  // namespace
+
+Place::Place(const Graph& graph, std::string_view op_name, std::string_view node_name)
+    : op(op_name), name(name_or_number(graph, op_name, node_name)) {}
+
+Error Place::error(std::string sentence) const {
+  return Error(ErrorKind::invalid_argument, std::move(sentence))
+      .during(fmt::format("adding {} \"{}\"", op, name));
+}
+
+NodeWriter::NodeWriter(Graph& graph, const Place& place, std::string_view suffix) : graph_(graph) {
+  node_.name = place.name + std::string(suffix);
+  node_.op = place.op;
+}
+
+Term NodeWriter::axis(size_t index) {
+  return Term(node_.exprs, node_.exprs.axis(static_cast<uint32_t>(index)));
+}
+
+std::vector<Term> NodeWriter::axes(size_t count) {
+  std::vector<Term> terms;
+  for (size_t i = 0; i < count; ++i) terms.push_back(axis(i));
+  return terms;
+}
+
+Term NodeWriter::accumulator(ScalarType type) {
+  return Term(node_.exprs, node_.exprs.accumulator(type));
+}
+
+uint32_t NodeWriter::input(TensorId tensor) {
+  const auto found = std::ranges::find(node_.inputs, tensor);
+  if (found == node_.inputs.end()) {
+    node_.inputs.push_back(tensor);
+    return static_cast<uint32_t>(node_.inputs.size() - 1);
+  }
+  return static_cast<uint32_t>(found - node_.inputs.begin());
+}
+
+Term NodeWriter::load(TensorId tensor, const std::vector<Term>& indices) {
+  return load(tensor, indices, truth(true));
+}
+
+Term NodeWriter::load(TensorId tensor, const std::vector<Term>& indices, Term mask, double fill) {
+  const Tensor& source = graph_.tensors[tensor];
+  CHECK(indices.size() == source.shape.size());
+  std::vector<ExprId> ids;
+  for (const Term& index : indices) ids.push_back(index.id());
+  const ScalarType type = scalar_type_of(source.dtype);
+  const uint32_t number = input(tensor);
+  return Term(node_.exprs, node_.exprs.load(number, type, std::move(ids), mask.id(), fill));
+}
+
+Term NodeWriter::broadcast(TensorId tensor, const std::vector<Term>& at, const Shape& at_extents) {
+  const Tensor& source = graph_.tensors[tensor];
+  if (source.constant && element_count(source.shape) == 1) {
+    const double value = source.constant->number(0);
+    if (source.dtype == DType::boolean) return truth(value != 0);
+    if (is_float(source.dtype)) return number(value);
+    if (std::fabs(value) <= kExactMax) return integer(source.constant->integer(0));
+  }
+  CHECK(at.size() >= source.shape.size());
+  const size_t lead = at.size() - source.shape.size();
+  std::vector<Term> indices;
+  for (size_t d = 0; d < source.shape.size(); ++d) {
+    const bool whole = source.shape[d] == at_extents[lead + d];
+    indices.push_back(whole ? at[lead + d] : integer(0));
+  }
+  return load(tensor, indices);
+}
+
+Term NodeWriter::only_element(TensorId tensor) {
+  const size_t rank = graph_.tensors[tensor].shape.size();
+  return broadcast(tensor, std::vector<Term>(rank, integer(0)), Shape(rank, 1));
+}
+
+Term NodeWriter::broadcast(TensorId tensor, const Shape& extents) {
+  return broadcast(tensor, axes(extents.size()), extents);
+}
+
+Result<TensorId> NodeWriter::append(DType dtype, Shape shape) {
+  if (auto fits = check_shape(shape); !fits) {
+    return fits.error().during(fmt::format("adding {} \"{}\"", node_.op, node_.name));
+  }
+  const TensorId output = graph_.add_tensor(node_.name, dtype, std::move(shape));
+  node_.output = output;
+  TRY(graph_.add_node(std::move(node_)));
+  return output;
+}
+
+Result<TensorId> NodeWriter::map(DType dtype, Shape shape, Term result) {
+  node_.result = result.id();
+  return append(dtype, std::move(shape));
+}
+
+Result<void> NodeWriter::map_into(TensorId output, Shape extents, OutputView view, Term result) {
+  node_.result = result.id();
+  node_.output = output;
+  node_.out_extents = std::move(extents);
+  node_.view = std::move(view);
+  return graph_.add_node(std::move(node_));
+}
+
+Result<TensorId> NodeWriter::reduce(DType dtype, Shape shape, ReduceOp op, Shape reduce_extents,
+                                    Term element, Term result) {
+  node_.map_reduce = {.reduce = std::move(reduce_extents), .op = op, .element = element.id()};
+  node_.result = result.id();
+  return append(dtype, std::move(shape));
+}
+
+Result<TensorId> NodeWriter::contract(DType dtype, Shape shape, Contraction contraction,
+                                      Term result) {
+  node_.family = Family::contraction;
+  node_.contraction = std::move(contraction);
+  node_.result = result.id();
+  return append(dtype, std::move(shape));
+}
+
+Result<void> NodeWriter::contract_into(TensorId output, Shape extents, OutputView view,
+                                       Contraction contraction, Term result) {
+  node_.family = Family::contraction;
+  node_.contraction = std::move(contraction);
+  return map_into(output, std::move(extents), std::move(view), result);
+}
+
+// --- Checks and arithmetic
+// ------------------------------------------------------------------------
+
+const Shape& shape_of(const Graph& graph, TensorId tensor) {
+  CHECK(tensor < graph.tensors.size());
+  return graph.tensors[tensor].shape;
+}
+
+DType dtype_of(const Graph& graph, TensorId tensor) {
+  CHECK(tensor < graph.tensors.size());
+  return graph.tensors[tensor].dtype;
+}
+
+bool is_whole_number(DType dtype) { return !is_float(dtype) && dtype != DType::boolean; }
+
+DType wide_dtype_of(DType dtype) {
+  return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype;
+}
+
+Result<void> require_float(const Graph& graph, const Place& place, TensorId tensor) {
+  const DType dtype = dtype_of(graph, tensor);
+  if (is_float(dtype)) return {};
+  return place.error(fmt::format("The dtype ({}) of tensor \"{}\" is not a float.", name_of(dtype),
+                                 graph.tensors[tensor].name));
+}
+
+Result<void> require_same_dtype(const Graph& graph, const Place& place, TensorId a, TensorId b) {
+  if (dtype_of(graph, a) == dtype_of(graph, b)) return {};
+  return place.error(fmt::format("The dtypes ({} and {}) of tensors \"{}\" and \"{}\" differ.",
+                                 name_of(dtype_of(graph, a)), name_of(dtype_of(graph, b)),
+                                 graph.tensors[a].name, graph.tensors[b].name));
+}
+
+Result<size_t> resolve_axis(const Place& place, int64_t axis, size_t rank) {
+  const int64_t count = static_cast<int64_t>(rank);
+  if (axis >= -count && axis < count) return static_cast<size_t>(axis < 0 ? axis + count : axis);
+  return place.error(fmt::format("Axis ({}) is outside the rank ({}).", axis, rank));
+}
+
+Result<std::vector<size_t>> resolve_axes(const Place& place, const std::vector<int64_t>& axes,
+                                         size_t rank) {
+  std::vector<size_t> resolved;
+  for (int64_t axis : axes) {
+    TRY_ASSIGN(const size_t index, resolve_axis(place, axis, rank));
+    resolved.push_back(index);
+  }
+  std::ranges::sort(resolved);
+  if (std::ranges::adjacent_find(resolved) != resolved.end()) {
+    return place.error(fmt::format("The axes {} name one axis twice.", list_text(axes)));
+  }
+  return resolved;
+}
+
+Result<Shape> broadcast_shapes(const Place& place, const Shape& a, const Shape& b) {
+  const Shape& longer = a.size() >= b.size() ? a : b;
+  const Shape& shorter = a.size() >= b.size() ? b : a;
+  Shape shape = longer;
+  const size_t lead = longer.size() - shorter.size();
+  for (size_t d = 0; d < shorter.size(); ++d) {
+    int64_t& extent = shape[lead + d];
+    if (extent == 1) {
+      extent = shorter[d];
+    } else if (shorter[d] != 1 && shorter[d] != extent) {
+      return place.error(fmt::format("The shapes {} and {} cannot be broadcast together.",
+                                     to_string(a), to_string(b)));
+    }
+  }
+  return shape;
+}
+
+Result<void> require_shape(const Place& place, const Shape& shape) {
+  if (auto fits = check_shape(shape); !fits) return place.error(fits.error().message());
+  return {};
+}
+
+std::string list_text(const std::vector<int64_t>& values) { return to_string(Shape(values)); }
+
+namespace {
+
+HostTensor table(DType dtype, Shape shape, size_t count) {
+  HostTensor value = HostTensor::zeros(dtype, std::move(shape));
+  CHECK(element_count(value.shape) == static_cast<int64_t>(count));
+  return value;
+}
+
+}  // namespace
+
+TensorId add_table_f32(Graph& graph, std::string name, Shape shape,
+                       const std::vector<double>& values) {
+  HostTensor value = table(DType::f32, std::move(shape), values.size());
+  for (size_t i = 0; i < values.size(); ++i) value.set_number(static_cast<int64_t>(i), values[i]);
+  return graph.add_constant(std::move(name), std::move(value));
+}
+
+TensorId add_table_i32(Graph& graph, std::string name, Shape shape,
+                       const std::vector<int64_t>& values) {
+  HostTensor value = table(DType::i32, std::move(shape), values.size());
+  for (size_t i = 0; i < values.size(); ++i) value.set_integer(static_cast<int64_t>(i), values[i]);
+  return graph.add_constant(std::move(name), std::move(value));
+}
+
+}  // namespace leat::ops

@@ -1,0 +1,110 @@
+// Term arithmetic: each function appends one or a few nodes.
+#include "leat/tensor/term.h"
+
+#include "leat/base/check.h"
+
+namespace leat::ops {
+
+Term Term::constant(double value) const {
+  switch (type()) {
+    case ScalarType::f32: return Term(*tree_, tree_->constant(value));
+    case ScalarType::i32: return Term(*tree_, tree_->constant_int(static_cast<int64_t>(value)));
+    case ScalarType::b1: return Term(*tree_, tree_->constant_bool(value != 0));
+  }
+  return {};
+}
+
+bool Term::is_constant(double value) const {
+  const ExprNode& node = tree_->node(id_);
+  return node.kind == ExprKind::constant && node.number == value;
+}
+
+Term apply(ScalarOp op, Term a) { return Term(a.tree(), a.tree().apply(op, a.id())); }
+
+Term apply(ScalarOp op, Term a, Term b) {
+  CHECK(&a.tree() == &b.tree());
+  return Term(a.tree(), a.tree().apply(op, a.id(), b.id()));
+}
+
+Term apply(ScalarOp op, Term a, double b) { return apply(op, a, a.constant(b)); }
+
+Term operator-(Term a) { return apply(ScalarOp::neg, a); }
+Term operator+(Term a, Term b) { return apply(ScalarOp::add, a, b); }
+Term operator-(Term a, Term b) { return apply(ScalarOp::sub, a, b); }
+Term operator*(Term a, Term b) { return apply(ScalarOp::mul, a, b); }
+Term operator/(Term a, Term b) { return apply(ScalarOp::div, a, b); }
+Term operator+(Term a, double b) { return a + a.constant(b); }
+Term operator-(Term a, double b) { return a - a.constant(b); }
+Term operator*(Term a, double b) { return a * a.constant(b); }
+Term operator/(Term a, double b) { return a / a.constant(b); }
+Term operator+(double a, Term b) { return b.constant(a) + b; }
+Term operator-(double a, Term b) { return b.constant(a) - b; }
+Term operator*(double a, Term b) { return b.constant(a) * b; }
+Term operator/(double a, Term b) { return b.constant(a) / b; }
+Term operator%(Term a, double b) { return apply(ScalarOp::rem, a, b); }
+
+Term operator<(Term a, Term b) { return apply(ScalarOp::less, a, b); }
+Term operator<=(Term a, Term b) { return apply(ScalarOp::less_equal, a, b); }
+Term operator<(Term a, double b) { return a < a.constant(b); }
+Term operator<(double a, Term b) { return b.constant(a) < b; }
+Term operator<=(Term a, double b) { return a <= a.constant(b); }
+Term operator<=(double a, Term b) { return b.constant(a) <= b; }
+Term equal(Term a, Term b) { return apply(ScalarOp::equal, a, b); }
+Term equal(Term a, double b) { return equal(a, a.constant(b)); }
+
+Term both(Term a, Term b) { return apply(ScalarOp::logical_and, a, b); }
+Term either(Term a, Term b) { return apply(ScalarOp::logical_or, a, b); }
+Term negate(Term a) { return apply(ScalarOp::logical_not, a); }
+
+Term min(Term a, Term b) { return apply(ScalarOp::min, a, b); }
+Term max(Term a, Term b) { return apply(ScalarOp::max, a, b); }
+Term min(Term a, double b) { return min(a, a.constant(b)); }
+Term max(Term a, double b) { return max(a, a.constant(b)); }
+Term abs(Term a) { return apply(ScalarOp::abs, a); }
+Term exp(Term a) { return apply(ScalarOp::exp, a); }
+Term log(Term a) { return apply(ScalarOp::log, a); }
+Term sqrt(Term a) { return apply(ScalarOp::sqrt, a); }
+
+Term pow(Term a, double b) {
+  if (b == 1) return a;
+  if (b == 2) return a * a;
+  if (b == 3) return a * a * a;
+  if (b == 0.5) return sqrt(a);
+  if (b == -1) return 1.0 / a;
+  return apply(ScalarOp::pow, a, b);
+}
+
+Term select(Term condition, Term a, Term b) {
+  return Term(a.tree(), a.tree().apply(ScalarOp::select, condition.id(), a.id(), b.id()));
+}
+Term select(Term condition, Term a, double b) { return select(condition, a, a.constant(b)); }
+Term select(Term condition, double a, Term b) { return select(condition, b.constant(a), b); }
+
+Term convert(Term a, ScalarType type) {
+  if (a.type() == type) return a;
+  if (type == ScalarType::b1) return negate(equal(a, 0));
+  const Term whole = a.type() == ScalarType::i32 ? a : apply(ScalarOp::to_int, a);
+  return type == ScalarType::i32 ? whole : apply(ScalarOp::to_float, whole);
+}
+
+Term wrap_to(Term a, DType dtype) {
+  switch (dtype) {
+    case DType::u8: return apply(ScalarOp::bit_and, a, 255);
+    case DType::u16: return apply(ScalarOp::bit_and, a, 65535);
+    case DType::i8: return apply(ScalarOp::bit_xor, apply(ScalarOp::bit_and, a, 255), 128) - 128.0;
+    case DType::i16:
+      return apply(ScalarOp::bit_xor, apply(ScalarOp::bit_and, a, 65535), 32768) - 32768.0;
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16:
+    case DType::f64:
+    case DType::i32:
+    case DType::u32:
+    case DType::i64:
+    case DType::u64:
+    case DType::boolean: return a;
+  }
+  return a;
+}
+
+}  // namespace leat::ops

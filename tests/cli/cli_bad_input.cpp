@@ -1,0 +1,101 @@
+// Bad input gives one clear sentence on stderr, exit code 1, and nothing on stdout.
+#include <gtest/gtest.h>
+
+#include "cli/npy.h"
+#include "leat/base/files.h"
+#include "leat/model/onnx_builder.h"
+#include "tests/cli/leat_program.h"
+
+namespace leat {
+namespace {
+
+const std::string kDigits = LEAT_SOURCE_DIR "/examples/digits/digits.onnx";
+const std::string kSeven = LEAT_SOURCE_DIR "/examples/digits/pictures/7.png";
+
+/// `part` must stand in the sentence.
+void expect_one_sentence(const std::vector<std::string>& arguments, const std::string& part) {
+  SCOPED_TRACE(testing::PrintToString(arguments));
+  const ProgramResult result = run_leat(arguments);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_TRUE(result.err.starts_with("leat: ")) << result.err;
+  EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << "one line: " << result.err;
+  EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+}
+
+void expect_bad_model(const std::string& name, const std::string& bytes, const std::string& part) {
+  const std::string path = scratch_file(name, bytes);
+  expect_one_sentence({"run", path, "--input", kSeven, "--device", "cpu"}, part);
+}
+
+OnnxBuilder relu_model(const Shape& shape) {
+  OnnxBuilder model;
+  model.input("x", shape);
+  model.node("Relu", {"x"}, {"y"});
+  model.output("y");
+  return model;
+}
+
+TEST(CliBadInput, Models) {
+  const std::string digits = read_file(kDigits, size_t{1} << 24).value();
+  expect_bad_model("truncated.onnx", digits.substr(0, digits.size() / 2), "truncated.onnx");
+  expect_bad_model("magic.onnx", "This is not a model.", "magic.onnx");
+  expect_bad_model("empty.onnx", "", "empty.onnx");
+
+  OnnxBuilder cyclic;
+  cyclic.input("x", {1});
+  cyclic.node("Add", {"x", "b"}, {"a"});
+  cyclic.node("Relu", {"a"}, {"b"});
+  cyclic.output("b");
+  expect_bad_model("cyclic.onnx", cyclic.bytes(), "cycl");
+
+  expect_bad_model("huge.onnx", relu_model({int64_t{1} << 40, int64_t{1} << 40}).bytes(), "\"x\"");
+  OnnxBuilder negative;
+  negative.input("x", {1, 3, 4, 4});
+  negative.constant("shape", {-5, 48});
+  negative.node("Reshape", {"x", "shape"}, {"y"});
+  negative.output("y");
+  expect_bad_model("negative.onnx", negative.bytes(), "-5");
+}
+
+TEST(CliBadInput, UnknownOperatorIsNamed) {
+  OnnxBuilder model;
+  model.input("x", {1});
+  model.node("Telepathy", {"x"}, {"y"});
+  model.output("y");
+  expect_bad_model("telepathy.onnx", model.bytes(), "Telepathy");
+}
+
+TEST(CliBadInput, Inputs) {
+  const auto run = [](const std::string& input) {
+    return std::vector<std::string>{"run", kDigits, "--input", input, "--device", "cpu"};
+  };
+  const std::string wrong =
+      scratch_file("wrong.npy", cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 5, 5})));
+  expect_one_sentence(run(wrong), "(1, 1, 5, 5)");
+  expect_one_sentence(run(scratch_file("short.npy", "\x93NUMPY")), "short.npy");
+  expect_one_sentence(run(scratch_file("no.png", "no picture")), "no.png");
+  expect_one_sentence(run(scratch_file("no.jpg", "no picture")), "no.jpg");
+  expect_one_sentence(run("/nonexistent/7.png"), "/nonexistent/7.png");
+  expect_one_sentence(run("/nonexistent/7.gif"), ".npy");
+  expect_one_sentence(run("picture=" + kSeven), "\"image\"");
+  expect_one_sentence({"run", kDigits, "--device", "cpu"}, "\"image\"");
+  expect_one_sentence({"run", "/nonexistent.onnx", "--input", kSeven}, "/nonexistent.onnx");
+}
+
+TEST(CliBadInput, DevicesAndPaths) {
+  expect_one_sentence({"run", kDigits, "--input", kSeven, "--device", "gpu77"}, "gpu77");
+  expect_one_sentence(
+      {"run", kDigits, "--input", kSeven, "--device", "cpu", "--output", "/proc/nonexistent/y.npy"},
+      "/proc/nonexistent");
+  expect_one_sentence({"test-onnx", "/nonexistent"}, "/nonexistent");
+  expect_one_sentence({"bench", "conv2d"}, "--shape");
+  expect_one_sentence({"bench", "conv2d", "--shape", "1,2,3"}, "1,2,3");
+  expect_one_sentence({"bench", "conv2d", "--suite", "/nonexistent.csv"}, "/nonexistent.csv");
+  expect_one_sentence({"bench", "latency", "--device", "gpu77"}, "gpu77");
+  expect_one_sentence({"dump", "/nonexistent.ir"}, "/nonexistent.ir");
+  expect_one_sentence({"dump", scratch_file("bad.ir", "leat-kernel 1\nkernel")}, "bad.ir");
+}
+
+}  // namespace
+}  // namespace leat

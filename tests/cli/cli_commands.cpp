@@ -1,0 +1,219 @@
+// Every command of `leat`, run as a program on small things.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "cli/npy.h"
+#include "leat/base/files.h"
+#include "leat/model/onnx_builder.h"
+#include "tests/cli/leat_program.h"
+
+namespace leat {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string kDigits = LEAT_SOURCE_DIR "/examples/digits/digits.onnx";
+const std::string kSeven = LEAT_SOURCE_DIR "/examples/digits/pictures/7.png";
+const std::string kLabels = LEAT_SOURCE_DIR "/examples/digits/labels.txt";
+
+/// The JSON object that the program printed; null when it printed something else.
+Json json_of(const ProgramResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const Json object = Json::parse(result.out, nullptr, false);
+  EXPECT_TRUE(object.is_object()) << result.out;
+  return object.is_object() ? object : Json();
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(CliUsage, MistakesExitWithTwo) {
+  const std::vector<std::vector<std::string>> mistakes = {
+      {},
+      {"fly"},
+      {"run"},
+      {"bench"},
+      {"devices", "--colour"},
+      {"run", kDigits, "--channels", "cmyk"},
+      {"run", kDigits, "--repeat", "0"},
+      {"bench", "conv2d", "--dtype", "f8"},
+      {"dump", kDigits, "--after", "lunch"},
+  };
+  for (const std::vector<std::string>& arguments : mistakes) {
+    const ProgramResult result = run_leat(arguments);
+    EXPECT_EQ(result.exit_code, 2) << testing::PrintToString(arguments);
+    EXPECT_TRUE(result.out.empty());
+    EXPECT_FALSE(result.err.empty());
+  }
+}
+
+TEST(CliUsage, HelpNamesEveryCommand) {
+  const ProgramResult result = run_leat({"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  for (const char* command : {"devices", "run", "test-onnx", "bench", "dump", "doctor"}) {
+    EXPECT_TRUE(contains(result.out, command)) << command;
+  }
+}
+
+TEST(CliDevices, ListsTheCpu) {
+  const Json object = json_of(run_leat({"devices", "--json"}));
+  ASSERT_TRUE(object.contains("devices"));
+  const auto is_cpu = [](const Json& device) { return device["name"] == "cpu"; };
+  EXPECT_TRUE(std::ranges::any_of(object["devices"], is_cpu));
+  const ProgramResult text = run_leat({"devices"});
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_TRUE(contains(text.out, "native"));
+}
+
+TEST(CliDoctor, ShowsDevicesCacheAndEnvironment) {
+  const ProgramResult result = run_leat({"doctor"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part : {"works    cpu", "Cache", "LEAT_THREADS", "What to do"}) {
+    EXPECT_TRUE(contains(result.out, part)) << part << "\n" << result.out;
+  }
+}
+
+TEST(CliRun, ReadsADigit) {
+  const std::string output = scratch_path("probabilities.npy");
+  const std::vector<std::string> arguments = {
+      "run", kDigits,    "--input", kSeven,   "--output", output, "--top",
+      "3",   "--labels", kLabels,   "--json", "--device", "cpu"};
+  const Json first = json_of(run_leat(arguments));
+  ASSERT_TRUE(first.contains("top"));
+  EXPECT_EQ(first["top"].size(), 3u);
+  EXPECT_EQ(first["top"][0]["index"], 7);
+  EXPECT_EQ(first["top"][0]["label"], "7");
+  EXPECT_EQ(first["device"], "cpu");
+  EXPECT_GT(first["peak_gflops"], 0.0);
+  EXPECT_GE(first["memory"]["planned_bytes"], first["memory"]["lower_bound_bytes"]);
+  const Result<HostTensor> tensor = cli::read_npy(output);
+  ASSERT_TRUE(tensor) << tensor.error().message();
+  EXPECT_EQ(tensor->shape, (Shape{1, 10}));
+
+  const Json second = json_of(run_leat(arguments));
+  EXPECT_EQ(second["compiled"], 0) << "the second start compiles nothing";
+  EXPECT_EQ(second["from_cache"], second["kernels"]);
+}
+
+TEST(CliRun, EndsWithATable) {
+  const ProgramResult result =
+      run_leat({"run", kDigits, "--input", "image=" + kSeven, "--top", "1", "--device", "cpu"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* part : {"route", "GFLOPS", "of peak", "copied", "lower bound", "first answer"}) {
+    EXPECT_TRUE(contains(result.out, part)) << part;
+  }
+  EXPECT_TRUE(result.err.empty()) << "progress is for terminals: " << result.err;
+}
+
+TEST(CliRun, TakesOpenSizesFromTheFile) {
+  OnnxBuilder model;
+  model.input("x", {1, 3, -1, -1});
+  model.node("Relu", {"x"}, {"y"});
+  model.output("y");
+  const std::string path = scratch_file("open.onnx", model.bytes());
+  const std::string picture = scratch_path("open.png");
+  const Json object = json_of(
+      run_leat({"run", path, "--input", kSeven, "--output", picture, "--json", "--device", "cpu"}));
+  EXPECT_EQ(object["outputs"][0]["shape"], (Json{1, 3, 28, 28}));
+  EXPECT_TRUE(std::filesystem::exists(picture));
+}
+
+TEST(CliTestOnnx, CountsCases) {
+  OnnxBuilder model;
+  model.input("x", {3});
+  model.node("Relu", {"x"}, {"y"});
+  model.output("y");
+  HostTensor x = HostTensor::zeros(DType::f32, {3});
+  HostTensor y = x;
+  for (int64_t i = 0; i < 3; ++i) x.set_number(i, static_cast<double>(i - 1));
+  y.set_number(2, 1);
+  const std::string folder = "cases/test_relu/";
+  const std::string data = folder + "test_data_set_0/";
+  scratch_file(folder + "model.onnx", model.bytes());
+  scratch_file(data + "input_0.pb", tensor_file_bytes(x, "x"));
+  scratch_file(data + "output_0.pb", tensor_file_bytes(y, "y"));
+  const ProgramResult good = run_leat({"test-onnx", scratch_path("cases"), "--device", "cpu"});
+  EXPECT_EQ(good.exit_code, 0) << good.out << good.err;
+  EXPECT_TRUE(good.out.ends_with("1 passed, 0 failed, 0 skipped\n")) << good.out;
+
+  y.set_number(2, 5);
+  scratch_file(data + "output_0.pb", tensor_file_bytes(y, "y"));
+  const ProgramResult bad = run_leat({"test-onnx", scratch_path("cases"), "--device", "cpu"});
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_TRUE(bad.out.ends_with("0 passed, 1 failed, 0 skipped\n")) << bad.out;
+}
+
+TEST(CliBench, ConvolutionsAreRightAndBelowThePeak) {
+  const std::string file = scratch_path("conv.json");
+  const ProgramResult result =
+      run_leat({"bench", "conv2d", "--shape", "1,8,16,16,16,3,1,1", "--shape", "2,3,9,9,5,3,2,1",
+                "--device", "cpu", "--min-time", "0", "--json", file});
+  EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  const Json object = Json::parse(read_file(file, size_t{1} << 24).value(), nullptr, false);
+  ASSERT_TRUE(object.is_object());
+  for (const char* key : {"device", "route", "driver", "commit", "host", "date", "peak_gflops"}) {
+    EXPECT_TRUE(object.contains(key)) << key;
+  }
+  ASSERT_EQ(object["results"].size(), 2u);
+  for (const Json& row : object["results"]) {
+    EXPECT_LE(row["max_error"], row["error_limit"]);
+    EXPECT_LE(row["peak_share"], 1.01);
+    EXPECT_GE(row["samples"].size(), 20u);
+    EXPECT_GT(row["gflops"], 0.0);
+  }
+}
+
+TEST(CliBench, LatencyOfEveryWayToSubmit) {
+  const Json object =
+      json_of(run_leat({"bench", "latency", "--device", "cpu", "--rounds", "5", "--json"}));
+  ASSERT_EQ(object["results"].size(), 5u);
+  for (const Json& row : object["results"]) EXPECT_GT(row["median_us"], 0.0);
+}
+
+TEST(CliDump, ShowsEveryStage) {
+  const std::pair<const char*, const char*> stages[] = {{"graph", "Conv"},
+                                                        {"schedule", "tile"},
+                                                        {"lower", "leat-kernel 1"},
+                                                        {"expand_math", "leat-kernel 1"},
+                                                        {"code", "conv"}};
+  for (const auto& [stage, part] : stages) {
+    const ProgramResult result = run_leat({"dump", kDigits, "--after", stage});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_TRUE(contains(result.out, part)) << stage << ": " << result.out.substr(0, 500);
+  }
+}
+
+TEST(CliDump, KernelsReadBackIn) {
+  OnnxBuilder model;
+  model.input("x", {3});
+  model.node("Relu", {"x"}, {"y"});
+  model.output("y");
+  const std::string path = scratch_file("one.onnx", model.bytes());
+  const ProgramResult kernel = run_leat({"dump", path, "--after", "lower"});
+  ASSERT_EQ(kernel.exit_code, 0) << kernel.err;
+  const std::string file = scratch_file("one.ir", kernel.out);
+  const ProgramResult again = run_leat({"dump", file});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_TRUE(contains(kernel.out, again.out)) << again.out;
+  for (const char* target : {"cpu", "vulkan", "opengl"}) {
+    const ProgramResult code = run_leat({"dump", file, "--after", "code", "--target", target});
+    EXPECT_EQ(code.exit_code, 0) << target << ": " << code.err;
+    EXPECT_FALSE(code.out.empty());
+  }
+}
+
+TEST(CliInterrupt, ExitsWith130AndLeavesNoFile) {
+  const std::string file = scratch_path("never.json");
+  const ProgramResult result =
+      interrupt_leat({"bench", "conv2d", "--shape", "1,64,56,56,64,3,1,1", "--device", "cpu",
+                      "--min-time", "30", "--json", file},
+                     700);
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+}  // namespace
+}  // namespace leat

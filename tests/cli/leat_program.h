@@ -1,0 +1,26 @@
+// Runs the built program `leat` as a person would, and keeps what it prints.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace leat {
+
+struct ProgramResult {
+  int exit_code = -1;  // 128 + n when signal n ended it
+  std::string out;
+  std::string err;
+};
+
+/// With a cache folder of its own, fresh for each test program.
+ProgramResult run_leat(const std::vector<std::string>& arguments);
+
+/// Sends SIGINT `delay_ms` after the start.
+ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms);
+
+/// A path for a file that this test program may write.
+std::string scratch_path(const std::string& name);
+/// Writes it and returns its path.
+std::string scratch_file(const std::string& name, const std::string& bytes);
+
+}  // namespace leat

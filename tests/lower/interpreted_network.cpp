@@ -1,0 +1,98 @@
+// The schedule's arenas as host vectors, every step through ir::interpret.
+#include "tests/lower/interpreted_network.h"
+
+#include <algorithm>
+
+#include "leat/ir/interpret.h"
+#include "leat/run/transfer.h"
+#include "leat/schedule/layout.h"
+
+namespace leat::testing {
+
+namespace {
+
+size_t bytes_of(const Placement& placement) {
+  return static_cast<size_t>(placement.element_count * size_bytes_of(placement.storage));
+}
+
+class Memory {
+ public:
+  explicit Memory(const Schedule& schedule) : schedule_(schedule) {
+    arenas_[0].resize(schedule.memory.weights_bytes);
+    // Poison: reading what was never written shows as NaN.
+    arenas_[1].assign(schedule.memory.activations_bytes, std::byte{0xff});
+    externals_.resize(schedule.placements.size());
+    for (size_t id = 0; id < externals_.size(); ++id) {
+      if (schedule.placements[id].space == Space::external) {
+        externals_[id].assign(bytes_of(schedule.placements[id]), std::byte{0xff});
+      }
+    }
+  }
+
+  std::span<std::byte> of(TensorId tensor) {
+    const TensorId root = root_of(schedule_, tensor);
+    const Placement& placement = schedule_.placements[root];
+    const size_t size_bytes = bytes_of(schedule_.placements[tensor]);
+    if (placement.space == Space::external) return {externals_[root].data(), size_bytes};
+    CHECK(placement.space != Space::none);
+    std::vector<std::byte>& arena = arenas_[placement.space == Space::weights ? 0 : 1];
+    CHECK(placement.offset_bytes + size_bytes <= arena.size());
+    return {arena.data() + placement.offset_bytes, size_bytes};
+  }
+
+ private:
+  const Schedule& schedule_;
+  std::vector<std::byte> arenas_[2];
+  std::vector<std::vector<std::byte>> externals_;
+};
+
+Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& memory) {
+  const Node& node = schedule.graph.nodes[step.node];
+  for (TensorId id : node.inputs) {
+    const Placement& placement = schedule.placements[id];
+    if (placement.space != Space::weights) continue;
+    const HostTensor& value = *schedule.graph.tensors[id].constant;
+    if (placement.packed) {
+      pack_b(node.contraction, step.params.contraction, value, placement.storage, memory.of(id));
+    } else {
+      TRY(to_storage(value, placement.storage, memory.of(id)));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target& target,
+                                                const ScheduleOptions& options,
+                                                std::span<const HostTensor> inputs) {
+  TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, options));
+  Memory memory(schedule);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const TensorId id = schedule.graph.inputs[i];
+    const Placement& placement = schedule.placements[id];
+    TRY(to_storage(inputs[i], placement.storage, memory.of(id)));
+    const std::vector<std::byte> placed =
+        to_strides(memory.of(id), placement.storage, inputs[i].shape, placement.strides);
+    std::ranges::copy(placed, memory.of(id).begin());
+  }
+  for (const Step& step : schedule.steps) {
+    TRY(load_weights(schedule, step, memory));
+    TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target));
+    std::vector<std::span<std::byte>> buffers;
+    for (TensorId id : kernel.arguments) buffers.push_back(memory.of(id));
+    const Result<void> done = ir::interpret(kernel.program, buffers);
+    if (!done) return done.error().during(schedule.graph.nodes[step.node].name);
+  }
+  std::vector<HostTensor> outputs;
+  for (TensorId id : schedule.graph.outputs) {
+    const Tensor& tensor = schedule.graph.tensors[id];
+    const Placement& placement = schedule.placements[id];
+    const std::vector<std::byte> row_major =
+        from_strides(memory.of(id), placement.storage, tensor.shape, placement.strides);
+    outputs.push_back(from_storage(row_major, placement.storage, tensor.dtype, tensor.shape));
+  }
+  return outputs;
+}
+
+}  // namespace leat::testing

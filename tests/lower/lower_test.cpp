@@ -1,0 +1,266 @@
+// Both families, lowered under many parameters for several kinds of target, run by the interpreter
+// and compared with the reference evaluator. Parameters may only change speed, never results.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "leat/tensor/ops.h"
+#include "tests/lower/interpreted_network.h"
+
+namespace leat {
+
+using namespace ops;
+
+namespace {
+
+HostTensor random_tensor(Shape shape, uint32_t seed) {
+  HostTensor value = HostTensor::zeros(DType::f32, std::move(shape));
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  for (int64_t i = 0; i < element_count(value.shape); ++i) {
+    value.set_number(i, uniform(generator));
+  }
+  return value;
+}
+
+Target cpu_target(uint32_t lanes) {
+  Target target;
+  target.name = "test cpu";
+  target.is_cpu = true;
+  target.wave_lanes = lanes;
+  target.lanes_per_workgroup_max = lanes;
+  target.vector_registers = 16;
+  return target;
+}
+
+Target gpu_target(uint32_t lanes) {
+  Target target;
+  target.name = "test gpu";
+  target.wave_lanes = lanes;
+  target.compute_units = 4;
+  return target;
+}
+
+/// Sums of `terms` products of numbers below 1 in f32 against f64.
+double tolerance(int64_t terms) { return 1e-6 * std::sqrt(static_cast<double>(terms)) + 1e-6; }
+
+void expect_equal(const HostTensor& got, const HostTensor& want, double tolerance_value,
+                  const std::string& what) {
+  ASSERT_EQ(got.shape, want.shape) << what;
+  for (int64_t i = 0; i < element_count(want.shape); ++i) {
+    const double difference = std::abs(got.number(i) - want.number(i));
+    ASSERT_LE(difference, tolerance_value * std::max(1.0, std::abs(want.number(i))))
+        << what << ", element " << i << ": " << got.number(i) << " instead of " << want.number(i);
+  }
+}
+
+struct Case {
+  Graph graph;
+  std::vector<HostTensor> inputs;
+  int64_t terms = 1;
+};
+
+void check(const Case& test, const Target& target, const ScheduleOptions& options,
+           const std::string& what) {
+  const auto want = evaluate(test.graph, test.inputs);
+  ASSERT_TRUE(want) << want.error().message();
+  const auto got = testing::run_interpreted(test.graph, target, options, test.inputs);
+  ASSERT_TRUE(got) << what << ": " << got.error().message();
+  ASSERT_EQ(got->size(), want->size());
+  for (size_t i = 0; i < want->size(); ++i) {
+    expect_equal((*got)[i], (*want)[i], tolerance(test.terms), what);
+  }
+}
+
+void check_on_all_targets(const Case& test, const std::string& what) {
+  for (bool last : {false, true}) {
+    const ScheduleOptions options{.external_channels_last = last};
+    for (uint32_t lanes : {4u, 8u}) {
+      check(test, cpu_target(lanes), options, what + " on cpu " + std::to_string(lanes));
+    }
+    check(test, gpu_target(32), options, what + " on gpu");
+    Target software = gpu_target(8);
+    software.software = true;
+    check(test, software, options, what + " on software gpu");
+  }
+}
+
+struct ConvCase {
+  int64_t n, c, h, w, k, r, stride, pad, groups, dilation;
+};
+
+Case conv_case(const ConvCase& s, bool constant_weights) {
+  Case test;
+  test.terms = s.c / s.groups * s.r * s.r;
+  const TensorId x = test.graph.add_tensor("x", DType::f32, {s.n, s.c, s.h, s.w});
+  test.graph.inputs.push_back(x);
+  test.inputs.push_back(random_tensor({s.n, s.c, s.h, s.w}, 1));
+  const HostTensor weights = random_tensor({s.k, s.c / s.groups, s.r, s.r}, 2);
+  TensorId w = kNoTensor;
+  if (constant_weights) {
+    w = test.graph.add_constant("w", weights);
+  } else {
+    w = test.graph.add_tensor("w", DType::f32, weights.shape);
+    test.graph.inputs.push_back(w);
+    test.inputs.push_back(weights);
+  }
+  const TensorId bias = test.graph.add_constant("bias", random_tensor({s.k}, 3));
+  ConvOptions options;
+  options.groups = s.groups;
+  options.window.strides = {s.stride, s.stride};
+  options.window.dilations = {s.dilation, s.dilation};
+  options.window.pads = {s.pad, s.pad, s.pad, s.pad};
+  auto y = conv(test.graph, "conv", x, w, bias, options);
+  CHECK(y.has_value());
+  auto z = activation(test.graph, "relu", Activation::relu, *y);
+  CHECK(z.has_value());
+  test.graph.outputs.push_back(*z);
+  return test;
+}
+
+TEST(Lower, ConvolutionsOnAllTargets) {
+  const ConvCase cases[] = {
+      {1, 3, 9, 9, 5, 3, 1, 1, 1, 1},   {2, 8, 7, 7, 16, 3, 1, 1, 1, 1},
+      {1, 3, 17, 13, 9, 7, 2, 3, 1, 1}, {1, 16, 6, 6, 24, 1, 1, 0, 1, 1},
+      {1, 8, 9, 9, 12, 3, 2, 0, 4, 1},  {1, 4, 11, 11, 6, 3, 1, 2, 2, 2},
+      {1, 6, 8, 8, 6, 3, 1, 1, 6, 1},   {1, 1, 1, 1, 1, 1, 1, 0, 1, 1},
+  };
+  for (const ConvCase& shape : cases) {
+    for (bool constant_weights : {true, false}) {
+      check_on_all_targets(conv_case(shape, constant_weights),
+                           "conv c" + std::to_string(shape.c) + " r" + std::to_string(shape.r) +
+                               " g" + std::to_string(shape.groups));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+template <uint32_t stages, uint32_t k_step, uint32_t reg, uint32_t vec>
+KernelParams staged(const Graph& graph, const Node& node, const Target& target) {
+  KernelParams params = choose_params(graph, node, target);
+  params.contraction = {.lane_m = 4,
+                        .lane_n = target.wave_lanes / 4,
+                        .waves_m = 2,
+                        .waves_n = 1,
+                        .reg_m = reg,
+                        .reg_n = reg,
+                        .vec_m = vec,
+                        .vec_n = vec,
+                        .k_step = k_step,
+                        .stages = stages,
+                        .group_m = 3};
+  return params;
+}
+
+TEST(Lower, StagedTilesUnderManyParameters) {
+  const ConvCase cases[] = {
+      {1, 16, 10, 10, 32, 3, 1, 1, 1, 1},
+      {1, 3, 12, 12, 20, 3, 1, 1, 1, 1},
+      {1, 12, 5, 5, 36, 1, 1, 0, 1, 1},
+      {2, 8, 6, 7, 16, 3, 2, 1, 2, 1},
+  };
+  const ChooseParams choices[] = {staged<1, 8, 4, 4>,  staged<2, 8, 4, 4>, staged<2, 4, 4, 2>,
+                                  staged<2, 16, 8, 4>, staged<1, 4, 2, 1>, staged<2, 8, 2, 2>};
+  for (const ConvCase& shape : cases) {
+    for (size_t i = 0; i < std::size(choices); ++i) {
+      for (bool constant_weights : {true, false}) {
+        for (bool last : {true, false}) {
+          check(conv_case(shape, constant_weights), gpu_target(16),
+                {.choose = choices[i], .external_channels_last = last},
+                "staged choice " + std::to_string(i) + " c" + std::to_string(shape.c));
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
+template <uint32_t parts>
+KernelParams split(const Graph& graph, const Node& node, const Target& target) {
+  KernelParams params = choose_params(graph, node, target);
+  params.contraction.split_k = parts;
+  return params;
+}
+
+TEST(Lower, SplitOfK) {
+  const ConvCase shape = {2, 16, 6, 6, 24, 3, 1, 1, 1, 1};
+  const ConvCase grouped = {1, 16, 6, 6, 24, 3, 1, 1, 2, 1};
+  for (const ConvCase& s : {shape, grouped}) {
+    for (const Target& target : {cpu_target(8), gpu_target(32)}) {
+      check(conv_case(s, true), target, {.choose = split<4>}, "split 4");
+      check(conv_case(s, true), target, {.choose = split<2>, .external_channels_last = true},
+            "split 2");
+    }
+  }
+}
+
+Case matmul_case(Shape a_shape, Shape b_shape) {
+  Case test;
+  test.terms = a_shape.back();
+  for (const Shape& shape : {a_shape, b_shape}) {
+    test.graph.inputs.push_back(test.graph.add_tensor("i", DType::f32, shape));
+    test.inputs.push_back(random_tensor(shape, static_cast<uint32_t>(test.inputs.size())));
+  }
+  auto y = matmul(test.graph, "matmul", test.graph.inputs[0], test.graph.inputs[1]);
+  CHECK(y.has_value());
+  test.graph.outputs.push_back(*y);
+  return test;
+}
+
+TEST(Lower, MatrixProducts) {
+  check_on_all_targets(matmul_case({5, 7}, {7, 9}), "5x7x9");
+  check_on_all_targets(matmul_case({2, 33, 20}, {2, 20, 17}), "batched");
+  check_on_all_targets(matmul_case({64, 32}, {32, 64}), "64x32x64");
+  check_on_all_targets(matmul_case({7}, {7}), "dot product");
+}
+
+TEST(Lower, MapReduceChains) {
+  Case test;
+  const TensorId x = test.graph.add_tensor("x", DType::f32, {2, 5, 6, 7});
+  test.graph.inputs.push_back(x);
+  test.inputs.push_back(random_tensor({2, 5, 6, 7}, 9));
+  auto add = [&](Result<TensorId> result) {
+    CHECK(result.has_value());
+    test.graph.outputs.push_back(*result);
+  };
+  Window window;
+  window.kernel = {3, 3};
+  window.strides = {2, 2};
+  window.pads = {1, 1, 1, 1};
+  add(max_pool(test.graph, "pool", x, window));
+  add(global_average_pool(test.graph, "gap", x));
+  add(softmax(test.graph, "softmax", x, {.axis = 1}));
+  add(transpose(test.graph, "transpose", x, {3, 1, 0, 2}));
+  add(reshape(test.graph, "reshape", x, {10, 42}));
+  add(lrn(test.graph, "lrn", x, {.size = 3}));
+  check_on_all_targets(test, "map-reduce");
+}
+
+TEST(Lower, FusedResidualBlockIsOneKernelPerConvolution) {
+  Case test;
+  Graph& g = test.graph;
+  const TensorId x = g.add_tensor("x", DType::f32, {1, 8, 6, 6});
+  g.inputs.push_back(x);
+  test.inputs.push_back(random_tensor({1, 8, 6, 6}, 4));
+  ConvOptions options;
+  options.window.pads = {1, 1, 1, 1};
+  TensorId y = x;
+  for (uint32_t i = 0; i < 2; ++i) {
+    const TensorId w = g.add_constant("w", random_tensor({8, 8, 3, 3}, 10 + i));
+    y = conv(g, "conv", y, w, kNoTensor, options).value();
+    if (i == 0) y = activation(g, "relu", Activation::relu, y).value();
+  }
+  y = binary(g, "residual", ScalarOp::add, y, x).value();
+  y = activation(g, "relu2", Activation::relu, y).value();
+  g.outputs.push_back(y);
+  test.terms = 72 * 72;
+  check_on_all_targets(test, "residual block");
+  const auto schedule = make_schedule(g, cpu_target(8), {});
+  ASSERT_TRUE(schedule);
+  EXPECT_EQ(schedule->steps.size(), 2u);
+}
+
+}  // namespace
+
+}  // namespace leat

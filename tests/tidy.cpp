@@ -1,0 +1,511 @@
+// Enforces what style rules can be checked on the text of the tree: who may include whom, sizes of
+// lines, functions and files, names. Each rule is a function from a file to findings, and has a
+// case here that feeds it a bad sample. What a rule must let through stands in a table with the
+// reason. This program links nothing of Leat, so it runs when nothing else builds.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/tidy_functions.h"
+#include "tests/tidy_source.h"
+
+namespace tidy {
+namespace {
+
+// --- The tables ----------------------------------------------------------------------------------
+
+constexpr size_t kLineColumnsMax = 100;
+constexpr size_t kFunctionLinesMax = 70;
+constexpr size_t kFileLinesMax = 1000;
+
+struct FolderRule {
+  std::string folder;                    // "leat/backend/*" is each backend
+  std::vector<std::string> may_include;  // folders, or single headers
+};
+
+const std::vector<FolderRule> kFolders = {
+    {"leat/base", {}},
+    {"leat/tensor", {"leat/base"}},
+    {"leat/ir", {"leat/base"}},
+    {"leat/device", {"leat/base"}},
+    {"leat/schedule", {"leat/tensor", "leat/base"}},
+    {"leat/lower", {"leat/schedule", "leat/tensor", "leat/ir", "leat/base"}},
+    {"leat/emit", {"leat/ir", "leat/base"}},
+    {"leat/tune", {"leat/lower", "leat/schedule", "leat/emit", "leat/ir", "leat/base"}},
+    {"leat/backend/*", {"leat/device", "leat/base"}},
+    {"leat/backend", {"leat/backend/*", "leat/device", "leat/base"}},
+    {"leat/run",
+     {"leat/base", "leat/tensor", "leat/schedule", "leat/ir", "leat/lower", "leat/emit",
+      "leat/tune", "leat/device", "leat/backend/backends.h"}},
+    {"leat/model", {"leat/run", "leat/tensor", "leat/base"}},
+    {"cli",
+     {"leat/run", "leat/model", "leat/tune", "leat/tensor", "leat/device", "leat/base",
+      "leat/backend/backends.h"}},
+    {"bindings/c",
+     {"leat/run", "leat/model", "leat/tune", "leat/tensor", "leat/device", "leat/base"}},
+    {"bindings/python", {"bindings/c/leat.h"}},
+    {"bindings/fortran", {"bindings/c/leat.h"}},
+};
+
+/// Lets `what` in the file `path` through; the reason is for the reader.
+struct Exception {
+  std::string path;
+  std::string what;
+  std::string reason;
+};
+using Exceptions = std::vector<Exception>;
+
+// what = the header.
+const Exceptions kIncludeExceptions = {};
+
+// what = the function's name. Only a straight list of steps, one switch, or a table.
+const Exceptions kLongFunctions = {};
+
+// what = "" (the whole file). Only tables.
+const Exceptions kLongFiles = {};
+
+// what = the feature macro, or "" for any.
+const Exceptions kFeatureFiles = {
+    {"leat/backend/backends.cpp", "", "the list of backends"},
+    {"leat/emit/emit.cpp", "LEAT_HAS_LLVM", "the choice of an emitter; small builds lack LLVM"},
+    {"leat/emit/emit_test.cpp", "LEAT_HAS_LLVM", "tests what a build without LLVM answers"},
+    {"cli/peers.cpp", "LEAT_HAS_ONEDNN", "the list of libraries to compare with"},
+};
+
+// path = the name that several files may have. what is unused.
+const Exceptions kSharedNames = {
+    {"README.md", "", "each folder may have one"},
+    {"ops.def", "", "the op graph and the kernel IR each have their table of ops"},
+    {"run", "", "leat/run/run.cpp is the spine, cli/run.cpp the command of that name"},
+};
+
+const std::vector<std::string> kForbiddenSuffixes = {"_new", "_v2", "_fixed", "_simple"};
+const std::vector<std::string> kForbiddenWords = {"Manager", "Helper", "Util", "Base2"};
+const std::set<std::string> kForbiddenFileWords = {"manager", "helper", "helpers",
+                                                   "util",    "utils",  "base2"};
+
+bool is_excepted(const Exceptions& exceptions, std::string_view path, std::string_view what) {
+  return std::ranges::any_of(exceptions, [&](const Exception& exception) {
+    return exception.path == path && (exception.what.empty() || exception.what == what);
+  });
+}
+
+// --- Rules on one file ---------------------------------------------------------------------------
+
+/// The row of kFolders that the file or header `path` belongs to, "" when it is none of ours.
+std::string folder_of(const std::string& path) {
+  std::vector<std::string> parts;
+  for (const fs::path& part : fs::path(path)) parts.push_back(part.string());
+  if (parts.size() < 2) return "";
+  if (parts[0] == "cli") return "cli";
+  if (parts[0] != "leat" && parts[0] != "bindings") return "";
+  if (parts[1] == "backend" && parts.size() > 3) return "leat/backend/*";
+  return parts.size() > 2 ? parts[0] + "/" + parts[1] : parts[0];
+}
+
+bool may_include(const std::string& path, const std::string& header) {
+  const std::string folder = folder_of(path);
+  const std::string other = folder_of(header);
+  if (other == folder) {
+    return folder != "leat/backend/*" ||
+           fs::path(path).parent_path() == fs::path(header).parent_path();
+  }
+  const auto rule = std::ranges::find(kFolders, folder, &FolderRule::folder);
+  return rule != kFolders.end() && std::ranges::any_of(rule->may_include, [&](const auto& allowed) {
+           return allowed == other || allowed == header;
+         });
+}
+
+Findings check_includes(const SourceFile& file, const Exceptions& exceptions = kIncludeExceptions) {
+  Findings findings;
+  const std::string folder = folder_of(file.path);
+  if (folder.empty()) return {};
+  if (std::ranges::find(kFolders, folder, &FolderRule::folder) == kFolders.end()) {
+    return {{file.path, 0, "folder", "Folder \"" + folder + "\" has no row in kFolders."}};
+  }
+  for (const Include& include : includes_of(file)) {
+    const std::string header = include.header.substr(1, include.header.size() - 2);
+    const bool is_ours = include.header[0] == '"' || !folder_of(header).empty();
+    if (!is_ours || header == "leat_version.h" || may_include(file.path, header)) continue;
+    if (is_excepted(exceptions, file.path, header)) continue;
+    const std::string advice =
+        folder_of(header).empty()
+            ? "Write \"" + header + "\" from the root of the tree, or with <> if it is not ours."
+            : folder + " may not include " + header +
+                  ": move the thing, or pass plain data (table in docs/architecture.md).";
+    findings.push_back({file.path, include.line, "include", advice});
+  }
+  return findings;
+}
+
+/// leat/emit/llvm*, headers too, and leat/backend/cpu/*jit*.cpp.
+bool may_see_llvm(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  const std::string folder = fs::path(path).parent_path().string();
+  if (folder == "leat/emit") return name.starts_with("llvm");
+  return folder == "leat/backend/cpu" && name.find("jit") != std::string::npos &&
+         name.ends_with(".cpp");
+}
+
+bool is_llvm_header(const std::string& header) {
+  return header.starts_with("llvm/") || header.starts_with("llvm-c/");
+}
+
+/// `files` tells which of our own headers include LLVM's.
+Findings check_llvm_headers(const SourceFile& file, const std::vector<SourceFile>& files) {
+  if (may_see_llvm(file.path)) return {};
+  Findings findings;
+  for (const Include& include : includes_of(file)) {
+    const std::string header = include.header.substr(1, include.header.size() - 2);
+    const auto ours = std::ranges::find(files, header, &SourceFile::path);
+    const bool passes_on =
+        ours != files.end() && std::ranges::any_of(includes_of(*ours), [](const Include& inner) {
+          return is_llvm_header(inner.header.substr(1));
+        });
+    if (!is_llvm_header(header) && !passes_on) continue;
+    findings.push_back({file.path, include.line, "llvm",
+                        "LLVM headers are slow to compile: include " + header +
+                            " only in leat/emit/llvm* and leat/backend/cpu/*jit*.cpp."});
+  }
+  return findings;
+}
+
+Findings check_features(const SourceFile& file) {
+  Findings findings;
+  for (const Identifier& identifier : identifiers_of(file.code)) {
+    if (!identifier.name.starts_with("LEAT_HAS_")) continue;
+    if (is_excepted(kFeatureFiles, file.path, identifier.name)) continue;
+    findings.push_back({file.path, identifier.line, "feature",
+                        identifier.name + " may stand only in the lists named in kFeatureFiles; "
+                                          "everybody else asks the list."});
+  }
+  return findings;
+}
+
+size_t columns_of(const std::string& line) {  // code points: all bytes but continuation bytes
+  return size_t(std::ranges::count_if(line, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+Findings check_line_length(const SourceFile& file) {
+  static const std::set<std::string> extensions = {".h", ".cpp", ".def", ".proto", ".py", ""};
+  if (!extensions.contains(fs::path(file.path).extension().string()) &&
+      !file.path.ends_with("CMakeLists.txt")) {
+    return {};
+  }
+  Findings findings;
+  const std::vector<std::string> lines = lines_of(file.text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    const size_t columns = columns_of(lines[i]);
+    if (columns <= kLineColumnsMax) continue;
+    findings.push_back({file.path, i + 1, "line",
+                        "Line (" + std::to_string(columns) +
+                            " columns) is longer than the limit (" +
+                            std::to_string(kLineColumnsMax) + "): break it."});
+  }
+  return findings;
+}
+
+Findings check_file_length(const SourceFile& file, const Exceptions& exceptions = kLongFiles) {
+  const size_t lines = lines_of(file.text).size();
+  if (!is_cpp(file.path) || lines <= kFileLinesMax) return {};
+  if (is_excepted(exceptions, file.path, "")) return {};
+  return {{file.path, 0, "file",
+           "File (" + std::to_string(lines) + " lines) is longer than the limit (" +
+               std::to_string(kFileLinesMax) + "): split it, or name it in kLongFiles."}};
+}
+
+Findings check_functions(const SourceFile& file, const Exceptions& exceptions = kLongFunctions) {
+  Findings findings;
+  for (const Function& function : functions_of(file.code)) {
+    const size_t lines = function.last_line - function.first_line + 1;
+    if (lines <= kFunctionLinesMax || is_excepted(exceptions, file.path, function.name)) continue;
+    findings.push_back({file.path, function.first_line, "function",
+                        "Function " + function.name + " (" + std::to_string(lines) +
+                            " lines) is longer than the limit (" +
+                            std::to_string(kFunctionLinesMax) +
+                            "): split it, or name it in kLongFunctions."});
+  }
+  return findings;
+}
+
+/// Whether `name` has `word` as one of its PascalCase words, in singular or plural.
+bool has_word(const std::string& name, const std::string& word) {
+  for (size_t at = name.find(word); at != std::string::npos; at = name.find(word, at + 1)) {
+    std::string_view rest = std::string_view(name).substr(at + word.size());
+    if (rest.starts_with('s')) rest.remove_prefix(1);
+    if (rest.empty() || std::islower(static_cast<unsigned char>(rest[0])) == 0) return true;
+  }
+  return false;
+}
+
+std::optional<std::string> forbidden_part(const Identifier& identifier) {
+  static const std::set<std::string> type_words = {"class", "struct", "enum", "using", "concept"};
+  std::string_view name = identifier.name;
+  if (name.ends_with('_')) name.remove_suffix(1);
+  for (const std::string& suffix : kForbiddenSuffixes) {
+    if (name.ends_with(suffix)) return suffix;
+  }
+  if (!type_words.contains(identifier.before)) return std::nullopt;
+  for (const std::string& word : kForbiddenWords) {
+    if (has_word(identifier.name, word)) return word;
+  }
+  return std::nullopt;
+}
+
+Findings check_names(const SourceFile& file) {
+  Findings findings;
+  for (const Identifier& identifier : identifiers_of(file.code)) {
+    if (const auto part = forbidden_part(identifier)) {
+      findings.push_back({file.path, identifier.line, "name",
+                          "Name " + identifier.name + " has \"" + *part +
+                              "\": say what it is, and delete what it replaces."});
+    }
+  }
+  const std::string stem = fs::path(file.path).stem().string();
+  std::istringstream words(stem);
+  bool is_forbidden = std::ranges::any_of(
+      kForbiddenSuffixes, [&](const std::string& suffix) { return stem.ends_with(suffix); });
+  for (std::string word; std::getline(words, word, '_');) {
+    is_forbidden = is_forbidden || kForbiddenFileWords.contains(word);
+  }
+  if (is_forbidden) findings.push_back({file.path, 0, "name", "Name the file after what it does."});
+  return findings;
+}
+
+Findings check_markers(const SourceFile& file) {
+  static const std::string marker = std::string("FIX") + "ME";
+  Findings findings;
+  const std::vector<std::string> lines = lines_of(file.text);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].find(marker) == std::string::npos) continue;
+    findings.push_back({file.path, i + 1, "marker", marker + " does not land: mend it now."});
+  }
+  return findings;
+}
+
+// --- Rules on the tree ---------------------------------------------------------------------------
+
+/// A header and its source share a stem, in one folder; every other name stands once in the tree.
+Findings check_unique_names(const std::vector<SourceFile>& files) {
+  Findings findings;
+  std::map<std::string, std::string> first;  // name -> folder of sources, or path
+  for (const SourceFile& file : files) {
+    const fs::path path(file.path);
+    const bool is_source = file.path.ends_with(".h") || file.path.ends_with(".cpp");
+    const std::string name = is_source ? path.stem().string() : path.filename().string();
+    if (is_excepted(kSharedNames, name, "")) continue;
+    const std::string place = is_source ? path.parent_path().string() : file.path;
+    const auto [entry, is_first] = first.emplace(is_source ? name + ".cpp" : name, place);
+    if (is_first || entry->second == place) continue;
+    findings.push_back({file.path, 0, "unique",
+                        "The name stands in " + entry->second +
+                            " too: put the folder's word in front (amd_queue.cpp)."});
+  }
+  return findings;
+}
+
+/// An exception that lets nothing through any more is deleted.
+Findings check_stale(const Exceptions& exceptions, const std::vector<SourceFile>& files,
+                     const std::function<Findings(const SourceFile&)>& rule) {
+  Findings findings;
+  for (const Exception& exception : exceptions) {
+    const auto file = std::ranges::find(files, exception.path, &SourceFile::path);
+    const bool is_needed =
+        file != files.end() && std::ranges::any_of(rule(*file), [&](const Finding& finding) {
+          return finding.advice.find(exception.what) != std::string::npos;
+        });
+    if (is_needed) continue;
+    findings.push_back({exception.path, 0, "exception",
+                        "Exception \"" + exception.what + "\" is not needed: delete its row."});
+  }
+  return findings;
+}
+
+// --- The tree keeps the rules --------------------------------------------------------------------
+
+TEST(TidyTree, IsThere) { EXPECT_GE(tree().size(), 10u); }
+
+TEST(TidyTree, Includes) {
+  expect_clean_tree([](const SourceFile& file) { return check_includes(file); });
+}
+
+TEST(TidyTree, LlvmHeaders) {
+  expect_clean_tree([](const SourceFile& file) { return check_llvm_headers(file, tree()); });
+}
+
+TEST(TidyTree, Features) { expect_clean_tree(check_features); }
+
+TEST(TidyTree, LineLength) { expect_clean_tree(check_line_length); }
+
+TEST(TidyTree, FileLength) {
+  expect_clean_tree([](const SourceFile& file) { return check_file_length(file); });
+}
+
+TEST(TidyTree, FunctionLength) {
+  expect_clean_tree([](const SourceFile& file) { return check_functions(file); });
+}
+
+TEST(TidyTree, Names) { expect_clean_tree(check_names); }
+
+TEST(TidyTree, UniqueNames) {
+  const Findings findings = check_unique_names(tree());
+  EXPECT_TRUE(findings.empty()) << report(findings);
+}
+
+TEST(TidyTree, Markers) { expect_clean_tree(check_markers); }
+
+TEST(TidyTree, ExceptionsAreNeeded) {
+  Findings findings = check_stale(kIncludeExceptions, tree(),
+                                  [](const SourceFile& file) { return check_includes(file, {}); });
+  for (const Finding& finding : check_stale(kLongFunctions, tree(), [](const SourceFile& file) {
+         return check_functions(file, {});
+       })) {
+    findings.push_back(finding);
+  }
+  for (const Finding& finding : check_stale(kLongFiles, tree(), [](const SourceFile& file) {
+         return check_file_length(file, {});
+       })) {
+    findings.push_back(finding);
+  }
+  EXPECT_TRUE(findings.empty()) << report(findings);
+}
+
+// --- The rules catch what they should, and only that ---------------------------------------------
+
+size_t include_findings(const std::string& path, const std::string& line) {
+  return check_includes(make_file(path, line + "\n")).size();
+}
+
+TEST(TidyRule, Includes) {
+  EXPECT_EQ(include_findings("leat/tensor/a.h", "#include \"leat/base/b.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/tensor/a.h", "#include \"leat/tensor/b.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/tensor/a.h", "#include <vector>"), 0u);
+  EXPECT_EQ(include_findings("leat/tensor/a.h", "// #include \"leat/ir/b.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/base/a.h", "#include \"leat/ir/b.h\""), 1u);
+  EXPECT_EQ(include_findings("leat/base/a.h", "#include <leat/ir/b.h>"), 1u);
+  EXPECT_EQ(include_findings("leat/base/a.h", "#include \"b.h\""), 1u);
+  EXPECT_EQ(include_findings("leat/base/a.cpp", "#include \"leat_version.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/lower/a_test.cpp", "#include \"leat/emit/b.h\""), 1u);
+  EXPECT_EQ(include_findings("leat/stray/a.cpp", "int a;"), 1u);
+  EXPECT_EQ(include_findings("tests/ops/a.cpp", "#include \"leat/emit/b.h\""), 0u);
+}
+
+TEST(TidyRule, IncludesOfBackends) {
+  EXPECT_EQ(include_findings("leat/backend/amd/a.h", "#include \"leat/backend/amd/b.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/backend/amd/a.h", "#include \"leat/backend/cpu/b.h\""), 1u);
+  EXPECT_EQ(include_findings("leat/backend/amd/a.h", "#include \"leat/backend/backends.h\""), 1u);
+  EXPECT_EQ(include_findings("leat/backend/backends.cpp", "#include \"leat/backend/amd/a.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/run/a.h", "#include \"leat/backend/backends.h\""), 0u);
+  EXPECT_EQ(include_findings("leat/run/a.h", "#include \"leat/backend/amd/a.h\""), 1u);
+}
+
+TEST(TidyRule, ExceptionsLetThroughAndGoStale) {
+  const Exceptions exceptions = {{"leat/base/a.h", "leat/ir/b.h", "a sample"}};
+  const SourceFile needed = make_file("leat/base/a.h", "#include \"leat/ir/b.h\"\n");
+  const auto rule = [](const SourceFile& file) { return check_includes(file, {}); };
+  EXPECT_TRUE(check_includes(needed, exceptions).empty());
+  EXPECT_TRUE(check_stale(exceptions, {needed}, rule).empty());
+  EXPECT_EQ(check_stale(exceptions, {make_file("leat/base/a.h", "\n")}, rule).size(), 1u);
+  EXPECT_EQ(check_stale(exceptions, {}, rule).size(), 1u);
+}
+
+TEST(TidyRule, LlvmHeaders) {
+  const std::string text = "#include <llvm/IR/Module.h>\n#include \"llvm-c/Core.h\"\n";
+  const std::vector<SourceFile> files = {make_file("leat/emit/llvm_writer.h", text)};
+  const auto count = [&](const std::string& path, const std::string& code) {
+    return check_llvm_headers(make_file(path, code), files).size();
+  };
+  EXPECT_EQ(count("leat/emit/spirv.cpp", text), 2u);
+  EXPECT_EQ(count("leat/emit/llvm_cpu.cpp", text), 0u);
+  EXPECT_EQ(count("leat/backend/cpu/cpu_jit.cpp", text), 0u);
+  EXPECT_EQ(count("leat/backend/cpu/cpu_jit.h", text), 2u);
+  const std::string indirect = "#include \"leat/emit/llvm_writer.h\"\n";
+  EXPECT_EQ(count("leat/emit/emit.cpp", indirect), 1u);
+  EXPECT_EQ(count("leat/emit/llvm_cpu.cpp", indirect), 0u);
+}
+
+TEST(TidyRule, Features) {
+  const std::string text = "#ifdef LEAT_HAS_VULKAN\n#endif\n// LEAT_HAS_VULKAN\n";
+  EXPECT_EQ(check_features(make_file("leat/run/run.cpp", text)).size(), 1u);
+  EXPECT_EQ(check_features(make_file("cli/peers.cpp", text)).size(), 1u);
+  EXPECT_EQ(check_features(make_file("leat/backend/backends.cpp", text)).size(), 0u);
+}
+
+TEST(TidyRule, LineLength) {
+  const std::string wide(kLineColumnsMax, 'x');
+  EXPECT_TRUE(check_line_length(make_file("a.cpp", wide + "\n")).empty());
+  EXPECT_EQ(check_line_length(make_file("a.cpp", "\n" + wide + "x\n")).at(0).line, 2u);
+  EXPECT_TRUE(check_line_length(make_file("a.md", wide + "x\n")).empty());
+  std::string dots;
+  for (size_t i = 0; i < kLineColumnsMax; ++i) dots += "\u00b7";
+  EXPECT_TRUE(check_line_length(make_file("a.cpp", dots)).empty());
+  EXPECT_EQ(check_line_length(make_file("tools/check", dots + "\u00b7")).size(), 1u);
+}
+
+std::string repeated(const std::string& line, size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += line;
+  return text;
+}
+
+TEST(TidyRule, FileLength) {
+  EXPECT_TRUE(check_file_length(make_file("a.cpp", repeated("\n", kFileLinesMax))).empty());
+  const SourceFile file = make_file("a.cpp", repeated("\n", kFileLinesMax + 1));
+  EXPECT_EQ(check_file_length(file).size(), 1u);
+  EXPECT_TRUE(check_file_length(file, {{"a.cpp", "", "a sample"}}).empty());
+}
+
+TEST(TidyRule, FunctionLength) {
+  const std::string body = repeated("  ++a;\n", kFunctionLinesMax - 2);
+  EXPECT_TRUE(check_functions(make_file("a.cpp", "void f() {\n" + body + "}\n")).empty());
+  const SourceFile file = make_file("a.cpp", "\nvoid f() {\n" + body + "  ++a;\n}\n");
+  const Findings findings = check_functions(file);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].line, 2u);
+  EXPECT_TRUE(check_functions(file, {{"a.cpp", "f", "a sample"}}).empty());
+  EXPECT_EQ(check_functions(file, {{"a.cpp", "g", "another"}}).size(), 1u);
+  const std::string table = "const int kTable[] = {\n" + repeated("    1,\n", 200) + "};\n";
+  EXPECT_TRUE(check_functions(make_file("a.cpp", table)).empty());
+}
+
+TEST(TidyRule, Names) {
+  const auto count = [](const std::string& text) {
+    return check_names(make_file("leat/ir/ir.cpp", text)).size();
+  };
+  EXPECT_EQ(count("int size_new = f(a_v2, b_fixed_);\nint run_simple();\n"), 4u);
+  EXPECT_EQ(count("class QueueManager;\nstruct Helpers;\nusing Base2 = int;\n"), 3u);
+  EXPECT_EQ(count("llvm::PassManager passes;\nstruct Utilization;\nint v2 = renew;\n"), 0u);
+  EXPECT_EQ(check_names(make_file("leat/ir/ir_utils.cpp", "")).size(), 1u);
+  EXPECT_EQ(check_names(make_file("leat/ir/ir_new.h", "")).size(), 1u);
+}
+
+TEST(TidyRule, UniqueNames) {
+  const auto count = [](const std::vector<std::string>& paths) {
+    std::vector<SourceFile> files;
+    for (const std::string& path : paths) files.push_back(make_file(path, ""));
+    return check_unique_names(files).size();
+  };
+  EXPECT_EQ(count({"leat/ir/a.h", "leat/ir/a.cpp", "docs/README.md", "README.md"}), 0u);
+  EXPECT_EQ(count({"leat/ir/a.h", "leat/lower/a.cpp"}), 1u);
+  EXPECT_EQ(count({"leat/ir/ops.def", "leat/tensor/ops.def", "leat/ir/a.cpp"}), 0u);
+  EXPECT_EQ(count({"docs/a.md", "bench/a.md", "tests/text/a.ir"}), 1u);
+}
+
+TEST(TidyRule, Markers) {
+  const std::string marker = std::string("FIX") + "ME";
+  EXPECT_EQ(check_markers(make_file("tools/check", "\n# " + marker + "\n")).at(0).line, 2u);
+  EXPECT_TRUE(check_markers(make_file("tools/check", "# TODO: fix me\n")).empty());
+}
+
+}  // namespace
+}  // namespace tidy

@@ -6,13 +6,22 @@
 
 namespace leat::spirv {
 
+// Without NoContraction drivers may also reorder: Mesa makes x - n a - n b of an argument reduction
+// into x - n (a + b), and what the parts were for is lost.
+static bool is_rounding(spv::Op op) {
+  return op == spv::Op::OpFAdd || op == spv::Op::OpFSub || op == spv::Op::OpFMul ||
+         op == spv::Op::OpFDiv;
+}
+
 void ProgramEmitter::emit_plain(const ir::Instruction& instruction, spv::Op op) {
   const ir::Type type = result_type(instruction);
   Words operands;
   for (const ir::ValueId value : program_.operands_of(instruction)) {
     operands.push_back(widened(value, type.width));
   }
-  set_result(instruction, writer_.value(op, type_of(type), operands));
+  const Id result = writer_.value(op, type_of(type), operands);
+  if (is_rounding(op)) writer_.decorate(result, spv::Decoration::NoContraction);
+  set_result(instruction, result);
 }
 
 void ProgramEmitter::emit_by_type(const ir::Instruction& instruction, spv::Op on_float,
@@ -28,7 +37,9 @@ void ProgramEmitter::emit_extended(const ir::Instruction& instruction, GLSLstd45
   for (const ir::ValueId value : program_.operands_of(instruction)) {
     operands.push_back(widened(value, type.width));
   }
-  set_result(instruction, writer_.extended_value(function, type_of(type), operands));
+  const Id result = writer_.extended_value(function, type_of(type), operands);
+  if (function == GLSLstd450Fma) writer_.decorate(result, spv::Decoration::NoContraction);
+  set_result(instruction, result);
 }
 
 void ProgramEmitter::emit_constant(const ir::Instruction& instruction) {

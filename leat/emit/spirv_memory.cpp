@@ -102,11 +102,27 @@ void ProgramEmitter::emit_load(const ir::Instruction& instruction) {
   const ir::Type type = result_type(instruction);
   const Id index = access_index(instruction);
   if (!instruction.masked) return set_result(instruction, load_from(instruction.slot, type, index));
-  const OpenBranch open = open_branch(id_of(program_.operands_of(instruction).back()));
-  const Id loaded = load_from(instruction.slot, type, index);
-  const Id last = close_branch(open);
-  set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type),
-                                        {loaded, last, zero_of(type), open.before}));
+  const Id mask = id_of(program_.operands_of(instruction).back());
+  if (program_.parameters[instruction.slot].element_count < type.width) {
+    const OpenBranch open = open_branch(mask);
+    const Id loaded = load_from(instruction.slot, type, index);
+    const Id last = close_branch(open);
+    return set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type),
+                                                 {loaded, last, zero_of(type), open.before}));
+  }
+  // Lanes that are masked off read the buffer's first element and drop it: without a branch the
+  // driver's compiler can move the load away from its use.
+  const Id int_type = type_of({ir::Scalar::i32, 1, false});
+  const Id first = zero_of({ir::Scalar::i32, 1, false});
+  const Id safe = writer_.value(spv::Op::OpSelect, int_type, {mask, index, first});
+  const Id loaded = load_from(instruction.slot, type, safe);
+  Id condition = mask;
+  if (type.width > 1) {
+    const Id bools = type_of({ir::Scalar::b1, type.width, false});
+    condition = writer_.value(spv::Op::OpCompositeConstruct, bools, Words(type.width, mask));
+  }
+  set_result(instruction,
+             writer_.value(spv::Op::OpSelect, type_of(type), {condition, loaded, zero_of(type)}));
 }
 
 void ProgramEmitter::emit_store(const ir::Instruction& instruction) {

@@ -54,6 +54,7 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node
       m_tiles((m_count + params.tile_m() - 1) / params.tile_m()),
       n_tiles((n_count + params.tile_n() - 1) / params.tile_n()),
       vector_rows(!target.is_cpu),
+      grid_limit(target.workgroups_max[0]),
       m_first(contraction.batch.size()),
       n_first(m_first + contraction.m.size()),
       k_first(n_first + contraction.n.size()) {
@@ -129,17 +130,22 @@ ValueId ContractionLowering::inside(const OperandMap& map, const RowBase& row,
 ir::Program ContractionLowering::emit() {
   const int64_t group_m = std::min<int64_t>(params.group_m, m_tiles);
   const int64_t row_blocks = (m_tiles + group_m - 1) / group_m;
+  const int64_t tiles = row_blocks * group_m * n_tiles;
+  // Grid axes x and y together count the tiles, z the batch.
+  const int64_t grid_x = std::min<int64_t>(tiles, grid_limit);
+  const int64_t grid_y = (tiles + grid_x - 1) / grid_x;
   ir::Program& program = builder.program();
-  program.grid = {static_cast<uint32_t>(row_blocks * group_m * n_tiles),
-                  static_cast<uint32_t>(batch_count), 1};
+  program.grid = {static_cast<uint32_t>(grid_x), static_cast<uint32_t>(grid_y),
+                  static_cast<uint32_t>(batch_count)};
 
   // Column tiles change slowest inside a block of row tiles, so B's panel stays in the cache.
-  const ValueId group = builder.group_id(0);
+  const ValueId group =
+      builder.add(builder.mul(builder.group_id(1), builder.i32(grid_x)), builder.group_id(0));
   const ValueId block = builder.div(group, group_m * n_tiles);
   const ValueId in_block = builder.rem(group, group_m * n_tiles);
   n_tile = builder.div(in_block, group_m);
   m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
-  batch = builder.group_id(1);
+  batch = builder.group_id(2);
   batch_coordinates = decompose(builder, batch, contraction.batch);
 
   const ValueId lane = builder.lane_id();
@@ -149,7 +155,7 @@ ir::Program ContractionLowering::emit() {
   wave_n = builder.rem(wave, params.waves_n);
   wave_m = builder.div(wave, params.waves_n);
 
-  if (m_tiles % group_m == 0) {
+  if (m_tiles % group_m == 0 && grid_x * grid_y == tiles) {
     emit_tile();
   } else {
     builder.branch(builder.binary(Opcode::lt_i, m_tile, builder.i32(m_tiles)),

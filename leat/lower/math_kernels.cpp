@@ -71,6 +71,9 @@ Reduced reduce_quadrant(Builder& b, ValueId x) {
   ValueId r = b.fma(minus, b.f32(1.5703125f), x);
   r = b.fma(minus, b.f32(4.837512969970703125e-4f), r);
   r = b.fma(minus, b.f32(7.54978995489188e-8f), r);
+  // Where n has no fraction bits left r is noise; the bound keeps sine and cosine within [-1, 1].
+  r = b.binary(Opcode::max_f, b.binary(Opcode::min_f, r, b.f32(1)), b.f32(-1));
+  r = b.select(less(b, b.unary(Opcode::abs, x), b.f32(kInfinity)), r, b.f32(kNan));
   return {r, b.convert(Opcode::int_from_float, n)};
 }
 
@@ -188,6 +191,11 @@ ValueId math_atan(Builder& b, ValueId x) {
   return with_sign(b, b.add(base, b.fma(b.mul(t, z), p, t)), x);
 }
 
+/// exp(a) / 2 for a >= 0, finite as long as the result is. a - 1 is exact from 1 on.
+static ValueId half_exp(Builder& b, ValueId a) {
+  return b.mul(math_exp(b, b.sub(a, b.f32(1))), b.f32(1.35914091422952f));  // e / 2
+}
+
 ValueId math_sinh(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
   const ValueId z = b.mul(x, x);
@@ -196,13 +204,13 @@ ValueId math_sinh(Builder& b, ValueId x) {
       polynomial(b, z,
                  {2.50521084e-8f, 2.75573192e-6f, 1.98412698e-4f, 8.33333333e-3f, 0.166666667f}),
       x);
-  const ValueId half = math_exp(b, b.sub(a, b.f32(kLn2)));  // exp(|x|) / 2
+  const ValueId half = half_exp(b, a);
   const ValueId large = b.sub(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
   return b.select(less(b, a, b.f32(1)), series, with_sign(b, large, x));
 }
 
 ValueId math_cosh(Builder& b, ValueId x) {
-  const ValueId half = math_exp(b, b.sub(b.unary(Opcode::abs, x), b.f32(kLn2)));
+  const ValueId half = half_exp(b, b.unary(Opcode::abs, x));
   return b.add(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
 }
 
@@ -263,12 +271,14 @@ ValueId math_pow(Builder& b, ValueId x, ValueId y) {
   const ValueId a = b.unary(Opcode::abs, x);
   const ValueId whole = b.binary(Opcode::eq_f, b.unary(Opcode::floor, y), y);
   const ValueId magnitude_y = b.unary(Opcode::abs, y);
-  // Whole exponents below 64 by squaring: exact where the result is.
-  ValueId bits = b.convert(Opcode::int_from_float, b.binary(Opcode::min_f, magnitude_y, b.f32(64)));
+  // Every float from 2^24 on is even.
+  const ValueId even = b.f32(16777216.0f);
+  ValueId bits = b.convert(Opcode::int_from_float, b.binary(Opcode::min_f, magnitude_y, even));
   auto odd = [&](ValueId value) {
     return b.binary(Opcode::eq_i, b.binary(Opcode::and_i, value, b.i32(1)), b.i32(1));
   };
-  const ValueId y_odd = odd(b.convert(Opcode::int_from_float, y));
+  const ValueId y_odd = odd(bits);
+  // Whole exponents below 64 by squaring: exact where the result is.
   ValueId power = b.f32(1);
   ValueId square = a;
   for (int i = 0; i < 6; ++i) {
@@ -280,11 +290,14 @@ ValueId math_pow(Builder& b, ValueId x, ValueId y) {
   const ValueId by_squaring = b.select(less(b, y, b.f32(0)), reciprocal, power);
   const ValueId by_log = math_exp(b, b.mul(y, math_log(b, a)));
   const ValueId small = b.logical_and(whole, less(b, magnitude_y, b.f32(64)));
-  const ValueId magnitude = b.select(small, by_squaring, by_log);
+  const ValueId one = b.binary(Opcode::eq_f, a, b.f32(1));
+  const ValueId magnitude = b.select(one, a, b.select(small, by_squaring, by_log));
   const ValueId negative = less(b, x, b.f32(0));
   const ValueId signed_value = b.select(b.logical_and(negative, b.logical_and(whole, y_odd)),
                                         b.unary(Opcode::neg, magnitude), magnitude);
-  return b.select(b.logical_and(negative, b.not_b(whole)), b.f32(kNan), signed_value);
+  const ValueId finite = less(b, a, b.f32(kInfinity));
+  const ValueId no_power = b.logical_and(b.logical_and(negative, finite), b.not_b(whole));
+  return b.select(no_power, b.f32(kNan), signed_value);
 }
 
 }  // namespace leat

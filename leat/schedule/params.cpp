@@ -37,7 +37,8 @@ ContractionParams choose_cpu(int64_t m, int64_t n, const Target& target) {
   params.reg_n = n > target.wave_lanes ? 2 : 1;
   const uint32_t rows_max = target.vector_registers >= 32 ? 14 : 6;
   params.reg_m = choose_rows(m, rows_max * 2 / params.reg_n);
-  params.k_step = 4;
+  // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
+  params.k_step = target.vector_registers >= 32 ? 1 : 4;
   params.group_m = 64;
   return params;
 }
@@ -61,31 +62,36 @@ ContractionParams choose_software(int64_t m, int64_t n, const Target& target) {
   return params;
 }
 
-/// A GPU tile that may be chosen, and the share of the peak it reaches when the chip is full:
-/// larger tiles load less for each multiply-add.
+/// A GPU tile that may be chosen. `resident` workgroups share a multiprocessor, by their registers,
+/// and run at full speed only together; `share` is the part of the full speed then reached.
+/// Measured on H200, 2026-11-22, bench/README.md: tiles of 128 x 128 down to 16 x 32.
 struct GpuTile {
-  uint32_t waves_m, waves_n, reg;
+  uint32_t waves_m, waves_n, reg_m, reg_n;
+  uint32_t resident;
   double share;
 };
 constexpr GpuTile kGpuTiles[] = {
-    {2, 4, 8, 1.0}, {2, 2, 8, 0.9}, {1, 4, 8, 0.9}, {1, 2, 8, 0.75},
-    {2, 2, 4, 0.6}, {1, 2, 4, 0.5}, {1, 1, 4, 0.4},
+    {4, 2, 8, 8, 1, 1.0},  {4, 1, 8, 8, 2, 1.0}, {4, 2, 8, 4, 3, 0.95}, {2, 1, 8, 8, 4, 0.9},
+    {4, 1, 4, 4, 6, 0.65}, {2, 1, 4, 4, 8, 0.5}, {1, 1, 4, 4, 8, 0.4},
 };
 
 ContractionParams with_tile(ContractionParams params, const GpuTile& tile) {
   params.waves_m = tile.waves_m;
   params.waves_n = tile.waves_n;
-  params.reg_m = tile.reg;
-  params.reg_n = tile.reg;
+  params.reg_m = tile.reg_m;
+  params.reg_n = tile.reg_n;
   return params;
 }
 
-/// Time of the whole contraction in units of one multiply-add per multiprocessor.
-double gpu_cost(const ContractionParams& params, double share, int64_t m, int64_t n, int64_t batch,
-                const Target& target) {
+/// Time of the whole contraction, in multiply-adds that one multiprocessor does one after the
+/// other.
+double gpu_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
+                int64_t batch, const Target& target) {
   const int64_t units = std::max<int64_t>(1, target.compute_units);
-  const int64_t rounds = (workgroups(params, m, n, batch) + units - 1) / units;
-  return static_cast<double>(rounds * params.tile_m() * params.tile_n()) / share;
+  const int64_t slots = units * tile.resident;
+  const int64_t rounds = (workgroups(params, m, n, batch) + slots - 1) / slots;
+  const int64_t work = rounds * tile.resident * params.tile_m() * params.tile_n();
+  return static_cast<double>(work) / tile.share;
 }
 
 /// Splits k while less than half of the multiprocessors have work and parts stay long.
@@ -103,7 +109,7 @@ uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int
 ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
                              const Target& target) {
   ContractionParams params;
-  params.lane_n = std::min(4u, target.wave_lanes);
+  params.lane_n = std::min(8u, target.wave_lanes);
   params.lane_m = target.wave_lanes / params.lane_n;
   if (k < 8 || m < 8 || n < 8) {
     params.reg_m = 1;
@@ -121,7 +127,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   for (const GpuTile& tile : kGpuTiles) {
     const ContractionParams candidate = with_tile(params, tile);
     if (tile.waves_m * tile.waves_n * target.wave_lanes > target.lanes_per_workgroup_max) continue;
-    const double cost = gpu_cost(candidate, tile.share, m, n, batch, target);
+    const double cost = gpu_cost(candidate, tile, m, n, batch, target);
     if (cost >= best_cost) continue;
     best_cost = cost;
     best = candidate;

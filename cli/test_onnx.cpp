@@ -10,7 +10,9 @@
 #include "cli/device_choice.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "leat/base/files.h"
 #include "leat/model/conformance.h"
+#include "leat/model/onnx_import.h"
 #include "leat/run/network.h"
 
 namespace leat::cli {
@@ -24,6 +26,7 @@ struct Options {
   std::string device;
   bool verbose = false;
   bool no_cache = false;
+  std::string markdown;
   JsonTarget json;
 };
 
@@ -74,6 +77,20 @@ Json json_of(const Summary& summary, Device& device) {
   return object;
 }
 
+/// docs/operators.md: the importer's own table, and what the given cases need beyond it.
+std::string markdown_of(const Summary& summary) {
+  std::string text =
+      "# Operators\n\nWritten by `leat test-onnx PATH... --markdown docs/operators.md`; not to be "
+      "edited.\nDouble, strings, sequences and 2-, 4- and 8-bit floats are refused by name.\n\n";
+  text += operators_markdown();
+  text += fmt::format("\n## Conformance cases\n\n{}. Skipped, with the number of cases:\n\n",
+                      to_string(summary));
+  for (const auto& [reason, count] : skip_reasons(summary)) {
+    text += fmt::format("* {}: {}\n", count, reason);
+  }
+  return text;
+}
+
 Result<int> run(const Options& options) {
   TRY_ASSIGN(const std::vector<ConformanceCase> cases, find_conformance_cases(options.paths));
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
@@ -97,6 +114,9 @@ Result<int> run(const Options& options) {
       });
   progress.clear();
   if (options.json.wanted()) TRY(write_json(options.json, json_of(summary, *device)));
+  if (!options.markdown.empty()) {
+    TRY(write_file_atomically(options.markdown, markdown_of(summary)));
+  }
   if (is_printing) {
     for (const auto& [reason, count] : skip_reasons(summary)) {
       fmt::print("skipped {:4d}  {}\n", count, reason);
@@ -115,6 +135,8 @@ CommandRun add_test_onnx(CLI::App& command) {
   add_device_option(command, options->device);
   command.add_flag("-v,--verbose", options->verbose, "A line for every case");
   command.add_flag("--no-cache", options->no_cache, "Neither reads nor writes compiled kernels");
+  command.add_option("--markdown", options->markdown,
+                     "Writes the table of operators and the reasons for skips to this file");
   add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }

@@ -1,0 +1,159 @@
+// Runs every row of the table on every device found and compares with the f64 reference.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "leat/run/network.h"
+#include "tests/ops/op_case.h"
+#include "tests/ops/tested_devices.h"
+
+namespace leat {
+
+HostTensor OpGraph::random(const Shape& shape, DType dtype, double low, double high) {
+  HostTensor value = HostTensor::zeros(dtype, shape);
+  for (int64_t i = 0; i < element_count(shape); ++i) {
+    state_ = state_ * 1664525u + 1013904223u;
+    const double unit = static_cast<double>(state_ >> 8) / (1 << 24);
+    if (dtype == DType::boolean) {
+      value.set_integer(i, unit < 0.5 ? 0 : 1);
+    } else if (is_float(dtype)) {
+      value.set_number(i, low + (high - low) * unit);
+    } else {
+      value.set_integer(i, static_cast<int64_t>(std::floor(low + (high - low) * unit)));
+    }
+  }
+  return value;
+}
+
+namespace {
+
+HostTensor tensor_of(const Shape& shape, const std::vector<double>& values, DType dtype) {
+  HostTensor tensor = HostTensor::zeros(dtype, shape);
+  CHECK(values.size() == static_cast<size_t>(element_count(shape)));
+  for (size_t i = 0; i < values.size(); ++i) {
+    tensor.set_number(static_cast<int64_t>(i), values[i]);
+  }
+  return tensor;
+}
+
+}  // namespace
+
+TensorId OpGraph::feed_values(const Shape& shape, const std::vector<double>& values, DType dtype) {
+  const TensorId id = graph.add_tensor("in" + std::to_string(feeds.size()), dtype, shape);
+  graph.inputs.push_back(id);
+  feeds.push_back(tensor_of(shape, values, dtype));
+  return id;
+}
+
+TensorId OpGraph::feed(const Shape& shape, DType dtype, double low, double high) {
+  const TensorId id = graph.add_tensor("in" + std::to_string(feeds.size()), dtype, shape);
+  graph.inputs.push_back(id);
+  feeds.push_back(random(shape, dtype, low, high));
+  return id;
+}
+
+TensorId OpGraph::constant(const Shape& shape, DType dtype, double low, double high) {
+  return graph.add_constant("constant" + std::to_string(graph.tensors.size()),
+                            random(shape, dtype, low, high));
+}
+
+TensorId OpGraph::constant_values(const Shape& shape, const std::vector<double>& values,
+                                  DType dtype) {
+  return graph.add_constant("constant" + std::to_string(graph.tensors.size()),
+                            tensor_of(shape, values, dtype));
+}
+
+double sum_tolerance(int64_t terms) { return 1e-6 + 1e-6 * std::sqrt(static_cast<double>(terms)); }
+
+namespace {
+
+OpCases all_cases() {
+  OpCases cases;
+  add_contraction_cases(cases);
+  add_elementwise_cases(cases);
+  add_reduction_cases(cases);
+  add_pool_cases(cases);
+  add_norm_cases(cases);
+  add_movement_cases(cases);
+  add_resize_cases(cases);
+  add_fusion_cases(cases);
+  return cases;
+}
+
+const OpCases& cases() {
+  static const OpCases table = all_cases();
+  return table;
+}
+
+void expect_close(const HostTensor& got, const HostTensor& want, double tolerance) {
+  ASSERT_EQ(got.shape, want.shape);
+  ASSERT_EQ(got.dtype, want.dtype);
+  for (int64_t i = 0; i < element_count(want.shape); ++i) {
+    if (!is_float(want.dtype)) {
+      ASSERT_EQ(got.integer(i), want.integer(i)) << "element " << i;
+      continue;
+    }
+    const double g = got.number(i);
+    const double w = want.number(i);
+    if (std::isnan(w)) {
+      ASSERT_TRUE(std::isnan(g)) << "element " << i << ": " << g << " instead of NaN";
+    } else if (std::isinf(w)) {
+      ASSERT_EQ(g, w) << "element " << i;
+    } else {
+      ASSERT_LE(std::abs(g - w), tolerance * std::max(1.0, std::abs(w)))
+          << "element " << i << ": " << g << " instead of " << w;
+    }
+  }
+}
+
+struct OpParameter {
+  TestedDevice device;
+  size_t row = 0;
+};
+
+void PrintTo(const OpParameter& parameter, std::ostream* out) {
+  *out << cases()[parameter.row].name << " on " << parameter.device.name;
+}
+
+std::vector<OpParameter> parameters() {
+  std::vector<OpParameter> all;
+  for (const TestedDevice& device : tested_devices()) {
+    for (size_t row = 0; row < cases().size(); ++row) all.push_back({device, row});
+  }
+  return all;
+}
+
+std::string op_test_name_of(const testing::TestParamInfo<OpParameter>& info) {
+  return info.param.device.test_name + "_" + cases()[info.param.row].name;
+}
+
+class Operators : public testing::TestWithParam<OpParameter> {};
+
+TEST_P(Operators, EqualReference) {
+  const auto& [tested, row] = GetParam();
+  if (!tested.refusal.empty()) GTEST_SKIP() << tested.name << ": " << tested.refusal;
+  const Result<Device*> device = open_devices().open(tested.name);
+  ASSERT_OK(device);
+  const OpCase& test = cases()[row];
+  OpGraph g;
+  const Result<TensorId> output = test.build(g);
+  ASSERT_OK(output);
+  g.graph.outputs.insert(g.graph.outputs.begin(), *output);
+  const auto want = evaluate(g.graph, g.feeds);
+  ASSERT_OK(want);
+  const auto network = Network::load(**device, g.graph, {});
+  ASSERT_OK(network);
+  for (size_t i = 0; i < g.feeds.size(); ++i) ASSERT_OK((*network)->set_input(i, g.feeds[i]));
+  ASSERT_OK((*network)->run());
+  for (size_t i = 0; i < want->size(); ++i) {
+    SCOPED_TRACE("output " + std::to_string(i));
+    const Result<HostTensor> got = (*network)->output(i);
+    ASSERT_OK(got);
+    expect_close(*got, (*want)[i], test.tolerance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Operators, testing::ValuesIn(parameters()), op_test_name_of);
+
+}  // namespace
+}  // namespace leat

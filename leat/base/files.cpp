@@ -1,8 +1,9 @@
-// Plain POSIX files. EINTR is retried by the stream layer; a short read is an error.
+// Plain POSIX files through stdio. What is written appears under its name whole or not at all.
 #include "leat/base/files.h"
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -58,12 +59,15 @@ Result<void> write_file_atomically(const std::string& path, std::string_view byt
                                       "\" cannot be created: " + code.message() + ".");
     }
   }
-  const std::string draft = path + "." + std::to_string(::getpid()) + ".part";
+  static std::atomic<uint64_t> drafts = 0;
+  const std::string draft =
+      path + "." + std::to_string(::getpid()) + "." + std::to_string(drafts.fetch_add(1)) + ".part";
   {
-    const File file(std::fopen(draft.c_str(), "wb"));
+    File file(std::fopen(draft.c_str(), "wb"));
     if (!file) return io_error("created", draft);
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) != bytes.size() ||
-        std::fflush(file.get()) != 0) {
+    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
+    // Some file systems report a full disk only when the file is closed.
+    if (const bool closed = std::fclose(file.release()) == 0; !written || !closed) {
       const Error error = io_error("written", draft);
       std::filesystem::remove(draft, code);
       return error;

@@ -18,6 +18,12 @@ std::string_view name_of(Route route) {
   return "unknown";
 }
 
+uint64_t hang_timeout_ns(const Device& device) {
+  constexpr uint64_t kSlowFactor = 30;
+  const bool slow = device.info().software || device.target().is_cpu;
+  return slow ? kSlowFactor * kHangTimeoutNs : kHangTimeoutNs;
+}
+
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this == &other) return *this;
   release();
@@ -49,7 +55,7 @@ Result<void> check_range(BufferRange range, size_t size_bytes) {
 
 Result<void> submit_and_wait(Device& device) {
   TRY_ASSIGN(const uint64_t value, device.queue().submit());
-  TRY_ASSIGN(const bool done, device.queue().fence().wait(value, kHangTimeoutNs));
+  TRY_ASSIGN(const bool done, device.queue().fence().wait(value, hang_timeout_ns(device)));
   if (!done) {
     return Error(ErrorKind::device_lost,
                  "A copy on Device \"" + device.info().name + "\" passed its deadline.");

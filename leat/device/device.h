@@ -163,7 +163,10 @@ Result<void> write_buffer(Device& device, BufferRange target, std::span<const st
 Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte> bytes,
                          uint64_t* staged_bytes = nullptr);
 
-/// How long any wait of ours lasts before a device counts as hung.
+/// How long a wait for a command lasts before a device counts as hung.
 inline constexpr uint64_t kHangTimeoutNs = 120'000'000'000ull;
+/// The same for work of any length: a CPU, or a renderer that runs on one, may need an hour for
+/// what a GPU does in seconds.
+uint64_t hang_timeout_ns(const Device& device);
 
 }  // namespace leat

@@ -55,6 +55,7 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node
       n_tiles((n_count + params.tile_n() - 1) / params.tile_n()),
       vector_rows(!target.is_cpu),
       grid_limit(target.workgroups_max[0]),
+      batch_limit(target.workgroups_max[2]),
       m_first(contraction.batch.size()),
       n_first(m_first + contraction.m.size()),
       k_first(n_first + contraction.n.size()) {
@@ -131,22 +132,26 @@ ir::Program ContractionLowering::emit() {
   const int64_t group_m = std::min<int64_t>(params.group_m, m_tiles);
   const int64_t row_blocks = (m_tiles + group_m - 1) / group_m;
   const int64_t tiles = row_blocks * group_m * n_tiles;
-  // Grid axes x and y together count the tiles, z the batch.
-  const int64_t grid_x = std::min<int64_t>(tiles, grid_limit);
-  const int64_t grid_y = (tiles + grid_x - 1) / grid_x;
+  // Grid axes x and y together count the tiles, z the batch; a batch that z cannot count goes with
+  // the tiles.
+  const bool batch_apart = batch_count <= batch_limit;
+  const int64_t flat_count = batch_apart ? tiles : tiles * batch_count;
+  const int64_t grid_x = std::min<int64_t>(flat_count, grid_limit);
+  const int64_t grid_y = (flat_count + grid_x - 1) / grid_x;
   ir::Program& program = builder.program();
   program.grid = {static_cast<uint32_t>(grid_x), static_cast<uint32_t>(grid_y),
-                  static_cast<uint32_t>(batch_count)};
+                  static_cast<uint32_t>(batch_apart ? batch_count : 1)};
+  const ValueId flat =
+      builder.add(builder.mul(builder.group_id(1), builder.i32(grid_x)), builder.group_id(0));
+  batch = batch_apart ? builder.group_id(2) : builder.div(flat, tiles);
+  batch_coordinates = decompose(builder, batch, contraction.batch);
 
   // Column tiles change slowest inside a block of row tiles, so B's panel stays in the cache.
-  const ValueId group =
-      builder.add(builder.mul(builder.group_id(1), builder.i32(grid_x)), builder.group_id(0));
+  const ValueId group = batch_apart ? flat : builder.rem(flat, tiles);
   const ValueId block = builder.div(group, group_m * n_tiles);
   const ValueId in_block = builder.rem(group, group_m * n_tiles);
   n_tile = builder.div(in_block, group_m);
   m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
-  batch = builder.group_id(2);
-  batch_coordinates = decompose(builder, batch, contraction.batch);
 
   const ValueId lane = builder.lane_id();
   lane_n = builder.rem(lane, params.lane_n);
@@ -155,11 +160,12 @@ ir::Program ContractionLowering::emit() {
   wave_n = builder.rem(wave, params.waves_n);
   wave_m = builder.div(wave, params.waves_n);
 
-  if (m_tiles % group_m == 0 && grid_x * grid_y == tiles) {
+  if (m_tiles % group_m == 0 && grid_x * grid_y == flat_count) {
     emit_tile();
   } else {
-    builder.branch(builder.binary(Opcode::lt_i, m_tile, builder.i32(m_tiles)),
-                   [&] { emit_tile(); });
+    const ValueId in_rows = builder.binary(Opcode::lt_i, m_tile, builder.i32(m_tiles));
+    const ValueId in_grid = builder.binary(Opcode::lt_i, flat, builder.i32(flat_count));
+    builder.branch(builder.logical_and(in_rows, in_grid), [&] { emit_tile(); });
   }
   return builder.finish();
 }

@@ -46,7 +46,7 @@ struct ContractionLowering {
   int64_t batch_count, m_count, n_count, k_count;
   int64_t m_tiles, n_tiles;
   bool vector_rows;                  // several k of a row may be loaded at once
-  int64_t grid_limit;
+  int64_t grid_limit, batch_limit;   // workgroups along x and z
   size_t m_first, n_first, k_first;  // number of the first m, n, k axis
 
   // Set up in emit(): uniform values of this workgroup.

@@ -38,6 +38,17 @@ ValueId ExprLowering::stored_value(ExprId id, const ElementContext& context) {
   return builder_.convert(Opcode::int_from_bool, result);
 }
 
+namespace {
+
+/// Whole numbers of the model are 64-bit, the device's 32-bit.
+ValueId saturated(ir::Builder& builder, double number) {
+  constexpr double kLow = std::numeric_limits<int32_t>::min();
+  constexpr double kHigh = std::numeric_limits<int32_t>::max();
+  return builder.i32(static_cast<int64_t>(std::clamp(number, kLow, kHigh)));
+}
+
+}  // namespace
+
 ValueId ExprLowering::visit(ExprId id, const ElementContext& context) {
   if (memo_[id] != ir::kNone) return memo_[id];
   const ExprNode& node = node_.exprs.node(id);
@@ -47,9 +58,7 @@ ValueId ExprLowering::visit(ExprId id, const ElementContext& context) {
       if (node.type == ScalarType::f32) {
         result = builder_.f32(static_cast<float>(node.number));
       } else if (node.type == ScalarType::i32) {
-        constexpr double kLow = std::numeric_limits<int32_t>::min();
-        constexpr double kHigh = std::numeric_limits<int32_t>::max();
-        result = builder_.i32(static_cast<int64_t>(std::clamp(node.number, kLow, kHigh)));
+        result = saturated(builder_, node.number);
       } else {
         result = builder_.b1(node.number != 0);
       }
@@ -97,10 +106,10 @@ ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext
     result = builder_.not_b(builder_.binary(Opcode::eq_i, result, builder_.i32(0)));
   }
   if (inside != ir::kNone && node.number != 0) {
-    const ValueId fill =
-        node.type == ScalarType::f32   ? builder_.f32(static_cast<float>(node.number))
-        : node.type == ScalarType::i32 ? builder_.i32(static_cast<int64_t>(node.number))
-                                       : builder_.b1(true);
+    const ValueId fill = node.type == ScalarType::f32
+                             ? builder_.f32(static_cast<float>(node.number))
+                         : node.type == ScalarType::i32 ? saturated(builder_, node.number)
+                                                        : builder_.b1(true);
     result = builder_.select(inside, result, fill);
   }
   return result;

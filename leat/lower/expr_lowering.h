@@ -17,7 +17,7 @@ struct KernelSlots {
   std::vector<TensorId> arguments;  // tensor of every parameter
 };
 
-/// Declares the parameters of `node`'s kernel. Tensors that share bytes share a parameter.
+/// Declares the parameters of `node`'s kernel. An input that stands twice has one parameter.
 KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node);
 
 /// The element that expressions are evaluated for.

@@ -1,13 +1,30 @@
 // Node -> wave program, then the passes every target gets, each result verified.
 #include "leat/lower/lower.h"
 
+#include <algorithm>
+
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
+#include "leat/lower/address.h"
 #include "leat/lower/passes.h"
 
 namespace leat {
 
 namespace {
+
+/// Wide padding or strides may put a factor's (masked) address outside 32 bits.
+Result<void> check_addresses(const Schedule& schedule, const Node& node) {
+  auto fits = [](int64_t part) { return part >= -kElementsMax && part <= kElementsMax; };
+  for (const ContractionOperand* operand : {&node.contraction.a, &node.contraction.b}) {
+    const TensorId id = node.inputs[operand->input];
+    const Affine address = address_of(schedule.placements[id].strides, operand->index);
+    if (fits(address.constant) && std::ranges::all_of(address.coefficients, fits)) continue;
+    return Error(ErrorKind::unsupported, "Kernel \"" + node.name + "\" addresses Tensor \"" +
+                                             schedule.graph.tensors[id].name +
+                                             "\" beyond 32-bit indices.");
+  }
+  return {};
+}
 
 Result<void> check_kernel(const Schedule& schedule, const Node& node, const Target& target) {
   // Inputs may repeat a tensor; counting them all is the safe side.
@@ -27,7 +44,9 @@ Result<void> check_kernel(const Schedule& schedule, const Node& node, const Targ
     return {};
   };
   for (TensorId id : node.inputs) TRY(check_count(id));
-  return check_count(node.output);
+  TRY(check_count(node.output));
+  if (node.family == Family::contraction) return check_addresses(schedule, node);
+  return {};
 }
 
 }  // namespace

@@ -6,9 +6,12 @@ namespace leat {
 
 namespace {
 
-/// Collects the loads under `id` with their addresses; false when the merge is impossible.
+/// Collects the loads under `id` with their addresses; false when the merge is impossible. What was
+/// `seen` is not walked again: y = x * x, z = y * y, ... would take 2^n steps.
 bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_count,
-             std::unordered_map<ExprId, Affine>& loads) {
+             std::vector<bool>& seen, std::unordered_map<ExprId, Affine>& loads) {
+  if (seen[id]) return true;
+  seen[id] = true;
   const ExprNode& expr = node.exprs.node(id);
   switch (expr.kind) {
     case ExprKind::constant:
@@ -17,13 +20,12 @@ bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_
     case ExprKind::apply:
       for (ExprId argument : expr.arguments) {
         if (argument == kNoExpr) continue;
-        if (!collect(schedule, node, argument, axis_count, loads)) return false;
+        if (!collect(schedule, node, argument, axis_count, seen, loads)) return false;
       }
       return true;
     case ExprKind::load: break;
   }
   if (expr.mask != kNoExpr) return false;
-  if (loads.contains(id)) return true;
   const std::vector<int64_t>& strides = schedule.placements[node.inputs[expr.index]].strides;
   Affine address{0, std::vector<int64_t>(axis_count, 0)};
   for (size_t d = 0; d < expr.indices.size(); ++d) {
@@ -45,9 +47,10 @@ std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
   const size_t rank = node.out_extents.size();
   const size_t axis_count = rank + node.map_reduce.reduce.size();
   std::unordered_map<ExprId, Affine> loads;
-  if (!collect(schedule, node, node.result, axis_count, loads)) return std::nullopt;
+  std::vector<bool> seen(node.exprs.size(), false);
+  if (!collect(schedule, node, node.result, axis_count, seen, loads)) return std::nullopt;
   if (node.map_reduce.element != kNoExpr &&
-      !collect(schedule, node, node.map_reduce.element, axis_count, loads)) {
+      !collect(schedule, node, node.map_reduce.element, axis_count, seen, loads)) {
     return std::nullopt;
   }
   Affine output{0, std::vector<int64_t>(axis_count, 0)};

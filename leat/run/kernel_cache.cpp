@@ -125,6 +125,7 @@ uint64_t KernelCache::key_of(const std::string& program_text, const Target& targ
   hasher.add(target.llvm_cpu);
   hasher.add(target.llvm_features);
   hasher.add(static_cast<int64_t>(target.wave_lanes));
+  hasher.add(static_cast<int64_t>(target.vector_registers));
   return hasher.value();
 }
 

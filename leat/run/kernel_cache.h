@@ -1,6 +1,6 @@
 // Compiled kernels on disk, so that a second start compiles nothing.
 //
-// One file per kernel in <cache folder>/kernels, named by the hash of everything the code depends
+// One file per kernel in the cache folder, named by the hash of everything the code depends
 // on: the wave program's text, the target, the emitter's version. A file carries a checksum; one
 // that is truncated, corrupt or foreign counts as absent and is written anew. Files are written
 // beside their name and renamed, so a reader never sees half of one.

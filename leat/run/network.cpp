@@ -20,6 +20,12 @@ double ms_since(std::chrono::steady_clock::time_point start) {
   return passed.count();
 }
 
+/// A cached kernel is trusted by its key; this catches a renamed file or a colliding hash.
+bool is_binary_of(const KernelBinary& binary, const ir::Program& program) {
+  return binary.name == program.name && std::ranges::equal(binary.grid, program.grid) &&
+         binary.arguments.size() == program.parameters.size();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& graph,
@@ -101,7 +107,8 @@ Result<std::unique_ptr<Kernel>> Network::compile(const Step& step,
   const uint64_t key = KernelCache::key_of(ir::print_program(lowered.program), device_.target(),
                                            emitter_version(device_.target()));
   ++stats_.kernels;
-  if (const std::optional<KernelBinary> known = cache_.find(key)) {
+  const std::optional<KernelBinary> known = cache_.find(key);
+  if (known && is_binary_of(*known, lowered.program)) {
     Result<std::unique_ptr<Kernel>> kernel = device_.load(*known);
     if (kernel) return kernel;
   }
@@ -134,10 +141,20 @@ Result<void> Network::load_kernels() {
 Result<void> Network::record_repeats(uint32_t count) {
   Queue& queue = device_.queue();
   TRY(queue.begin_record());
+  const Result<void> launched = launch_all(count);
+  // The queue is the device's: a failed launch must not leave it recording for the next network.
+  Result<std::unique_ptr<RecordedList>> list = queue.end_record();
+  TRY(launched);
+  TRY_ASSIGN(list_, std::move(list));
+  return {};
+}
+
+Result<void> Network::launch_all(uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) {
-    for (const LoadedKernel& loaded : kernels_) TRY(queue.launch(*loaded.kernel, loaded.arguments));
+    for (const LoadedKernel& loaded : kernels_) {
+      TRY(device_.queue().launch(*loaded.kernel, loaded.arguments));
+    }
   }
-  TRY_ASSIGN(list_, queue.end_record());
   return {};
 }
 
@@ -166,11 +183,12 @@ Result<void> Network::set_input(size_t index, const HostTensor& value) {
 Result<uint64_t> Network::start() { return device_.queue().replay(*list_); }
 
 Result<void> Network::wait(uint64_t fence_value) {
-  TRY_ASSIGN(const bool done, device_.queue().fence().wait(fence_value, kHangTimeoutNs));
+  const uint64_t timeout_ns = hang_timeout_ns(device_);
+  TRY_ASSIGN(const bool done, device_.queue().fence().wait(fence_value, timeout_ns));
   if (done) return {};
   return Error(ErrorKind::device_lost,
                "Device \"" + device_.info().name + "\" did not finish a network within (" +
-                   std::to_string(kHangTimeoutNs / 1'000'000'000) + ") seconds.");
+                   std::to_string(timeout_ns / 1'000'000'000) + ") seconds.");
 }
 
 Result<void> Network::run() {

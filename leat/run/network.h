@@ -81,6 +81,7 @@ class Network {
   Result<void> allocate();
   Result<void> upload_weights();
   Result<void> load_kernels();
+  Result<void> launch_all(uint32_t count);
   Result<std::unique_ptr<Kernel>> compile(const Step& step, std::vector<TensorId>& arguments);
   BufferRange range_of(TensorId tensor) const;
   size_t bytes_of(TensorId tensor) const;

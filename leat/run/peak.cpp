@@ -58,7 +58,7 @@ class PeakProbe {
     const Clock::time_point start = Clock::now();
     TRY(device_->queue().launch(*kernel_, arguments));
     TRY_ASSIGN(const uint64_t value, device_->queue().submit());
-    TRY_ASSIGN(const bool is_done, device_->queue().fence().wait(value, kHangTimeoutNs));
+    TRY_ASSIGN(const bool is_done, device_->queue().fence().wait(value, hang_timeout_ns(*device_)));
     if (is_done) return seconds_since(start);
     return Error(
         ErrorKind::device_lost,

@@ -27,7 +27,8 @@ Result<void> integers_to_storage(const HostTensor& value, std::span<std::byte> b
   for (int64_t i = 0; i < count; ++i) {
     int64_t number = value.integer(i);
     if (value.dtype == DType::i64 || value.dtype == DType::u32 || value.dtype == DType::u64) {
-      if (number < std::numeric_limits<int32_t>::min() ||
+      const bool wrapped = value.dtype == DType::u64 && number < 0;  // 2^63 and above
+      if (wrapped || number < std::numeric_limits<int32_t>::min() ||
           number > std::numeric_limits<int32_t>::max()) {
         return Error(ErrorKind::invalid_argument,
                      "Element (" + std::to_string(i) + ") with value (" + std::to_string(number) +

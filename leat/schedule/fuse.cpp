@@ -18,6 +18,9 @@ namespace {
 
 /// Nodes with longer expressions are not copied into several producers or readers.
 constexpr size_t kInlineExprsMax = 64;
+/// No fused expression grows beyond this: it is walked by recursion, and a model may chain 100,000
+/// element-wise nodes.
+constexpr size_t kFusedExprsMax = 1024;
 
 /// A node whose output is kNoTensor has been absorbed and waits for its removal.
 struct Uses {
@@ -214,6 +217,7 @@ class Fusion {
     for (size_t p : producers) {
       const Node& producer = graph_.nodes[p];
       if (removed(p) || producer.reshape) return false;
+      if (producer.exprs.size() + consumer.exprs.size() > kFusedExprsMax) return false;
       if (distinct_inputs(producer, consumer, tensor) + 1 > target_.buffer_bindings_max) {
         return false;
       }

@@ -164,6 +164,14 @@ int64_t packed_element_count(const Contraction& contraction, const ContractionPa
   return element_count(contraction.batch) * columns * element_count(contraction.k);
 }
 
+bool loads_input(const Node& node, uint32_t input) {
+  for (ExprId id = 0; id < node.exprs.size(); ++id) {
+    const ExprNode& expr = node.exprs.node(id);
+    if (expr.kind == ExprKind::load && expr.index == input) return true;
+  }
+  return false;
+}
+
 void mark_packed(Schedule& schedule) {
   std::vector<uint32_t> reads(schedule.graph.tensors.size(), 0);
   for (const Node& node : schedule.graph.nodes) {
@@ -177,6 +185,7 @@ void mark_packed(Schedule& schedule) {
     const auto& bounded = node.contraction.b.bounded;
     const bool any_bound = std::find(bounded.begin(), bounded.end(), true) != bounded.end();
     if (placement.space != Space::weights || reads[weights] != 1 || any_bound) continue;
+    if (loads_input(node, node.contraction.b.input)) continue;
     placement.packed = true;
     placement.element_count = packed_element_count(node.contraction, step.params.contraction);
   }

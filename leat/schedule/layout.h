@@ -12,9 +12,13 @@ namespace leat {
 /// steps of reshapes that became aliases. Packed weights are marked by mark_packed afterwards.
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last);
 
-/// Marks constant b operands that one contraction reads as packed under its step's parameters.
-/// `packed_count` is lower/'s packed_element_count.
+/// Marks constant b operands that one contraction reads, and only as its b, as packed under its
+/// step's parameters.
 void mark_packed(Schedule& schedule);
+
+/// True when an expression of the node loads its input number `input`: a factor of a contraction
+/// that its epilogue reads too (x * w + w).
+bool loads_input(const Node& node, uint32_t input);
 
 /// The tensor whose bytes `tensor` has, itself if it is no alias.
 TensorId root_of(const Schedule& schedule, TensorId tensor);

@@ -83,6 +83,11 @@ ContractionParams with_tile(ContractionParams params, const GpuTile& tile) {
   return params;
 }
 
+/// Both slabs, in f32, as often as there are stages.
+int64_t local_bytes(const ContractionParams& params) {
+  return int64_t{params.tile_m() + params.tile_n()} * params.k_step * params.stages * 4;
+}
+
 /// Time of the whole contraction, in multiply-adds that one multiprocessor does one after the
 /// other.
 double gpu_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
@@ -127,6 +132,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   for (const GpuTile& tile : kGpuTiles) {
     const ContractionParams candidate = with_tile(params, tile);
     if (tile.waves_m * tile.waves_n * target.wave_lanes > target.lanes_per_workgroup_max) continue;
+    if (local_bytes(candidate) > target.local_memory_bytes_max) continue;
     const double cost = gpu_cost(candidate, tile, m, n, batch, target);
     if (cost >= best_cost) continue;
     best_cost = cost;

@@ -51,8 +51,7 @@ Result<void> copy_unwritten_outputs(Graph& graph) {
   return {};
 }
 
-/// One tensor may stand twice among the outputs; each then has a buffer of its own, so nothing to
-/// do. A constant weight read by several contractions is cloned, as each packs it in its own way.
+/// A constant weight read by several contractions is cloned, as each packs it in its own way.
 void clone_shared_weights(Graph& graph) {
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
   for (Node& node : graph.nodes) {
@@ -77,6 +76,8 @@ void split_contractions(Graph& graph, const Target& target, ChooseParams choose)
     const Node& node = graph.nodes[n];
     if (node.family != Family::contraction || element_count(node.out_extents) == 0) continue;
     const uint32_t parts = choose(graph, node, target).contraction.split_k;
+    // The sum binds the epilogue's inputs, the partial results and the output.
+    if (node.inputs.size() + 2 > target.buffer_bindings_max) continue;
     // The partial contraction and the sum are not split again.
     if (parts > 1) split_k(graph, n++, parts);
   }

@@ -2,6 +2,8 @@
 // that its layout is that of the output.
 #include "leat/schedule/split_k.h"
 
+#include "leat/schedule/layout.h"
+
 namespace leat {
 
 namespace {
@@ -51,6 +53,18 @@ void split_k(Graph& graph, size_t node_index, int64_t parts) {
   Node sum = whole;
   sum.family = Family::map_reduce;
   sum.contraction = {};
+  // Of the inputs only those that the epilogue loads stay: A and B belong to the parts.
+  std::vector<uint32_t> numbers(whole.inputs.size(), 0);
+  sum.inputs.clear();
+  for (uint32_t i = 0; i < whole.inputs.size(); ++i) {
+    if (!loads_input(whole, i)) continue;
+    numbers[i] = static_cast<uint32_t>(sum.inputs.size());
+    sum.inputs.push_back(whole.inputs[i]);
+  }
+  sum.exprs = {};
+  ExprSubstitution renumbered;
+  renumbered.inputs = numbers;
+  sum.result = copy_expr(whole.exprs, whole.result, sum.exprs, renumbered);
   sum.map_reduce.op = ReduceOp::sum;
   sum.map_reduce.reduce = {parts};
   const uint32_t input = static_cast<uint32_t>(sum.inputs.size());

@@ -72,7 +72,13 @@ Result<ResolvedWindow> resolve_window(const Place& place, const Window& window, 
       pad_to_same(resolved, d, input[d], window.auto_pad == AutoPad::same_upper);
     }
     const int64_t begin = resolved.pads_begin[d];
-    const int64_t room = input[d] + begin + resolved.pads_end[d] - resolved.reach(d);
+    const int64_t padded = input[d] + begin + resolved.pads_end[d];
+    if (padded > kElementsMax) {
+      return place.error(fmt::format(
+          "The padded input ({}) in spatial dimension {} is larger than the limit ({}).", padded, d,
+          kElementsMax));
+    }
+    const int64_t room = padded - resolved.reach(d);
     if (room < 0) {
       return place.error(
           fmt::format("The window's extent ({}) is larger than the padded input "

@@ -215,6 +215,35 @@ TEST(Lower, MatrixProducts) {
   check_on_all_targets(matmul_case({7}, {7}), "dot product");
 }
 
+TEST(Lower, WeightsThatTheEpilogueReadsToo) {
+  Case test;
+  const TensorId x = test.graph.add_tensor("x", DType::f32, {24, 24});
+  test.graph.inputs = {x};
+  test.inputs = {random_tensor({24, 24}, 5)};
+  const TensorId w = test.graph.add_constant("w", random_tensor({24, 24}, 6));
+  const TensorId y = matmul(test.graph, "y", x, w).value();
+  test.graph.outputs = {binary(test.graph, "z", ScalarOp::add, y, w).value()};
+  test.terms = 24;
+  check_on_all_targets(test, "x*w+w");
+}
+
+TEST(Lower, GridsBeyondTheLimits) {
+  Target target = gpu_target(32);
+  for (uint32_t& limit : target.workgroups_max) limit = 3;
+  check(matmul_case({5, 9, 20}, {5, 20, 17}), target, {}, "batch beyond grid z");
+  check(conv_case({1, 4, 23, 23, 20, 3, 1, 1, 1, 1}, true), target, {}, "tiles beyond grid x");
+}
+
+TEST(Lower, SharedExpressionsOfManyMapsStaySmall) {
+  Case test;
+  TensorId y = test.graph.add_tensor("x", DType::f32, {8});
+  test.graph.inputs = {y};
+  test.inputs = {random_tensor({8}, 7)};
+  for (int i = 0; i < 40; ++i) y = binary(test.graph, "square", ScalarOp::mul, y, y).value();
+  test.graph.outputs = {y};
+  check_on_all_targets(test, "x to the power 2^40");
+}
+
 TEST(Lower, MapReduceChains) {
   Case test;
   const TensorId x = test.graph.add_tensor("x", DType::f32, {2, 5, 6, 7});

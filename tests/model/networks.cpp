@@ -2,6 +2,7 @@
 // or what a person wrote beside the picture, must come out.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <iostream>
@@ -20,6 +21,7 @@ Result<std::unique_ptr<Network>> load(Device& device, const std::string& path) {
 }
 
 class Networks : public DeviceTest {};
+class AllDigits : public DeviceTest {};
 class LargeNetworks : public DeviceTest {};
 
 // The expected probabilities come from another runtime, with f16 weights and activations.
@@ -92,60 +94,75 @@ TEST_P(LargeNetworks, ArchitecturesGiveTheirExpectedOutputs) {
   };
   for (const ConformanceCase& test : *cases) {
     const CaseResult result = run_conformance_case(test, executor);
+    // A weight of AlexNet is larger than the buffers that OpenGL promises (128 MiB).
+    const bool is_too_large = result.reason.find("larger than the limit") != std::string::npos;
+    if (result.outcome == Outcome::skipped && is_too_large) continue;
     EXPECT_EQ(result.outcome, Outcome::passed) << result.name << ": " << result.reason;
   }
 }
 
 // --- Digits --------------------------------------------------------------------------------------
 
-/// How many of the digits [first, last) a network gets right.
-Result<size_t> count_right(Network& network, const Digits& digits, size_t first, size_t last) {
-  size_t right = 0;
-  for (size_t i = first; i < last; ++i) {
-    TRY_ASSIGN(const HostTensor scores, answer(network, tensor_of(digits, i)));
-    if (top_class(scores) == digits.labels[i]) ++right;
-  }
-  return right;
-}
+/// The digits [first, last) of the test set.
+struct DigitRange {
+  size_t first = 0;
+  size_t last = 0;
+};
 
-void expect_accuracy(Device& device, const std::string& model, size_t first, size_t last,
+void expect_accuracy(Device& device, const std::string& model, DigitRange range,
                      double accuracy_min) {
+  SKIP_WITHOUT(model);
+  SKIP_WITHOUT(digit_images_path());
   const auto network = load(device, model);
   ASSERT_OK(network);
   const auto digits = read_digits();
   ASSERT_OK(digits);
-  ASSERT_GE(digits->images.size(), last);
-  const auto right = count_right(**network, *digits, first, last);
-  ASSERT_OK(right);
-  const double accuracy = static_cast<double>(*right) / static_cast<double>(last - first);
-  std::cout << model.substr(model.rfind('/') + 1) << " on " << device.info().name << ": " << *right
-            << " of " << last - first << " digits\n";
-  EXPECT_GE(accuracy, accuracy_min);
+  ASSERT_GE(digits->images.size(), range.last);
+  size_t right = 0;
+  for (size_t i = range.first; i < range.last; ++i) {
+    const auto scores = answer(**network, tensor_of(*digits, i));
+    ASSERT_OK(scores);
+    if (top_class(*scores) == digits->labels[i]) ++right;
+  }
+  const size_t count = range.last - range.first;
+  std::cout << model.substr(model.rfind('/') + 1) << " on " << device.info().name << ": " << right
+            << " of " << count << " digits\n";
+  EXPECT_GE(static_cast<double>(right), accuracy_min * static_cast<double>(count));
 }
 
-TEST_P(Networks, MnistReadsTheDigits) {
-  const std::string path = shared_path("models/mnist.onnx");
-  SKIP_WITHOUT(path);
-  SKIP_WITHOUT(digit_images_path());
-  expect_accuracy(device(), path, 0, 10000, 0.989);
-}
+std::string mnist_path() { return shared_path("models/mnist.onnx"); }
+std::string example_path() { return source_path("examples/digits/digits.onnx"); }
 
 // The example's own test digits. Its accuracy was measured by another runtime; a digit at the edge
 // of two classes may fall either way.
-TEST_P(Networks, ExampleReadsItsTestDigits) {
-  SKIP_WITHOUT(digit_images_path());
+void expect_stated_accuracy(Device& device) {
   std::ifstream file(source_path("examples/digits/accuracy.json"));
   const nlohmann::json facts = nlohmann::json::parse(file);
-  const size_t first = facts["split"]["test"][0];
-  const size_t last = facts["split"]["test"][1].get<size_t>() + 1;
+  const DigitRange range = {facts["split"]["test"][0], facts["split"]["test"][1].get<size_t>() + 1};
   const double stated = facts["verified_with_onnxruntime"]["test_accuracy"];
   EXPECT_GE(stated, 0.99);
-  expect_accuracy(device(), source_path("examples/digits/digits.onnx"), first, last,
-                  stated - 1.5 / static_cast<double>(last - first));
+  expect_accuracy(device, example_path(), range,
+                  stated - 1.5 / static_cast<double>(range.last - range.first));
 }
 
+// A software GPU takes a minute for all digits, so the normal run has few of them, of which by
+// chance some more may be hard.
+TEST_P(Networks, MnistReadsDigits) {
+  if (GetParam().software_gpu) return expect_accuracy(device(), mnist_path(), {0, 500}, 0.98);
+  expect_accuracy(device(), mnist_path(), {0, 10000}, 0.989);
+}
+TEST_P(AllDigits, Mnist) { expect_accuracy(device(), mnist_path(), {0, 10000}, 0.989); }
+
+TEST_P(Networks, ExampleReadsTestDigits) {
+  if (GetParam().software_gpu) {
+    return expect_accuracy(device(), example_path(), {8000, 8100}, 0.97);
+  }
+  expect_stated_accuracy(device());
+}
+TEST_P(AllDigits, Example) { expect_stated_accuracy(device()); }
+
 TEST_P(Networks, ExampleReadsItsPictures) {
-  const auto network = load(device(), source_path("examples/digits/digits.onnx"));
+  const auto network = load(device(), example_path());
   ASSERT_OK(network);
   for (int digit = 0; digit < 10; ++digit) {
     const std::string name = "examples/digits/pictures/" + std::to_string(digit) + ".png";
@@ -159,6 +176,7 @@ TEST_P(Networks, ExampleReadsItsPictures) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, Networks, testing::ValuesIn(tested_devices()), test_name_of);
 INSTANTIATE_TEST_SUITE_P(Devices, LargeNetworks, testing::ValuesIn(fast_devices()), test_name_of);
+INSTANTIATE_TEST_SUITE_P(Slow, AllDigits, testing::ValuesIn(software_gpus()), test_name_of);
 INSTANTIATE_TEST_SUITE_P(Slow, LargeNetworks, testing::ValuesIn(software_gpus()), test_name_of);
 
 }  // namespace

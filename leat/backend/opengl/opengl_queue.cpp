@@ -90,7 +90,8 @@ Result<std::unique_ptr<RecordedList>> OpenglQueue::end_record() {
 Result<uint64_t> OpenglQueue::replay(RecordedList& list) {
   CHECK(recording_ == nullptr);
   if (!slots_[slot_].commands.commands.empty()) TRY(hand_over(0));
-  TRY(thread_.execute(static_cast<OpenglRecordedList&>(list).commands, submitted_ + 1));
+  const std::shared_ptr<OpenglCommands>& commands = static_cast<OpenglRecordedList&>(list).commands;
+  TRY(thread_.execute(*commands, submitted_ + 1, commands));
   return ++submitted_;
 }
 
@@ -113,7 +114,7 @@ Result<void> OpenglQueue::flush_deletions() {
 }
 
 OpenglCommands& OpenglQueue::open_list() {
-  return recording_ != nullptr ? recording_->commands : slots_[slot_].commands;
+  return recording_ != nullptr ? *recording_->commands : slots_[slot_].commands;
 }
 
 Result<void> OpenglQueue::check_room() {

@@ -43,7 +43,8 @@ class OpenglFence final : public Fence {
 
 class OpenglRecordedList final : public RecordedList {
  public:
-  OpenglCommands commands;
+  /// Shared with the job that plays it, so that a list may die while it is in flight.
+  std::shared_ptr<OpenglCommands> commands = std::make_shared<OpenglCommands>();
 };
 
 class OpenglQueue final : public Queue {

@@ -89,9 +89,10 @@ OpenglThread::~OpenglThread() {
   thread_.join();
 }
 
-Result<uint64_t> OpenglThread::execute(const OpenglCommands& list, uint64_t fence_value) {
+Result<uint64_t> OpenglThread::execute(const OpenglCommands& list, uint64_t fence_value,
+                                       std::shared_ptr<const OpenglCommands> owner) {
   TRY(health());
-  return push({.list = &list, .fence_value = fence_value});
+  return push({.list = &list, .owner = std::move(owner), .fence_value = fence_value});
 }
 
 Result<void> OpenglThread::await_job(uint64_t number) {

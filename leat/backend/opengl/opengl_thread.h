@@ -65,7 +65,9 @@ class OpenglThread {
   /// Gives `list` to the thread; it must stay as it is until the returned job number is done. Once
   /// all its commands are done on the device the fence is set to `fence_value`, if that is not 0.
   /// Errors: device_lost, when the ring stays full until a hang is certain.
-  Result<uint64_t> execute(const OpenglCommands& list, uint64_t fence_value);
+  /// An `owner` is kept until the job's place in the ring is used again.
+  Result<uint64_t> execute(const OpenglCommands& list, uint64_t fence_value,
+                           std::shared_ptr<const OpenglCommands> owner = nullptr);
   /// Waits until the thread has issued the commands of job `number`. Errors: device_lost.
   Result<void> await_job(uint64_t number);
   /// Runs `work` on the GL thread after all earlier jobs and waits for its end, without a deadline,
@@ -81,6 +83,7 @@ class OpenglThread {
  private:
   struct Job {
     const OpenglCommands* list = nullptr;
+    std::shared_ptr<const OpenglCommands> owner = nullptr;
     uint64_t fence_value = 0;
     const std::function<void(OpenglSide&)>* work = nullptr;
   };

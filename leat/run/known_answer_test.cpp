@@ -1,0 +1,30 @@
+// The self-test passes on the CPU and fails on a device that computes nothing.
+#include "leat/run/known_answer.h"
+
+#include <gtest/gtest.h>
+
+#include "leat/backend/backends.h"
+
+namespace leat {
+
+namespace {
+
+TEST(SelfTest, PassesOnTheCpu) {
+  auto device = open_device("cpu", 2);
+  if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
+  const Result<void> result = self_test(**device, "");
+  EXPECT_TRUE(result) << result.error().message();
+}
+
+TEST(SelfTest, FailsOnADeviceThatComputesNothing) {
+  auto device = open_device("null", 1);
+  ASSERT_TRUE(device) << device.error().message();
+  const Result<void> result = self_test(**device, "");
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message().find("fails its self-test"), std::string::npos)
+      << result.error().message();
+}
+
+}  // namespace
+
+}  // namespace leat

@@ -77,7 +77,7 @@ std::string emitter_version(const Target& target) {
   switch (target.format) {
     case CodeFormat::native_object: return "llvm-19 1";
     case CodeFormat::spirv_pointers:
-    case CodeFormat::spirv_bindings: return "spirv 4";
+    case CodeFormat::spirv_bindings: return "spirv 5";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

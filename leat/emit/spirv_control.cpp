@@ -12,6 +12,11 @@ namespace leat::spirv {
 // A longer loop is left a loop, whatever factor a program asks for.
 static constexpr int64_t kCopiesMax = 256;
 
+// Mesa's llvmpipe and lavapipe leave all loops of an invocation after 65,535 rounds in all, without
+// a word (gallivm, LP_MAX_TGSI_LOOP_ITERATIONS; measured with Mesa 22.3.6). A loop takes at most a
+// quarter, so that a nest of three fits.
+static constexpr int64_t kSoftwareRoundsMax = 16384;
+
 void ProgramEmitter::start_block(Id label) {
   writer_.statement(spv::Op::OpLabel, {label});
   label_ = label;
@@ -148,12 +153,17 @@ ProgramEmitter::Values ProgramEmitter::emit_counted(const ir::Instruction& instr
   const int64_t lo = *loop.lo.known, hi = *loop.hi.known, step = *loop.step.known;
   CHECK(step > 0);
   const int64_t trips = hi > lo ? (hi - lo + step - 1) / step : 0;
-  const int64_t factor = std::clamp<int64_t>(instruction.imm, 1, kCopiesMax);
+  int64_t wanted = instruction.imm;
+  if (target_.software) wanted = std::max(wanted, rounds_ * trips / kSoftwareRoundsMax + 1);
+  const int64_t factor = std::clamp<int64_t>(wanted, 1, kCopiesMax);
   loop.copies = std::min(factor, std::max<int64_t>(trips, 1));
   int64_t done = trips / loop.copies > 1 ? trips / loop.copies * loop.copies : 0;
   if (done > 0) {
     loop.hi = {int_constant(lo + done * step), std::nullopt};
+    const int64_t rounds_around = rounds_;
+    rounds_ *= trips / loop.copies;
     carried = emit_rolled(instruction, loop, std::move(carried));
+    rounds_ = rounds_around;
   }
   for (; done < trips; ++done) {
     const int32_t counter = static_cast<int32_t>(lo + done * step);

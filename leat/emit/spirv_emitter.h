@@ -130,6 +130,7 @@ class ProgramEmitter {
 
   const ir::Program& program_;
   const Target& target_;
+  int64_t rounds_ = 1;  // of all counted loops around this place
   const Uses& uses_;
   ModuleWriter writer_;
   spv::StorageClass buffer_class_;

@@ -157,7 +157,11 @@ MapReduceParams choose_map_reduce(const Node& node, const Target& target) {
   }
   const int64_t lanes_busy = int64_t{target.wave_lanes} * target.compute_units;
   if (target.is_cpu || target.software) {
-    params.per_lane = static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, 64));
+    // Software renderers leave loops after some 2^16 rounds in all; see emit/spirv_control.cpp.
+    const int64_t reduced = std::max<int64_t>(element_count(reduce), 1);
+    const int64_t most = std::clamp<int64_t>(16384 / reduced, 1, 64);
+    params.per_lane =
+        static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, most));
     return params;
   }
   params.waves = std::max(1u, std::min(8u, target.lanes_per_workgroup_max / target.wave_lanes));

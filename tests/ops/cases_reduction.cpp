@@ -64,6 +64,20 @@ void add_reduce_cases(OpCases& cases) {
                        4 * kHalfRounding});  // products of nine
     }
   }
+  // More rounds of a loop than Mesa's software renderers allow (65,535), at 8 lanes a wave.
+  cases.push_back({"reduce_max_beyond_loop_limit", [](OpGraph& g) {
+                     std::vector<double> values(600000, 0.5);
+                     values.back() = 2;
+                     return reduce(g.graph, "y", Reduction::max, g.feed_values({600000}, values),
+                                   {.axes = Ints{0}});
+                   }});
+  cases.push_back({"reduce_max_beyond_loop_limit_2d", [](OpGraph& g) {
+                     std::vector<double> values(2 * 800 * 800, 0.5);
+                     values[values.size() / 2 - 1] = 2;
+                     values.back() = 3;
+                     const TensorId x = g.feed_values({2, 800, 800}, values);
+                     return reduce(g.graph, "y", Reduction::max, x, {.axes = Ints{1, 2}});
+                   }});
   cases.push_back(
       {"reduce_sum_long",
        [](OpGraph& g) {

@@ -1,5 +1,5 @@
-// The product has more rows, columns and terms than one tile, none a multiple of it, so that tails,
-// masks, packed weights and both families' stores are part of the answer.
+// Rows, columns and terms are no multiples of any tile, so that tails, masks, packed weights and a
+// fused epilogue are part of the answer.
 #include "leat/run/known_answer.h"
 
 #include <fmt/format.h>

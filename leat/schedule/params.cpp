@@ -64,7 +64,8 @@ ContractionParams choose_software(int64_t m, int64_t n, const Target& target) {
 
 /// A GPU tile that may be chosen. `resident` workgroups share a multiprocessor, by their registers,
 /// and run at full speed only together; `share` is the part of the full speed then reached.
-/// Measured on H200, 2026-11-22, bench/README.md: tiles of 128 x 128 down to 16 x 32.
+/// Fitted by hand to trial runs on an H200, 2026-11-22, whose samples were not kept; what the choices
+/// reach is in bench/results/conv2d-h200-*.json.
 struct GpuTile {
   uint32_t waves_m, waves_n, reg_m, reg_n;
   uint32_t resident;

@@ -64,8 +64,8 @@ ContractionParams choose_software(int64_t m, int64_t n, const Target& target) {
 
 /// A GPU tile that may be chosen. `resident` workgroups share a multiprocessor, by their registers,
 /// and run at full speed only together; `share` is the part of the full speed then reached.
-/// Fitted by hand to trial runs on an H200, 2026-11-22, whose samples were not kept; what the choices
-/// reach is in bench/results/conv2d-h200-*.json.
+/// Fitted by hand to trial runs on an H200, 2026-11-22, whose samples were not kept; what the
+/// choices reach is in bench/results/conv2d-h200-*.json.
 struct GpuTile {
   uint32_t waves_m, waves_n, reg_m, reg_n;
   uint32_t resident;

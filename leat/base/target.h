@@ -12,8 +12,13 @@ enum class CodeFormat : uint8_t {
   native_object,   // ELF object for the host's or a named CPU, made by LLVM
   spirv_pointers,  // SPIR-V 1.3+, Vulkan: buffers by physical address from one argument block
   spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
+  cubin,           // ELF for one NVIDIA architecture (sm_NN); made from PTX. ABI: below
   interpreted,     // the wave program's text form; for the null device
 };
+
+// ABI of a cubin: one kernel, `entry`; parameters are the buffers' 64-bit device addresses in the
+// order of KernelBinary::arguments, 8 bytes each; local memory is dynamic shared memory of
+// local_memory_bytes; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) threads.
 
 struct Target {
   std::string name;  // "x86-64 avx2", "spirv lavapipe": shown to people, part of cache keys

@@ -11,6 +11,11 @@
 namespace leat {
 namespace {
 
+Error no_cubin(const Target& target) {
+  return Error(ErrorKind::unsupported,
+               fmt::format("This build emits no cubin, which Target \"{}\" needs.", target.name));
+}
+
 #ifndef LEAT_HAS_LLVM
 Error no_llvm(const Target& target) {
   return Error(ErrorKind::unsupported,
@@ -48,6 +53,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #endif
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return emit_spirv(program, target);
+    case CodeFormat::cubin: return no_cubin(target);
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -66,6 +72,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
     }
+    case CodeFormat::cubin: return no_cubin(target);
     case CodeFormat::interpreted: return ir::print_program(program);
   }
   CHECK(false);
@@ -78,6 +85,7 @@ std::string emitter_version(const Target& target) {
     case CodeFormat::native_object: return "llvm-19 1";
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return "spirv 5";
+    case CodeFormat::cubin: return "ptx 1";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

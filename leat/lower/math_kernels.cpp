@@ -287,9 +287,13 @@ ValueId math_pow(Builder& b, ValueId x, ValueId y) {
     bits = b.binary(Opcode::shr_s, bits, b.i32(1));
   }
   const ValueId reciprocal = b.binary(Opcode::div_f, b.f32(1), power);
-  const ValueId by_squaring = b.select(less(b, y, b.f32(0)), reciprocal, power);
+  const ValueId inverted = less(b, y, b.f32(0));
+  const ValueId by_squaring = b.select(inverted, reciprocal, power);
   const ValueId by_log = math_exp(b, b.mul(y, math_log(b, a)));
-  const ValueId small = b.logical_and(whole, less(b, magnitude_y, b.f32(64)));
+  // 1 / x^n is finite where x^n is already subnormal, which some chips take for 0.
+  const ValueId lost = b.logical_and(inverted, less(b, power, b.f32(1.17549435e-38f)));
+  const ValueId small =
+      b.logical_and(b.logical_and(whole, less(b, magnitude_y, b.f32(64))), b.not_b(lost));
   const ValueId one = b.binary(Opcode::eq_f, a, b.f32(1));
   const ValueId magnitude = b.select(one, a, b.select(small, by_squaring, by_log));
   const ValueId negative = less(b, x, b.f32(0));

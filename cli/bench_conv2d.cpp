@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -26,6 +27,9 @@ using Json = nlohmann::ordered_json;
 // What a peak measured as the best of several samples may be exceeded by before it is disbelieved.
 constexpr double kPeakNoise = 0.01;
 constexpr int kPeakAttempts = 3;
+
+const std::map<std::string, DType> kDTypes = {
+    {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}};
 
 struct Options {
   std::vector<std::string> shapes;
@@ -147,6 +151,13 @@ std::vector<double> ratios_of(const Bench& bench) {
   return ratios;
 }
 
+/// "bf16 held as f32".
+std::string dtype_text(const Bench& bench, const Options& options) {
+  const bool is_held_otherwise = !bench.rows.empty() && bench.rows[0].storage != options.row.dtype;
+  return options.dtype +
+         (is_held_otherwise ? fmt::format(" held as {}", name_of(bench.rows[0].storage)) : "");
+}
+
 std::string text_of(Bench& bench, const Options& options) {
   const bool has_peer = !options.row.peer.empty();
   const bool has_clock = std::ranges::any_of(
@@ -163,9 +174,9 @@ std::string text_of(Bench& bench, const Options& options) {
       failures += fmt::format("failed: {}: {}\n", row.shape.name, row.failure);
     }
   }
-  std::string text =
-      fmt::format("{}, {}, measured peak {} GFLOPS\n{}{}", describe(bench.device->info()),
-                  options.dtype, number_text(bench.peak_gflops), table.text(), failures);
+  std::string text = fmt::format("{}, {}, measured peak {} GFLOPS\n{}{}",
+                                 describe(bench.device->info()), dtype_text(bench, options),
+                                 number_text(bench.peak_gflops), table.text(), failures);
   const std::vector<double> ratios = ratios_of(bench);
   if (!ratios.empty()) {
     text += fmt::format("geometric mean of {} ratios to {}: {}, lowest {}\n", ratios.size(),
@@ -191,7 +202,7 @@ Result<int> run(Options& options) {
   if (shapes.empty()) {
     return Error(ErrorKind::invalid_argument, "There is nothing to measure: --shape or --suite.");
   }
-  options.row.dtype = options.dtype == "f16" ? DType::f16 : DType::f32;
+  options.row.dtype = kDTypes.at(options.dtype);
   options.row.cache_folder = kernel_cache_folder(options.no_cache);
   TRY_ASSIGN(Bench bench, open(options));
   TRY(measure_rows(bench, shapes, options));
@@ -214,9 +225,12 @@ CommandRun add_bench_conv2d(CLI::App& command) {
       ->take_all();
   command.add_option("--suite", o.suite, "A file of them, one a line: name,N,C,H,W,K,R,STRIDE,PAD")
       ->type_name("FILE.csv");
-  command.add_option("--dtype", o.dtype, "How values are stored (f32); sums are f32")
-      ->type_name("f32|f16")
-      ->check(CLI::IsMember({"f32", "f16"}));
+  command
+      .add_option("--dtype", o.dtype,
+                  "What values are rounded to (f32); sums are f32. A device without such storage "
+                  "holds them as f32, and the result says so")
+      ->type_name("f32|f16|bf16")
+      ->check(CLI::IsMember(kDTypes));
   add_device_option(command, o.device);
   if (const std::vector<std::string> peers = peer_names(); !peers.empty()) {
     command.add_option("--peer", o.row.peer, "A library measured in turns with ours, on the CPU")

@@ -46,9 +46,9 @@ HostTensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   const size_t width = static_cast<size_t>(size_bytes_of(dtype));
   for (size_t at = 0; at < tensor.bytes.size(); at += width) {
     const float value = random.symmetric();
-    const uint16_t half = half_from_float(value);
+    const uint16_t half = dtype == DType::f16 ? half_from_float(value) : bfloat16_from_float(value);
     std::memcpy(tensor.bytes.data() + at,
-                dtype == DType::f16 ? static_cast<const void*>(&half) : &value, width);
+                dtype == DType::f32 ? static_cast<const void*>(&value) : &half, width);
   }
   return tensor;
 }
@@ -210,7 +210,8 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
 
 double error_limit(const ConvShape& shape, DType dtype) {
   const double walk = 4 * std::sqrt(static_cast<double>(shape.c * shape.r * shape.r)) * 0x1p-24;
-  return walk + (dtype == DType::f16 ? 0x1p-10 : 0);
+  if (dtype == DType::f32) return walk;
+  return walk + (dtype == DType::f16 ? 0x1p-10 : 0x1p-7);
 }
 
 }  // namespace leat::cli

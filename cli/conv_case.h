@@ -39,7 +39,7 @@ ConvData make_conv_data(const ConvShape& shape, DType dtype);
 /// One Conv node; x is the input, w a constant.
 Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data);
 
-/// The values of an f32 or f16 tensor.
+/// The values of an f32, f16 or bf16 tensor.
 std::vector<float> floats_of(const HostTensor& tensor);
 
 /// Largest error against double precision at `kReferenceSamples` output positions, among them all
@@ -52,7 +52,7 @@ double relative_error(std::span<const float> a, std::span<const float> b);
 
 /// What sampled_error may be. Products are exact or rounded to 2^-24, and the sum of C*R*R of them
 /// gathers rounding errors like a random walk: 4 standard deviations. f16 results are rounded to
-/// 2^-11 once more.
+/// 2^-11 once more, bf16 ones to 2^-8.
 double error_limit(const ConvShape& shape, DType dtype);
 
 }  // namespace leat::cli

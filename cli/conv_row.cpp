@@ -201,6 +201,8 @@ Result<ConvRow> measure_conv(Device& device, Device* cpu, const ConvShape& shape
   progress.show(shape.name + ": measuring");
   TRY(sample_at_steady_clock(device.info(), ours, has_peer ? &theirs : nullptr, options, row));
   row.seconds = std::move(ours.seconds);
+  const Schedule& schedule = conv.network->schedule();
+  row.storage = schedule.placements[schedule.graph.inputs[0]].storage;
   if (has_peer) row.peer = PeerResult{peer_version(options.peer), std::move(theirs.seconds)};
   TRY_ASSIGN(row.device_us, device_microseconds(*conv.network));
   TRY_ASSIGN(const std::vector<KernelTime> kernels, conv.network->profile());
@@ -219,6 +221,7 @@ nlohmann::ordered_json json_of(const ConvRow& row) {
   object["name"] = s.name;
   object["shape"] = {s.n, s.c, s.h, s.w, s.k, s.r, s.stride, s.pad};
   object["dtype"] = name_of(row.dtype);
+  object["storage"] = name_of(row.storage);
   object["params"] = row.kernel_params;
   object["median_us"] = row.median_us();
   object["p99_us"] = row.p99_us();

@@ -28,6 +28,7 @@ struct PeerResult {
 struct ConvRow {
   ConvShape shape;
   DType dtype = DType::f32;
+  DType storage = DType::f32;       // what the device holds them as
   std::string kernel_params;        // of the schedule
   uint32_t repeats = 1;             // back to back in one sample
   std::vector<double> seconds;      // of one execution, by sample

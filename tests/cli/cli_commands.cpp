@@ -166,6 +166,23 @@ TEST(CliBench, ConvolutionsAreRightAndBelowThePeak) {
   }
 }
 
+// A CPU computes in f32, so a narrower type is only what values are rounded to, and is said.
+TEST(CliBench, NarrowTypesAreRoundedToAndTheirStorageIsSaid) {
+  for (const auto& [dtype, unit] : {std::pair{"f16", 0x1p-11}, {"bf16", 0x1p-8}}) {
+    const ProgramResult result =
+        run_leat({"bench", "conv2d", "--shape", "1,8,16,16,16,3,1,1", "--dtype", dtype, "--device",
+                  "cpu", "--min-time", "0", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Json object = json_of(result);
+    ASSERT_EQ(object["results"].size(), 1u);
+    const Json& row = object["results"][0];
+    EXPECT_EQ(row["dtype"], dtype);
+    EXPECT_EQ(row["storage"], "f32");
+    EXPECT_LE(row["max_error"], row["error_limit"]);
+    EXPECT_GE(row["max_error"], unit / 8) << "The result was not rounded to " << dtype << ".";
+  }
+}
+
 TEST(CliBench, LatencyOfEveryWayToSubmit) {
   const Json object =
       json_of(run_leat({"bench", "latency", "--device", "cpu", "--rounds", "5", "--json"}));

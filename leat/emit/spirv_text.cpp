@@ -175,7 +175,7 @@ std::string instruction_text(uint32_t op, std::span<const uint32_t> words) {
 Result<std::string> module_text(std::span<const std::byte> module) {
   constexpr size_t kHeaderWords = 5;
   std::vector<uint32_t> words(module.size() / sizeof(uint32_t));
-  std::memcpy(words.data(), module.data(), words.size() * sizeof(uint32_t));
+  if (!words.empty()) std::memcpy(words.data(), module.data(), words.size() * sizeof(uint32_t));
   if (words.size() < kHeaderWords || words[0] != spv::MagicNumber) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Code of {} bytes does not start as a SPIR-V module.", module.size()));

@@ -40,7 +40,8 @@ struct Target {
   uint32_t compute_units = 1;         // CPU: threads used; GPU: multiprocessors, 1 if unknown
   uint64_t cache_bytes = 1u << 20;    // CPU: second-level cache of one core; GPU: L2
   uint32_t buffer_bindings_max = 16;  // buffers a kernel may have
-  bool storage_f16 = true;            // loads and stores of 16-bit floats work
+  uint64_t argument_bytes_max = UINT64_MAX;  // of a buffer that a kernel may have as one argument
+  bool storage_f16 = true;                   // loads and stores of 16-bit floats work
 
   bool operator==(const Target&) const = default;
 };

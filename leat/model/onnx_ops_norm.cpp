@@ -3,10 +3,41 @@
 // LRN 1/13, LpNormalization 1/22, MeanVarianceNormalization 9/13.
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "leat/model/onnx_ops.h"
 
 namespace leat::onnx_ops {
 namespace {
+
+/// One mean for each element of an item (spatial 0 before opset 9): an element is a channel then.
+Result<TensorId> batch_norm_per_element(OnnxNode& node, ops::BatchNormInputs inputs,
+                                        double epsilon) {
+  Graph& graph = node.graph();
+  const Shape shape = node.shape(0);
+  if (shape.size() < 2) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Input 0 of BatchNormalization has shape {}, without channels.",
+                             to_string(shape)));
+  }
+  const Shape item(shape.begin() + 1, shape.end());
+  const int64_t count = element_count(item);
+  TensorId* const parameters[] = {&inputs.scale, &inputs.bias, &inputs.mean, &inputs.variance};
+  for (size_t i = 0; i < std::size(parameters); ++i) {
+    if (node.shape(i + 1) != item) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Input {} of BatchNormalization has shape {} instead of {}.", i + 1,
+                               to_string(node.shape(i + 1)), to_string(item)));
+    }
+    TRY_ASSIGN(*parameters[i], ops::reshape(graph, fmt::format("{}/{}", node.name(), i + 1),
+                                            *parameters[i], {count}));
+  }
+  TRY_ASSIGN(const TensorId rows,
+             ops::reshape(graph, node.name() + "/rows", node.input(0), {shape[0], count}, true));
+  TRY_ASSIGN(const TensorId y,
+             ops::batch_norm(graph, node.name() + "/norm", rows, inputs, epsilon));
+  return ops::reshape(graph, node.name(), y, shape, true);
+}
 
 Result<TensorId> import_batch_norm(OnnxNode& node) {
   node.ignore({"momentum"});
@@ -16,14 +47,12 @@ Result<TensorId> import_batch_norm(OnnxNode& node) {
   if (training) {
     node.fail(ErrorKind::unsupported, "BatchNormalization in training mode is not supported.");
   }
-  if (node.opset() < 9 && node.integer("spatial", 1) == 0) {
-    node.fail(ErrorKind::unsupported,
-              "BatchNormalization with one mean per element (spatial 0) is not supported.");
-  }
+  const bool per_element = node.opset() < 9 && node.integer("spatial", 1) == 0;
   const ops::BatchNormInputs inputs = {.scale = node.input(1),
                                        .bias = node.input(2),
                                        .mean = node.input(3),
                                        .variance = node.input(4)};
+  if (per_element) return batch_norm_per_element(node, inputs, epsilon);
   return ops::batch_norm(node.graph(), node.name(), node.input(0), inputs, epsilon);
 }
 

@@ -249,11 +249,30 @@ TEST(OnnxOpsets, BatchNormalizationInInferenceOnly) {
                 {1, 2, 1, 1}, expected);
   expect_values(run(15, x, [](OnnxBuilder& b) { add_batch_norm(b).set("momentum", 0.9f); }),
                 {1, 2, 1, 1}, expected);
-  EXPECT_EQ(run(7, x, [](OnnxBuilder& b) { add_batch_norm(b).set("spatial", 0); }).error().kind(),
-            ErrorKind::unsupported);
+  EXPECT_EQ(run(7, tensor_of({1, 2, 1, 2}, {1, 2, 3, 4}),
+                [](OnnxBuilder& b) { add_batch_norm(b).set("spatial", 0); })
+                .error()
+                .kind(),
+            ErrorKind::invalid_argument);
   EXPECT_EQ(
       run(15, x, [](OnnxBuilder& b) { add_batch_norm(b).set("training_mode", 1); }).error().kind(),
       ErrorKind::unsupported);
+}
+
+TEST(OnnxOpsets, BatchNormalizationWithOneMeanPerElement) {
+  const HostTensor x = tensor_of({2, 1, 2}, {3, 5, 1, -1});
+  expect_values(run(8, x,
+                    [](OnnxBuilder& b) {
+                      b.constant("scale", tensor_of({1, 2}, {2, 1}));
+                      b.constant("bias", tensor_of({1, 2}, {0, 10}));
+                      b.constant("mean", tensor_of({1, 2}, {1, 0}));
+                      b.constant("variance", tensor_of({1, 2}, {4, 1}));
+                      b.node("BatchNormalization", {"x", "scale", "bias", "mean", "variance"},
+                             {"y"})
+                          .set("epsilon", 0.0f)
+                          .set("spatial", 0);
+                    }),
+                {2, 1, 2}, {2, 15, 0, 9});
 }
 
 TEST(OnnxOpsets, DropoutIsACopyAndItsMaskOnes) {

@@ -127,6 +127,13 @@ TensorId root_of(const Schedule& schedule, TensorId tensor) {
   return tensor;
 }
 
+DType storage_on(const Target& target, DType dtype) {
+  // A CPU widens halves in every inner loop; there f16 tensors are held as f32.
+  const bool narrow = target.storage_f16 && !target.is_cpu && !target.software;
+  const DType storage = storage_of(dtype);
+  return storage == DType::f16 && !narrow ? DType::f32 : storage;
+}
+
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last) {
   const Graph& graph = schedule.graph;
   const std::vector<bool> channels_last = find_channels_last(graph);
@@ -143,12 +150,7 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
   for (TensorId id = 0; id < graph.tensors.size(); ++id) {
     Placement& placement = schedule.placements[id];
     const Tensor& tensor = graph.tensors[id];
-    placement.storage = storage_of(tensor.dtype);
-    // A CPU widens halves in every inner loop; there f16 tensors are held as f32.
-    const bool on_cpu = target.is_cpu || target.software;
-    if (placement.storage == DType::f16 && (!target.storage_f16 || on_cpu)) {
-      placement.storage = DType::f32;
-    }
+    placement.storage = storage_on(target, tensor.dtype);
     placement.element_count = element_count(tensor.shape);
     const bool free = placement.space == Space::activations ||
                       (placement.space == Space::external && external_channels_last);

@@ -8,6 +8,9 @@
 
 namespace leat {
 
+/// What a tensor of this element type is held as in the device's memory: f32, f16 or i32.
+DType storage_on(const Target& target, DType dtype);
+
 /// Fills space, storage, strides, element_count and alias_of of `schedule.placements`; drops the
 /// steps of reshapes that became aliases. Packed weights are marked by mark_packed afterwards.
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last);

@@ -4,6 +4,7 @@
 #include "leat/schedule/fuse.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
+#include "leat/schedule/split_constant.h"
 #include "leat/schedule/split_k.h"
 
 namespace leat {
@@ -99,6 +100,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   TRY(check_dtypes(schedule.graph));
   fuse(schedule.graph, target);
   clone_shared_weights(schedule.graph);
+  split_large_constants(schedule.graph, target, options);
   split_contractions(schedule.graph, target, options.choose);
   for (uint32_t n = 0; n < schedule.graph.nodes.size(); ++n) {
     if (!is_empty(schedule.graph, schedule.graph.nodes[n])) schedule.steps.push_back({n, {}});
@@ -108,6 +110,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
     step.params = options.choose(schedule.graph, schedule.graph.nodes[step.node], target);
   }
   mark_packed(schedule);
+  TRY(check_argument_sizes(schedule, target, options));
   plan_memory(schedule);
   return schedule;
 }

@@ -4,7 +4,8 @@
 // What is decided here, in this order: dead nodes go; element-wise nodes are fused into the node
 // that computes their input (conv + batch-norm + activation + residual add become one kernel; a
 // concat's copies become views of the producers); storage types; layouts (channels innermost for
-// what convolutions read and write); parameters of every kernel; memory: one arena for weights, one
+// what convolutions read and write); contractions with a constant too large for the target are
+// split; parameters of every kernel; memory: one arena for weights, one
 // for activations, planned so that tensors whose lives do not overlap share bytes.
 #pragma once
 
@@ -64,10 +65,12 @@ struct ScheduleOptions {
   /// Graph inputs and outputs may be laid out like activations (channels innermost) instead of
   /// row-major; for one kernel measured as it runs inside a network.
   bool external_channels_last = false;
+  /// Contractions are split at this size of a constant even where the Target takes a larger one.
+  uint64_t argument_bytes_max = UINT64_MAX;
 };
 
-/// Errors: unsupported, when a tensor is too large for 32-bit indices or an input has a dtype no
-/// device computes.
+/// Errors: unsupported, when a tensor is too large for 32-bit indices or for an argument of a
+/// kernel, or an input has a dtype no device computes.
 Result<Schedule> make_schedule(const Graph& graph, const Target& target,
                                const ScheduleOptions& options);
 

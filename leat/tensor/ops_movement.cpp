@@ -197,14 +197,17 @@ struct Range {
   int64_t count = 0;
 };
 
-/// Python's rules for start:end:step on `extent` elements.
+/// The rules of ONNX' Slice for start:end:step on `extent` elements. They differ from Python's
+/// where steps go backwards and the start lies before the first element: it counts as the first.
 Range resolve_range(int64_t start, int64_t end, int64_t step, int64_t extent) {
+  if (extent == 0) return {};
   step = std::clamp(step, -kElementsMax, kElementsMax);
-  const int64_t low = step > 0 ? 0 : -1;
-  const int64_t high = step > 0 ? extent : extent - 1;
-  const auto place = [&](int64_t at) { return std::clamp(at < 0 ? at + extent : at, low, high); };
-  Range range = {.first = place(start), .step = step};
-  const int64_t length = step > 0 ? place(end) - range.first : range.first - place(end);
+  const auto place = [&](int64_t at, int64_t low, int64_t high) {
+    return std::clamp(at < 0 ? at + extent : at, low, high);
+  };
+  const int64_t last = place(end, step > 0 ? 0 : -1, step > 0 ? extent : extent - 1);
+  Range range = {.first = place(start, 0, step > 0 ? extent : extent - 1), .step = step};
+  const int64_t length = step > 0 ? last - range.first : range.first - last;
   const int64_t stride = step > 0 ? step : -step;
   if (length > 0) range.count = (length + stride - 1) / stride;
   return range;
@@ -350,7 +353,7 @@ Result<std::vector<TensorId>> split_evenly(Graph& graph, std::string_view name, 
   const Place place(graph, "Split", name);
   TRY_ASSIGN(const size_t axis, resolve_axis(place, axis_given, shape_of(graph, x).size()));
   const int64_t extent = shape_of(graph, x)[axis];
-  if (count < 1 || count > std::max<int64_t>(extent, 1)) {
+  if (count < 1 || (extent > 0 && count > extent)) {
     return place.error(fmt::format("The number of parts ({}) is outside 1 to {}.", count,
                                    std::max<int64_t>(extent, 1)));
   }

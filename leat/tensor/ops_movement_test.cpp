@@ -89,6 +89,9 @@ TEST_F(Movement, Slice) {
   EXPECT_EQ(sliced(-1, kMin, -3), (Numbers{7, 4, 1}));
   EXPECT_EQ(sliced(kMax, 2, -2), (Numbers{7, 5, 3}));
   EXPECT_EQ(sliced(5, 2, 1), Numbers{});
+  EXPECT_EQ(sliced(-9, kMin, -3), (Numbers{0}));
+  EXPECT_EQ(sliced(kMin, -9, -1), (Numbers{0}));
+  EXPECT_EQ(sliced(0, 0, -1), Numbers{});
   EXPECT_EQ(sliced(kMin, 3, 1), (Numbers{0, 1, 2}));
   EXPECT_EQ(sliced(2, kMax, kMax), (Numbers{2}));
   EXPECT_EQ(sliced(0, 100, 7), (Numbers{0, 7}));
@@ -114,6 +117,10 @@ TEST_F(Movement, ConcatAndSplit) {
   ASSERT_TRUE(even);
   EXPECT_EQ(probe.numbers((*even)[0]), (Numbers{0, 1, 2}));
   EXPECT_EQ(probe.numbers((*even)[2]), (Numbers{6}));
+  const auto nothing = split_evenly(probe.graph, "nothing", empty, 2, 1);
+  ASSERT_TRUE(nothing);
+  EXPECT_EQ(probe.shape((*nothing)[1]), (Shape{2, 0}));
+  expect_error(split_evenly(probe.graph, "s", b, 3, 1), "(3)");
   expect_error(split(probe.graph, "s", b, {1, 2}, 1), "(2)");
   expect_error(split(probe.graph, "s", b, {3, -1}, 1), "(3, -1)");
   const TensorId wrong[] = {a, counting({3, 1})};

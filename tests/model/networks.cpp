@@ -94,9 +94,6 @@ TEST_P(LargeNetworks, ArchitecturesGiveTheirExpectedOutputs) {
   };
   for (const ConformanceCase& test : *cases) {
     const CaseResult result = run_conformance_case(test, executor);
-    // Weights of AlexNet and VGG-19 are larger than the buffers of some OpenGL drivers (128 MiB).
-    const bool is_too_large = result.reason.find(") than the limit (") != std::string::npos;
-    if (result.outcome == Outcome::skipped && is_too_large) continue;
     EXPECT_EQ(result.outcome, Outcome::passed) << result.name << ": " << result.reason;
   }
 }

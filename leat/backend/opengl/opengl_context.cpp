@@ -235,6 +235,8 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
   target.buffer_bindings_max =
       clamp_to_u32(std::min(integer(GL_MAX_COMPUTE_SHADER_STORAGE_BLOCKS),
                             integer(GL_MAX_SHADER_STORAGE_BUFFER_BINDINGS)));
+  target.argument_bytes_max =
+      static_cast<uint64_t>(std::max<int64_t>(0, integer(GL_MAX_SHADER_STORAGE_BLOCK_SIZE)));
   return target;
 }
 
@@ -250,8 +252,6 @@ OpenglFacts OpenglContext::facts() const {
   facts.info.memory_bytes = memory_bytes(facts.info.software);
   facts.target = make_target(facts.info.chip, facts.info.software);
   facts.uuid_hex = uuid_hex();
-  facts.storage_block_bytes_max =
-      static_cast<uint64_t>(std::max<int64_t>(0, integer(GL_MAX_SHADER_STORAGE_BLOCK_SIZE)));
   return facts;
 }
 

@@ -31,7 +31,6 @@ struct OpenglFacts {
   DeviceInfo info;  // without its name
   Target target;
   std::string uuid_hex;  // 32 hex digits, or empty
-  uint64_t storage_block_bytes_max = 0;
 };
 
 /// A context, current on the thread that made it until it is destroyed there.

@@ -25,7 +25,7 @@ Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRan
                              kernel.arguments().size(), arguments.size()));
   }
   TRY(check_room());
-  const uint64_t block_bytes_max = thread_.facts().storage_block_bytes_max;
+  const uint64_t bytes_max = thread_.facts().target.argument_bytes_max;
   for (const BufferRange& range : arguments) {
     TRY(check_range(range, kernel.name()));
     if (range.offset_bytes % kBufferAlignment != 0) {
@@ -34,12 +34,11 @@ Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRan
           fmt::format("Offset ({}) of an argument of kernel \"{}\" is no multiple of ({}).",
                       range.offset_bytes, kernel.name(), kBufferAlignment));
     }
-    if (range.size_bytes > block_bytes_max) {
-      return Error(
-          ErrorKind::unsupported,
-          fmt::format("An argument of kernel \"{}\" is larger ({} bytes) than the limit "
-                      "({}) of Device \"{}\".",
-                      kernel.name(), range.size_bytes, block_bytes_max, device_.info().name));
+    if (range.size_bytes > bytes_max) {
+      return Error(ErrorKind::unsupported,
+                   fmt::format("An argument of kernel \"{}\" is larger ({} bytes) than the limit "
+                               "({}) of Device \"{}\".",
+                               kernel.name(), range.size_bytes, bytes_max, device_.info().name));
     }
   }
   open_list().add_launch(loaded.program(), loaded.grid(), arguments);

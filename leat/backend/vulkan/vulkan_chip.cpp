@@ -144,7 +144,6 @@ void fill_limits(const Properties& properties, VulkanChip& chip) {
   const VkPhysicalDeviceProperties& core = properties.core.properties;
   chip.timestamp_period_ns = static_cast<double>(core.limits.timestampPeriod);
   chip.allocation_bytes_max = properties.maintenance3.maxMemoryAllocationSize;
-  chip.storage_range_bytes_max = core.limits.maxStorageBufferRange;
   chip.vendor_id = core.vendorID;
   chip.device_id = core.deviceID;
   chip.driver_version = core.driverVersion;
@@ -199,6 +198,7 @@ void fill_features(const Features& features, const VkPhysicalDeviceLimits& limit
       pointers ? kBuffersMax
                : std::min({limits.maxPerStageDescriptorStorageBuffers,
                            limits.maxDescriptorSetStorageBuffers, kBuffersMax});
+  if (!pointers) chip.target.argument_bytes_max = limits.maxStorageBufferRange;
   if (features.timeline.timelineSemaphore != VK_TRUE) {
     chip.refusal = fmt::format("Vulkan device \"{}\" has no timeline semaphores.", chip.info.chip);
   }

@@ -27,7 +27,6 @@ struct VulkanChip {
   double timestamp_period_ns = 1.0;
   VkPhysicalDeviceMemoryProperties memory = {};
   uint64_t allocation_bytes_max = 0;
-  uint64_t storage_range_bytes_max = 0;
   uint32_t vendor_id = 0;
   uint32_t device_id = 0;
   uint32_t driver_version = 0;

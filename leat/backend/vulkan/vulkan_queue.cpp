@@ -57,11 +57,11 @@ Result<void> VulkanQueue::launch(const Kernel& kernel, std::span<const BufferRan
   for (const BufferRange& range : arguments) {
     TRY(check_range(range));
     CHECK(range.offset_bytes % kBufferAlignment == 0);
-    if (!context_.chip.pointers() && range.size_bytes > context_.chip.storage_range_bytes_max) {
+    if (range.size_bytes > context_.chip.target.argument_bytes_max) {
       return Error(ErrorKind::invalid_argument,
                    fmt::format("Argument of ({}) bytes is larger than the limit ({}) of Vulkan "
                                "device \"{}\".",
-                               range.size_bytes, context_.chip.storage_range_bytes_max,
+                               range.size_bytes, context_.chip.target.argument_bytes_max,
                                context_.chip.info.chip));
     }
   }

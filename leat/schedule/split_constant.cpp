@@ -1,0 +1,193 @@
+// The slices are copies on the host: the limit holds for what a kernel binds, and packed weights of
+// a part must be one piece.
+#include "leat/schedule/split_constant.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "leat/schedule/layout.h"
+
+namespace leat {
+
+namespace {
+
+/// An axis along which a contraction can be cut.
+struct Cut {
+  size_t loop_axis = 0;     // counted over batch, m, n, k
+  size_t constant_dim = 0;  // the constant's dimension that is this axis
+  size_t output_dim = 0;
+  int64_t extent = 0;
+};
+
+/// The dimension that is `axis` and nothing else, when no other dimension has to do with it.
+std::optional<size_t> only_dimension(const std::vector<Affine>& index, size_t axis) {
+  std::optional<size_t> found;
+  for (size_t d = 0; d < index.size(); ++d) {
+    if (index[d].coefficients[axis] == 0) continue;
+    Affine plain;
+    plain.coefficients.assign(index[d].coefficients.size(), 0);
+    plain.coefficients[axis] = 1;
+    if (found || index[d] != plain) return std::nullopt;
+    found = d;
+  }
+  return found;
+}
+
+Shape& axis_extents(Contraction& contraction, bool is_b) {
+  return is_b ? contraction.n : contraction.m;
+}
+
+/// The longest axis of the operand's own; none when the operand is read in another way too.
+std::optional<Cut> find_cut(const Node& node, bool is_b) {
+  const Contraction& contraction = node.contraction;
+  const ContractionOperand& operand = is_b ? contraction.b : contraction.a;
+  if (contraction.a.input == contraction.b.input || loads_input(node, operand.input)) return {};
+  const Shape& extents = is_b ? contraction.n : contraction.m;
+  const size_t first = contraction.batch.size() + (is_b ? contraction.m.size() : 0);
+  std::optional<Cut> best;
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const auto constant_dim = only_dimension(operand.index, first + i);
+    const auto output_dim = only_dimension(contraction.out_index, first + i);
+    if (!constant_dim || !output_dim || operand.bounded[*constant_dim]) continue;
+    if (best && best->extent >= extents[i]) continue;
+    best = Cut{first + i, *constant_dim, *output_dim, extents[i]};
+  }
+  return best;
+}
+
+HostTensor slice_of(const HostTensor& whole, size_t dim, int64_t first, int64_t count) {
+  HostTensor part;
+  part.dtype = whole.dtype;
+  part.shape = whole.shape;
+  part.shape[dim] = count;
+  const size_t row_bytes = static_cast<size_t>(row_major_strides(whole.shape)[dim]) *
+                           static_cast<size_t>(size_bytes_of(whole.dtype));
+  const size_t part_bytes = row_bytes * static_cast<size_t>(count);
+  const size_t whole_bytes = row_bytes * static_cast<size_t>(whole.shape[dim]);
+  part.bytes.resize(whole.bytes.size() / whole_bytes * part_bytes);
+  const size_t skipped = row_bytes * static_cast<size_t>(first);
+  for (size_t i = 0; i * part_bytes < part.bytes.size(); ++i) {
+    std::memcpy(part.bytes.data() + i * part_bytes, whole.bytes.data() + i * whole_bytes + skipped,
+                part_bytes);
+  }
+  return part;
+}
+
+/// Rows or columns [first, first + count) of the node, without its constant.
+Node part_of(const Node& whole, const Cut& cut, bool is_b, int64_t first, int64_t count) {
+  Node part = whole;
+  part.name += ".slice" + std::to_string(first);
+  Contraction& contraction = part.contraction;
+  const size_t own = contraction.batch.size() + (is_b ? contraction.m.size() : 0);
+  axis_extents(contraction, is_b)[cut.loop_axis - own] = count;
+  part.out_extents[cut.output_dim] = count;
+  part.view.offset[cut.output_dim] += part.view.step[cut.output_dim] * first;
+  part.exprs = ExprTree();
+  ExprSubstitution moved;  // the epilogue knows elements by their place in the whole output
+  for (uint32_t d = 0; d < whole.out_extents.size(); ++d) {
+    const ExprId axis = part.exprs.axis(d);
+    const bool is_cut = d == cut.output_dim;
+    moved.axes.push_back(
+        is_cut ? part.exprs.apply(ScalarOp::add, axis, part.exprs.constant_int(first)) : axis);
+  }
+  part.result = copy_expr(whole.exprs, whole.result, part.exprs, moved);
+  return part;
+}
+
+/// Bytes of the constant of a part with `count` rows or columns, as it will lie in memory.
+uint64_t constant_bytes(const Graph& graph, const Node& whole, const Cut& cut, bool is_b,
+                        int64_t count, const Target& target, ChooseParams choose) {
+  const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
+  const Tensor& constant = graph.tensors[whole.inputs[operand.input]];
+  Shape shape = constant.shape;
+  shape[cut.constant_dim] = count;
+  int64_t elements = element_count(shape);
+  if (is_b) {
+    const Node part = part_of(whole, cut, is_b, 0, count);
+    const ContractionParams params = choose(graph, part, target).contraction;
+    elements = std::max(elements, packed_element_count(part.contraction, params));
+  }
+  const DType storage = storage_on(target, constant.dtype);
+  return static_cast<uint64_t>(elements) * static_cast<uint64_t>(size_bytes_of(storage));
+}
+
+/// The parts' extent: parts as few as the limit allows and about equal, in whole vectors.
+int64_t part_extent(const Cut& cut, uint64_t limit, auto bytes_of_part) {
+  constexpr int64_t kGranule = 64;
+  int64_t parts = 2;
+  auto extent = [&] {
+    const int64_t even = (cut.extent + parts - 1) / parts;
+    return even > kGranule ? (even + kGranule - 1) / kGranule * kGranule : even;
+  };
+  while (parts < cut.extent && bytes_of_part(extent()) > limit) ++parts;
+  return extent();
+}
+
+/// True when the node was split; its parts stand in its place.
+bool split_operand(Graph& graph, size_t node_index, bool is_b, const Target& target,
+                   const ScheduleOptions& options) {
+  const Node whole = graph.nodes[node_index];
+  const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
+  const std::shared_ptr<const HostTensor> constant =
+      graph.tensors[whole.inputs[operand.input]].constant;
+  const std::optional<Cut> cut = constant ? find_cut(whole, is_b) : std::nullopt;
+  if (!cut || cut->extent < 2) return false;
+  const uint64_t limit = argument_bytes_max(target, options);
+  const auto bytes_of_part = [&](int64_t count) {
+    return constant_bytes(graph, whole, *cut, is_b, count, target, options.choose);
+  };
+  if (bytes_of_part(cut->extent) <= limit) return false;
+  const int64_t extent = part_extent(*cut, limit, bytes_of_part);
+  std::vector<Node> parts;
+  for (int64_t first = 0; first < cut->extent; first += extent) {
+    const int64_t count = std::min(extent, cut->extent - first);
+    Node part = part_of(whole, *cut, is_b, first, count);
+    part.inputs[operand.input] = graph.add_constant(
+        part.name + ".constant", slice_of(*constant, cut->constant_dim, first, count));
+    parts.push_back(std::move(part));
+  }
+  const auto place = graph.nodes.begin() + static_cast<std::ptrdiff_t>(node_index);
+  graph.nodes.insert(graph.nodes.erase(place), parts.begin(), parts.end());
+  return true;
+}
+
+}  // namespace
+
+uint64_t argument_bytes_max(const Target& target, const ScheduleOptions& options) {
+  return std::min(target.argument_bytes_max, options.argument_bytes_max);
+}
+
+void split_large_constants(Graph& graph, const Target& target, const ScheduleOptions& options) {
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    if (node.family != Family::contraction || element_count(node.out_extents) == 0) continue;
+    // A part is small enough for its own constant, but may have another large one.
+    while (split_operand(graph, n, true, target, options) ||
+           split_operand(graph, n, false, target, options)) {
+    }
+  }
+}
+
+Result<void> check_argument_sizes(const Schedule& schedule, const Target& target,
+                                  const ScheduleOptions& options) {
+  const uint64_t limit = argument_bytes_max(target, options);
+  for (const Step& step : schedule.steps) {
+    const Node& node = schedule.graph.nodes[step.node];
+    std::vector<TensorId> tensors = node.inputs;
+    tensors.push_back(node.output);
+    for (TensorId id : tensors) {
+      const Placement& placement = schedule.placements[id];
+      const uint64_t size_bytes = static_cast<uint64_t>(placement.element_count) *
+                                  static_cast<uint64_t>(size_bytes_of(placement.storage));
+      if (size_bytes <= limit) continue;
+      return Error(ErrorKind::unsupported,
+                   "Size (" + std::to_string(size_bytes) + " bytes) of tensor \"" +
+                       schedule.graph.tensors[id].name + "\", which kernel \"" + node.name +
+                       "\" has as an argument, is larger than the limit (" + std::to_string(limit) +
+                       ") of target \"" + target.name + "\".");
+    }
+  }
+  return {};
+}
+
+}  // namespace leat

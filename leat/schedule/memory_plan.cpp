@@ -1,10 +1,13 @@
 // Offsets by greedy placement: tensors in some order, each at the lowest offset where it meets
 // nobody it lives together with. No single order is best for every network, so a few are tried and
-// the smallest arena wins. Finding the true minimum is NP-hard (dynamic storage allocation); the
-// lower bound, the largest sum of tensors alive at one step, is reported beside what was reached.
+// the smallest arena wins; while it is above the lower bound, a local search changes the order, and
+// places some tensors from the arena's end downwards. Finding the true minimum is NP-hard (dynamic
+// storage allocation); the lower bound, the largest sum of tensors alive at one step, is reported
+// beside what was reached.
 #include "leat/schedule/memory_plan.h"
 
 #include <algorithm>
+#include <span>
 
 #include "leat/schedule/layout.h"
 
@@ -18,6 +21,12 @@ struct Interval {
   size_t first = SIZE_MAX;  // step that writes it first
   size_t last = 0;          // step that reads it last
   size_t offset_bytes = 0;
+  bool from_end = false;  // as near to the end as it goes, not to the beginning
+
+  size_t end_bytes() const { return offset_bytes + size_bytes; }
+  bool lives_with(const Interval& other) const {
+    return other.first <= last && first <= other.last;
+  }
 };
 
 size_t align_up(size_t value) {
@@ -48,25 +57,44 @@ std::vector<Interval> find_intervals(const Schedule& schedule) {
   return by_tensor;
 }
 
-/// Places the intervals in their order; returns the arena's size.
-size_t place(std::vector<Interval>& intervals) {
+/// The lowest offset where it meets none of `together`, which are in order of offset.
+size_t lowest_offset(size_t size_bytes, std::span<const Interval* const> together) {
+  size_t offset = 0;
+  for (const Interval* other : together) {
+    if (offset + size_bytes <= other->offset_bytes) break;
+    offset = std::max(offset, other->end_bytes());
+  }
+  return offset;
+}
+
+/// The highest such offset below `limit`; SIZE_MAX when there is none.
+size_t highest_offset(size_t size_bytes, std::vector<const Interval*>& together, size_t limit) {
+  std::ranges::sort(together, {}, [](const Interval* i) { return i->end_bytes(); });
+  size_t end = limit;
+  for (size_t i = together.size(); i > 0; --i) {
+    if (together[i - 1]->end_bytes() + size_bytes <= end) break;
+    end = std::min(end, together[i - 1]->offset_bytes);
+  }
+  return end >= size_bytes ? end - size_bytes : SIZE_MAX;
+}
+
+/// Places the intervals in their order, those from the end below `limit`; returns the arena's size.
+size_t place(std::vector<Interval>& intervals, size_t limit) {
   size_t arena = 0;
-  std::vector<const Interval*> placed;
+  std::vector<const Interval*> placed, together;
   for (Interval& interval : intervals) {
-    std::vector<const Interval*> together;
+    together.clear();
     for (const Interval* other : placed) {
-      if (other->first <= interval.last && interval.first <= other->last) {
-        together.push_back(other);
-      }
+      if (other->lives_with(interval)) together.push_back(other);
     }
-    std::ranges::sort(together, {}, [](const Interval* i) { return i->offset_bytes; });
-    size_t offset = 0;
-    for (const Interval* other : together) {
-      if (offset + interval.size_bytes <= other->offset_bytes) break;
-      offset = std::max(offset, other->offset_bytes + other->size_bytes);
+    size_t offset = SIZE_MAX;
+    if (interval.from_end) offset = highest_offset(interval.size_bytes, together, limit);
+    if (offset == SIZE_MAX) {
+      std::ranges::sort(together, {}, [](const Interval* i) { return i->offset_bytes; });
+      offset = lowest_offset(interval.size_bytes, together);
     }
     interval.offset_bytes = offset;
-    arena = std::max(arena, offset + interval.size_bytes);
+    arena = std::max(arena, interval.end_bytes());
     placed.push_back(&interval);
   }
   return arena;
@@ -92,6 +120,98 @@ void plan_weights(Schedule& schedule) {
   schedule.memory.weights_bytes = end;
 }
 
+/// Local search below an arena that is larger than its bound. A move takes a tensor that reaches
+/// beyond the bound, places it earlier or from the other end, and perhaps turns one that lives with
+/// it; it stays when the arena does not grow. Repeated blocks with a skip connection want this:
+/// each skip lies at the end where the last one does not.
+class PlanSearch {
+ public:
+  PlanSearch(std::vector<Interval> plan, size_t arena, size_t bound)
+      : start_(std::move(plan)), best_(start_), best_arena_(arena), bound_(bound) {}
+
+  /// The best plan found.
+  std::vector<Interval> run() {
+    constexpr size_t kPlacementsMax = 200'000;  // of one tensor each; bounds the time of a load
+    constexpr size_t kRoundsMax = 3000;
+    constexpr size_t kRoundsOfOneTry = 300;
+    const size_t rounds = std::min(kRoundsMax, kPlacementsMax / std::max<size_t>(start_.size(), 1));
+    for (size_t round = 0; round < rounds && best_arena_ > bound_; ++round) {
+      if (round % kRoundsOfOneTry == 0) restart();
+      move();
+    }
+    return std::move(best_);
+  }
+
+ private:
+  uint32_t draw(size_t below) {
+    random_ = random_ * 1664525u + 1013904223u;
+    return static_cast<uint32_t>((random_ >> 8) % below);
+  }
+
+  void restart() {
+    plan_ = start_;
+    arena_ = place(plan_, bound_);
+    beyond_ = count_beyond(plan_);
+  }
+
+  size_t count_beyond(const std::vector<Interval>& plan) const {
+    return static_cast<size_t>(
+        std::ranges::count_if(plan, [&](const Interval& i) { return i.end_bytes() > bound_; }));
+  }
+
+  size_t draw_beyond() {
+    size_t skip = draw(beyond_);
+    for (size_t i = 0;; ++i) {
+      if (plan_[i].end_bytes() > bound_ && skip-- == 0) return i;
+    }
+  }
+
+  size_t draw_companion(const Interval& of) {
+    for (;;) {
+      const size_t i = draw(plan_.size());
+      if (plan_[i].lives_with(of)) return i;  // it lives with itself
+    }
+  }
+
+  void move() {
+    std::vector<Interval> plan = plan_;
+    const size_t chosen = draw_beyond();
+    if (draw(2) == 0) plan[chosen].from_end = !plan[chosen].from_end;
+    if (draw(2) == 0) {
+      Interval& other = plan[draw_companion(plan[chosen])];
+      other.from_end = !other.from_end;
+    }
+    if (chosen > 0 && draw(3) != 0) {
+      const auto place_of = plan.begin() + static_cast<std::ptrdiff_t>(chosen);
+      std::rotate(plan.begin() + draw(chosen), place_of, place_of + 1);
+    }
+    const size_t arena = place(plan, bound_);
+    const size_t beyond = count_beyond(plan);
+    const bool better = arena < arena_ || (arena == arena_ && beyond <= beyond_);
+    // Now and then a move sideways, to leave where no single move helps.
+    if (!better && (arena > arena_ || draw(10) != 0)) return;
+    plan_ = std::move(plan);
+    arena_ = arena;
+    beyond_ = beyond;
+    if (arena >= best_arena_) return;
+    best_ = plan_;
+    best_arena_ = arena;
+  }
+
+  std::vector<Interval> start_, plan_, best_;
+  size_t arena_ = 0;
+  size_t best_arena_;
+  size_t beyond_ = 0;
+  size_t bound_;
+  uint32_t random_ = 1;
+};
+
+size_t end_of(const std::vector<Interval>& plan) {
+  size_t end = 0;
+  for (const Interval& i : plan) end = std::max(end, i.end_bytes());
+  return end;
+}
+
 }  // namespace
 
 void plan_memory(Schedule& schedule) {
@@ -109,7 +229,7 @@ void plan_memory(Schedule& schedule) {
   size_t best = SIZE_MAX;
   std::vector<Interval> best_plan;
   auto attempt = [&](std::vector<Interval> plan) {
-    const size_t arena = place(plan);
+    const size_t arena = place(plan, 0);
     if (arena >= best) return;
     best = arena;
     best_plan = std::move(plan);
@@ -123,7 +243,10 @@ void plan_memory(Schedule& schedule) {
     return a.size_bytes * (life(a) + 1) > b.size_bytes * (life(b) + 1);
   });
   attempt(std::move(intervals));
-  schedule.memory.activations_bytes = best_plan.empty() ? 0 : best;
+  if (!best_plan.empty()) {
+    best_plan = PlanSearch(std::move(best_plan), best, schedule.memory.lower_bound_bytes).run();
+  }
+  schedule.memory.activations_bytes = end_of(best_plan);
   for (const Interval& interval : best_plan) {
     schedule.placements[interval.tensor].offset_bytes = interval.offset_bytes;
   }

@@ -14,6 +14,7 @@ The last line is the sum: N agree, N differ, N refused.
 import argparse
 import collections
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -37,13 +38,15 @@ sys.path.insert(0, str(ROOT / "tools" / "differential"))
 
 import cases_elementwise  # noqa: E402
 import cases_movement  # noqa: E402
+import cases_network  # noqa: E402
 import cases_reduction  # noqa: E402
 import cases_resize  # noqa: E402
 import cases_window  # noqa: E402
 from drawn_case import Draw  # noqa: E402
 from oracle import evaluate, mismatch  # noqa: E402
 
-MODULES = [cases_elementwise, cases_movement, cases_reduction, cases_resize, cases_window]
+MODULES = [cases_elementwise, cases_movement, cases_reduction, cases_resize, cases_window,
+           cases_network]
 
 
 def generators():
@@ -67,10 +70,11 @@ def make_case(name, label, seed):
 
 
 def run_leat(options, made, folder):
-    """The outputs, or the sentence that Leat refuses the model with."""
+    """The outputs and the facts of the run, or the sentence that Leat refuses the model with."""
     model = folder / "model.onnx"
     model.write_bytes(made.model.SerializeToString())
-    command = [options.leat, "run", str(model), "--device", options.device, "--repeat", "1"]
+    command = [options.leat, "run", str(model), "--device", options.device, "--repeat", "1",
+               "--json"]
     for i, (name, array) in enumerate(made.inputs.items()):
         np.save(folder / f"in{i}.npy", array)
         command += ["-i", f"{name}={folder / f'in{i}.npy'}"]
@@ -79,8 +83,18 @@ def run_leat(options, made, folder):
         command += ["-o", f"{name}={folder / f'out{i}.npy'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode == 0:
-        return [np.load(folder / f"out{i}.npy") for i in range(len(names))], ""
-    return None, done.stderr.strip() or f"leat ended with code {done.returncode}"
+        outputs = [np.load(folder / f"out{i}.npy") for i in range(len(names))]
+        return outputs, json.loads(done.stdout), ""
+    return None, {}, done.stderr.strip() or f"leat ended with code {done.returncode}"
+
+
+def memory_complaint(facts):
+    """The arena may be 5 % larger than the largest sum of live tensors."""
+    memory = facts["memory"]
+    if memory["overhead"] <= 0.05:
+        return ""
+    return (f"the arena ({memory['planned_bytes']} bytes) is more than 1.05 of its lower bound "
+            f"({memory['lower_bound_bytes']})")
 
 
 def judge(options, name, label):
@@ -101,13 +115,13 @@ def judge(options, name, label):
         onnx.checker.check_model(made.model)
     folder = pathlib.Path(options.keep or options.scratch) / label
     folder.mkdir(parents=True, exist_ok=True)
-    got, refusal = run_leat(options, made, folder)
+    got, facts, refusal = run_leat(options, made, folder)
     if got is None:
         verdict, sentence = "refused", f"{made.note}: {refusal}"
         if not refusal.startswith("leat: ") or "\n" in refusal:
             verdict = "differ"  # a crash, or more than a sentence
     else:
-        sentence = mismatch(made, expected, got)
+        sentence = mismatch(made, expected, got) or memory_complaint(facts)
         verdict = "differ" if sentence else "agree"
         sentence = f"{made.note}: {sentence}" if sentence else ""
     if not options.keep:

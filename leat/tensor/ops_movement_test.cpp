@@ -187,7 +187,8 @@ TEST_F(Movement, PadModes) {
   EXPECT_EQ(padded(PadMode::reflect, {5, 4}), (Numbers{1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1}));
   EXPECT_EQ(padded(PadMode::reflect, {0, 2}), (Numbers{0, 1, 2, 3, 2, 1}));
   EXPECT_EQ(padded(PadMode::wrap, {5, 2}), (Numbers{3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1}));
-  EXPECT_EQ(padded(PadMode::wrap, {-1, 2}), (Numbers{1, 2, 3, 0, 1}));
+  EXPECT_EQ(padded(PadMode::wrap, {-1, 2}), (Numbers{1, 2, 3, 1, 2}));
+  EXPECT_EQ(padded(PadMode::reflect, {4, -1}), (Numbers{0, 1, 2, 1, 0, 1, 2}));
 }
 
 TEST_F(Movement, PadAxesAndComputedValue) {

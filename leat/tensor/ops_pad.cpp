@@ -19,9 +19,19 @@ struct PaddedDimension {
   int64_t begin = 0;
   int64_t end = 0;
   int64_t extent = 0;
+  int64_t first = 0;  // of the input's elements that count, see keep_only_rest
 
   int64_t padded() const { return extent + begin + end; }
 };
+
+/// Negative pads cut before anything is reflected or wrapped: what was cut does not come back at
+/// the other end. (The schema is silent; so do the runtimes in use.)
+void keep_only_rest(PaddedDimension& dimension) {
+  dimension.first = std::max<int64_t>(0, -dimension.begin);
+  dimension.extent += std::min<int64_t>(0, dimension.begin) + std::min<int64_t>(0, dimension.end);
+  dimension.begin = std::max<int64_t>(0, dimension.begin);
+  dimension.end = std::max<int64_t>(0, dimension.end);
+}
 
 Result<std::vector<PaddedDimension>> padded_dimensions(const Place& place, const Shape& shape,
                                                        const PadOptions& options) {
@@ -45,10 +55,13 @@ Result<std::vector<PaddedDimension>> padded_dimensions(const Place& place, const
             fmt::format("The pad ({}) is outside -{} to {}.", pad, kElementsMax, kElementsMax));
       }
     }
+    if (options.mode == PadMode::reflect || options.mode == PadMode::wrap) {
+      keep_only_rest(dimension);
+    }
     if (dimension.padded() < 0 ||
-        (options.mode != PadMode::constant && dimension.extent == 0 && dimension.padded() > 0)) {
+        (options.mode != PadMode::constant && dimension.extent <= 0 && dimension.padded() > 0)) {
       return place.error(fmt::format("The pads ({} and {}) do not fit the extent ({}) of axis {}.",
-                                     dimension.begin, dimension.end, dimension.extent, axis));
+                                     options.pads[i], options.pads[count + i], shape[axis], axis));
     }
   }
   return dimensions;
@@ -140,7 +153,7 @@ Result<TensorId> pad(Graph& graph, std::string_view name, TensorId x, const PadO
   for (size_t d = 0; d < shape.size(); ++d) {
     target.push_back(dimensions[d].padded());
     TRY_ASSIGN(const Term at, bent_index(graph, place, writer, d, dimensions[d], options.mode));
-    index.push_back(at);
+    index.push_back(at + static_cast<double>(dimensions[d].first));
     if (options.mode != PadMode::constant) continue;
     if (dimensions[d].begin > 0) inside = both(inside, 0 <= at);
     if (dimensions[d].end > 0) inside = both(inside, at < static_cast<double>(shape[d]));

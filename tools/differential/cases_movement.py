@@ -159,10 +159,11 @@ def split(draw):
     if how == "even" or (how == "uneven" and opset < 18):
         sizes, how = [sizes[0]] * len(sizes), "even"
     elif how == "uneven":
-        part = draw.integer(1, 4)
-        sizes = [part] * (len(sizes) - 1) + [draw.integer(1, part)]
-        if len(sizes) == 1:
-            sizes = [part]
+        total = draw.integer(len(sizes), 9)
+        part = -(-total // len(sizes))
+        sizes = [part] * (len(sizes) - 1) + [total - part * (len(sizes) - 1)]
+        if sizes[-1] < 1:
+            return None
     shape[axis] = sum(sizes)
     x = draw.values(shape, draw.choice(ANY_TYPE))
     expected = np.split(x, np.cumsum(sizes)[:-1], axis)
@@ -467,3 +468,30 @@ def upsample(draw):
         return case("Upsample", [x], opset, mode=mode, scales=[float(s) for s in scales],
                     expected=expected)
     return case("Upsample", [x, scales], opset, mode=mode, constant=(1,), expected=expected)
+
+
+@generator
+def experimental(draw):
+    """Operators of opset 1 that were withdrawn, as old converters still write them."""
+    x = draw.floats((draw.integer(1, 2), 3, 7, 8))
+    op = draw.choice(["Affine", "ImageScaler", "Crop"])
+    if op == "Affine":
+        attributes, y = {"alpha": 0.5, "beta": 1.25}, 0.5 * x + 1.25
+    elif op == "ImageScaler":
+        attributes = {"scale": 2.0, "bias": [0.5, -1.0, 3.0]}
+        y = 2 * x + np.float32([0.5, -1, 3]).reshape(3, 1, 1)
+    elif draw.chance(0.5):  # left, top, right, bottom
+        attributes, y = {"border": [1, 2, 3, 0]}, x[:, :, 2:7, 1:5]
+    else:
+        attributes, y = {"border": [1, 2, 0, 0], "scale": [4, 5]}, x[:, :, 2:6, 1:6]
+    made = case(op, [x], draw.opset(7, 9), expected=[y], **attributes)
+    made.note += " (deprecated)"
+    return made
+
+
+@generator
+def swish(draw):
+    x = draw.floats(draw.shape(), draw.float_dtype(), -6, 6)
+    alpha = draw.choice([None, 0.5, 2.0])
+    y = x / (1 + np.exp(-x.astype(np.float64) * (1 if alpha is None else alpha)))
+    return case("Swish", [x], 24, alpha=alpha, expected=[y.astype(x.dtype)])

@@ -301,3 +301,40 @@ def mean_variance_norm(draw):
     y = (wide - wide.mean(over, keepdims=True)) / wide.std(over, keepdims=True)
     return case("MeanVarianceNormalization", [x], draw.opset(9), axes=axes,
                 expected=[y.astype(x.dtype)])
+
+
+@generator
+def softmax_of_masked(draw):
+    """Attention masks are minus infinity, or the lowest number there is."""
+    x = draw.floats((3, draw.integer(2, 40)), np.float32, -4, 4)
+    hidden = draw.rng.random(x.shape) < 0.5
+    hidden[:, 0] = False
+    x[hidden] = draw.choice([-np.inf, np.finfo(np.float32).min, -1e4])
+    shifted = np.exp(x.astype(np.float64) - x.max(-1, keepdims=True))
+    y = shifted / shifted.sum(-1, keepdims=True)
+    return case("Softmax", [x], 13, axis=-1, expected=[y.astype(np.float32)])
+
+
+@generator
+def reduce_large(draw):
+    """Sums of exponents of large numbers do not overflow; squares of halves are kept in f32."""
+    if draw.chance(0.5):
+        x = draw.floats((4, 9), np.float32, 80, 120)
+        y = np.logaddexp.reduce(x.astype(np.float64), 1, keepdims=True)
+        return case("ReduceLogSumExp", [x, i64([1])], 18, constant=(1,),
+                    expected=[y.astype(np.float32)])
+    x = draw.floats((4, 9), np.float16, 100, 200)
+    y = np.sqrt(np.square(x.astype(np.float64)).sum(1, keepdims=True))
+    return case("ReduceL2", [x, i64([1])], 18, constant=(1,), expected=[y.astype(np.float16)])
+
+
+@generator
+def rms_norm(draw):
+    x = draw.floats(draw.shape(rank_min=1, rank_max=5, zero=0), draw.float_dtype())
+    axis = draw.choice([None, draw.axis(x.ndim)])
+    first = (-1 if axis is None else axis) % x.ndim
+    axes, wide = tuple(range(first, x.ndim)), x.astype(np.float64)
+    scale = draw.floats(x.shape[first:], x.dtype)
+    y = wide / np.sqrt(np.square(wide).mean(axes, keepdims=True) + 0.01) * scale
+    return case("RMSNormalization", [x, scale], 23, axis=axis, epsilon=0.01,
+                expected=[y.astype(x.dtype)])

@@ -4,9 +4,12 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <map>
+#include <system_error>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -73,6 +76,19 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   return 2;
 }
 
+/// The command's answer, once all that it printed is written. fmt throws what fwrite refuses.
+leat::Result<int> printed(const CommandRun& run, const leat::cli::ProcessStart& start) {
+  try {
+    const leat::Result<int> code = run(start);
+    if (!code || std::fflush(stdout) == 0) return code;
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) == 0) throw;
+    errno = error.code().value();
+  }
+  return leat::Error(leat::ErrorKind::io,
+                     fmt::format("Standard output cannot be written: {}.", std::strerror(errno)));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -89,8 +105,8 @@ int main(int argc, char** argv) {
   }
   for (const auto& [command, run] : runs) {
     if (!command->parsed()) continue;
-    const leat::Result<int> code = run(start);
-    if (code) return std::fflush(stdout) == 0 ? *code : 1;
+    const leat::Result<int> code = printed(run, start);
+    if (code) return *code;
     fmt::print(stderr, "leat: {}\n", code.error().message());
     return 1;
   }

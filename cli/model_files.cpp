@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "cli/interrupt.h"
 #include "cli/npy.h"
@@ -223,6 +224,19 @@ Result<HostTensor> fit_to_input(const InputFile& file, const ModelValue& input,
                            name_of(tensor.dtype), to_string(tensor.shape), value_text(input)));
 }
 
+Result<void> check_output_path(const std::string& path) {
+  if (!is_picture_path(path) && !ends_with_npy(path) && !path.ends_with(".pb")) {
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("Output file \"{}\" ends with none of (.npy, .pb, .png, .jpg).", path));
+  }
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code code;
+  if (folder.empty() || std::filesystem::is_directory(folder, code)) return {};
+  return Error(ErrorKind::io, fmt::format("Folder \"{}\" of output file \"{}\" does not exist.",
+                                          folder.string(), path));
+}
+
 Result<void> write_output_file(const std::string& path, const HostTensor& tensor,
                                const std::string& name, bool is_bgr) {
   if (is_picture_path(path)) {
@@ -231,9 +245,7 @@ Result<void> write_output_file(const std::string& path, const HostTensor& tensor
     return write_whole_file(path, bytes);
   }
   if (ends_with_npy(path)) return write_whole_file(path, npy_bytes(tensor));
-  if (path.ends_with(".pb")) return write_whole_file(path, tensor_file_bytes(tensor, name));
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Output file \"{}\" ends with none of (.npy, .pb, .png, .jpg).", path));
+  return write_whole_file(path, tensor_file_bytes(tensor, name));
 }
 
 }  // namespace leat::cli

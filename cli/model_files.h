@@ -57,6 +57,11 @@ std::optional<Shape> wanted_shape(const InputFile& file, const ModelValue& input
 Result<HostTensor> fit_to_input(const InputFile& file, const ModelValue& input,
                                 const PictureNumbers& numbers);
 
+/// Before a long run: errors: invalid_argument, when the ending is none that is written; io, when
+/// the folder does not exist.
+Result<void> check_output_path(const std::string& path);
+
+/// For a path that check_output_path let through.
 /// Errors: io; invalid_argument, when a tensor that is no picture goes to a picture's name.
 Result<void> write_output_file(const std::string& path, const HostTensor& tensor,
                                const std::string& name, bool is_bgr);

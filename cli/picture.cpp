@@ -160,13 +160,27 @@ void set_up(JpegErrors& errors) {
   errors.base.emit_message = jpeg_warned;
 }
 
+/// Print colours to light. Adobe's files, which nearly all are, hold 255 less the ink.
+void rgb_of_cmyk(const uint8_t* cmyk, int64_t count, bool is_inverted, uint8_t* rgb) {
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* ink = cmyk + i * 4;
+    const int black = is_inverted ? ink[3] : 255 - ink[3];
+    for (int c = 0; c < 3; ++c) {
+      const int light = is_inverted ? ink[c] : 255 - ink[c];
+      rgb[i * 3 + c] = static_cast<uint8_t>((light * black + 127) / 255);
+    }
+  }
+}
+
+/// `inks` is the room for a row of four colours.
 bool read_jpeg_rows(jpeg_decompress_struct& info, JpegErrors& errors, std::string_view bytes,
-                    Picture& picture) {
+                    Picture& picture, std::vector<uint8_t>& inks) {
   if (setjmp(errors.place) != 0) return false;
   jpeg_create_decompress(&info);
   jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&info, TRUE);
-  info.out_color_space = JCS_RGB;
+  const bool is_cmyk = info.num_components == 4;
+  info.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   picture.width = info.image_width;
   picture.height = info.image_height;
   if (!is_size_allowed(picture.width, picture.height)) {
@@ -175,9 +189,12 @@ bool read_jpeg_rows(jpeg_decompress_struct& info, JpegErrors& errors, std::strin
   }
   jpeg_start_decompress(&info);
   picture.rgb.resize(static_cast<size_t>(picture.width * picture.height * 3));
+  if (is_cmyk) inks.resize(static_cast<size_t>(picture.width * 4));
   while (info.output_scanline < info.output_height) {
-    JSAMPROW row = picture.rgb.data() + info.output_scanline * picture.width * 3;
+    uint8_t* const rgb = picture.rgb.data() + info.output_scanline * picture.width * 3;
+    JSAMPROW row = is_cmyk ? inks.data() : rgb;
     jpeg_read_scanlines(&info, &row, 1);
+    if (is_cmyk) rgb_of_cmyk(row, picture.width, info.saw_Adobe_marker == TRUE, rgb);
   }
   jpeg_finish_decompress(&info);
   return true;
@@ -187,7 +204,8 @@ bool decode_jpeg(std::string_view bytes, Picture& picture, JpegErrors& errors) {
   jpeg_decompress_struct info = {};
   set_up(errors);
   info.err = &errors.base;
-  const bool is_read = read_jpeg_rows(info, errors, bytes, picture);
+  std::vector<uint8_t> inks;
+  const bool is_read = read_jpeg_rows(info, errors, bytes, picture, inks);
   jpeg_destroy_decompress(&info);
   return is_read;
 }

@@ -3,10 +3,15 @@
 #include "cli/picture.h"
 
 #include <gtest/gtest.h>
+#include <png.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+
+// After stdio, which it does not include itself.
+#include <jpeglib.h>
 
 #include "cli/model_files.h"
 #include "leat/base/files.h"
@@ -53,6 +58,98 @@ TEST(Picture, PngIsExactJpegIsNear) {
     // JPEG halves the resolution of colour; on this gradient that costs up to one step of it.
     EXPECT_NEAR(near->rgb[i], picture.rgb[i], 16);
   }
+}
+
+struct PngKind {
+  const char* name;
+  int color_type;
+  int depth;
+  int interlace;
+  int samples;  // per pixel
+};
+
+void append_png(png_structp png, png_bytep bytes, size_t size_bytes) {
+  static_cast<std::string*>(png_get_io_ptr(png))
+      ->append(reinterpret_cast<const char*>(bytes), size_bytes);
+}
+
+/// 3 x 3 pixels of that kind, each sample `value` (palettes: entry 1, whose colour is 10, 20, 30).
+std::string png_of(const PngKind& kind, uint8_t value) {
+  std::string text;
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  png_infop info = png_create_info_struct(png);
+  png_set_write_fn(png, &text, append_png, nullptr);
+  png_set_IHDR(png, info, 3, 3, kind.depth, kind.color_type, kind.interlace,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  const png_color palette[] = {{0, 0, 0}, {10, 20, 30}};
+  if (kind.color_type == PNG_COLOR_TYPE_PALETTE) png_set_PLTE(png, info, palette, 2);
+  std::vector<uint8_t> row(static_cast<size_t>(3 * kind.samples * kind.depth / 8), value);
+  std::vector<png_bytep> rows(3, row.data());
+  png_set_rows(png, info, rows.data());
+  png_write_png(png, info, PNG_TRANSFORM_IDENTITY, nullptr);
+  png_destroy_write_struct(&png, &info);
+  return text;
+}
+
+TEST(Picture, EveryKindOfPngBecomesRgb) {
+  const PngKind kinds[] = {
+      {"gray", PNG_COLOR_TYPE_GRAY, 8, PNG_INTERLACE_NONE, 1},
+      {"gray, 16 bits", PNG_COLOR_TYPE_GRAY, 16, PNG_INTERLACE_NONE, 1},
+      {"gray and alpha", PNG_COLOR_TYPE_GRAY_ALPHA, 8, PNG_INTERLACE_NONE, 2},
+      {"alpha", PNG_COLOR_TYPE_RGB_ALPHA, 8, PNG_INTERLACE_NONE, 4},
+      {"16 bits", PNG_COLOR_TYPE_RGB, 16, PNG_INTERLACE_NONE, 3},
+      {"interlaced", PNG_COLOR_TYPE_RGB, 8, PNG_INTERLACE_ADAM7, 3},
+  };
+  for (const PngKind& kind : kinds) {
+    const auto picture = read_picture(write_temporary("kind.png", png_of(kind, 77)));
+    ASSERT_TRUE(picture) << kind.name << ": " << picture.error().message();
+    EXPECT_EQ(picture->rgb, std::vector<uint8_t>(27, 77)) << kind.name;
+  }
+  const PngKind palette = {"palette", PNG_COLOR_TYPE_PALETTE, 8, PNG_INTERLACE_NONE, 1};
+  const auto picture = read_picture(write_temporary("palette.png", png_of(palette, 1)));
+  ASSERT_TRUE(picture) << picture.error().message();
+  EXPECT_EQ(picture->at(2, 2, 0), 10);
+  EXPECT_EQ(picture->at(2, 2, 2), 30);
+}
+
+/// 8 x 8 pixels of one colour.
+std::string jpeg_of(J_COLOR_SPACE space, const std::vector<uint8_t>& pixel, bool progressive) {
+  jpeg_compress_struct info = {};
+  jpeg_error_mgr errors = {};
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size_bytes = 0;
+  jpeg_mem_dest(&info, &bytes, &size_bytes);
+  info.image_width = info.image_height = 8;
+  info.input_components = static_cast<int>(pixel.size());
+  info.in_color_space = space;
+  jpeg_set_defaults(&info);
+  jpeg_set_quality(&info, 100, TRUE);
+  if (progressive) jpeg_simple_progression(&info);
+  jpeg_start_compress(&info, TRUE);
+  std::vector<uint8_t> row;
+  for (int x = 0; x < 8; ++x) row.insert(row.end(), pixel.begin(), pixel.end());
+  JSAMPROW rows[] = {row.data()};
+  while (info.next_scanline < 8) jpeg_write_scanlines(&info, rows, 1);
+  jpeg_finish_compress(&info);
+  jpeg_destroy_compress(&info);
+  std::string text(reinterpret_cast<const char*>(bytes), size_bytes);
+  std::free(bytes);
+  return text;
+}
+
+TEST(Picture, EveryKindOfJpegBecomesRgb) {
+  const auto expect_pixel = [](const std::string& bytes, const std::vector<int>& rgb) {
+    const auto picture = read_picture(write_temporary("kind.jpg", bytes));
+    ASSERT_TRUE(picture) << picture.error().message();
+    // Quality 100: a step of quantisation, and one of the change of colours.
+    for (int c = 0; c < 3; ++c) EXPECT_NEAR(picture->at(4, 4, c), rgb[static_cast<size_t>(c)], 2);
+  };
+  expect_pixel(jpeg_of(JCS_RGB, {200, 100, 50}, true), {200, 100, 50});
+  expect_pixel(jpeg_of(JCS_GRAYSCALE, {90}, false), {90, 90, 90});
+  // As Adobe's programs store it: 255 less the ink, here with a fifth of black.
+  expect_pixel(jpeg_of(JCS_CMYK, {255, 128, 0, 204}, false), {204, 102, 0});
 }
 
 TEST(Picture, DamagedFilesGiveOneSentence) {

@@ -83,6 +83,60 @@ TEST(CliBadInput, Inputs) {
   expect_one_sentence({"run", "/nonexistent.onnx", "--input", kSeven}, "/nonexistent.onnx");
 }
 
+TEST(CliBadInput, Arrays) {
+  const auto run = [](const std::string& input) {
+    return std::vector<std::string>{"run", kDigits, "--input", input, "--device", "cpu"};
+  };
+  const std::string good = cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 28, 28}));
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string bytes = good;
+    return bytes.replace(bytes.find(from), from.size(), to);
+  };
+  expect_one_sentence(run(scratch_file("empty.npy", "")), "empty.npy");
+  expect_one_sentence(run(scratch_file("big.npy", changed("<f4", ">f4"))), "big-endian");
+  expect_one_sentence(run(scratch_file("columns.npy", changed("False", "True "))), "Fortran");
+  expect_one_sentence(run(scratch_file("complex.npy", changed("<f4", "<c8"))), "<c8");
+  const std::string whole =
+      scratch_file("whole.npy", cli::npy_bytes(HostTensor::zeros(DType::i32, {1, 1, 28, 28})));
+  expect_one_sentence(run(whole), "i32");
+  const std::string ones = scratch_file("ones.npy", good);
+  expect_one_sentence({"run", kDigits, "-i", ones, "-i", ones, "--device", "cpu"}, "(2)");
+  expect_one_sentence({"run", kDigits, "-i", "image=" + ones, "-i", "image=" + ones}, "Two files");
+}
+
+TEST(CliBadInput, OutputsAreCheckedBeforeTheRun) {
+  const auto run = [](const std::string& output) {
+    return std::vector<std::string>{"run",      kDigits, "--input",  kSeven,
+                                    "--device", "cpu",   "--output", output};
+  };
+  const std::string folder = scratch_path("missing_folder");
+  expect_one_sentence(run(folder + "/y.npy"), folder);
+  expect_one_sentence(run("y.txt"), "y.txt");
+  expect_one_sentence(run("other=y.npy"), "\"probabilities\"");
+  expect_one_sentence(run(scratch_path("y.png")), "channels");
+}
+
+TEST(CliBadInput, JsonKeepsStdoutEmpty) {
+  expect_one_sentence({"run", kDigits, "--json", "--device", "cpu"}, "\"image\"");
+  expect_one_sentence({"run", "/nonexistent.onnx", "--json"}, "/nonexistent.onnx");
+  expect_one_sentence({"run", kDigits, "--input", kSeven, "--json", "--device", "gpu77"}, "gpu77");
+  expect_one_sentence({"test-onnx", "/nonexistent", "--json"}, "/nonexistent");
+  expect_one_sentence({"devices", "--json=/proc/nonexistent/d.json"}, "/proc/nonexistent");
+}
+
+TEST(CliBadInput, FullStandardOutput) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"devices"},
+      {"devices", "--json"},
+      {"dump", kDigits, "--after", "lower"},  // more than one buffer of stdio
+  };
+  for (const std::vector<std::string>& arguments : commands) {
+    const ProgramResult result = run_leat_without_room(arguments);
+    EXPECT_EQ(result.exit_code, 1) << testing::PrintToString(arguments);
+    EXPECT_EQ(result.err, "leat: Standard output cannot be written: No space left on device.\n");
+  }
+}
+
 TEST(CliBadInput, DevicesAndPaths) {
   expect_one_sentence({"run", kDigits, "--input", kSeven, "--device", "gpu77"}, "gpu77");
   expect_one_sentence(

@@ -34,8 +34,8 @@ void redirect(const std::string& path, int descriptor) {
   close(file);
 }
 
-[[noreturn]] void become_leat(std::vector<std::string> arguments) {
-  redirect(scratch_path("out"), STDOUT_FILENO);
+[[noreturn]] void become_leat(std::vector<std::string> arguments, const std::string& out_path) {
+  redirect(out_path, STDOUT_FILENO);
   redirect(scratch_path("err"), STDERR_FILENO);
   setenv("XDG_CACHE_HOME", scratch_path("cache").c_str(), 1);
   signal(SIGINT, SIG_DFL);
@@ -62,14 +62,21 @@ ProgramResult finish(pid_t child) {
 ProgramResult run_leat(const std::vector<std::string>& arguments) {
   scratch_path("");  // made by the parent, not by each child
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments);
+  if (child == 0) become_leat(arguments, scratch_path("out"));
+  return finish(child);
+}
+
+ProgramResult run_leat_without_room(const std::vector<std::string>& arguments) {
+  scratch_file("out", "");
+  const pid_t child = fork();
+  if (child == 0) become_leat(arguments, "/dev/full");
   return finish(child);
 }
 
 ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms) {
   scratch_path("");
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments);
+  if (child == 0) become_leat(arguments, scratch_path("out"));
   usleep(static_cast<useconds_t>(delay_ms) * 1000);
   kill(child, SIGINT);
   return finish(child);

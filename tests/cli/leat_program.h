@@ -15,6 +15,9 @@ struct ProgramResult {
 /// With a cache folder of its own, fresh for each test program.
 ProgramResult run_leat(const std::vector<std::string>& arguments);
 
+/// The same with a standard output that is full.
+ProgramResult run_leat_without_room(const std::vector<std::string>& arguments);
+
 /// Sends SIGINT `delay_ms` after the start.
 ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms);
 

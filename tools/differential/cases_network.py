@@ -111,7 +111,7 @@ def densenet(draw):
 
 @generator
 def densenet_old(draw):
-    """BatchNormalization, then Mul and Add per channel through Unsqueeze, as Caffe's Scale layer."""
+    """BatchNormalization, then Mul and Add per channel through Unsqueeze: Caffe's Scale layer."""
     net = new_net(draw, "densenet_old", 7, 12)
     x, channels = net.conv(net.feed((1, 3, 12, 12)), 3, 8), 8
     for _ in range(3):
@@ -407,7 +407,7 @@ def pytorch_views(draw):
 
 @generator
 def caffe2_old(draw):
-    """Opsets 7 to 9: weights among the inputs, old attributes, 4-D biases, shapes as initializers."""
+    """Opsets 7 to 9: weights among the inputs, old attributes, 4-D biases, shapes in weights."""
     net = Net(draw, "caffe2_old", draw.integer(7, 9))
     x = net.conv(net.feed((1, 3, 25, 25)), 3, 8, 5, 2, pad=[0, 0], bias=False)
     x = net.node("Add", x, net.random((1, 8, 1, 1)))
@@ -461,8 +461,8 @@ def branches(draw):
     values = [net.conv(net.feed((1, 4, 9, 10)), 4, 8)]
     for _ in range(draw.integer(4, 10)):
         x, y = draw.choice(values), draw.choice(values)
-        op = draw.choice(["conv", "bn", "act", "act", "add", "mul", "concat", "slice", "pool", "max",
-                          "scale", "where"])
+        op = draw.choice(["conv", "bn", "act", "act", "add", "mul", "concat", "slice", "pool",
+                          "max", "scale", "where"])
         if op == "conv":
             v = net.conv(x, 8, 8, draw.choice([1, 3]), group=draw.choice([1, 2, 8]))
         elif op == "bn":

@@ -490,3 +490,54 @@ def branches(draw):
     used = {name for name, _ in net.outputs}
     last = values[-1] if values[-1] not in used else net.node("Relu", values[-1])
     return finish(net, last)
+
+
+@generator
+def odd_graphs(draw):
+    """Frames that are valid and rare: a value read or given out twice, an input that is an output,
+    weights that are shared, given out, computed, or passed through Identity and Transpose."""
+    net = Net(draw, "odd_graphs", draw.opset(13))
+    x = net.feed((2, 4, 6, 5))
+    if draw.chance(0.3):
+        net.feed((3,), "unused")
+    if draw.chance(0.3):
+        net.output(x)
+    w = net.random((4, 4, 3, 3), -0.4, 0.4)
+    values = [x]
+    for _ in range(draw.integer(3, 8)):
+        v = draw.choice(values[-3:])
+        how = draw.choice(["shared", "turned", "computed", "twice", "doubled", "square", "identity",
+                           "views", "scalar", "given"])
+        if how == "shared":
+            v = net.node("Conv", v, w, pads=[1, 1, 1, 1])
+        elif how == "turned":
+            turned = net.node("Transpose", net.node("Identity", w), perm=[1, 0, 3, 2])
+            v = net.node("Conv", v, turned, pads=[1, 1, 1, 1])
+        elif how == "computed":  # weights made of the input
+            pooled = net.node("GlobalAveragePool", v)
+            made = net.node("Mul", w, net.slice(pooled, 0, 1, 0))
+            v = net.node("Conv", v, made, pads=[1, 1, 1, 1])
+        elif how == "twice":
+            v = net.conv(net.concat(v, v, v), 12, 4, 1)
+        elif how == "doubled":
+            v = net.node("Add", v, v)
+        elif how == "square":
+            v = net.node("Tanh", net.node("Mul", v, v))
+        elif how == "identity":
+            v = net.node("Identity", net.node("Identity", v))
+        elif how == "views":
+            v = net.reshape(net.reshape(v, [2, -1]), [2, 4, 6, 5])
+            v = net.squeeze(net.unsqueeze(v, [0]), [0])
+        elif how == "scalar":
+            v = net.node("Mul", v, net.constant(np.asarray(0.5, net.dtype)))
+        else:
+            net.output(v)
+        values.append(v)
+    given = [name for name, _ in net.outputs]
+    net.outputs = [(name, net.dtype) for name in dict.fromkeys(given)]
+    if draw.chance(0.3):
+        net.output(net.node("Identity", w))
+    if draw.chance(0.2):
+        net.output(net.constant(draw.floats((2, 3))))
+    last = values[-1] if values[-1] not in given else net.node("Neg", values[-1])
+    return finish(net, last)

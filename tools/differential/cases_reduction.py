@@ -177,8 +177,13 @@ def batch_norm(draw):
     opset = draw.opset()
     x = draw.floats(draw.shape(rank_min=2, rank_max=5, zero=0.03), draw.float_dtype())
     channels = x.shape[1]
-    scale, bias, mean = (draw.floats((channels,), x.dtype) for _ in range(3))
-    variance = draw.floats((channels,), x.dtype, 0.1, 3)
+    # From opset 15 on the parameters and the statistics may be wider than the values.
+    own, statistics = x.dtype, x.dtype
+    if opset >= 15 and draw.chance(0.5):
+        own, statistics = draw.choice([(x.dtype, np.float32), (np.float32, np.float32)])
+    scale, bias = (draw.floats((channels,), own) for _ in range(2))
+    mean, variance = draw.floats((channels,), statistics), draw.floats((channels,), statistics,
+                                                                       0.1, 3)
     epsilon = draw.choice([None, 0.001, 0.1])
     root = np.sqrt(per_channel(variance, x.ndim) + (epsilon or 1e-5))
     y = (x - per_channel(mean, x.ndim)) / root

@@ -37,6 +37,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "differential"))
 
 import cases_elementwise  # noqa: E402
+import cases_large  # noqa: E402
 import cases_movement  # noqa: E402
 import cases_network  # noqa: E402
 import cases_reduction  # noqa: E402
@@ -46,7 +47,7 @@ from drawn_case import Draw  # noqa: E402
 from oracle import evaluate, mismatch  # noqa: E402
 
 MODULES = [cases_elementwise, cases_movement, cases_reduction, cases_resize, cases_window,
-           cases_network]
+           cases_network, cases_large]
 
 
 def generators():

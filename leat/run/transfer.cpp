@@ -30,9 +30,11 @@ Result<void> integers_to_storage(const HostTensor& value, std::span<std::byte> b
       const bool wrapped = value.dtype == DType::u64 && number < 0;  // 2^63 and above
       if (wrapped || number < std::numeric_limits<int32_t>::min() ||
           number > std::numeric_limits<int32_t>::max()) {
+        const std::string text =
+            wrapped ? std::to_string(static_cast<uint64_t>(number)) : std::to_string(number);
         return Error(ErrorKind::invalid_argument,
-                     "Element (" + std::to_string(i) + ") with value (" + std::to_string(number) +
-                         ") of a " + std::string(name_of(value.dtype)) +
+                     "Element (" + std::to_string(i) + ") with value (" + text + ") of a " +
+                         std::string(name_of(value.dtype)) +
                          " tensor does not fit the 32 bits that devices compute with.");
       }
     }

@@ -1,6 +1,8 @@
 // What must be refused, with an Error of the right kind that says the values.
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "leat/run/network.h"
 #include "tests/ops/op_case.h"
 #include "tests/ops/tested_devices.h"
@@ -64,17 +66,23 @@ TEST_P(Refusals, TypesThatNoDeviceComputes) {
 }
 
 TEST_P(Refusals, WholeNumbersBeyond32Bits) {
-  OpGraph g;
-  const auto y = ops::identity(g.graph, "y", g.feed({1}, DType::i64));
-  ASSERT_OK(y);
-  g.graph.outputs.push_back(*y);
-  const auto network = Network::load(device(), g.graph, {});
-  ASSERT_OK(network);
-  HostTensor value = HostTensor::zeros(DType::i64, {1});
-  value.set_integer(0, int64_t{1} << 40);
-  const auto set = (*network)->set_input(0, value);
-  ASSERT_FALSE(set.has_value());
-  expect_error(set.error(), ErrorKind::invalid_argument, "1099511627776");
+  const std::tuple<DType, uint64_t, std::string> rows[] = {
+      {DType::i64, uint64_t{1} << 40, "(1099511627776)"},
+      {DType::u64, ~uint64_t{0}, "(18446744073709551615)"},
+  };
+  for (const auto& [dtype, number, text] : rows) {
+    OpGraph g;
+    const auto y = ops::identity(g.graph, "y", g.feed({1}, dtype));
+    ASSERT_OK(y);
+    g.graph.outputs.push_back(*y);
+    const auto network = Network::load(device(), g.graph, {});
+    ASSERT_OK(network);
+    HostTensor value = HostTensor::zeros(dtype, {1});
+    value.set_integer(0, static_cast<int64_t>(number));
+    const auto set = (*network)->set_input(0, value);
+    ASSERT_FALSE(set.has_value());
+    expect_error(set.error(), ErrorKind::invalid_argument, text);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, Refusals, testing::ValuesIn(tested_devices()), test_name_of);

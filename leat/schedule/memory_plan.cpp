@@ -131,10 +131,11 @@ class PlanSearch {
 
   /// The best plan found.
   std::vector<Interval> run() {
-    constexpr size_t kPlacementsMax = 200'000;  // of one tensor each; bounds the time of a load
+    constexpr size_t kPairsMax = 40'000'000;  // compared; bounds what this adds to a load
     constexpr size_t kRoundsMax = 3000;
     constexpr size_t kRoundsOfOneTry = 300;
-    const size_t rounds = std::min(kRoundsMax, kPlacementsMax / std::max<size_t>(start_.size(), 1));
+    const size_t pairs = std::max<size_t>(start_.size() * start_.size(), 1);
+    const size_t rounds = std::min(kRoundsMax, kPairsMax / pairs);
     for (size_t round = 0; round < rounds && best_arena_ > bound_; ++round) {
       if (round % kRoundsOfOneTry == 0) restart();
       move();

@@ -81,6 +81,11 @@ TEST(Resize, LinearDownUsesTheScaleAsGiven) {
                                       .mode = ResizeMode::linear,
                                       .coordinate_mode = CoordinateMode::pytorch_half_pixel}),
                {1.6666666, 7, 12.333333}, kRounding);
+  // One element is left of 1.6: it is the first, whatever the scale.
+  EXPECT_EQ(resized({1, 1, 1, 2}, {.scales = {1, 1, 1, 0.8},
+                                   .mode = ResizeMode::linear,
+                                   .coordinate_mode = CoordinateMode::pytorch_half_pixel}),
+            (Numbers{1}));
 }
 
 TEST(Resize, CubicUp) {

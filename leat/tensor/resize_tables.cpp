@@ -18,7 +18,8 @@ double input_coordinate(const ResizeAxis& axis, CoordinateMode mode, double at) 
     case CoordinateMode::half_pixel: return (at + 0.5) / axis.scale - 0.5;
     case CoordinateMode::half_pixel_symmetric:
       return in / 2 * (1 - out / resized) + (at + 0.5) / axis.scale - 0.5;
-    case CoordinateMode::pytorch_half_pixel: return resized > 1 ? (at + 0.5) / axis.scale - 0.5 : 0;
+    case CoordinateMode::pytorch_half_pixel:
+      return axis.out > 1 ? (at + 0.5) / axis.scale - 0.5 : 0;
     case CoordinateMode::align_corners: return resized == 1 ? 0 : at * (in - 1) / (resized - 1);
     case CoordinateMode::asymmetric: return at / axis.scale;
     case CoordinateMode::tf_half_pixel_for_nn: return (at + 0.5) / axis.scale;

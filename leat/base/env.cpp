@@ -17,6 +17,10 @@ constexpr EnvVariable kVariables[] = {
     {"LEAT_THREADS", "Threads of the cpu device; default: one per hardware thread."},
     {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed."},
     {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses."},
+    {"CUDA_HOME", "Where a CUDA toolkit lies whose assembler may be used."},
+    {"CUDA_PATH", "The same."},
+    {"PATH", "Where ptxas is looked for."},
+    {"TMPDIR", "Folder for the files of ptxas; default: /tmp."},
     {"LEAT_SHARED_DIR", "Where tests find the shared models and pictures."},
 };
 

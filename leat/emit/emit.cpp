@@ -11,11 +11,6 @@
 namespace leat {
 namespace {
 
-Error no_cubin(const Target& target) {
-  return Error(ErrorKind::unsupported,
-               fmt::format("This build emits no cubin, which Target \"{}\" needs.", target.name));
-}
-
 #ifndef LEAT_HAS_LLVM
 Error no_llvm(const Target& target) {
   return Error(ErrorKind::unsupported,
@@ -25,12 +20,19 @@ Error no_llvm(const Target& target) {
 
 KernelBinary emit_text(const ir::Program& program) {
   const std::string text = ir::print_program(program);
-  KernelBinary binary;
-  binary.name = program.name;
-  binary.entry = program.name;
-  binary.format = CodeFormat::interpreted;
+  KernelBinary binary = describe_kernel(program, CodeFormat::interpreted, program.name);
   binary.code.resize(text.size());
   std::memcpy(binary.code.data(), text.data(), text.size());
+  return binary;
+}
+
+}  // namespace
+
+KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std::string entry) {
+  KernelBinary binary;
+  binary.name = program.name;
+  binary.entry = std::move(entry);
+  binary.format = format;
   for (const ir::Parameter& parameter : program.parameters) {
     binary.arguments.push_back({parameter.storage, parameter.written});
   }
@@ -40,8 +42,6 @@ KernelBinary emit_text(const ir::Program& program) {
   for (size_t axis = 0; axis < 3; ++axis) binary.grid[axis] = program.grid[axis];
   return binary;
 }
-
-}  // namespace
 
 Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
   switch (target.format) {
@@ -53,7 +53,12 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #endif
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return emit_spirv(program, target);
-    case CodeFormat::cubin: return no_cubin(target);
+    case CodeFormat::cubin:
+#ifdef LEAT_HAS_LLVM
+      return emit_cubin(program, target);
+#else
+      return no_llvm(target);
+#endif
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -62,6 +67,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 Result<std::string> disassemble(const ir::Program& program, const Target& target) {
   switch (target.format) {
     case CodeFormat::native_object:
+    case CodeFormat::cubin:
 #ifdef LEAT_HAS_LLVM
       return assembly_llvm(program, target);
 #else
@@ -72,7 +78,6 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
     }
-    case CodeFormat::cubin: return no_cubin(target);
     case CodeFormat::interpreted: return ir::print_program(program);
   }
   CHECK(false);

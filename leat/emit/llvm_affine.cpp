@@ -44,8 +44,9 @@ int64_t divisor_of(Opcode op, int64_t operand) {
 
 }  // namespace
 
-AffineIndices::AffineIndices(const Program& program)
+AffineIndices::AffineIndices(const Program& program, bool lane_is_thread)
     : program_(program),
+      lane_is_thread_(lane_is_thread),
       definitions_(program.values.size(), kNone),
       depths_(program.values.size(), 0),
       never_negative_(program.values.size(), false),
@@ -66,7 +67,9 @@ void AffineIndices::visit(BlockId block, uint32_t depth) {
       definitions_[instruction.first_result + i] = id;
       depths_[instruction.first_result + i] = own_depth;
     }
-    if (instruction.op == Opcode::group_id) never_negative_[instruction.first_result] = true;
+    const bool is_number = instruction.op == Opcode::group_id ||
+                           instruction.op == Opcode::lane_id || instruction.op == Opcode::wave_id;
+    if (is_number) never_negative_[instruction.first_result] = true;
     const bool is_loop = instruction.op == Opcode::loop;
     if (is_loop) visit_loop(instruction, depth);
     for (BlockId region : instruction.regions) {
@@ -91,8 +94,8 @@ void AffineIndices::visit_loop(const Instruction& loop, uint32_t depth) {
 std::optional<AffineIndex> AffineIndices::split(ValueId index) {
   if (!looked_at_[index]) {
     std::optional<AffineIndex> result = compute(index);
-    const bool uniform = !program_.values[index].varying;
-    if (uniform && (!result || result->terms.size() > kTermsMax)) result = leaf(index);
+    const bool is_term = lane_is_thread_ || !program_.values[index].varying;
+    if (is_term && (!result || result->terms.size() > kTermsMax)) result = leaf(index);
     if (result) {
       std::ranges::stable_sort(result->terms, [&](const AffineTerm& a, const AffineTerm& b) {
         return std::pair(depths_[a.leaf], a.leaf) < std::pair(depths_[b.leaf], b.leaf);
@@ -110,7 +113,7 @@ std::optional<AffineIndex> AffineIndices::compute(ValueId value) {
   const std::span<const ValueId> operands = program_.operands_of(instruction);
   const Opcode op = instruction.op;
   if (op == Opcode::constant) return AffineIndex{{}, *constant_of(value), 0};
-  if (op == Opcode::lane_id) return AffineIndex{{}, 0, 1};
+  if (op == Opcode::lane_id && !lane_is_thread_) return AffineIndex{{}, 0, 1};
   if (op == Opcode::add_i) return sum(operands[0], operands[1], 1);
   if (op == Opcode::sub_i) return sum(operands[0], operands[1], -1);
   if (class_of(op) != OpClass::binary_int) return std::nullopt;

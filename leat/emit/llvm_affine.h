@@ -39,7 +39,9 @@ struct CounterRange {
 /// The affine indices of one program. Keeps a reference to the program.
 class AffineIndices {
  public:
-  explicit AffineIndices(const ir::Program& program);
+  /// `lane_is_thread`: values that differ by lane are terms like all others (lane_stride is 0), so
+  /// that every index splits.
+  explicit AffineIndices(const ir::Program& program, bool lane_is_thread = false);
 
   /// Splits an i32 index of width 1. A uniform index always splits; nullopt when the part that
   /// differs by lane is not a constant times the lane.
@@ -63,6 +65,7 @@ class AffineIndices {
   AffineIndex leaf(ir::ValueId value) const { return {{{value, 1}}, 0, 0}; }
 
   const ir::Program& program_;
+  bool lane_is_thread_;
   std::vector<ir::InstructionId> definitions_;  // kNone for the arguments of loops
   std::vector<uint32_t> depths_;
   std::vector<bool> never_negative_;  // leaves known to be at least 0

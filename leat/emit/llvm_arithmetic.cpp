@@ -28,11 +28,17 @@ llvm::Type* KernelWriter::type_of(Scalar scalar) {
 
 llvm::Type* KernelWriter::type_of(const Type& type) {
   llvm::Type* scalar = type_of(type.scalar);
-  return type.varying ? llvm::FixedVectorType::get(scalar, lanes_) : scalar;
+  const bool is_vector = type.varying && !features_.lane_is_thread;
+  return is_vector ? llvm::FixedVectorType::get(scalar, lanes_) : scalar;
 }
 
 llvm::Value* KernelWriter::splat(llvm::Value* value) {
-  return value->getType()->isVectorTy() ? value : build_.CreateVectorSplat(lanes_, value);
+  if (features_.lane_is_thread || value->getType()->isVectorTy()) return value;
+  return build_.CreateVectorSplat(lanes_, value);
+}
+
+llvm::Constant* KernelWriter::counter(int64_t number) {
+  return llvm::ConstantInt::get(counter_type_, static_cast<uint64_t>(number), true);
 }
 
 llvm::Value* KernelWriter::constant_of(const Instruction& instruction) {
@@ -98,6 +104,10 @@ llvm::Value* KernelWriter::binary_float(Opcode op, llvm::Value* a, llvm::Value* 
   if (op == Opcode::mul_f) return build_.CreateFMul(a, b);
   if (op == Opcode::div_f) return build_.CreateFDiv(a, b);
   CHECK(op == Opcode::min_f || op == Opcode::max_f);
+  if (features_.lane_is_thread) {  // one instruction there; of one NaN it gives the other operand
+    return build_.CreateBinaryIntrinsic(
+        op == Opcode::min_f ? llvm::Intrinsic::minnum : llvm::Intrinsic::maxnum, a, b);
+  }
   // This form is exactly one minps or maxps.
   llvm::Value* first =
       op == Opcode::min_f ? build_.CreateFCmpOLT(a, b) : build_.CreateFCmpOGT(a, b);
@@ -177,11 +187,19 @@ llvm::Value* KernelWriter::fused_multiply_add(llvm::Value* a, llvm::Value* b, ll
 
 // The halving tree of ir.h: lane i joins lane i + n/2 until one is left.
 llvm::Value* KernelWriter::reduce(Opcode op, llvm::Value* value) {
-  value = splat(value);
   const bool is_float = value->getType()->getScalarType()->isFloatTy();
   Opcode pair = is_float ? Opcode::add_f : Opcode::add_i;
   if (op == Opcode::reduce_min) pair = is_float ? Opcode::min_f : Opcode::min_i;
   if (op == Opcode::reduce_max) pair = is_float ? Opcode::max_f : Opcode::max_i;
+  return features_.lane_is_thread ? reduce_threads(pair, value) : reduce_lanes(pair, splat(value));
+}
+
+llvm::Value* KernelWriter::joined(Opcode pair, llvm::Value* a, llvm::Value* b) {
+  return class_of(pair) == OpClass::binary_float ? binary_float(pair, a, b)
+                                                 : binary_int(pair, a, b);
+}
+
+llvm::Value* KernelWriter::reduce_lanes(Opcode pair, llvm::Value* value) {
   for (uint32_t half = lanes_ / 2; half > 0; half /= 2) {
     llvm::SmallVector<int, 32> low;
     llvm::SmallVector<int, 32> high;
@@ -191,7 +209,7 @@ llvm::Value* KernelWriter::reduce(Opcode op, llvm::Value* value) {
     }
     llvm::Value* a = build_.CreateShuffleVector(value, low);
     llvm::Value* b = build_.CreateShuffleVector(value, high);
-    value = is_float ? binary_float(pair, a, b) : binary_int(pair, a, b);
+    value = joined(pair, a, b);
   }
   return build_.CreateExtractElement(value, uint64_t{0});
 }

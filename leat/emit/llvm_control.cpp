@@ -1,8 +1,9 @@
-// KernelWriter, control flow: the function's frame, the loop over workgroups, loops and branches.
+// KernelWriter, control flow: blocks, loops and branches.
 // Loops are unrolled here rather than by LLVM: the copies are exactly those that the schedule asked
 // for, and the counters of the copies differ by constants, which addresses fold.
-// A counter is kept in 64 bits for addresses and cut to 32 where the program calculates with it.
-#include <llvm/IR/MDBuilder.h>
+// On a CPU a counter is kept in 64 bits for addresses and cut to 32 where the program calculates
+// with it.
+#include <llvm/IR/IntrinsicsNVPTX.h>
 
 #include <algorithm>
 
@@ -12,104 +13,6 @@
 namespace leat {
 
 using namespace ir;
-
-KernelWriter::KernelWriter(const Program& program, const CpuFeatures& features,
-                           const llvm::AttrBuilder& attributes, llvm::Module& module)
-    : program_(program),
-      features_(features),
-      attributes_(attributes),
-      module_(module),
-      context_(module.getContext()),
-      build_(context_),
-      affine_(program),
-      lanes_(program.wave_lanes),
-      values_(program.values.size()),
-      wide_(program.values.size()) {}
-
-void KernelWriter::write(const std::string& entry) {
-  write_entry(entry);
-  write_group_loop();
-  build_.CreateRetVoid();
-  size_zeros();
-}
-
-void KernelWriter::write_entry(const std::string& entry) {
-  llvm::Type* i32 = build_.getInt32Ty();
-  auto* type = llvm::FunctionType::get(build_.getVoidTy(), {build_.getPtrTy(), i32, i32}, false);
-  function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, entry, module_);
-  function_->addFnAttrs(attributes_);
-  function_->addParamAttr(0, llvm::Attribute::NoAlias);
-  function_->addParamAttr(0, llvm::Attribute::ReadOnly);
-  build_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function_));
-
-  make_alias_scopes();
-  for (uint32_t i = 0; i < program_.parameters.size(); ++i) {
-    llvm::Value* place = build_.CreateConstGEP1_32(build_.getPtrTy(), function_->getArg(0), i);
-    llvm::LoadInst* base = build_.CreateLoad(build_.getPtrTy(), place, program_.parameters[i].name);
-    base->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(context_, {}));
-    parameters_.push_back(base);
-  }
-  for (const LocalMemory& local : program_.locals) {
-    llvm::Type* array =
-        llvm::ArrayType::get(type_of(local.scalar), uint64_t{local.count} * local.width);
-    llvm::AllocaInst* memory = build_.CreateAlloca(array, nullptr, local.name);
-    memory->setAlignment(llvm::Align(64));
-    locals_.push_back(memory);
-  }
-}
-
-// A written buffer overlaps no other buffer of the same launch, so accesses through one parameter
-// never depend on those through another.
-void KernelWriter::make_alias_scopes() {
-  llvm::MDBuilder metadata(context_);
-  llvm::MDNode* domain = metadata.createAnonymousAliasScopeDomain("buffers");
-  std::vector<llvm::Metadata*> all;
-  for (const Parameter& parameter : program_.parameters) {
-    all.push_back(metadata.createAnonymousAliasScope(domain, parameter.name));
-  }
-  for (size_t i = 0; i < all.size(); ++i) {
-    std::vector<llvm::Metadata*> others = all;
-    others.erase(others.begin() + static_cast<ptrdiff_t>(i));
-    scopes_.push_back(llvm::MDNode::get(context_, {all[i]}));
-    other_scopes_.push_back(llvm::MDNode::get(context_, others));
-  }
-}
-
-void KernelWriter::write_group_loop() {
-  llvm::Type* i64 = build_.getInt64Ty();
-  llvm::Value* first = build_.CreateZExt(function_->getArg(1), i64);
-  llvm::Value* end = build_.CreateZExt(function_->getArg(2), i64);
-  llvm::BasicBlock* entry = build_.GetInsertBlock();
-  llvm::BasicBlock* body = llvm::BasicBlock::Create(context_, "group", function_);
-  llvm::BasicBlock* exit = llvm::BasicBlock::Create(context_, "done", function_);
-  build_.CreateCondBr(build_.CreateICmpULT(first, end), body, exit);
-
-  build_.SetInsertPoint(body);
-  llvm::PHINode* flat = build_.CreatePHI(i64, 2);
-  flat->addIncoming(first, entry);
-  write_group_ids(flat);
-  write_block(0);
-  llvm::Value* next = build_.CreateAdd(flat, build_.getInt64(1), "", true, true);
-  flat->addIncoming(next, build_.GetInsertBlock());
-  build_.CreateCondBr(build_.CreateICmpULT(next, end), body, exit);
-  build_.SetInsertPoint(exit);
-}
-
-// Divisions by 1 fold to nothing, those by other constants to multiplications.
-void KernelWriter::write_group_ids(llvm::Value* flat) {
-  llvm::Value* rest = build_.CreateTrunc(flat, build_.getInt32Ty());
-  for (int axis = 0; axis < 3; ++axis) {
-    const uint32_t extent = program_.grid[static_cast<size_t>(axis)];
-    llvm::Value* id = rest;
-    if (extent == 1) {
-      id = build_.getInt32(0);
-    } else if (axis < 2) {
-      id = build_.CreateURem(rest, build_.getInt32(extent));
-      rest = build_.CreateUDiv(rest, build_.getInt32(extent));
-    }
-    group_ids_[axis] = build_.CreateZExt(id, build_.getInt64Ty());
-  }
-}
 
 void KernelWriter::write_block(BlockId block) {
   for (InstructionId id : program_.blocks[block].instructions) {
@@ -134,9 +37,9 @@ void KernelWriter::write_other(const Instruction& instruction) {
   if (op == Opcode::constant) {
     result() = {constant_of(instruction)};
   } else if (op == Opcode::lane_id) {
-    result() = {build_.CreateStepVector(llvm::FixedVectorType::get(build_.getInt32Ty(), lanes_))};
+    result() = {lane_id_};
   } else if (op == Opcode::wave_id) {
-    result() = {build_.getInt32(0)};
+    result() = {wave_id_};
   } else if (op == Opcode::group_id) {
     llvm::Value* id = group_ids_[instruction.imm];
     wide_[instruction.first_result] = {id, 0};
@@ -161,7 +64,10 @@ void KernelWriter::write_other(const Instruction& instruction) {
     write_loop(instruction);
   } else if (op == Opcode::branch) {
     write_branch(instruction);
-  } else if (op != Opcode::barrier && op != Opcode::yield) {
+  } else if (op == Opcode::barrier) {
+    // On a CPU a workgroup is one wave and there is nobody to wait for.
+    if (features_.lane_is_thread) build_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
+  } else if (op != Opcode::yield) {
     set_lanewise(instruction);
   }
 }
@@ -170,10 +76,9 @@ void KernelWriter::write_other(const Instruction& instruction) {
 // once, are written without a loop; otherwise a second, rolled loop runs what is left.
 void KernelWriter::write_loop(const Instruction& instruction) {
   const std::span<const ValueId> operands = program_.operands_of(instruction);
-  llvm::Type* i64 = build_.getInt64Ty();
-  llvm::Value* lo = build_.CreateSExt(values_[operands[0]][0], i64);
-  llvm::Value* hi = build_.CreateSExt(values_[operands[1]][0], i64);
-  llvm::Value* step = build_.CreateSExt(values_[operands[2]][0], i64);
+  llvm::Value* lo = build_.CreateSExt(values_[operands[0]][0], counter_type_);
+  llvm::Value* hi = build_.CreateSExt(values_[operands[1]][0], counter_type_);
+  llvm::Value* step = build_.CreateSExt(values_[operands[2]][0], counter_type_);
   LoopState state = {step, initial_values(instruction, lo)};
   const int64_t copies = copies_of(instruction, state);
 
@@ -185,8 +90,7 @@ void KernelWriter::write_loop(const Instruction& instruction) {
     const int64_t each = known_step->getSExtValue();
     const int64_t rounds = distance > 0 ? (distance + each - 1) / each : 0;
     const int64_t whole = rounds / copies * copies;
-    llvm::Value* whole_hi =
-        build_.getInt64(static_cast<uint64_t>(known_lo->getSExtValue() + whole * each));
+    llvm::Value* whole_hi = counter(known_lo->getSExtValue() + whole * each);
     if (whole > copies) {
       write_loop_part(instruction, state, whole_hi, copies);
       state.values[0] = whole_hi;
@@ -196,8 +100,7 @@ void KernelWriter::write_loop(const Instruction& instruction) {
     write_rounds(instruction, state, rounds - whole);
   } else {
     if (copies > 1) {
-      llvm::Value* reach =
-          build_.CreateMul(step, build_.getInt64(static_cast<uint64_t>(copies - 1)));
+      llvm::Value* reach = build_.CreateMul(step, counter(copies - 1));
       write_loop_part(instruction, state, build_.CreateSub(hi, reach), copies);
     }
     write_loop_part(instruction, state, hi, 1);
@@ -276,15 +179,13 @@ void KernelWriter::write_loop_part(const Instruction& instruction, LoopState& st
 // Copies of the body, one behind the other.
 void KernelWriter::write_rounds(const Instruction& instruction, LoopState& state, int64_t count) {
   const Block& body = program_.blocks[instruction.regions[0]];
-  llvm::Value* counter = state.values[0];
+  llvm::Value* first = state.values[0];
   const auto* step = llvm::dyn_cast<llvm::ConstantInt>(state.step);
-  const auto steps = [&](int64_t n) {
-    return build_.CreateMul(state.step, build_.getInt64(static_cast<uint64_t>(n)));
-  };
+  const auto steps = [&](int64_t n) { return build_.CreateMul(state.step, counter(n)); };
   for (int64_t copy = 0; copy < count; ++copy) {
-    llvm::Value* at = build_.CreateAdd(counter, steps(copy), "", false, true);
+    llvm::Value* at = build_.CreateAdd(first, steps(copy), "", false, true);
     const ValueId argument = body.first_argument;
-    wide_[argument] = step == nullptr ? Wide{at, 0} : Wide{counter, copy * step->getSExtValue()};
+    wide_[argument] = step == nullptr ? Wide{at, 0} : Wide{first, copy * step->getSExtValue()};
     values_[argument] = {build_.CreateTrunc(at, build_.getInt32Ty())};
     size_t next = 1;
     for (uint32_t i = 1; i < body.argument_count; ++i) {
@@ -298,7 +199,7 @@ void KernelWriter::write_rounds(const Instruction& instruction, LoopState& state
     state.values.resize(1);
     append_carried(program_.operands_of(last), body, state.values);
   }
-  state.values[0] = build_.CreateAdd(counter, steps(count), "", false, true);
+  state.values[0] = build_.CreateAdd(first, steps(count), "", false, true);
 }
 
 void KernelWriter::write_branch(const Instruction& instruction) {

@@ -1,4 +1,4 @@
-// KernelWriter, memory. What an access becomes, in the order in which it is tried:
+// KernelWriter, memory. What an access becomes on a CPU, in the order in which it is tried:
 //   one address for all lanes      a scalar access, broadcast on use
 //   lanes side by side             a vector access; short vectors through shuffles of a longer one
 //   all else                       one access for each lane
@@ -68,7 +68,8 @@ void KernelWriter::set_place(Access& access, llvm::Value* base, ValueId index,
   if (affine && lane_stride != kIndexed) affine->lane_stride += lane_stride;
   if (affine) {
     access.lane_step_bytes = affine->lane_stride * access.unit_bytes();
-    access.pointer = address(access, base, *affine);
+    access.pointer = features_.lane_is_thread ? thread_address(access, base, *affine)
+                                              : address(access, base, *affine);
     return;
   }
   for (uint32_t lane = 0; lane < lanes_; ++lane) {
@@ -144,8 +145,11 @@ std::optional<KernelWriter::Reach> KernelWriter::reach_of(const Access& access,
 }
 
 KernelWriter::Wide KernelWriter::wide(ValueId value) {
-  if (wide_[value].base != nullptr) return wide_[value];
-  return {build_.CreateSExt(values_[value][0], build_.getInt64Ty()), 0};
+  const auto extended = [&](llvm::Value* some) {
+    return build_.CreateSExt(some, build_.getInt64Ty());
+  };
+  if (wide_[value].base == nullptr) return {extended(values_[value][0]), 0};
+  return {extended(wide_[value].base), wide_[value].offset};
 }
 
 llvm::Value* KernelWriter::moved(llvm::Value* pointer, int64_t offset_bytes) {
@@ -208,6 +212,7 @@ llvm::Value* KernelWriter::narrowed(llvm::Value* value, const Access& access) {
 
 void KernelWriter::write_load(const Instruction& instruction) {
   const Access access = access_of(instruction);
+  if (features_.lane_is_thread) return write_thread_load(instruction, access);
   const bool varying = program_.values[instruction.first_result].varying;
   Components& result = values_[instruction.first_result];
   result.clear();
@@ -298,6 +303,7 @@ void KernelWriter::write_store(const Instruction& instruction) {
 
 // Here a mask, if there is one, differs by lane.
 void KernelWriter::store_components(const Access& access, const Components& values) {
+  if (features_.lane_is_thread) return store_thread(access, values);
   const bool one_address = access.pointer != nullptr && access.lane_step_bytes == 0;
   if (one_address && access.mask == nullptr) return store_one(access, values);
   if (access.is_contiguous()) return store_vector(access, values);

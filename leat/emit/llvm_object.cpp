@@ -1,7 +1,7 @@
-// emit_llvm and assembly_llvm: a wave program to an ELF object or its assembly text.
-// The pass list is short and fixed. LLVM's vectorisers, unroller and reassociation are left out on
-// purpose: the program says what is a vector, what is unrolled and in which order sums are formed,
-// and a kernel takes milliseconds to compile.
+// emit_llvm and assembly_llvm: a wave program to an ELF object for a CPU, or to assembly text,
+// which for NVIDIA GPUs is PTX. The pass list is short and fixed. LLVM's vectorisers, unroller and
+// reassociation are left out on purpose: the program says what is a vector, what is unrolled and in
+// which order sums are formed, and a kernel takes milliseconds to compile.
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
@@ -20,8 +20,10 @@
 #include <bit>
 #include <cctype>
 
+#include "leat/base/nvidia_target.h"
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_writer.h"
+#include "leat/emit/ptx_assembler.h"
 
 namespace leat {
 
@@ -39,7 +41,24 @@ bool register_targets() {
   LLVMInitializeAArch64Target();
   LLVMInitializeAArch64TargetMC();
   LLVMInitializeAArch64AsmPrinter();
+  LLVMInitializeNVPTXTargetInfo();
+  LLVMInitializeNVPTXTarget();
+  LLVMInitializeNVPTXTargetMC();
+  LLVMInitializeNVPTXAsmPrinter();
   return true;
+}
+
+/// What LLVM calls the chip. It knows no NVIDIA GPU newer than sm_90; PTX for that one is assembled
+/// for the newer ones too.
+std::string cpu_of(const Target& target) {
+  constexpr uint32_t kArchitectureMax = 90;
+  const bool is_newer = nvidia_architecture(target.llvm_cpu) > kArchitectureMax;
+  return is_newer ? "sm_" + std::to_string(kArchitectureMax) : target.llvm_cpu;
+}
+
+/// PTX ISA 8.0 is what CUDA 12.0 and its drivers (525) take; sm_89 and sm_90 need 7.8.
+std::string features_text_of(const Target& target) {
+  return target.format == CodeFormat::cubin ? "+ptx80" : target.llvm_features;
 }
 
 Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
@@ -54,12 +73,18 @@ Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   return std::unique_ptr<TargetMachine>(found->createTargetMachine(
-      target.llvm_triple, target.llvm_cpu, target.llvm_features, options, llvm::Reloc::PIC_,
+      target.llvm_triple, cpu_of(target), features_text_of(target), options, llvm::Reloc::PIC_,
       llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
 }
 
-CpuFeatures features_of(const TargetMachine& machine, const Target& target) {
-  CpuFeatures features = {.vector_registers = target.vector_registers};
+ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
+  ChipFeatures features = {.vector_registers = target.vector_registers};
+  if (machine.getTargetTriple().isNVPTX()) {
+    features.lane_is_thread = true;
+    features.fma = true;
+    features.half_conversion = true;
+    return features;
+  }
   if (machine.getTargetTriple().isAArch64()) {
     features.fma = true;
     features.half_conversion = true;
@@ -78,8 +103,9 @@ llvm::AttrBuilder attributes_of(llvm::LLVMContext& context, const Target& target
   llvm::AttrBuilder attributes(context);
   const std::string vector_bits = std::to_string(target.wave_lanes * 32);
   attributes.addAttribute(llvm::Attribute::NoUnwind);
-  attributes.addAttribute("target-cpu", target.llvm_cpu);
-  attributes.addAttribute("target-features", target.llvm_features);
+  attributes.addAttribute("target-cpu", cpu_of(target));
+  attributes.addAttribute("target-features", features_text_of(target));
+  if (target.format == CodeFormat::cubin) return attributes;
   attributes.addAttribute("prefer-vector-width", vector_bits);
   attributes.addAttribute("min-legal-vector-width", vector_bits);
   return attributes;
@@ -108,13 +134,12 @@ void run_passes(llvm::Module& module, TargetMachine& machine) {
   }
 }
 
-Result<void> check_program(const ir::Program& program, const Target& target) {
-  const auto refuse = [&](const std::string& what) {
-    return Error(ErrorKind::unsupported, "Kernel \"" + program.name + "\" " + what);
-  };
-  if (target.format != CodeFormat::native_object) {
-    return refuse("is asked for in a code format that is not native_object.");
-  }
+Error refused(const ir::Program& program, const std::string& what) {
+  return Error(ErrorKind::unsupported, "Kernel \"" + program.name + "\" " + what);
+}
+
+Result<void> check_cpu_program(const ir::Program& program, const Target& target) {
+  const auto refuse = [&](const std::string& what) { return refused(program, what); };
   if (!std::has_single_bit(program.wave_lanes) || program.wave_lanes > 64) {
     return refuse("has (" + std::to_string(program.wave_lanes) +
                   ") lanes a wave, which is not a power of two up to 64.");
@@ -128,12 +153,44 @@ Result<void> check_program(const ir::Program& program, const Target& target) {
                   ") bytes of local memory; the limit is (" +
                   std::to_string(target.local_memory_bytes_max) + ").");
   }
+  return {};
+}
+
+Result<void> check_gpu_program(const ir::Program& program, const Target& target) {
+  const auto check = [&](const char* what, uint64_t value, uint64_t limit) -> Result<void> {
+    if (value <= limit) return {};
+    return refused(program, "has (" + std::to_string(value) + ") " + what + "; the limit is (" +
+                                std::to_string(limit) + ").");
+  };
+  if (program.wave_lanes != target.wave_lanes) {
+    return refused(program, "has (" + std::to_string(program.wave_lanes) +
+                                ") lanes a wave; Target \"" + target.name + "\" has (" +
+                                std::to_string(target.wave_lanes) + ").");
+  }
+  TRY(check("threads a workgroup", uint64_t{program.wave_lanes} * program.waves_per_workgroup,
+            target.lanes_per_workgroup_max));
+  TRY(check("bytes of local memory", local_offsets(program).back(), target.local_memory_bytes_max));
+  TRY(check("buffers", program.parameters.size(), target.buffer_bindings_max));
+  for (size_t axis = 0; axis < 3; ++axis) {
+    TRY(check("workgroups along one axis", program.grid[axis], target.workgroups_max[axis]));
+  }
+  return {};
+}
+
+Result<void> check_program(const ir::Program& program, const Target& target) {
+  if (target.format == CodeFormat::native_object) {
+    TRY(check_cpu_program(program, target));
+  } else if (target.format == CodeFormat::cubin) {
+    TRY(check_gpu_program(program, target));
+  } else {
+    return refused(program, "is asked for in a code format that is not native_object or cubin.");
+  }
   for (const ir::Instruction& instruction : program.instructions) {
     const bool is_expanded = ir::class_of(instruction.op) == ir::OpClass::unary_float &&
                              instruction.op >= ir::Opcode::exp;
     if (is_expanded || instruction.op == ir::Opcode::pow) {
-      return refuse("uses (" + std::string(ir::name_of(instruction.op)) +
-                    "), which is expanded before code is emitted.");
+      return refused(program, "uses (" + std::string(ir::name_of(instruction.op)) +
+                                  "), which is expanded before code is emitted.");
     }
   }
   return {};
@@ -156,7 +213,7 @@ Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Tar
   module.setTargetTriple(target.llvm_triple);
   module.setDataLayout(machine->createDataLayout());
 
-  const CpuFeatures features = features_of(*machine, target);
+  const ChipFeatures features = features_of(*machine, target);
   const llvm::AttrBuilder attributes = attributes_of(context, target);
   KernelWriter(program, features, attributes, module).write(entry_of(program));
   std::string reason;
@@ -182,19 +239,19 @@ Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Tar
 
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const auto bytes, compile(program, target, llvm::CodeGenFileType::ObjectFile));
-  KernelBinary binary;
-  binary.name = program.name;
-  binary.entry = entry_of(program);
-  binary.format = CodeFormat::native_object;
+  KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
   const auto* first = reinterpret_cast<const std::byte*>(bytes.data());
   binary.code.assign(first, first + bytes.size());
-  for (const ir::Parameter& parameter : program.parameters) {
-    binary.arguments.push_back({parameter.storage, parameter.written});
-  }
-  binary.wave_lanes = program.wave_lanes;
-  binary.waves_per_workgroup = program.waves_per_workgroup;
-  binary.local_memory_bytes = program.local_bytes();
-  for (size_t axis = 0; axis < 3; ++axis) binary.grid[axis] = program.grid[axis];
+  return binary;
+}
+
+Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target) {
+  TRY_ASSIGN(const std::string ptx, assembly_llvm(program, target));
+  TRY_ASSIGN(AssembledPtx assembled, assemble_ptx(ptx, nvidia_architecture(target.llvm_cpu)));
+  KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
+  binary.local_memory_bytes = local_offsets(program).back();
+  binary.code = std::move(assembled.cubin);
+  binary.assembler = std::move(assembled.assembler);
   return binary;
 }
 

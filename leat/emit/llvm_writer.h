@@ -1,9 +1,12 @@
-// KernelWriter: walks a wave program and writes it as one LLVM function for a CPU,
+// KernelWriter: walks a wave program and writes it as one LLVM function. For a CPU it is
 //   void entry(const void* const* buffers, uint32_t first_group, uint32_t end_group)
-// which runs the workgroups [first_group, end_group) of the flattened grid, x fastest. A varying
-// value is a vector of wave_lanes lanes, a uniform one a scalar, a short vector one of these for
-// each component. No fast-math flag is set anywhere: the same program gives the same bits every
-// time. Only emit/llvm*.cpp may include this file, as it shows LLVM's types.
+// which runs the workgroups [first_group, end_group) of the flattened grid, x fastest; a varying
+// value is a vector of wave_lanes lanes, a uniform one a scalar. For a GPU it is a kernel that
+// takes one global pointer for each buffer, each lane is a thread, and all values are scalars. A
+// short vector is one of these for each component. The walk, the arithmetic and the addresses are
+// the same; what differs is the frame, the access to memory, and reductions. No fast-math flag is
+// set anywhere: the same program gives the same bits every time. Only emit/llvm*.cpp may include
+// this file, as it shows LLVM's types.
 #pragma once
 
 #include <span>
@@ -18,7 +21,8 @@
 namespace leat {
 
 /// What the walk has to know of the chip; the rest is the code generator's business.
-struct CpuFeatures {
+struct ChipFeatures {
+  bool lane_is_thread = false;   // GPU
   bool fma = false;              // fused multiply-add in hardware
   bool half_conversion = false;  // f16 <-> f32 in hardware
   uint32_t vector_registers = 16;
@@ -29,7 +33,7 @@ struct CpuFeatures {
 class KernelWriter {
  public:
   /// `attributes` is put on the function. All references live as long as the writer.
-  KernelWriter(const ir::Program& program, const CpuFeatures& features,
+  KernelWriter(const ir::Program& program, const ChipFeatures& features,
                const llvm::AttrBuilder& attributes, llvm::Module& module);
 
   /// Writes the function `entry`. The program must have passed the verifier.
@@ -64,23 +68,37 @@ class KernelWriter {
     int64_t high = 0;
   };
 
-  // A value in 64 bits: base + offset. Null where a value is only known in 32 bits.
+  // A value in the type of counters: base + offset. Null where a value is only known in 32 bits.
   struct Wide {
     llvm::Value* base = nullptr;
     int64_t offset = 0;
   };
 
-  // The counter (i64) and, behind it, all components of the carried values.
+  // The counter and, behind it, all components of the carried values.
   struct LoopState {
     llvm::Value* step = nullptr;
     std::vector<llvm::Value*> values;
   };
 
-  // The function's frame and control flow: llvm_control.cpp.
+  // The function's frame on a CPU: llvm_frame.cpp.
+  void write_function(const std::string& entry);
   void write_entry(const std::string& entry);
   void write_group_loop();
   void write_group_ids(llvm::Value* flat);
   void make_alias_scopes();
+
+  // Where a lane is a thread: llvm_thread.cpp.
+  void write_kernel(const std::string& entry);
+  void write_kernel_entry(const std::string& entry);
+  void write_thread_ids();
+  void write_dynamic_locals();
+  llvm::Value* thread_address(const Access& access, llvm::Value* base, const AffineIndex& index);
+  void write_thread_load(const ir::Instruction& instruction, const Access& access);
+  llvm::Value* load_predicated(const Access& access, llvm::Type* type);
+  void store_thread(const Access& access, const Components& values);
+  llvm::Value* reduce_threads(ir::Opcode pair, llvm::Value* value);
+
+  // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
   void write_instruction(const ir::Instruction& instruction);
   void write_other(const ir::Instruction& instruction);
@@ -110,6 +128,9 @@ class KernelWriter {
   llvm::Value* other(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
   llvm::Value* fused_multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
   llvm::Value* reduce(ir::Opcode op, llvm::Value* value);
+  llvm::Value* reduce_lanes(ir::Opcode pair, llvm::Value* value);
+  llvm::Value* joined(ir::Opcode pair, llvm::Value* a, llvm::Value* b);
+  llvm::Constant* counter(int64_t number);
 
   // Memory: llvm_memory.cpp.
   Access access_of(const ir::Instruction& instruction);
@@ -138,13 +159,14 @@ class KernelWriter {
   llvm::Value* narrowed(llvm::Value* value, const Access& access);
 
   const ir::Program& program_;
-  const CpuFeatures& features_;
+  const ChipFeatures& features_;
   const llvm::AttrBuilder& attributes_;
   llvm::Module& module_;
   llvm::LLVMContext& context_;
   llvm::IRBuilder<> build_;
   AffineIndices affine_;
   uint32_t lanes_;
+  llvm::Type* counter_type_;  // of loop counters: 64 bits spare a CPU the extension for addresses
   llvm::Function* function_ = nullptr;
   llvm::GlobalVariable* zeros_ = nullptr;
   int64_t zeros_bytes_ = 64;
@@ -154,8 +176,14 @@ class KernelWriter {
   std::vector<llvm::Value*> locals_;
   std::vector<llvm::MDNode*> scopes_;  // by parameter
   std::vector<llvm::MDNode*> other_scopes_;
-  llvm::Value* group_ids_[3] = {};  // as i64
+  llvm::Value* lane_id_ = nullptr;
+  llvm::Value* wave_id_ = nullptr;
+  llvm::Value* group_ids_[3] = {};  // in the type of counters
 };
+
+/// Where each local memory begins, and at the end how many bytes all take: one array for all, each
+/// part aligned for its widest access.
+std::vector<uint32_t> local_offsets(const ir::Program& program);
 
 /// Conversions between binary16 in integers of 16 bits and f32 in arithmetic of 32 bits, scalar or
 /// vector, for chips without an instruction for it. Rounds to nearest even.

@@ -208,18 +208,9 @@ Id ProgramEmitter::load_address(Id block, uint32_t slot) {
 
 Result<KernelBinary> emit_spirv(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const spirv::Uses uses, spirv::find_uses(program, target));
-  KernelBinary binary;
-  binary.name = program.name;
-  binary.entry = "main";
-  binary.format = target.format;
+  KernelBinary binary = describe_kernel(program, target.format, "main");
   binary.code = spirv::ProgramEmitter(program, target, uses).emit();
-  for (const ir::Parameter& parameter : program.parameters) {
-    binary.arguments.push_back({parameter.storage, parameter.written});
-  }
-  binary.wave_lanes = program.wave_lanes;
-  binary.waves_per_workgroup = program.waves_per_workgroup;
   binary.local_memory_bytes = spirv::local_bytes_with_scratch(program, uses);
-  for (size_t axis = 0; axis < 3; ++axis) binary.grid[axis] = program.grid[axis];
   return binary;
 }
 

@@ -1,6 +1,8 @@
 // See inspect.h. Plain targets: levels of the x86-64 psABI, version 1.0, section 3.1.1; register
 // counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
-// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits").
+// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); shared memory of NVIDIA's
+// architectures: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability";
+// multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of these cards.
 #include "leat/run/inspect.h"
 
 #include <fmt/format.h>
@@ -8,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "leat/base/nvidia_target.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/parse.h"
 #include "leat/ir/text.h"
@@ -21,8 +24,8 @@ namespace leat {
 namespace {
 
 constexpr std::string_view kStages[] = {"graph", "schedule", "lower", "expand_math", "code"};
-constexpr std::string_view kPlainTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
-                                              "opengl"};
+constexpr std::string_view kPlainTargets[] = {
+    "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
 
 Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const Target& target) {
   switch (stage) {
@@ -57,6 +60,15 @@ Target spirv_target(std::string_view name, bool opengl) {
   target.lanes_per_workgroup_max = 128;
   target.local_memory_bytes_max = 16384;
   return target;
+}
+
+Target nvidia_plain_target(std::string_view name) {
+  constexpr uint32_t kKib = 1024;
+  if (name == "sm_75") return nvidia_target({7, 5, 40, 64 * kKib});
+  if (name == "sm_80") return nvidia_target({8, 0, 108, 163 * kKib});
+  if (name == "sm_89") return nvidia_target({8, 9, 142, 99 * kKib});
+  CHECK(name == "sm_90");
+  return nvidia_target({9, 0, 132, 227 * kKib});
 }
 
 }  // namespace
@@ -110,6 +122,10 @@ Result<Target> plain_target(std::string_view name) {
   if (name == "aarch64") return cpu_target(name, "aarch64-unknown-linux-gnu", 4, 32);
   if (name == "vulkan") return spirv_target(name, false);
   if (name == "opengl") return spirv_target(name, true);
+  if (name.starts_with("sm_") &&
+      std::ranges::find(kPlainTargets, name) != std::end(kPlainTargets)) {
+    return nvidia_plain_target(name);
+  }
   return Error(ErrorKind::invalid_argument, fmt::format("No target is named \"{}\".", name));
 }
 

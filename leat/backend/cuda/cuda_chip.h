@@ -1,0 +1,23 @@
+// A chip as the CUDA driver shows it.
+#pragma once
+
+#include <string>
+
+#include "leat/backend/cuda/cuda_api.h"
+#include "leat/base/target.h"
+#include "leat/device/device.h"
+
+namespace leat {
+
+struct CudaChip {
+  CudaDeviceId id = 0;
+  DeviceInfo info;  // without a name
+  Target target;
+  std::string uuid_hex;
+  std::string refusal;  // empty when it can be used
+};
+
+/// Errors: io, when the driver does not answer.
+Result<CudaChip> inspect_cuda_chip(const CudaApi& api, int ordinal);
+
+}  // namespace leat

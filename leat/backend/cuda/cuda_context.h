@@ -1,0 +1,79 @@
+// What the files of this folder share of one open device: its calls, context and stream, the Fence,
+// and the list of things to destroy once the work that uses them is done.
+//
+// The Fence is a 64-bit word in mapped host memory that the stream writes behind each submit's work
+// (cuStreamWriteValue64). A wait looks at it, first in a loop, then between short sleeps: no call
+// of the driver waits for one point of a stream and has a deadline.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "leat/backend/cuda/cuda_chip.h"
+
+namespace leat {
+
+struct CudaContext;
+
+/// Any thread may poll and wait.
+class CudaFence final : public Fence {
+ public:
+  explicit CudaFence(CudaContext& context) : context_(context) {}
+  uint64_t poll() override;
+  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override;
+
+ private:
+  friend struct CudaContext;
+  CudaContext& context_;
+  uint64_t* word_ = nullptr;
+};
+
+/// Handles that die together; those that are null are skipped.
+struct CudaRemains {
+  void* host_memory = nullptr;
+  CudaHandle module = nullptr;
+  CudaHandle executable = nullptr;
+  CudaHandle graph = nullptr;
+};
+
+/// Not copied, not moved: everything else borrows it.
+struct CudaContext {
+  CudaContext() : fence(*this) {}
+  CudaContext(const CudaContext&) = delete;
+  CudaContext& operator=(const CudaContext&) = delete;
+  ~CudaContext();
+
+  /// Errors: unsupported, io, out_of_memory.
+  Result<void> open(const CudaApi& calls, CudaChip found);
+
+  /// Makes the context current in the calling thread, which most calls need.
+  Result<void> enter();
+  /// Queues the write of the next fence value behind the stream's work and returns the value.
+  Result<uint64_t> signal();
+  /// The stream's state: an Error when the device is lost.
+  Result<void> check_stream();
+
+  /// Destroys `remains` now, or once everything in the stream is done. Never waits.
+  void retire(const CudaRemains& remains);
+  void drain_retired();
+
+  CudaApi api;
+  CudaChip chip;
+  CudaHandle context = nullptr;
+  CudaHandle stream = nullptr;
+  CudaFence fence;
+  uint64_t fence_address = 0;
+  std::atomic<uint64_t> submitted = 0;  // the value that the last submit writes
+  bool has_unsubmitted = false;         // work in the stream behind the last value
+
+ private:
+  struct Retired {
+    uint64_t fence_value = 0;
+    CudaRemains remains;
+  };
+  void destroy(const CudaRemains& remains);
+
+  std::vector<Retired> retired_;
+};
+
+}  // namespace leat

@@ -1,0 +1,98 @@
+// Ties the parts of this folder together. Destruction runs upwards through the members: queue and
+// memory hand what they hold to the context, which waits and destroys.
+#include "leat/backend/cuda/cuda_device.h"
+
+#include <fmt/format.h>
+
+#include "leat/backend/cuda/cuda_queue.h"
+
+namespace leat {
+
+namespace {
+
+class CudaDevice final : public Device {
+ public:
+  CudaDevice() : memory_(context_), queue_(context_, memory_) {}
+
+  Result<void> open(const CudaApi& api, CudaChip chip, std::string name) {
+    chip.info.name = std::move(name);
+    TRY(context_.open(api, std::move(chip)));
+    return queue_.open();
+  }
+
+  const DeviceInfo& info() const override { return context_.chip.info; }
+  const Target& target() const override { return context_.chip.target; }
+  Queue& queue() override { return queue_; }
+
+  Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override {
+    if (size_bytes == 0) {
+      return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
+    }
+    context_.drain_retired();
+    TRY_ASSIGN(const uint64_t handle, memory_.allocate(size_bytes, kind));
+    return Buffer(this, handle, size_bytes, memory_.at(handle).host);
+  }
+
+  Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override {
+    return CudaKernel::load(context_, binary);
+  }
+
+  void free_buffer(uint64_t handle) override { memory_.free(handle); }
+
+ private:
+  CudaContext context_;
+  CudaMemory memory_;
+  CudaQueue queue_;
+};
+
+CudaInfo refused(const Error& error) {
+  CudaInfo none;
+  none.info.route = Route::cuda;
+  none.refusal = error.message();
+  return none;
+}
+
+Result<std::vector<CudaChip>> find_chips(const CudaApi& api) {
+  int count = 0;
+  TRY_CUDA(api, cuDeviceGetCount, &count);
+  std::vector<CudaChip> chips;
+  for (int ordinal = 0; ordinal < count; ++ordinal) {
+    TRY_ASSIGN(CudaChip chip, inspect_cuda_chip(api, ordinal));
+    chips.push_back(std::move(chip));
+  }
+  return chips;
+}
+
+}  // namespace
+
+std::vector<CudaInfo> find_cuda_devices() {
+  const Result<CudaApi> api = CudaApi::open();
+  if (!api) return {refused(api.error())};
+  Result<std::vector<CudaChip>> chips = find_chips(*api);
+  if (!chips) return {refused(chips.error())};
+  if (chips->empty()) {
+    return {refused(Error(ErrorKind::unsupported, "The CUDA driver finds no device."))};
+  }
+  std::vector<CudaInfo> found;
+  for (CudaChip& chip : *chips) {
+    found.push_back({std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)});
+  }
+  return found;
+}
+
+Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name) {
+  TRY_ASSIGN(const CudaApi api, CudaApi::open());
+  TRY_ASSIGN(std::vector<CudaChip> chips, find_chips(api));
+  if (index >= chips.size()) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("CUDA device ({}) is not among the ({}) found.", index, chips.size()));
+  }
+  if (!chips[index].refusal.empty()) {
+    return Error(ErrorKind::unsupported, chips[index].refusal);
+  }
+  auto device = std::make_unique<CudaDevice>();
+  TRY(device->open(api, std::move(chips[index]), std::move(name)));
+  return std::unique_ptr<Device>(std::move(device));
+}
+
+}  // namespace leat

@@ -1,0 +1,26 @@
+// The cuda route: lists what the CUDA driver offers and opens one of it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "leat/device/device.h"
+
+namespace leat {
+
+/// A chip; `refusal` says why it cannot be used and is empty when it can.
+struct CudaInfo {
+  DeviceInfo info;       // without a name
+  std::string uuid_hex;  // the same through Vulkan
+  std::string refusal;
+};
+
+/// In the driver's order. When there is no CUDA driver: one entry without a chip that says why.
+std::vector<CudaInfo> find_cuda_devices();
+
+/// Opens entry `index` of find_cuda_devices() under `name`.
+/// Errors: unsupported (the refusal), io, out_of_memory.
+Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name);
+
+}  // namespace leat

@@ -1,0 +1,65 @@
+// See cuda_memory.h.
+#include "leat/backend/cuda/cuda_memory.h"
+
+#include <fmt/format.h>
+
+namespace leat {
+
+namespace {
+
+constexpr unsigned kHostAllocMapped = 1u | 2u;  // CU_MEMHOSTALLOC_PORTABLE | _DEVICEMAP
+
+Result<CudaAllocation> make_allocation(CudaContext& context, size_t size_bytes, MemoryKind kind) {
+  const CudaApi& api = context.api;
+  CudaAllocation allocation;
+  allocation.size_bytes = size_bytes;
+  if (kind == MemoryKind::device) {
+    TRY_CUDA(api, cuMemAllocAsync, &allocation.address, size_bytes, context.stream);
+    return allocation;
+  }
+  void* host = nullptr;
+  TRY_CUDA(api, cuMemHostAlloc, &host, size_bytes, kHostAllocMapped);
+  allocation.host = static_cast<std::byte*>(host);
+  TRY_CUDA(api, cuMemHostGetDevicePointer, &allocation.address, host, 0);
+  return allocation;
+}
+
+}  // namespace
+
+CudaMemory::~CudaMemory() {
+  for (const CudaAllocation& allocation : allocations_) release(allocation);
+}
+
+Result<uint64_t> CudaMemory::allocate(size_t size_bytes, MemoryKind kind) {
+  TRY(context_.enter());
+  const Result<CudaAllocation> allocation = make_allocation(context_, size_bytes, kind);
+  if (!allocation) return allocation.error().during(fmt::format("allocating {} bytes", size_bytes));
+  if (free_handles_.empty()) {
+    allocations_.push_back(*allocation);
+    return allocations_.size() - 1;
+  }
+  const uint64_t handle = free_handles_.back();
+  free_handles_.pop_back();
+  allocations_[handle] = *allocation;
+  return handle;
+}
+
+void CudaMemory::free(uint64_t handle) {
+  CHECK(handle < allocations_.size());
+  release(allocations_[handle]);
+  allocations_[handle] = {};
+  free_handles_.push_back(handle);
+}
+
+const CudaAllocation& CudaMemory::at(uint64_t handle) const {
+  CHECK(handle < allocations_.size());
+  return allocations_[handle];
+}
+
+void CudaMemory::release(const CudaAllocation& allocation) {
+  if (allocation.host != nullptr) return context_.retire({.host_memory = allocation.host});
+  if (allocation.address == 0 || !context_.enter()) return;
+  context_.api.cuMemFreeAsync(allocation.address, context_.stream);
+}
+
+}  // namespace leat

@@ -1,0 +1,37 @@
+// Memory: device memory from the stream's pool, which is freed in the order of the stream and so
+// without a wait; shared memory is pinned host memory that the GPU reads and writes over the bus.
+#pragma once
+
+#include <vector>
+
+#include "leat/backend/cuda/cuda_context.h"
+
+namespace leat {
+
+struct CudaAllocation {
+  uint64_t address = 0;  // on the device
+  size_t size_bytes = 0;
+  std::byte* host = nullptr;  // shared memory only
+};
+
+class CudaMemory {
+ public:
+  explicit CudaMemory(CudaContext& context) : context_(context) {}
+  ~CudaMemory();
+  CudaMemory(const CudaMemory&) = delete;
+  CudaMemory& operator=(const CudaMemory&) = delete;
+
+  /// Returns a handle. Errors: out_of_memory, io.
+  Result<uint64_t> allocate(size_t size_bytes, MemoryKind kind);
+  void free(uint64_t handle);
+  const CudaAllocation& at(uint64_t handle) const;
+
+ private:
+  void release(const CudaAllocation& allocation);
+
+  CudaContext& context_;
+  std::vector<CudaAllocation> allocations_;  // by handle
+  std::vector<uint64_t> free_handles_;
+};
+
+}  // namespace leat

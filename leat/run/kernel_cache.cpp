@@ -5,6 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "leat/base/cubin.h"
 #include "leat/base/files.h"
 #include "leat/base/hash.h"
 
@@ -12,7 +13,7 @@ namespace leat {
 
 namespace {
 
-constexpr char kMagic[] = "LEATK001";
+constexpr char kMagic[] = "LEATK002";
 constexpr size_t kMagicBytes = 8;
 constexpr size_t kHeaderBytes = kMagicBytes + 8;
 constexpr size_t kFileBytesMax = size_t{64} << 20;
@@ -83,6 +84,7 @@ std::string serialise(const KernelBinary& binary) {
     writer.add(argument.storage);
     writer.add(static_cast<uint8_t>(argument.written));
   }
+  writer.add_string(binary.assembler.data(), binary.assembler.size());
   writer.add_string(reinterpret_cast<const char*>(binary.code.data()), binary.code.size());
   return std::move(writer.bytes);
 }
@@ -104,6 +106,7 @@ std::optional<KernelBinary> deserialise(std::string_view bytes) {
     argument.written = reader.take<uint8_t>() != 0;
     binary.arguments.push_back(argument);
   }
+  binary.assembler = reader.take_string();
   const std::string_view code = reader.take_string();
   if (!reader.complete()) return std::nullopt;
   const auto* first = reinterpret_cast<const std::byte*>(code.data());
@@ -114,7 +117,7 @@ std::optional<KernelBinary> deserialise(std::string_view bytes) {
 }  // namespace
 
 uint64_t KernelCache::key_of(const std::string& program_text, const Target& target,
-                             const std::string& emitter_version) {
+                             const std::string& emitter_version, const std::string& driver) {
   Hasher hasher;
   hasher.add(program_text);
   hasher.add(emitter_version);
@@ -126,12 +129,13 @@ uint64_t KernelCache::key_of(const std::string& program_text, const Target& targ
   hasher.add(target.llvm_features);
   hasher.add(static_cast<int64_t>(target.wave_lanes));
   hasher.add(static_cast<int64_t>(target.vector_registers));
+  if (target.format == CodeFormat::cubin) hasher.add(driver);
   return hasher.value();
 }
 
 std::string KernelCache::path_of(uint64_t key) const { return folder_ + "/" + hex_of(key); }
 
-std::optional<KernelBinary> KernelCache::find(uint64_t key) const {
+std::optional<KernelBinary> KernelCache::find(uint64_t key, const Target& target) const {
   if (folder_.empty()) return std::nullopt;
   const Result<std::string> file = read_file(path_of(key), kFileBytesMax);
   if (!file || file->size() < kHeaderBytes) return std::nullopt;
@@ -141,7 +145,10 @@ std::optional<KernelBinary> KernelCache::find(uint64_t key) const {
   std::memcpy(&checksum, bytes.data() + kMagicBytes, sizeof checksum);
   const std::string_view body = bytes.substr(kHeaderBytes);
   if (checksum != checksum_of(body)) return std::nullopt;
-  return deserialise(body);
+  std::optional<KernelBinary> binary = deserialise(body);
+  if (!binary || binary->format != target.format) return std::nullopt;
+  if (target.format == CodeFormat::cubin && !check_cubin(*binary, target)) return std::nullopt;
+  return binary;
 }
 
 void KernelCache::store(uint64_t key, const KernelBinary& binary) const {

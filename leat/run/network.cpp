@@ -22,8 +22,11 @@ double ms_since(std::chrono::steady_clock::time_point start) {
 
 /// A cached kernel is trusted by its key; this catches a renamed file or a colliding hash.
 bool is_binary_of(const KernelBinary& binary, const ir::Program& program) {
+  const auto is_of = [](const KernelArgument& argument, const ir::Parameter& parameter) {
+    return argument.storage == parameter.storage && argument.written == parameter.written;
+  };
   return binary.name == program.name && std::ranges::equal(binary.grid, program.grid) &&
-         binary.arguments.size() == program.parameters.size();
+         std::ranges::equal(binary.arguments, program.parameters, is_of);
 }
 
 }  // namespace
@@ -105,9 +108,10 @@ Result<std::unique_ptr<Kernel>> Network::compile(const Step& step,
   TRY_ASSIGN(LoweredKernel lowered, lower(schedule_, step, device_.target()));
   arguments = lowered.arguments;
   const uint64_t key = KernelCache::key_of(ir::print_program(lowered.program), device_.target(),
-                                           emitter_version(device_.target()));
+                                           emitter_version(device_.target()),
+                                           device_.info().driver);
   ++stats_.kernels;
-  const std::optional<KernelBinary> known = cache_.find(key);
+  const std::optional<KernelBinary> known = cache_.find(key, device_.target());
   if (known && is_binary_of(*known, lowered.program)) {
     Result<std::unique_ptr<Kernel>> kernel = device_.load(*known);
     if (kernel) return kernel;

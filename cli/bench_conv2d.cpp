@@ -64,13 +64,8 @@ Result<std::vector<ConvShape>> shapes_of(const Options& options) {
 Result<Bench> open(const Options& options) {
   Bench bench;
   TRY_ASSIGN(bench.device, open_by_spec(options.device));
-  const DeviceInfo& info = bench.device->info();
+  if (!options.row.peer.empty()) TRY(check_peer(options.row.peer, *bench.device));
   if (bench.device->target().is_cpu) return bench;
-  if (!options.row.peer.empty()) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Peer \"{}\" runs on the CPU; Device \"{}\" is another one.",
-                             options.row.peer, info.name));
-  }
   Result<std::unique_ptr<Device>> cpu = open_by_spec("cpu");
   if (cpu) {
     bench.cpu = std::move(*cpu);
@@ -233,8 +228,8 @@ CommandRun add_bench_conv2d(CLI::App& command) {
       ->check(CLI::IsMember(kDTypes));
   add_device_option(command, o.device);
   if (const std::vector<std::string> peers = peer_names(); !peers.empty()) {
-    command.add_option("--peer", o.row.peer, "A library measured in turns with ours, on the CPU")
-        ->type_name("onednn")
+    command.add_option("--peer", o.row.peer, "A library measured in turns with ours, on one chip")
+        ->type_name("onednn|cudnn")
         ->check(CLI::IsMember(peers));
   }
   command.add_option("--min-time", o.row.min_seconds, "Seconds of samples for each row (0.4)")

@@ -1,8 +1,10 @@
 // `leat bench latency`: what submitting a kernel that does nothing costs, from the host's call to
-// the moment it sees the fence, and what one kernel costs inside a list of a thousand.
+// the moment it sees the fence, and what one kernel costs inside a list of a thousand. A chip is
+// measured by all its routes in turn, and on NVIDIA's beside CUDA itself.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,9 +13,11 @@
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/gpu_clock.h"
+#include "cli/peers.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/samples.h"
+#include "leat/backend/backends.h"
 #include "leat/run/probe_kernels.h"
 
 namespace leat::cli {
@@ -140,39 +144,110 @@ Result<std::vector<LatencyRow>> measure(EmptyLaunch& empty, const Options& optio
   return rows;
 }
 
-Json json_of(Device& device, const std::vector<LatencyRow>& rows,
-             const std::optional<double>& clock_mhz) {
-  Json object;
-  add_bench_facts(object, device);
-  if (clock_mhz) object["clock_mhz"] = *clock_mhz;
-  object["results"] = Json::array();
-  for (const LatencyRow& row : rows) {
-    object["results"].push_back({{"name", row.name},
-                                 {"what", row.text},
-                                 {"median_us", median_of(row.seconds) * 1e6},
-                                 {"p99_us", p99_of(row.seconds) * 1e6},
-                                 {"samples", microseconds_json(row.seconds)}});
-  }
-  return object;
-}
+/// What was measured on one route, or why nothing was.
+struct RouteLatency {
+  std::string device;
+  std::string failure;
+  std::vector<LatencyRow> rows;
+  std::optional<double> clock_mhz;
+};
 
-Result<int> run(const Options& options) {
-  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
-  TRY_ASSIGN(EmptyLaunch empty, load(*device));
-  TRY_ASSIGN(const std::vector<LatencyRow> rows, measure(empty, options));
-  TRY_ASSIGN(const std::optional<double> clock_mhz, clock_under_load(device->info(), [&] {
+Result<RouteLatency> measure_route(Device& device, const Options& options) {
+  RouteLatency route{device.info().name, "", {}, {}};
+  TRY_ASSIGN(EmptyLaunch empty, load(device));
+  TRY_ASSIGN(route.rows, measure(empty, options));
+  TRY_ASSIGN(route.clock_mhz, clock_under_load(device.info(), [&] {
                return run_once(empty, *empty.many, Submission::replayed, Seen::by_wait);
              }));
-  if (options.json.wanted()) TRY(write_json(options.json, json_of(*device, rows, clock_mhz)));
-  if (options.json.to_stdout()) return 0;
-  Table table({"empty kernel", "median us", "p99 us", "samples"});
-  for (const LatencyRow& row : rows) {
-    table.add({row.text, number_text(median_of(row.seconds) * 1e6),
-               number_text(p99_of(row.seconds) * 1e6), std::to_string(row.seconds.size())});
+  return route;
+}
+
+/// CUDA without us, on the same chip; empty where there is none.
+Result<RouteLatency> measure_peers(const DeviceInfo& info, const Options& options) {
+  RouteLatency peers{"CUDA", "", {}, {}};
+  if (info.software || info.chip.find("NVIDIA") == std::string::npos) return peers;
+  TRY_ASSIGN(const std::vector<PeerLaunch> launches, make_cuda_launches(info.chip));
+  for (const PeerLaunch& launch : launches) {
+    LatencyRow row{launch.name, launch.text, {}};
+    TRY(warm_up(launch.once, {}));
+    TRY(take_samples(launch.once, {.samples_min = options.rounds}, row.seconds));
+    peers.rows.push_back(std::move(row));
   }
-  fmt::print("{}\n{}", describe(device->info()), table.text());
-  if (clock_mhz) fmt::print("clock {:.0f} MHz\n", *clock_mhz);
-  return 0;
+  return peers;
+}
+
+/// A chip without a route stands for all its routes; without a spec it is the first real GPU.
+std::vector<std::string> specs_of(const std::string& spec) {
+  std::vector<std::string> specs;
+  const std::string chip = spec.empty() ? "gpu0" : spec;
+  for (const FoundDevice& found : find_devices()) {
+    const bool is_route = found.info.name.starts_with(chip + ":");
+    if (!is_route || !found.refusal.empty()) continue;
+    if (spec.empty() && found.info.software) continue;
+    specs.push_back(found.info.name);
+  }
+  return specs.empty() ? std::vector<std::string>{spec} : specs;
+}
+
+Json json_of(Json facts, const std::vector<RouteLatency>& routes) {
+  facts["results"] = Json::array();
+  for (const RouteLatency& route : routes) {
+    for (const LatencyRow& row : route.rows) {
+      Json object = {{"name", row.name},
+                     {"device", route.device},
+                     {"what", row.text},
+                     {"median_us", median_of(row.seconds) * 1e6},
+                     {"p99_us", p99_of(row.seconds) * 1e6}};
+      if (route.clock_mhz) object["clock_mhz"] = *route.clock_mhz;
+      object["samples"] = microseconds_json(row.seconds);
+      facts["results"].push_back(std::move(object));
+    }
+  }
+  return facts;
+}
+
+void print(const DeviceInfo& info, const std::vector<RouteLatency>& routes) {
+  Table table({"device", "empty kernel", "median us", "p99 us", "samples", "MHz"});
+  std::string failures;
+  for (const RouteLatency& route : routes) {
+    const std::string clock = route.clock_mhz ? fmt::format("{:.0f}", *route.clock_mhz) : "-";
+    for (const LatencyRow& row : route.rows) {
+      table.add({route.device, row.text, number_text(median_of(row.seconds) * 1e6),
+                 number_text(p99_of(row.seconds) * 1e6), std::to_string(row.seconds.size()),
+                 clock});
+    }
+    if (!route.failure.empty()) {
+      failures += fmt::format("failed: {}: {}\n", route.device, route.failure);
+    }
+  }
+  fmt::print("{}\n{}{}", info.chip, table.text(), failures);
+}
+
+// With one route an error is the command's; among several the others are still measured.
+Result<int> run(const Options& options) {
+  const std::vector<std::string> specs = specs_of(options.device);
+  std::vector<RouteLatency> routes;
+  Json facts;
+  DeviceInfo info;
+  for (const std::string& spec : specs) {
+    Result<std::unique_ptr<Device>> device = open_by_spec(spec);
+    Result<RouteLatency> route = device ? measure_route(**device, options) : device.error();
+    if (!route && specs.size() == 1) return route.error();
+    if (device && facts.empty()) {
+      add_bench_facts(facts, **device);
+      info = (*device)->info();
+    }
+    routes.push_back(route ? std::move(*route)
+                           : RouteLatency{spec, route.error().message(), {}, {}});
+  }
+  Result<RouteLatency> peers = measure_peers(info, options);
+  routes.push_back(peers ? std::move(*peers)
+                         : RouteLatency{"CUDA", peers.error().message(), {}, {}});
+  if (options.json.wanted()) TRY(write_json(options.json, json_of(std::move(facts), routes)));
+  if (!options.json.to_stdout()) print(info, routes);
+  const bool has_failed =
+      std::ranges::any_of(routes, [](const RouteLatency& route) { return !route.failure.empty(); });
+  return has_failed ? 1 : 0;
 }
 
 }  // namespace

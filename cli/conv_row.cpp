@@ -192,7 +192,7 @@ Result<ConvRow> measure_conv(Device& device, Device* cpu, const ConvShape& shape
   PeerConv peer;
   const bool has_peer = !options.peer.empty();
   if (has_peer) {
-    TRY_ASSIGN(peer, make_peer_conv(options.peer, shape, data, device.target().compute_units));
+    TRY_ASSIGN(peer, make_peer_conv(options.peer, shape, data, device));
     TRY(peer.run(1));
     TRY_ASSIGN(const double seconds, peer.run(1));
     theirs.repeats = repeats_for(seconds);

@@ -60,6 +60,7 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node
       n_first(m_first + contraction.m.size()),
       k_first(n_first + contraction.n.size()) {
   CHECK(params.lane_m * params.lane_n == target.wave_lanes);
+  CHECK(params.lane_m % params.lane_fold == 0);
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
 }
 
@@ -153,9 +154,7 @@ ir::Program ContractionLowering::emit() {
   n_tile = builder.div(in_block, group_m);
   m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
 
-  const ValueId lane = builder.lane_id();
-  lane_n = builder.rem(lane, params.lane_n);
-  lane_m = builder.div(lane, params.lane_n);
+  set_lane_grid();
   const ValueId wave = builder.wave_id();
   wave_n = builder.rem(wave, params.waves_n);
   wave_m = builder.div(wave, params.waves_n);
@@ -168,6 +167,17 @@ ir::Program ContractionLowering::emit() {
     builder.branch(builder.logical_and(in_rows, in_grid), [&] { emit_tile(); });
   }
   return builder.finish();
+}
+
+// Unfolded, lanes follow each other along n. Folded, the lowest part of the lane's number is a row.
+void ContractionLowering::set_lane_grid() {
+  const ValueId lane = builder.lane_id();
+  const ValueId column = builder.div(lane, params.lane_fold);
+  lane_n = builder.rem(column, params.lane_n);
+  lane_m = builder.div(column, params.lane_n);
+  if (params.lane_fold == 1) return;
+  lane_m = builder.add(builder.mul(lane_m, builder.i32(params.lane_fold)),
+                       builder.rem(lane, params.lane_fold));
 }
 
 void ContractionLowering::emit_tile() {

@@ -76,6 +76,7 @@ struct ContractionLowering {
                      std::span<const ir::ValueId> k_coordinates);
 
   ir::Program emit();
+  void set_lane_grid();
   void emit_tile();
   void emit_plain_tile();
   void emit_staged_tile();

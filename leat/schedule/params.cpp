@@ -197,9 +197,10 @@ KernelParams choose_params(const Graph& graph, const Node& node, const Target& t
 std::string to_string(const ContractionParams& p) {
   auto pair = [](uint32_t a, uint32_t b) { return std::to_string(a) + "x" + std::to_string(b); };
   return "tile " + pair(p.tile_m(), p.tile_n()) + " waves " + pair(p.waves_m, p.waves_n) +
-         " lanes " + pair(p.lane_m, p.lane_n) + " regs " + pair(p.reg_m, p.reg_n) + " vec " +
-         pair(p.vec_m, p.vec_n) + " k" + std::to_string(p.k_step) + " stages " +
-         std::to_string(p.stages);
+         " lanes " + pair(p.lane_m, p.lane_n) +
+         (p.lane_fold > 1 ? " fold " + std::to_string(p.lane_fold) : "") + " regs " +
+         pair(p.reg_m, p.reg_n) + " vec " + pair(p.vec_m, p.vec_n) + " k" +
+         std::to_string(p.k_step) + " stages " + std::to_string(p.stages);
 }
 
 }  // namespace leat

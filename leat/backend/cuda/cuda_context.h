@@ -2,11 +2,13 @@
 // and the list of things to destroy once the work that uses them is done.
 //
 // The Fence is a 64-bit word in mapped host memory that the stream writes behind each submit's work
-// (cuStreamWriteValue64). A wait looks at it, first in a loop, then between short sleeps: no call
-// of the driver waits for one point of a stream and has a deadline.
+// (cuStreamWriteValue64). A wait looks at it, first in a loop, then between sleeps: no call of the
+// driver waits for one point of a stream and has a deadline. How long the last wait took tells when
+// to stop sleeping and to look again without pause.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <vector>
 
 #include "leat/backend/cuda/cuda_chip.h"
@@ -24,8 +26,11 @@ class CudaFence final : public Fence {
 
  private:
   friend struct CudaContext;
+  bool spin_until(uint64_t value, std::chrono::steady_clock::time_point end);
+
   CudaContext& context_;
   uint64_t* word_ = nullptr;
+  std::atomic<uint64_t> expected_ns_ = 0;  // how long the last wait that slept took
 };
 
 /// Handles that die together; those that are null are skipped.

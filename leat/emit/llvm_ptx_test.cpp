@@ -1,5 +1,5 @@
-// PTX: the text of small kernels in full, what must and must not stand in it, and, where ptxas or
-// nvJitLink is installed, that every sample program assembles for every architecture, without spills.
+// PTX: the text of small kernels in full, what must and must not stand in it, and, where an assembler
+// is installed, that every sample program assembles for every architecture, without spills.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -355,7 +355,8 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST(PtxAssembler, SaysWhatIsWrongWithTheText) {
-  const Result<AssembledPtx> assembled = assemble_ptx(".version 8.0\n.target sm_80\nnonsense\n", 80);
+  const std::string text = ".version 8.0\n.target sm_80\nnonsense\n";
+  const Result<AssembledPtx> assembled = assemble_ptx(text, 80);
   ASSERT_FALSE(assembled);
   if (assembled.error().kind() == ErrorKind::unsupported) {
     GTEST_SKIP() << assembled.error().message();

@@ -8,6 +8,7 @@
 #include "leat/schedule/params.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace leat {
 
@@ -76,6 +77,15 @@ constexpr GpuTile kGpuTiles[] = {
     {4, 1, 4, 4, 6, 0.65}, {2, 1, 4, 4, 8, 0.5}, {1, 1, 4, 4, 8, 0.4},
 };
 
+/// The same for cubins, whose cost is counted otherwise, see cubin_cost. `resident` is how many fit
+/// by the registers that ptxas 13.0 gives them. Fitted by hand to times of kernels on an H200,
+/// 2026-11-26, of which no file was kept; what the choices reach is in bench/results.
+constexpr GpuTile kCubinTiles[] = {
+    {2, 2, 8, 8, 3, 1.0},  {4, 1, 8, 8, 3, 0.985}, {4, 2, 8, 8, 1, 0.96}, {2, 1, 8, 8, 5, 0.94},
+    {4, 2, 8, 4, 2, 0.92}, {2, 2, 8, 4, 4, 0.91},  {2, 1, 8, 4, 8, 0.8},  {2, 2, 4, 4, 7, 0.9},
+    {4, 1, 4, 4, 7, 0.8},  {2, 1, 4, 4, 14, 0.7},  {1, 1, 4, 4, 16, 0.6},
+};
+
 ContractionParams with_tile(ContractionParams params, const GpuTile& tile) {
   params.waves_m = tile.waves_m;
   params.waves_n = tile.waves_n;
@@ -112,6 +122,46 @@ uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int
   return parts;
 }
 
+/// Time of one multiprocessor that has the most work, in multiply-adds at full speed. Eight waves
+/// reach that; of fewer, as in the last round, each does more than its part. Parts of k are added
+/// by another kernel.
+double cubin_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
+                  int64_t k, int64_t batch, const Target& target) {
+  constexpr double kFullSpeedWaves = 8;
+  constexpr double kWavesExponent = 0.65;
+  constexpr double kAddingParts = 7.5e5;  // multiply-adds in 3 us
+  const int64_t units = std::max<int64_t>(1, target.compute_units);
+  const int64_t tiles = (workgroups(params, m, n, batch) * params.split_k + units - 1) / units;
+  const int64_t rest = tiles % tile.resident;
+  const double waves = static_cast<double>(rest * params.waves_m * params.waves_n);
+  const double speed = std::pow(std::min(1.0, waves / kFullSpeedWaves), kWavesExponent);
+  const double rounds =
+      static_cast<double>(tiles - rest) + (rest > 0 ? static_cast<double>(rest) / speed : 0);
+  const double work = static_cast<double>(params.tile_m() * params.tile_n()) *
+                      static_cast<double>(k) / params.split_k;
+  return rounds * work / tile.share + (params.split_k > 1 ? kAddingParts : 0);
+}
+
+ContractionParams choose_cubin(ContractionParams params, int64_t m, int64_t n, int64_t k,
+                               int64_t k_inner, int64_t batch, const Target& target) {
+  // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
+  // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
+  // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
+  if (params.lane_m % 2 == 0) params.lane_fold = 2;
+  double best_cost = 1e300;
+  ContractionParams best = params;
+  for (const GpuTile& tile : kCubinTiles) {
+    ContractionParams candidate = with_tile(params, tile);
+    if (local_bytes(candidate) > target.local_memory_bytes_max) continue;
+    candidate.split_k = choose_split(candidate, m, n, k, k_inner, batch, target);
+    const double cost = cubin_cost(candidate, tile, m, n, k, batch, target);
+    if (cost >= best_cost) continue;
+    best_cost = cost;
+    best = candidate;
+  }
+  return best;
+}
+
 ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
                              const Target& target) {
   ContractionParams params;
@@ -128,6 +178,9 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   params.vec_n = 4;
   params.k_step = 16;
   params.stages = 2;
+  if (target.format == CodeFormat::cubin) {
+    return choose_cubin(params, m, n, k, k_inner, batch, target);
+  }
   double best_cost = 1e300;
   ContractionParams best = params;
   for (const GpuTile& tile : kGpuTiles) {

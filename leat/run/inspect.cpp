@@ -64,11 +64,13 @@ Target spirv_target(std::string_view name, bool opengl) {
 
 Target nvidia_plain_target(std::string_view name) {
   constexpr uint32_t kKib = 1024;
-  if (name == "sm_75") return nvidia_target({7, 5, 40, 64 * kKib});
-  if (name == "sm_80") return nvidia_target({8, 0, 108, 163 * kKib});
-  if (name == "sm_89") return nvidia_target({8, 9, 142, 99 * kKib});
-  CHECK(name == "sm_90");
-  return nvidia_target({9, 0, 132, 227 * kKib});
+  Target target;
+  if (name == "sm_75") target = nvidia_target({7, 5, 40, 64 * kKib});
+  if (name == "sm_80") target = nvidia_target({8, 0, 108, 163 * kKib});
+  if (name == "sm_89") target = nvidia_target({8, 9, 142, 99 * kKib});
+  if (name == "sm_90") target = nvidia_target({9, 0, 132, 227 * kKib});
+  target.name = name;
+  return target;
 }
 
 }  // namespace

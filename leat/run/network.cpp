@@ -107,9 +107,9 @@ Result<std::unique_ptr<Kernel>> Network::compile(const Step& step,
                                                  std::vector<TensorId>& arguments) {
   TRY_ASSIGN(LoweredKernel lowered, lower(schedule_, step, device_.target()));
   arguments = lowered.arguments;
-  const uint64_t key = KernelCache::key_of(ir::print_program(lowered.program), device_.target(),
-                                           emitter_version(device_.target()),
-                                           device_.info().driver);
+  const uint64_t key =
+      KernelCache::key_of(ir::print_program(lowered.program), device_.target(),
+                          emitter_version(device_.target()), device_.info().driver);
   ++stats_.kernels;
   const std::optional<KernelBinary> known = cache_.find(key, device_.target());
   if (known && is_binary_of(*known, lowered.program)) {

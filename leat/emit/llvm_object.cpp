@@ -83,6 +83,9 @@ ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
     features.lane_is_thread = true;
     features.fma = true;
     features.half_conversion = true;
+    // For Turing ptxas 13.0 would rather spill than let fewer workgroups share a multiprocessor.
+    constexpr uint32_t kTuring = 75;
+    if (nvidia_architecture(target.llvm_cpu) <= kTuring) features.workgroups_min = 1;
     return features;
   }
   if (machine.getTargetTriple().isAArch64()) {

@@ -1,5 +1,6 @@
-// PTX: the text of small kernels in full, what must and must not stand in it, and, where an assembler
-// is installed, that every sample program assembles for every architecture, without spills.
+// PTX: the text of small kernels in full, what must and must not stand in it, and, where an
+// assembler is installed, that every sample program assembles for every architecture, without
+// spills.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -69,9 +70,10 @@ ir::Program wide_program() {
   b.store_local(tile, b.lane_id(), four);
   b.barrier();
   const ValueId back = b.load_local(tile, b.sub(b.i32(31), b.lane_id()), 4);
-  b.store(y, b.lane_id(), b.add(b.mul(back, four), b.vector(std::vector<ValueId>{
-                                                       b.extract(half, 0), b.extract(half, 1),
-                                                       b.extract(half, 0), b.extract(half, 1)})));
+  b.store(y, b.lane_id(),
+          b.add(b.mul(back, four),
+                b.vector(std::vector<ValueId>{b.extract(half, 0), b.extract(half, 1),
+                                              b.extract(half, 0), b.extract(half, 1)})));
   return b.finish();
 }
 
@@ -132,7 +134,8 @@ $L__BB0_2:
 )");
 }
 
-TEST(Ptx, ExchangeInFull) { EXPECT_EQ(body_of(ptx_of(exchange_program())), R"(.version 8.0
+TEST(Ptx, ExchangeInFull) {
+  EXPECT_EQ(body_of(ptx_of(exchange_program())), R"(.version 8.0
 .target sm_80
 .address_size 64
 
@@ -192,9 +195,11 @@ TEST(Ptx, ExchangeInFull) { EXPECT_EQ(body_of(ptx_of(exchange_program())), R"(.v
 	ret;
 
 }
-)"); }
+)");
+}
 
-TEST(Ptx, WideInFull) { EXPECT_EQ(body_of(ptx_of(wide_program())), R"(.version 8.0
+TEST(Ptx, WideInFull) {
+  EXPECT_EQ(body_of(ptx_of(wide_program())), R"(.version 8.0
 .target sm_80
 .address_size 64
 
@@ -246,7 +251,8 @@ TEST(Ptx, WideInFull) { EXPECT_EQ(body_of(ptx_of(wide_program())), R"(.version 8
 	ret;
 
 }
-)"); }
+)");
+}
 
 TEST(Ptx, NamesWhatTheLaunchNeeds) {
   const std::string text = ptx_of(spirv::saxpy_program(1000), 90);
@@ -347,12 +353,12 @@ std::vector<Assembly> assemblies() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Assemblers, PtxAssembly, testing::ValuesIn(assemblies()), [](const auto& test) {
-      std::string name(name_of(test.param.assembler));
-      std::erase(name, ' ');
-      return name + "_sm_" + std::to_string(test.param.architecture);
-    });
+INSTANTIATE_TEST_SUITE_P(Assemblers, PtxAssembly, testing::ValuesIn(assemblies()),
+                         [](const auto& test) {
+                           std::string name(name_of(test.param.assembler));
+                           std::erase(name, ' ');
+                           return name + "_sm_" + std::to_string(test.param.architecture);
+                         });
 
 TEST(PtxAssembler, SaysWhatIsWrongWithTheText) {
   const std::string text = ".version 8.0\n.target sm_80\nnonsense\n";

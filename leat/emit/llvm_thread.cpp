@@ -72,6 +72,7 @@ void KernelWriter::write_kernel_entry(const std::string& entry) {
   annotate(*function_, "reqntidx", lanes_ * program_.waves_per_workgroup);
   annotate(*function_, "reqntidy", 1);
   annotate(*function_, "reqntidz", 1);
+  if (features_.workgroups_min > 0) annotate(*function_, "minctasm", features_.workgroups_min);
   for (uint32_t i = 0; i < program_.parameters.size(); ++i) {
     function_->addParamAttr(i, llvm::Attribute::NoAlias);
     function_->addParamAttr(i,

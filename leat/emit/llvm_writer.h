@@ -27,6 +27,9 @@ struct ChipFeatures {
   bool half_conversion = false;  // f16 <-> f32 in hardware
   uint32_t vector_registers = 16;
   bool masked_memory = false;  // vector loads with a mask that cost one instruction
+  // GPU: workgroups of a multiprocessor that the registers must suffice for; 0: the assembler
+  // chooses
+  uint32_t workgroups_min = 0;
 };
 
 /// Writes one program into one module. Used once.

@@ -16,7 +16,7 @@ struct ContractionParams {
   uint32_t lane_m = 1;  // lane grid; lane_m * lane_n = wave_lanes
   uint32_t lane_n = 8;
   uint32_t lane_fold = 1;  // so many rows of the lane grid take the lanes in turns; divides lane_m
-  uint32_t waves_m = 1;  // waves of the workgroup
+  uint32_t waves_m = 1;    // waves of the workgroup
   uint32_t waves_n = 1;
   uint32_t reg_m = 4;  // register tile of one lane, in elements
   uint32_t reg_n = 2;

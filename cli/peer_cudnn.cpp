@@ -287,6 +287,11 @@ class CudnnConv {
 Result<PeerConv> make_cudnn_conv(const ConvShape& shape, const ConvData& data,
                                  const std::string& chip) {
   if (!the_cudnn().missing.empty()) return Error(ErrorKind::unsupported, the_cudnn().missing);
+  if (data.x.dtype != DType::f32 && data.x.dtype != DType::f16) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Peer \"cudnn\" is not asked for a convolution of ({}).",
+                             name_of(data.x.dtype)));
+  }
   std::shared_ptr<CudnnConv> best;
   for (const int format : kFormats) {
     TRY_ASSIGN(CudaPeer peer, CudaPeer::open(chip));

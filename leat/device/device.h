@@ -16,6 +16,8 @@
 #include "leat/base/kernel_binary.h"
 #include "leat/base/result.h"
 #include "leat/base/target.h"
+#include "leat/device/fence.h"
+#include "leat/device/fence_pool.h"
 
 namespace leat {
 
@@ -79,17 +81,6 @@ class Kernel {
   std::vector<KernelArgument> arguments_;
 };
 
-/// A 64-bit number in host-visible memory that only grows; submit() returns the value that this
-/// work will set it to.
-class Fence {
- public:
-  virtual ~Fence() = default;
-  /// The value reached so far. Costs a load where the device writes host memory itself.
-  virtual uint64_t poll() = 0;
-  /// Waits until poll() >= value. Returns false at the deadline, an Error when the device is lost.
-  virtual Result<bool> wait(uint64_t value, uint64_t timeout_ns) = 0;
-};
-
 /// Work recorded once and replayed by one submit. It lives until its last replay has passed its
 /// fence, and so does what it uses.
 class RecordedList {
@@ -102,6 +93,13 @@ class RecordedList {
 class Queue {
  public:
   virtual ~Queue() = default;
+
+  /// What the queue has done so far, for reports.
+  struct Counts {
+    uint64_t submits = 0;             // replays included
+    uint64_t replays = 0;             // submits of a recorded list
+    uint64_t descriptor_updates = 0;  // writes of descriptors or binding calls, at any time
+  };
 
   /// Runs binary.grid workgroups. `arguments` stand in the kernel's order.
   virtual Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) = 0;
@@ -122,6 +120,9 @@ class Queue {
   virtual Fence& fence() = 0;
   /// Nanoseconds on the device's clock taken by mark_time. Valid once that submit's fence passed.
   virtual Result<uint64_t> time_ns(uint32_t slot) = 0;
+
+  /// All zero where a backend does not count.
+  virtual Counts counts() const { return {}; }
 
   static constexpr uint32_t kTimeSlots = 1024;
 };
@@ -153,6 +154,12 @@ class Device {
 
   /// Called by ~Buffer; frees now or once the queue's last submit is done. Never waits.
   virtual void free_buffer(uint64_t handle) = 0;
+
+  /// Fences for work that has not been submitted yet; sized when the device is made.
+  FencePool& fences() { return fences_; }
+
+ private:
+  FencePool fences_;
 };
 
 /// Copies between host bytes and a buffer, through host_pointer() when there is one, else through a

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "leat/backend/vulkan/vulkan_number.h"
 #include "leat/backend/vulkan/vulkan_queue.h"
 
 namespace leat {
@@ -12,12 +13,14 @@ namespace {
 
 class VulkanDevice final : public Device {
  public:
-  VulkanDevice() : memory_(context_), cache_(context_), queue_(context_, memory_) {}
+  VulkanDevice()
+      : memory_(context_), cache_(context_), number_(context_), queue_(context_, memory_) {}
 
   Result<void> open(std::unique_ptr<VulkanInstance> instance, VulkanChip chip, std::string name) {
     chip.info.name = std::move(name);
     TRY(context_.open(std::move(instance), std::move(chip)));
     cache_.open();
+    TRY(number_.open());
     return queue_.open();
   }
 
@@ -46,6 +49,7 @@ class VulkanDevice final : public Device {
   VulkanContext context_;
   VulkanMemory memory_;
   VulkanPipelineCache cache_;
+  VulkanNumber number_;
   VulkanQueue queue_;
 };
 

@@ -191,6 +191,7 @@ Result<std::unique_ptr<Device>> open_opengl_device(size_t index, std::string nam
         fmt::format("OpenGL device ({}) is not among the ({}) found.", index, chips.size()));
   }
   TRY_ASSIGN(std::unique_ptr<OpenglThread> thread, OpenglThread::start(egl, chips[index]));
+  TRY(thread->open_number());
   bool storage_f16 = false;
   TRY(thread->call([&](OpenglSide& side) { storage_f16 = stores_halves(side.gl); }));
   return std::unique_ptr<Device>(

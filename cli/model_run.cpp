@@ -129,7 +129,7 @@ std::string text_of(const ModelRun& run) {
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
              std::to_string(run.stats.kernels), number_text(run.median_ms()),
              number_text(run.gflops()), fmt::format("{:.1f} %", run.peak_share() * 100),
-             bytes_text(static_cast<double>(run.stats.staged_bytes))});
+             bytes_text(static_cast<double>(run.stats.copies.staged_bytes()))});
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
   const double bound = static_cast<double>(run.memory.lower_bound_bytes);
@@ -139,6 +139,7 @@ std::string text_of(const ModelRun& run) {
   text += fmt::format("memory    {} planned, lower bound {}, overhead {:.1f} %; weights {}\n",
                       bytes_text(planned), bytes_text(bound), run.memory_overhead() * 100,
                       bytes_text(static_cast<double>(run.memory.weights_bytes)));
+  text += fmt::format("copied    {}\n", copies_text(run.stats.copies));
   text += fmt::format(
       "start-up  {:.0f} ms from process start to first answer; {} kernels compiled, "
       "{} from the cache\n",
@@ -164,7 +165,8 @@ void add_run_facts(Json& object, const ModelRun& run) {
   object["gflops"] = run.gflops();
   object["peak_gflops"] = run.peak_gflops;
   object["peak_share"] = run.peak_share();
-  object["staged_bytes"] = run.stats.staged_bytes;
+  object["staged_bytes"] = run.stats.copies.staged_bytes();
+  object["copied_bytes"] = copies_json(run.stats.copies);
   object["memory"] = {{"planned_bytes", run.memory.activations_bytes},
                       {"lower_bound_bytes", run.memory.lower_bound_bytes},
                       {"overhead", run.memory_overhead()},

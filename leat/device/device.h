@@ -18,6 +18,7 @@
 #include "leat/base/target.h"
 #include "leat/device/fence.h"
 #include "leat/device/fence_pool.h"
+#include "leat/device/memory_facts.h"
 
 namespace leat {
 
@@ -154,6 +155,27 @@ class Device {
 
   /// Called by ~Buffer; frees now or once the queue's last submit is done. Never waits.
   virtual void free_buffer(uint64_t handle) = 0;
+
+  /// What the device says of its memory.
+  virtual MemoryFacts memory_facts() const;
+  /// Device memory that the host writes through a window; reading it from the host is slow.
+  /// Errors: unsupported, when there is none; out_of_memory.
+  virtual Result<Buffer> allocate_window(size_t size_bytes);
+  /// Makes memory that the caller has a buffer, in place: nothing is copied. Address and size are
+  /// multiples of memory_facts().import_alignment_bytes. The memory outlives the buffer and the
+  /// work that uses it. Errors: unsupported, invalid_argument, io.
+  virtual Result<Buffer> import_host(std::span<std::byte> memory);
+  /// The same for a dma-buf's file descriptor, which stays the caller's. Errors: as import_host.
+  virtual Result<Buffer> import_dma_buf(int fd, size_t size_bytes);
+  /// Device memory that export_dma_buf takes. Errors: unsupported, out_of_memory.
+  virtual Result<Buffer> allocate_exportable(size_t size_bytes);
+  /// A new file descriptor of the buffer's memory, which the caller closes. Errors: unsupported,
+  /// io.
+  virtual Result<int> export_dma_buf(const Buffer& buffer);
+  /// Where mapped memory is not coherent: what the host wrote becomes visible to the device, or the
+  /// reverse. They do nothing where it is.
+  virtual Result<void> flush(BufferRange) { return {}; }
+  virtual Result<void> invalidate(BufferRange) { return {}; }
 
   /// Fences for work that has not been submitted yet; sized when the device is made.
   FencePool& fences() { return fences_; }

@@ -95,6 +95,12 @@ class OpenglDevice final : public Device {
   void free_buffer(uint64_t handle) override {
     queue_.delete_later(OpenglCommandKind::delete_buffer, static_cast<GLuint>(handle));
   }
+  Result<Buffer> import_host(std::span<std::byte>) override {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Device \"{}\" cannot use the host's memory in place: OpenGL has no "
+                             "call for it but AMD_pinned_memory.",
+                             info_.name));
+  }
 
  private:
   std::unique_ptr<OpenglThread> thread_;

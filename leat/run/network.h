@@ -94,6 +94,7 @@ class Network {
   bool is_receipted(size_t slot) const;
   /// Of the slot's last finished run, with NetworkOptions::times.
   Result<SlotTimes> slot_times(size_t slot);
+  bool has_times() const { return options_.times; }
 
   /// Records the commands `count` times in a row, so that one start() runs the network that often:
   /// for measuring what is shorter than a submit. No run may be in flight. After load it is 1.

@@ -199,7 +199,7 @@ TEST(Juggler, ATenthFaulted) {
   for (size_t i = 0; i < kFaulty; ++i) {
     const FaultPlan plan = {
         .seed = 17 + i,
-        .share = 0.3,  // more than a tenth of all items, as the sound device takes its share
+        .share = 0.2,  // more than a tenth of all items, as the sound device takes its share
         .late_ns = 1'500'000,
         .timeout_ns = 1'500'000,
         .early_ns = 50'000,

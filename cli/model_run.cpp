@@ -9,6 +9,7 @@
 #include "cli/device_choice.h"
 #include "cli/report.h"
 #include "cli/samples.h"
+#include "leat/device/spin.h"
 #include "leat/run/peak.h"
 
 namespace leat::cli {
@@ -53,10 +54,20 @@ Result<Loaded> load(const Model& model, const ModelRunOptions& options) {
   return loaded;
 }
 
-Result<void> time_runs(Network& network, uint32_t count, Progress& progress, ModelRun& run) {
+Result<void> time_runs(Network& network, uint32_t count, Progress& progress, Trace* trace,
+                       ModelRun& run) {
   for (uint32_t i = 0; i < count; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    TRY(network.run());
+    const uint64_t begin_ns = steady_now_ns();
+    TRY_ASSIGN(const uint64_t value, network.start());
+    const uint64_t submitted_ns = steady_now_ns();
+    TRY(network.wait(value));
+    if (trace != nullptr) {
+      const std::string& name = network.device().info().name;
+      trace->add(name, "submit", "submit", begin_ns, submitted_ns, i);
+      trace->add(name, "slot 0", "run", submitted_ns, steady_now_ns(), i);
+      trace->mark(name, "fence", "fence seen", steady_now_ns(), i);
+    }
     const std::chrono::duration<double, std::milli> passed =
         std::chrono::steady_clock::now() - begin;
     run.run_ms.push_back(passed.count());
@@ -109,7 +120,7 @@ Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> input
     const Graph& graph = network.schedule().graph;
     run.gflop += flop_count(graph, graph.nodes[step.node]) * 1e-9;
   }
-  TRY(time_runs(network, options.repeat, progress, run));
+  TRY(time_runs(network, options.repeat, progress, options.trace, run));
   if (options.profile) {
     TRY_ASSIGN(run.profile, network.profile());
   }

@@ -122,6 +122,16 @@ class Queue {
   /// Nanoseconds on the device's clock taken by mark_time. Valid once that submit's fence passed.
   virtual Result<uint64_t> time_ns(uint32_t slot) = 0;
 
+  /// How programs wait that do not look at a number; see naive_wait.
+  enum class NaiveWait : uint8_t {
+    fence,  // in the driver, for the last submit: vkWaitSemaphores, glFenceSync + glClientWaitSync
+    idle,   // for everything: vkQueueWaitIdle, glFinish
+  };
+  /// Waits for the last submit in the way that others do. For benchmarks to compare with: nothing
+  /// else in this tree calls it. Errors: unsupported, device_lost.
+  virtual Result<void> naive_wait(NaiveWait) {
+    return Error(ErrorKind::unsupported, "This route has no other way to wait.");
+  }
   /// All zero where a backend does not count.
   virtual Counts counts() const { return {}; }
 

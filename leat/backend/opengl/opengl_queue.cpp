@@ -107,6 +107,16 @@ Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
   return nanoseconds;
 }
 
+Result<void> OpenglQueue::naive_wait(NaiveWait how) {
+  TRY(thread_.health());
+  return thread_.call([how](OpenglSide& side) {
+    if (how == NaiveWait::idle) return side.finish();
+    const GLsync sync = side.gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+    side.gl.client_wait_sync(sync, GL_SYNC_FLUSH_COMMANDS_BIT, kHangTimeoutNs);
+    side.gl.delete_sync(sync);
+  });
+}
+
 void OpenglQueue::delete_later(OpenglCommandKind kind, GLuint name) {
   slots_[slot_].commands.add_delete(kind, name);
 }

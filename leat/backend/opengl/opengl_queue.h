@@ -63,6 +63,7 @@ class OpenglQueue final : public Queue {
   Fence& fence() override { return fence_; }
   Result<uint64_t> time_ns(uint32_t slot) override;
   Counts counts() const override { return counts_; }
+  Result<void> naive_wait(NaiveWait how) override;
 
   /// Deletes a buffer or program after all commands written so far.
   void delete_later(OpenglCommandKind kind, GLuint name);

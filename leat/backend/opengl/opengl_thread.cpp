@@ -66,6 +66,11 @@ OpenglThread::~OpenglThread() {
   thread_.join();
 }
 
+void OpenglSide::finish() const {
+  const auto gl_finish = reinterpret_cast<PFNGLFINISHPROC>(egl.get_proc_address("glFinish"));
+  if (gl_finish != nullptr) gl_finish();
+}
+
 Result<void> OpenglThread::open_number() {
   std::string refusal;
   TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl); }));
@@ -133,7 +138,7 @@ void OpenglThread::run(const EglApi& egl, const EglChip& chip, std::promise<Resu
   }
   const GlApi& gl = (*context)->gl();
   OpenglPlayer player(gl);
-  OpenglSide side{gl, player};
+  OpenglSide side{gl, player, egl};
   facts_ = (*context)->facts();
   spin_ns_ = facts_.info.software ? 0 : kSpinNsMax;
   wait_spin_.set_limit_ns(spin_ns_);

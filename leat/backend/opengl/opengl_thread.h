@@ -49,6 +49,10 @@ class OpenglProgress {
 struct OpenglSide {
   const GlApi& gl;
   OpenglPlayer& player;
+  const EglApi& egl;
+
+  /// glFinish, looked up here alone, so that no other code can reach it. For benchmarks.
+  void finish() const;
 };
 
 class OpenglThread {

@@ -147,6 +147,19 @@ Queue::Counts VulkanQueue::counts() const {
   return counts;
 }
 
+// The entry point is looked up here alone, so that no other code can reach it.
+Result<void> VulkanQueue::naive_wait(NaiveWait how) {
+  if (how == NaiveWait::fence) {
+    TRY(context_.fence.wait_finished(context_.fence.submitted_.load(), kHangTimeoutNs));
+    return {};
+  }
+  const auto wait_idle = reinterpret_cast<PFN_vkQueueWaitIdle>(
+      context_.calls.vkGetDeviceProcAddr(context_.device, "vkQueueWaitIdle"));
+  const VkResult result = wait_idle(context_.queue);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkQueueWaitIdle");
+  return {};
+}
+
 Result<void> VulkanQueue::begin_record() {
   CHECK(recording_ == nullptr);
   TRY_ASSIGN(std::unique_ptr<VulkanCommands> list, VulkanCommands::create(context_, memory_));

@@ -30,6 +30,7 @@ class VulkanQueue final : public Queue {
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
   Counts counts() const override;
+  Result<void> naive_wait(NaiveWait how) override;
 
  private:
   /// Command buffers in flight at most; when all are, recording waits for the oldest.

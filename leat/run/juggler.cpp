@@ -101,7 +101,7 @@ class JuggleRun {
   bool look_at(size_t device);
   bool take_ends(size_t device);
   void end_run(size_t device, size_t slot, uint64_t now_ns);
-  void note_times(DeviceRun& device, size_t slot);
+  void note_times(DeviceRun& device, size_t slot, uint64_t now_ns);
   bool skip_overdue(size_t device, uint64_t now_ns);
   void skip(size_t device, size_t slot, const char* why);
   void free_late(DeviceRun& device, uint64_t reached);
@@ -325,15 +325,22 @@ void JuggleRun::end_run(size_t d, size_t s, uint64_t now_ns) {
                         static_cast<int64_t>(slot.item));
     trace_mark(d, "fence seen", slot);
   }
-  note_times(device, s);
+  note_times(device, s, now_ns);
   consume(d, s);
 }
 
-void JuggleRun::note_times(DeviceRun& device, size_t s) {
+/// The device's clock is not the host's: in a trace a run's own time is placed to end when its fence
+/// was seen.
+void JuggleRun::note_times(DeviceRun& device, size_t s, uint64_t now_ns) {
   const JugglerSlot& work = device.spec.slots[s];
   if (!work.times) return;
   const Result<SlotTimes> times = work.times();
   if (!times || times->end_ns < times->begin_ns) return;
+  if (options_.trace != nullptr) {
+    options_.trace->add(device.report.name, "queue", "compute",
+                        now_ns - (times->end_ns - times->begin_ns), now_ns,
+                        static_cast<int64_t>(device.slots[s].item));
+  }
   if (plan_.is_trying()) {
     device.busy_ns = 0;
     device.span = {};

@@ -72,11 +72,10 @@ std::string memory_text(const std::string& name) {
   if (facts.window_bytes > 0) {
     text += fmt::format(" of {}", bytes_text(static_cast<double>(facts.window_bytes)));
   }
-  text += fmt::format("; {}\n  imports  host memory: {}; dma-buf: {}; exports dma-buf: {}\n",
-                      facts.coherent ? "coherent" : "flushed and invalidated explicitly",
-                      facts.imports_host ? fmt::format("yes, on multiples of {} bytes",
-                                                       facts.import_alignment_bytes)
-                                         : "no",
+  const std::string host = facts.imports_host ? fmt::format("yes, on multiples of {} bytes",
+                                                            facts.import_alignment_bytes)
+                                              : "no";
+  text += fmt::format("\n  imports  host memory: {}; dma-buf: {}; exports dma-buf: {}\n", host,
                       facts.imports_dma_buf ? "yes" : "no", facts.exports_dma_buf ? "yes" : "no");
   const Result<MemoryProbe> probe = probe_memory(**device);
   if (!probe) return text + "  probe    " + probe.error().message() + "\n";

@@ -182,10 +182,6 @@ class Device {
   /// A new file descriptor of the buffer's memory, which the caller closes. Errors: unsupported,
   /// io.
   virtual Result<int> export_dma_buf(const Buffer& buffer);
-  /// Where mapped memory is not coherent: what the host wrote becomes visible to the device, or the
-  /// reverse. They do nothing where it is.
-  virtual Result<void> flush(BufferRange) { return {}; }
-  virtual Result<void> invalidate(BufferRange) { return {}; }
 
   /// Fences for work that has not been submitted yet; sized when the device is made.
   FencePool& fences() { return fences_; }

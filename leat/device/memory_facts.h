@@ -14,11 +14,11 @@ namespace leat {
 enum class MemoryModel : uint8_t { unified, discrete_window, discrete };
 std::string_view name_of(MemoryModel model);
 
-/// What a device says of its memory.
+/// What a device says of its memory. Mapped memory is coherent everywhere: a backend takes no
+/// other.
 struct MemoryFacts {
   MemoryModel model = MemoryModel::unified;
   uint64_t window_bytes = 0;          // device memory that the host can map; 0 without a window
-  bool coherent = true;               // mapped memory needs neither flush nor invalidate
   bool imports_host = false;          // import_host works
   size_t import_alignment_bytes = 1;  // of address and size of imported host memory
   bool imports_dma_buf = false;

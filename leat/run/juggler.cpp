@@ -329,8 +329,8 @@ void JuggleRun::end_run(size_t d, size_t s, uint64_t now_ns) {
   consume(d, s);
 }
 
-/// The device's clock is not the host's: in a trace a run's own time is placed to end when its fence
-/// was seen.
+/// The device's clock is not the host's: in a trace a run's own time is placed to end when its
+/// fence was seen.
 void JuggleRun::note_times(DeviceRun& device, size_t s, uint64_t now_ns) {
   const JugglerSlot& work = device.spec.slots[s];
   if (!work.times) return;

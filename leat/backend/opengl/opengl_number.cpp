@@ -22,7 +22,8 @@ std::string OpenglNumber::open(const GlApi& gl) {
   const uint64_t zeros[kWordBytes / sizeof(uint64_t)] = {};
   gl.create_buffers(2, buffers_);
   gl.buffer_storage(buffers_[0], kWordBytes, zeros, 0);
-  gl.buffer_storage(buffers_[1], kWordBytes, zeros, kMapFlags);
+  // The host looks at the number in a loop, so it lies on the host's side of the bus.
+  gl.buffer_storage(buffers_[1], kWordBytes, zeros, kMapFlags | GL_CLIENT_STORAGE_BIT);
   void* const host = gl.map_buffer_range(buffers_[1], 0, kWordBytes, kMapFlags);
   const GLenum error = gl.get_error();
   if (host == nullptr || error != GL_NO_ERROR) return gl_error_text(error);

@@ -189,30 +189,28 @@ TEST(Juggler, ALostDevicesItemsGoToTheOthers) {
   EXPECT_TRUE(report->devices[1].lost.empty());
 }
 
-// 100,000 items over four devices. Three meet a fault in a tenth of their submissions; one of these
-// is lost on the way, and the last one is sound.
+// 100,000 items over four devices, each of which meets a fault in 13 % of its submissions, so more
+// than a tenth of the items do; one device is lost on the way.
 TEST(Juggler, ATenthFaulted) {
   constexpr uint64_t kCount = 100'000;
-  constexpr size_t kFaulty = 3;
-  FaultCounts counts[kFaulty];
+  constexpr size_t kDevices = 4;
+  constexpr size_t kLost = 2;
+  FaultCounts counts[kDevices];
   std::vector<std::unique_ptr<Device>> opened;
-  for (size_t i = 0; i < kFaulty; ++i) {
-    const FaultPlan plan = {
-        .seed = 17 + i,
-        .share = 0.2,  // more than a tenth of all items, as the sound device takes its share
-        .late_ns = 1'500'000,
-        .timeout_ns = 1'500'000,
-        .early_ns = 50'000,
-        .lost_at = i == 2 ? 5'000u : 0u};
+  for (size_t i = 0; i < kDevices; ++i) {
+    const FaultPlan plan = {.seed = 17 + i,
+                            .share = 0.13,
+                            .late_ns = 1'500'000,
+                            .timeout_ns = 1'500'000,
+                            .early_ns = 50'000,
+                            .lost_at = i == kLost ? 5'000u : 0u};
     opened.push_back(make_faulty_device(open_or_null("null"), plan, &counts[i]));
   }
-  opened.push_back(open_or_null("null"));
   CopyResults results(kCount);
   std::vector<std::unique_ptr<CopySlots>> slots;
   std::vector<JugglerDevice> devices;
   for (const std::unique_ptr<Device>& device : opened) {
-    const bool is_sound = device == opened.back();  // one slot: it shall not do it all
-    auto made = CopySlots::make(*device, is_sound ? 1 : 8, results);
+    auto made = CopySlots::make(*device, 8, results);
     ASSERT_TRUE(made.has_value());
     slots.push_back(std::move(made).value());
     devices.push_back(slots.back()->juggled());
@@ -233,8 +231,9 @@ TEST(Juggler, ATenthFaulted) {
     }
   }
   EXPECT_GE(injected, kCount / 10);
-  EXPECT_FALSE(report->devices[2].lost.empty());
-  EXPECT_TRUE(report->devices[3].lost.empty());
+  for (size_t i = 0; i < kDevices; ++i) {
+    EXPECT_EQ(report->devices[i].lost.empty(), i != kLost) << report->devices[i].lost;
+  }
   for (const JugglerDeviceReport& device : report->devices) {
     std::printf("%s: %llu items, %llu deadlines, %llu wrong fences %s\n", device.name.c_str(),
                 static_cast<unsigned long long>(device.items),

@@ -180,16 +180,35 @@ uint64_t window_bytes_of(const VulkanChip& chip) {
   return size_bytes;
 }
 
+/// Whether buffers as we use them may lie in memory of that kind, with all of `wanted`.
+bool allows(const VulkanCalls& calls, VkPhysicalDevice device,
+            VkExternalMemoryHandleTypeFlagBits kind, VkExternalMemoryFeatureFlags wanted) {
+  const VkPhysicalDeviceExternalBufferInfo info = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+               VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+      .handleType = kind};
+  VkExternalBufferProperties found = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES};
+  calls.vkGetPhysicalDeviceExternalBufferProperties(device, &info, &found);
+  return (found.externalMemoryProperties.externalMemoryFeatures & wanted) == wanted;
+}
+
 /// Extensions that bring memory from outside; each is used only where it is.
-void fill_sharing(const Properties& properties, const Extensions& extensions, VulkanChip& chip) {
+void fill_sharing(const VulkanCalls& calls, const Properties& properties,
+                  const Extensions& extensions, VulkanChip& chip) {
   chip.window_bytes = window_bytes_of(chip);
-  if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
+  if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME) &&
+      allows(calls, chip.handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT,
+             VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT)) {
     chip.extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     chip.import_alignment_bytes =
         std::max<uint64_t>(1, properties.host_memory.minImportedHostPointerAlignment);
   }
-  chip.dma_bufs = has(extensions, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME) &&
-                  has(extensions, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME);
+  chip.dma_bufs =
+      has(extensions, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME) &&
+      has(extensions, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME) &&
+      allows(calls, chip.handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+             VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT | VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT);
   if (!chip.dma_bufs) return;
   chip.extensions.push_back(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
   chip.extensions.push_back(VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME);
@@ -281,7 +300,7 @@ VulkanChip inspect_chip(const VulkanCalls& calls, VkPhysicalDevice device) {
   read_properties(calls, device, core.apiVersion, extensions, properties);
   fill_info(properties, chip);
   fill_limits(properties, chip);
-  fill_sharing(properties, extensions, chip);
+  fill_sharing(calls, properties, extensions, chip);
   Features features;
   read_features(calls, core.apiVersion, extensions, chip, features);
   fill_features(features, core.limits, chip);

@@ -36,6 +36,7 @@ CommandRun add_run(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
 CommandRun add_bench_conv2d(CLI::App& command);
 CommandRun add_bench_latency(CLI::App& command);
+CommandRun add_bench_flow(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
 

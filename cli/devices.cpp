@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
+#include "leat/run/memory_probe.h"
 
 namespace leat::cli {
 
@@ -63,6 +64,30 @@ std::string text_of(const std::vector<FoundDevice>& devices) {
          refusals;
 }
 
+std::string memory_text(const std::string& name) {
+  const Result<std::unique_ptr<Device>> device = open_device(name, 0);
+  if (!device) return "  memory   " + device.error().message() + "\n";
+  const MemoryFacts facts = (*device)->memory_facts();
+  std::string text = fmt::format("  model    {}", name_of(facts.model));
+  if (facts.window_bytes > 0) {
+    text += fmt::format(" of {}", bytes_text(static_cast<double>(facts.window_bytes)));
+  }
+  const std::string host = facts.imports_host ? fmt::format("yes, on multiples of {} bytes",
+                                                            facts.import_alignment_bytes)
+                                              : "no";
+  text += fmt::format("\n  imports  host memory: {}; dma-buf: {}; exports dma-buf: {}\n", host,
+                      facts.imports_dma_buf ? "yes" : "no", facts.exports_dma_buf ? "yes" : "no");
+  const Result<MemoryProbe> probe = probe_memory(**device);
+  if (!probe) return text + "  probe    " + probe.error().message() + "\n";
+  for (const MemoryDecision& row : decide_memory(facts, *probe)) {
+    text += fmt::format("  {}: {}; {}{}\n", row.what, row.place, row.reason,
+                        row.is_verified ? "" : ". The probe contradicts this");
+  }
+  text += fmt::format("  copies   in {:.1f}, out {:.1f}, inside {:.1f} GB/s, submit to fence\n",
+                      probe->copy_in, probe->copy_out, probe->copy_inside);
+  return text;
+}
+
 std::string details_of(const std::vector<FoundDevice>& devices) {
   std::string text;
   for (const FoundDevice& found : devices) {
@@ -72,7 +97,11 @@ std::string details_of(const std::vector<FoundDevice>& devices) {
     text += fmt::format("  memory   {}{}\n", bytes_text(static_cast<double>(info.memory_bytes)),
                         info.unified_memory ? ", shared with the host" : "");
     if (info.software) text += "  software: a processor runs it; used only when it is named\n";
-    if (!found.refusal.empty()) text += "  refused: " + found.refusal + "\n";
+    if (!found.refusal.empty()) {
+      text += "  refused: " + found.refusal + "\n";
+    } else {
+      text += memory_text(info.name);
+    }
   }
   return text;
 }
@@ -91,7 +120,8 @@ Result<int> run(const Options& options) {
 CommandRun add_devices(CLI::App& command) {
   const auto options = std::make_shared<Options>();
   add_json_option(command, options->json);
-  command.add_flag("-v,--verbose", options->verbose, "Everything known of each");
+  command.add_flag("-v,--verbose", options->verbose,
+                   "Everything known of each, and where its bytes lie, measured");
   return [options](const ProcessStart&) { return run(*options); };
 }
 

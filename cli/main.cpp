@@ -33,6 +33,7 @@ constexpr Command kCommands[] = {
     {"", "test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},
     {"bench", "conv2d", "Measures convolutions", leat::cli::add_bench_conv2d},
     {"bench", "latency", "Measures what submitting and waiting cost", leat::cli::add_bench_latency},
+    {"bench", "flow", "Measures fences, replays and juggled streams", leat::cli::add_bench_flow},
     {"", "dump", "Shows a model or a kernel after a stage of its way to the device",
      leat::cli::add_dump},
     {"", "doctor", "Tells what was found, what was refused and why, and what to do",
@@ -58,7 +59,7 @@ std::map<CLI::App*, CommandRun> add_commands(CLI::App& app) {
     CLI::App* parent = &app;
     if (*command.group != '\0') {
       if (bench == nullptr) {
-        bench = app.add_subcommand(command.group, "Measures: conv2d, latency");
+        bench = app.add_subcommand(command.group, "Measures: conv2d, latency, flow");
         bench->require_subcommand(1);
       }
       parent = bench;

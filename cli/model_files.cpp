@@ -17,24 +17,7 @@ namespace leat::cli {
 
 namespace {
 
-/// Which dimensions of a tensor are a picture's.
-struct PictureAxes {
-  size_t channel = 0;
-  size_t height = 0;
-  size_t width = 0;
-};
-
 bool is_channel_count(int64_t extent) { return extent == 1 || extent == 3; }
-
-std::optional<PictureAxes> picture_axes(const Shape& shape) {
-  const size_t rank = shape.size();
-  if (rank != 3 && rank != 4) return std::nullopt;
-  if (rank == 4 && shape[0] != 1) return std::nullopt;
-  const size_t first = rank - 3;
-  if (is_channel_count(shape[first])) return PictureAxes{first, first + 1, first + 2};
-  if (is_channel_count(shape[rank - 1])) return PictureAxes{rank - 1, first, first + 1};
-  return std::nullopt;
-}
 
 std::string value_text(const ModelValue& value) {
   return fmt::format("\"{}\" ({} {})", value.name, name_of(value.dtype), to_string(value.shape));
@@ -138,6 +121,16 @@ Result<void> apply_range(const std::string& range, PictureNumbers& numbers) {
 }
 
 }  // namespace
+
+std::optional<PictureAxes> picture_axes(const Shape& shape) {
+  const size_t rank = shape.size();
+  if (rank != 3 && rank != 4) return std::nullopt;
+  if (rank == 4 && shape[0] != 1) return std::nullopt;
+  const size_t first = rank - 3;
+  if (is_channel_count(shape[first])) return PictureAxes{first, first + 1, first + 2};
+  if (is_channel_count(shape[rank - 1])) return PictureAxes{rank - 1, first, first + 1};
+  return std::nullopt;
+}
 
 Result<PictureNumbers> picture_numbers(const PictureOptions& options, const Model& model) {
   PictureNumbers numbers;

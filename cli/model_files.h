@@ -19,6 +19,15 @@
 
 namespace leat::cli {
 
+/// Which dimensions of a tensor are a picture's.
+struct PictureAxes {
+  size_t channel = 0;
+  size_t height = 0;
+  size_t width = 0;
+};
+/// Nothing, when the shape is no single picture of 1 or 3 channels.
+std::optional<PictureAxes> picture_axes(const Shape& shape);
+
 /// How pictures become numbers; what is not given is the model's metadata, else RGB in 0..255.
 struct PictureOptions {
   std::string channels;  // "rgb", "bgr" or empty

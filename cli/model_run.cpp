@@ -9,6 +9,7 @@
 #include "cli/device_choice.h"
 #include "cli/report.h"
 #include "cli/samples.h"
+#include "leat/device/spin.h"
 #include "leat/run/peak.h"
 
 namespace leat::cli {
@@ -53,10 +54,20 @@ Result<Loaded> load(const Model& model, const ModelRunOptions& options) {
   return loaded;
 }
 
-Result<void> time_runs(Network& network, uint32_t count, Progress& progress, ModelRun& run) {
+Result<void> time_runs(Network& network, uint32_t count, Progress& progress, Trace* trace,
+                       ModelRun& run) {
   for (uint32_t i = 0; i < count; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    TRY(network.run());
+    const uint64_t begin_ns = steady_now_ns();
+    TRY_ASSIGN(const uint64_t value, network.start());
+    const uint64_t submitted_ns = steady_now_ns();
+    TRY(network.wait(value));
+    if (trace != nullptr) {
+      const std::string& name = network.device().info().name;
+      trace->add(name, "submit", "submit", begin_ns, submitted_ns, i);
+      trace->add(name, "slot 0", "run", submitted_ns, steady_now_ns(), i);
+      trace->mark(name, "fence", "fence seen", steady_now_ns(), i);
+    }
     const std::chrono::duration<double, std::milli> passed =
         std::chrono::steady_clock::now() - begin;
     run.run_ms.push_back(passed.count());
@@ -109,7 +120,7 @@ Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> input
     const Graph& graph = network.schedule().graph;
     run.gflop += flop_count(graph, graph.nodes[step.node]) * 1e-9;
   }
-  TRY(time_runs(network, options.repeat, progress, run));
+  TRY(time_runs(network, options.repeat, progress, options.trace, run));
   if (options.profile) {
     TRY_ASSIGN(run.profile, network.profile());
   }
@@ -129,7 +140,7 @@ std::string text_of(const ModelRun& run) {
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
              std::to_string(run.stats.kernels), number_text(run.median_ms()),
              number_text(run.gflops()), fmt::format("{:.1f} %", run.peak_share() * 100),
-             bytes_text(static_cast<double>(run.stats.staged_bytes))});
+             bytes_text(static_cast<double>(run.stats.copies.staged_bytes()))});
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
   const double bound = static_cast<double>(run.memory.lower_bound_bytes);
@@ -139,6 +150,7 @@ std::string text_of(const ModelRun& run) {
   text += fmt::format("memory    {} planned, lower bound {}, overhead {:.1f} %; weights {}\n",
                       bytes_text(planned), bytes_text(bound), run.memory_overhead() * 100,
                       bytes_text(static_cast<double>(run.memory.weights_bytes)));
+  text += fmt::format("copied    {}\n", copies_text(run.stats.copies));
   text += fmt::format(
       "start-up  {:.0f} ms from process start to first answer; {} kernels compiled, "
       "{} from the cache\n",
@@ -164,7 +176,8 @@ void add_run_facts(Json& object, const ModelRun& run) {
   object["gflops"] = run.gflops();
   object["peak_gflops"] = run.peak_gflops;
   object["peak_share"] = run.peak_share();
-  object["staged_bytes"] = run.stats.staged_bytes;
+  object["staged_bytes"] = run.stats.copies.staged_bytes();
+  object["copied_bytes"] = copies_json(run.stats.copies);
   object["memory"] = {{"planned_bytes", run.memory.activations_bytes},
                       {"lower_bound_bytes", run.memory.lower_bound_bytes},
                       {"overhead", run.memory_overhead()},

@@ -12,6 +12,7 @@
 #include "leat/device/device.h"
 #include "leat/model/onnx_import.h"
 #include "leat/run/network.h"
+#include "leat/run/trace.h"
 
 namespace leat::cli {
 
@@ -20,6 +21,7 @@ struct ModelRunOptions {
   uint32_t repeat = 1;       // timed runs
   std::string cache_folder;  // empty: no cache
   bool profile = false;
+  Trace* trace = nullptr;
 };
 
 struct ModelRun {

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace leat::cli {
@@ -25,6 +26,17 @@ void Progress::show(std::string_view text) {
   is_visible_ = true;
   fmt::print(stderr, "\r\033[K{}", text.substr(0, kColumnsMax));
   std::fflush(stderr);
+}
+
+std::string progress_bar(uint64_t done, uint64_t count, double rate) {
+  constexpr uint64_t kBarColumns = 24;
+  const uint64_t filled = count == 0 ? kBarColumns : std::min(done, count) * kBarColumns / count;
+  std::string text = "[" + std::string(filled, '#') + std::string(kBarColumns - filled, '.') + "]";
+  text += fmt::format("  {} of {}", done, count);
+  if (rate <= 0) return text;
+  const auto left =
+      static_cast<uint64_t>(static_cast<double>(count - std::min(done, count)) / rate);
+  return text + fmt::format("  {:.1f} a second  {}:{:02} left", rate, left / 60, left % 60);
 }
 
 void Progress::clear() {

@@ -3,9 +3,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace leat::cli {
+
+/// "[######......]  123 of 1000  45.1 a second  0:19 left"; without a rate no time is told.
+std::string progress_bar(uint64_t done, uint64_t count, double rate);
 
 class Progress {
  public:

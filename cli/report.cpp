@@ -91,4 +91,25 @@ std::string number_text(double value) {
   return fmt::format("{:.{}f}", value, decimals);
 }
 
+std::string copies_text(const CopyCounts& copies) {
+  std::string causes;
+  uint64_t sum = 0;
+  for (size_t c = 0; c < kCopyCauses; ++c) {
+    if (copies.bytes[c] == 0) continue;
+    sum += copies.bytes[c];
+    causes += fmt::format("{}{} {}", causes.empty() ? "" : ", ", name_of(static_cast<CopyCause>(c)),
+                          bytes_text(static_cast<double>(copies.bytes[c])));
+  }
+  if (sum == 0) return "nothing";
+  return fmt::format("{} ({})", bytes_text(static_cast<double>(sum)), causes);
+}
+
+nlohmann::ordered_json copies_json(const CopyCounts& copies) {
+  nlohmann::ordered_json object;
+  for (size_t c = 0; c < kCopyCauses; ++c) {
+    object[std::string(name_of(static_cast<CopyCause>(c)))] = copies.bytes[c];
+  }
+  return object;
+}
+
 }  // namespace leat::cli

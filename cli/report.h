@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "leat/base/result.h"
+#include "leat/device/memory_facts.h"
 
 namespace CLI {
 class App;
@@ -46,5 +47,10 @@ class Table {
 std::string bytes_text(double size_bytes);
 /// Four digits at least, no exponent: "0.1234", "12.34", "1234".
 std::string number_text(double value);
+
+/// "nothing", or "4.0 KiB (input_tensor 3.0 KiB, output_tensor 1.0 KiB)": bytes by cause.
+std::string copies_text(const CopyCounts& copies);
+/// One number for each cause.
+nlohmann::ordered_json copies_json(const CopyCounts& copies);
 
 }  // namespace leat::cli

@@ -1,4 +1,5 @@
-// `leat run`: a model on files, and a table that says where it ran and how well.
+// `leat run`: a model on files, and a table that says where it ran and how well. A folder as the
+// only input goes through the juggler (run_stream.h).
 //
 // Without --device the best device that takes the model is used: one that answers `unsupported` is
 // named on stderr and the next one tried.
@@ -7,16 +8,19 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/declared_inputs.h"
 #include "cli/device_choice.h"
+#include "cli/interrupt.h"
 #include "cli/model_files.h"
 #include "cli/model_run.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/run_stream.h"
 #include "cli/top_classes.h"
 #include "leat/model/onnx_import.h"
 
@@ -35,6 +39,8 @@ struct Options {
   uint32_t repeat = 5;
   bool no_cache = false;
   bool profile = false;
+  size_t host_threads = 0;
+  std::string trace;
   JsonTarget json;
 };
 
@@ -142,7 +148,32 @@ void print_top(const std::vector<ClassScore>& top) {
   if (!top.empty()) fmt::print("\n");
 }
 
+bool is_folder(const std::vector<std::string>& inputs) {
+  return inputs.size() == 1 && std::filesystem::is_directory(inputs[0]);
+}
+
+Result<int> run_folder(const Options& options) {
+  if (options.outputs.size() != 1) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("A folder of inputs needs one --output folder, not ({}).",
+                             options.outputs.size()));
+  }
+  StreamOptions stream;
+  stream.model = options.model;
+  stream.input_folder = options.inputs[0];
+  stream.output_folder = options.outputs[0];
+  stream.devices = split_specs(options.device);
+  stream.picture = options.picture;
+  stream.top = options.top;
+  stream.labels = options.labels;
+  stream.cache_folder = kernel_cache_folder(options.no_cache);
+  stream.host_threads = options.host_threads;
+  stream.times = !options.trace.empty();
+  return run_stream(std::move(stream), options.trace, options.json);
+}
+
 Result<int> run(const Options& options, const ProcessStart& start) {
+  if (is_folder(options.inputs)) return run_folder(options);
   Progress progress;
   progress.show("reading " + options.model);
   TRY_ASSIGN(const Prepared prepared, prepare(options));
@@ -151,9 +182,12 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   settings.repeat = std::max(1u, options.repeat);
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
+  Trace trace;
+  if (!options.trace.empty()) settings.trace = &trace;
   TRY_ASSIGN(const ModelRun result,
              run_model(prepared.model, prepared.inputs, settings, start, progress));
   progress.clear();
+  if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
   for (const auto& [index, path] : prepared.output_files) {
     TRY(write_output_file(path, result.outputs[index], prepared.model.outputs[index].name,
                           prepared.numbers.is_bgr));
@@ -177,12 +211,16 @@ CommandRun add_run(CLI::App& command) {
   Options& o = *options;
   command.add_option("MODEL", o.model, "The ONNX file")->required();
   command
-      .add_option("-i,--input", o.inputs,
-                  "A value for an input: .npy, .pb, .png or .jpg; once for each input")
+      .add_option(
+          "-i,--input", o.inputs,
+          "A value for an input: .npy, .pb, .png or .jpg; once for each input. Or a folder: "
+          "each picture in it is run by itself")
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
-  command.add_option("-o,--output", o.outputs, "Where an output goes: .npy, .pb, .png or .jpg")
+  command
+      .add_option("-o,--output", o.outputs,
+                  "Where an output goes: .npy, .pb, .png or .jpg; with a folder as input, a folder")
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
@@ -191,6 +229,13 @@ CommandRun add_run(CLI::App& command) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   command.add_option("--labels", o.labels, "Names of the classes, one a line")->type_name("FILE");
   add_device_option(command, o.device);
+  command
+      .add_option("--host-threads", o.host_threads,
+                  "Threads that decode and write a folder's pictures; default: cores to spare")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--trace", o.trace, "Writes what ran when, for Chrome's or Perfetto's viewer")
+      ->type_name("FILE");
   command.add_option("--repeat", o.repeat, "Timed runs, of which the median is shown (5)")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000));

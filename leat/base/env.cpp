@@ -21,6 +21,7 @@ constexpr EnvVariable kVariables[] = {
     {"CUDA_PATH", "The same."},
     {"PATH", "Where ptxas is looked for."},
     {"TMPDIR", "Folder for the files of ptxas; default: /tmp."},
+    {"LEAT_ENDURANCE_SECONDS", "How long the endurance test streams; default: 1800."},
     {"LEAT_SHARED_DIR", "Where tests find the shared models and pictures."},
 };
 

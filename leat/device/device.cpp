@@ -63,7 +63,35 @@ Result<void> submit_and_wait(Device& device) {
   return {};
 }
 
+Error cannot(const Device& device, const char* what) {
+  return Error(ErrorKind::unsupported, "Device \"" + device.info().name + "\" cannot " + what +
+                                           " (route " + std::string(name_of(device.info().route)) +
+                                           ").");
+}
+
 }  // namespace
+
+MemoryFacts Device::memory_facts() const {
+  MemoryFacts facts;
+  facts.model = info().unified_memory ? MemoryModel::unified : MemoryModel::discrete;
+  return facts;
+}
+
+Result<Buffer> Device::allocate_window(size_t) {
+  return cannot(*this, "show its own memory to the host");
+}
+
+Result<Buffer> Device::import_host(std::span<std::byte>) {
+  return cannot(*this, "use the host's memory in place");
+}
+
+Result<Buffer> Device::import_dma_buf(int, size_t) { return cannot(*this, "import a dma-buf"); }
+
+Result<Buffer> Device::allocate_exportable(size_t) {
+  return cannot(*this, "allocate memory for a dma-buf");
+}
+
+Result<int> Device::export_dma_buf(const Buffer&) { return cannot(*this, "export a dma-buf"); }
 
 Result<void> write_buffer(Device& device, BufferRange target, std::span<const std::byte> bytes,
                           uint64_t* staged_bytes) {

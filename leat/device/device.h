@@ -16,6 +16,9 @@
 #include "leat/base/kernel_binary.h"
 #include "leat/base/result.h"
 #include "leat/base/target.h"
+#include "leat/device/fence.h"
+#include "leat/device/fence_pool.h"
+#include "leat/device/memory_facts.h"
 
 namespace leat {
 
@@ -79,17 +82,6 @@ class Kernel {
   std::vector<KernelArgument> arguments_;
 };
 
-/// A 64-bit number in host-visible memory that only grows; submit() returns the value that this
-/// work will set it to.
-class Fence {
- public:
-  virtual ~Fence() = default;
-  /// The value reached so far. Costs a load where the device writes host memory itself.
-  virtual uint64_t poll() = 0;
-  /// Waits until poll() >= value. Returns false at the deadline, an Error when the device is lost.
-  virtual Result<bool> wait(uint64_t value, uint64_t timeout_ns) = 0;
-};
-
 /// Work recorded once and replayed by one submit. It lives until its last replay has passed its
 /// fence, and so does what it uses.
 class RecordedList {
@@ -102,6 +94,13 @@ class RecordedList {
 class Queue {
  public:
   virtual ~Queue() = default;
+
+  /// What the queue has done so far, for reports.
+  struct Counts {
+    uint64_t submits = 0;             // replays included
+    uint64_t replays = 0;             // submits of a recorded list
+    uint64_t descriptor_updates = 0;  // writes of descriptors or binding calls, at any time
+  };
 
   /// Runs binary.grid workgroups. `arguments` stand in the kernel's order.
   virtual Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) = 0;
@@ -122,6 +121,19 @@ class Queue {
   virtual Fence& fence() = 0;
   /// Nanoseconds on the device's clock taken by mark_time. Valid once that submit's fence passed.
   virtual Result<uint64_t> time_ns(uint32_t slot) = 0;
+
+  /// How programs wait that do not look at a number; see naive_wait.
+  enum class NaiveWait : uint8_t {
+    fence,  // in the driver, for the last submit: vkWaitSemaphores, glFenceSync + glClientWaitSync
+    idle,   // for everything: vkQueueWaitIdle, glFinish
+  };
+  /// Waits for the last submit in the way that others do. For benchmarks to compare with: nothing
+  /// else in this tree calls it. Errors: unsupported, device_lost.
+  virtual Result<void> naive_wait(NaiveWait) {
+    return Error(ErrorKind::unsupported, "This route has no other way to wait.");
+  }
+  /// All zero where a backend does not count.
+  virtual Counts counts() const { return {}; }
 
   static constexpr uint32_t kTimeSlots = 1024;
 };
@@ -153,6 +165,29 @@ class Device {
 
   /// Called by ~Buffer; frees now or once the queue's last submit is done. Never waits.
   virtual void free_buffer(uint64_t handle) = 0;
+
+  /// What the device says of its memory.
+  virtual MemoryFacts memory_facts() const;
+  /// Device memory that the host writes through a window; reading it from the host is slow.
+  /// Errors: unsupported, when there is none; out_of_memory.
+  virtual Result<Buffer> allocate_window(size_t size_bytes);
+  /// Makes memory that the caller has a buffer, in place: nothing is copied. Address and size are
+  /// multiples of memory_facts().import_alignment_bytes. The memory outlives the buffer and the
+  /// work that uses it. Errors: unsupported, invalid_argument, io.
+  virtual Result<Buffer> import_host(std::span<std::byte> memory);
+  /// The same for a dma-buf's file descriptor, which stays the caller's. Errors: as import_host.
+  virtual Result<Buffer> import_dma_buf(int fd, size_t size_bytes);
+  /// Device memory that export_dma_buf takes. Errors: unsupported, out_of_memory.
+  virtual Result<Buffer> allocate_exportable(size_t size_bytes);
+  /// A new file descriptor of the buffer's memory, which the caller closes. Errors: unsupported,
+  /// io.
+  virtual Result<int> export_dma_buf(const Buffer& buffer);
+
+  /// Fences for work that has not been submitted yet; sized when the device is made.
+  FencePool& fences() { return fences_; }
+
+ private:
+  FencePool fences_;
 };
 
 /// Copies between host bytes and a buffer, through host_pointer() when there is one, else through a

@@ -3,7 +3,9 @@
 #include "leat/run/network.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstring>
 
 #include "leat/emit/emit.h"
 #include "leat/ir/text.h"
@@ -19,6 +21,13 @@ double ms_since(std::chrono::steady_clock::time_point start) {
   const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
   return passed.count();
 }
+
+/// A ticket or receipt, with the rest of its cache line.
+constexpr size_t kReceiptBytes = 64;
+/// Each slot has two of the queue's time slots.
+constexpr uint32_t kSlotsMax = Queue::kTimeSlots / 2;
+
+size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBufferAlignment); }
 
 /// A cached kernel is trusted by its key; this catches a renamed file or a colliding hash.
 bool is_binary_of(const KernelBinary& binary, const ir::Program& program) {
@@ -39,11 +48,13 @@ Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& grap
 }
 
 Result<void> Network::prepare(const Graph& graph) {
+  CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
   TRY_ASSIGN(schedule_, make_schedule(graph, device_.target(), options_.schedule));
   TRY(allocate());
   TRY(upload_weights());
   TRY(load_kernels());
-  return record_repeats(1);
+  for (size_t slot = 0; slot < slots_.size(); ++slot) TRY(record(slot, 1));
+  return {};
 }
 
 size_t Network::bytes_of(TensorId tensor) const {
@@ -52,28 +63,54 @@ size_t Network::bytes_of(TensorId tensor) const {
 }
 
 Result<void> Network::allocate() {
-  auto at_least_one = [](size_t size_bytes) { return std::max<size_t>(size_bytes, 256); };
-  TRY_ASSIGN(weights_,
-             device_.allocate(at_least_one(schedule_.memory.weights_bytes), MemoryKind::device));
-  TRY_ASSIGN(activations_, device_.allocate(at_least_one(schedule_.memory.activations_bytes),
-                                            MemoryKind::device));
-  externals_.resize(schedule_.placements.size());
-  for (TensorId id = 0; id < schedule_.placements.size(); ++id) {
-    if (schedule_.placements[id].space != Space::external) continue;
-    TRY_ASSIGN(externals_[id],
-               device_.allocate(at_least_one(bytes_of(id)), options_.external_memory));
-  }
+  const MemoryPlan& plan = schedule_.memory;
+  TRY_ASSIGN(weights_, device_.allocate(at_least_one(plan.weights_bytes), MemoryKind::device));
+  TRY_ASSIGN(activations_,
+             device_.allocate(at_least_one(plan.activations_bytes), MemoryKind::device));
+  stats_.reserved_bytes = weights_.size_bytes() + activations_.size_bytes();
+  stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes;
+  slots_.resize(options_.slots);
+  for (Slot& slot : slots_) TRY(allocate_slot(slot));
   return {};
 }
 
-BufferRange Network::range_of(TensorId tensor) const {
+Result<void> Network::allocate_slot(Slot& slot) {
+  slot.externals.resize(schedule_.placements.size());
+  for (TensorId id = 0; id < schedule_.placements.size(); ++id) {
+    if (schedule_.placements[id].space != Space::external) continue;
+    TRY_ASSIGN(slot.externals[id], allocate_external(id));
+    stats_.reserved_bytes += slot.externals[id].size_bytes();
+    stats_.tensor_bytes += bytes_of(id);
+  }
+  if (!options_.receipts) return {};
+  TRY_ASSIGN(slot.receipt, device_.allocate(2 * kReceiptBytes, MemoryKind::shared));
+  std::memset(slot.receipt.host_pointer(), 0, 2 * kReceiptBytes);
+  stats_.reserved_bytes += 2 * kReceiptBytes;
+  return {};
+}
+
+// An input that the host writes straight into the device's own memory crosses the bus once; read by
+// a kernel from the host's memory it may cross it as often as it is read.
+Result<Buffer> Network::allocate_external(TensorId id) {
+  const bool is_input = std::ranges::count(schedule_.graph.inputs, id) > 0;
+  const bool is_output = std::ranges::count(schedule_.graph.outputs, id) > 0;
+  const size_t size_bytes = at_least_one(bytes_of(id));
+  if (options_.external_memory == MemoryKind::shared && is_input && !is_output &&
+      device_.memory_facts().model == MemoryModel::discrete_window) {
+    Result<Buffer> window = device_.allocate_window(size_bytes);
+    if (window) return window;
+  }
+  return device_.allocate(size_bytes, options_.external_memory);
+}
+
+BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   const TensorId root = root_of(schedule_, tensor);
   const Placement& placement = schedule_.placements[root];
   const size_t size_bytes = std::max<size_t>(bytes_of(tensor), 1);
   switch (placement.space) {
     case Space::weights: return {&weights_, placement.offset_bytes, size_bytes};
     case Space::activations: return {&activations_, placement.offset_bytes, size_bytes};
-    case Space::external: return {&externals_[root], 0, size_bytes};
+    case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
     case Space::none: break;
   }
   CHECK(false);
@@ -100,6 +137,7 @@ Result<void> Network::upload_weights() {
       }
     }
   }
+  stats_.copies[CopyCause::weights] += image.size();
   return write_buffer(device_, {&weights_, 0, image.size()}, image);
 }
 
@@ -129,41 +167,74 @@ Result<void> Network::load_kernels() {
     const Step& step = schedule_.steps[s];
     LoadedKernel loaded;
     loaded.step = s;
-    std::vector<TensorId> arguments;
-    Result<std::unique_ptr<Kernel>> kernel = compile(step, arguments);
+    Result<std::unique_ptr<Kernel>> kernel = compile(step, loaded.arguments);
     if (!kernel) {
       return kernel.error().during("compiling kernel " + schedule_.graph.nodes[step.node].name);
     }
     loaded.kernel = std::move(*kernel);
-    for (TensorId id : arguments) loaded.arguments.push_back(range_of(id));
     kernels_.push_back(std::move(loaded));
   }
   stats_.compile_ms = ms_since(start);
   return {};
 }
 
-Result<void> Network::record_repeats(uint32_t count) {
+Result<void> Network::record_repeats(uint32_t count) { return record(0, count); }
+
+Result<void> Network::record(size_t slot, uint32_t count) {
   Queue& queue = device_.queue();
   TRY(queue.begin_record());
-  const Result<void> launched = launch_all(count);
+  const Result<void> launched = launch_all(slot, count);
   // The queue is the device's: a failed launch must not leave it recording for the next network.
   Result<std::unique_ptr<RecordedList>> list = queue.end_record();
   TRY(launched);
-  TRY_ASSIGN(list_, std::move(list));
+  TRY_ASSIGN(slots_[slot].list, std::move(list));
   return {};
 }
 
-Result<void> Network::launch_all(uint32_t count) {
+Result<void> Network::launch_all(size_t slot, uint32_t count) {
+  Queue& queue = device_.queue();
+  const auto mark = static_cast<uint32_t>(2 * slot);
+  if (options_.times) TRY(queue.mark_time(mark));
   for (uint32_t i = 0; i < count; ++i) {
-    for (const LoadedKernel& loaded : kernels_) {
-      TRY(device_.queue().launch(*loaded.kernel, loaded.arguments));
-    }
+    for (const LoadedKernel& loaded : kernels_) TRY(launch(loaded, slot));
   }
-  return {};
+  if (options_.times) TRY(queue.mark_time(mark + 1));
+  if (!options_.receipts) return {};
+  const Buffer& receipt = slots_[slot].receipt;
+  return queue.copy({&receipt, kReceiptBytes, sizeof(uint64_t)}, {&receipt, 0, sizeof(uint64_t)});
 }
 
-Result<void> Network::set_input(size_t index, const HostTensor& value) {
-  CHECK(index < schedule_.graph.inputs.size());
+Result<void> Network::launch(const LoadedKernel& loaded, size_t slot) {
+  ranges_.clear();
+  for (TensorId id : loaded.arguments) ranges_.push_back(range_of(id, slot));
+  return device_.queue().launch(*loaded.kernel, ranges_);
+}
+
+ExternalView Network::view_of(TensorId id, size_t slot) const {
+  const Placement& placement = schedule_.placements[id];
+  const Tensor& tensor = schedule_.graph.tensors[id];
+  ExternalView view;
+  view.host = slots_[slot].externals[id].host_pointer();
+  view.size_bytes = bytes_of(id);
+  view.dtype = tensor.dtype;
+  view.storage = placement.storage;
+  view.shape = tensor.shape;
+  view.strides = placement.strides;
+  return view;
+}
+
+ExternalView Network::input_view(size_t index, size_t slot) const {
+  CHECK(index < schedule_.graph.inputs.size() && slot < slots_.size());
+  return view_of(schedule_.graph.inputs[index], slot);
+}
+
+ExternalView Network::output_view(size_t index, size_t slot) const {
+  CHECK(index < schedule_.graph.outputs.size() && slot < slots_.size());
+  return view_of(schedule_.graph.outputs[index], slot);
+}
+
+Result<void> Network::set_input(size_t index, const HostTensor& value, size_t slot) {
+  CHECK(index < schedule_.graph.inputs.size() && slot < slots_.size());
   const TensorId id = schedule_.graph.inputs[index];
   const Tensor& tensor = schedule_.graph.tensors[id];
   if (value.shape != tensor.shape || value.dtype != tensor.dtype) {
@@ -175,16 +246,44 @@ Result<void> Network::set_input(size_t index, const HostTensor& value) {
   if (bytes_of(id) == 0) return {};
   const Placement& placement = schedule_.placements[id];
   const bool in_order = placement.strides == row_major_strides(tensor.shape);
-  std::byte* host = externals_[id].host_pointer();
-  if (host != nullptr && in_order)
+  const Buffer& buffer = slots_[slot].externals[id];
+  stats_.copies[CopyCause::input_tensor] += bytes_of(id);
+  if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order)
     return to_storage(value, placement.storage, {host, bytes_of(id)});
   std::vector<std::byte> bytes(bytes_of(id));
   TRY(to_storage(value, placement.storage, bytes));
-  if (!in_order) bytes = to_strides(bytes, placement.storage, tensor.shape, placement.strides);
-  return write_buffer(device_, {&externals_[id], 0, bytes.size()}, bytes, &stats_.staged_bytes);
+  if (!in_order) {
+    bytes = to_strides(bytes, placement.storage, tensor.shape, placement.strides);
+    stats_.copies[CopyCause::input_reordered] += bytes.size();
+  }
+  return write_buffer(device_, {&buffer, 0, bytes.size()}, bytes,
+                      &stats_.copies[CopyCause::input_staged]);
 }
 
-Result<uint64_t> Network::start() { return device_.queue().replay(*list_); }
+Result<uint64_t> Network::start(size_t slot_index) {
+  CHECK(slot_index < slots_.size());
+  Slot& slot = slots_[slot_index];
+  if (options_.receipts) {
+    ++slot.ticket;
+    std::memcpy(slot.receipt.host_pointer(), &slot.ticket, sizeof slot.ticket);
+  }
+  return device_.queue().replay(*slot.list);
+}
+
+bool Network::is_receipted(size_t slot_index) const {
+  if (!options_.receipts) return true;
+  const Slot& slot = slots_[slot_index];
+  auto* const word = reinterpret_cast<uint64_t*>(slot.receipt.host_pointer() + kReceiptBytes);
+  return std::atomic_ref<uint64_t>(*word).load(std::memory_order_acquire) == slot.ticket;
+}
+
+Result<SlotTimes> Network::slot_times(size_t slot) {
+  CHECK(options_.times && slot < slots_.size());
+  const auto mark = static_cast<uint32_t>(2 * slot);
+  TRY_ASSIGN(const uint64_t begin_ns, device_.queue().time_ns(mark));
+  TRY_ASSIGN(const uint64_t end_ns, device_.queue().time_ns(mark + 1));
+  return SlotTimes{begin_ns, end_ns};
+}
 
 Result<void> Network::wait(uint64_t fence_value) {
   const uint64_t timeout_ns = hang_timeout_ns(device_);
@@ -200,19 +299,22 @@ Result<void> Network::run() {
   return wait(value);
 }
 
-Result<HostTensor> Network::output(size_t index) {
-  CHECK(index < schedule_.graph.outputs.size());
+Result<HostTensor> Network::output(size_t index, size_t slot) {
+  CHECK(index < schedule_.graph.outputs.size() && slot < slots_.size());
   const TensorId id = schedule_.graph.outputs[index];
   const Tensor& tensor = schedule_.graph.tensors[id];
   const size_t size_bytes = bytes_of(id);
   const DType storage = schedule_.placements[id].storage;
   std::vector<std::byte> bytes(size_bytes);
+  stats_.copies[CopyCause::output_tensor] += size_bytes;
   if (size_bytes > 0) {
-    TRY(read_buffer(device_, {&externals_[id], 0, size_bytes}, bytes, &stats_.staged_bytes));
+    TRY(read_buffer(device_, {&slots_[slot].externals[id], 0, size_bytes}, bytes,
+                    &stats_.copies[CopyCause::output_staged]));
   }
   const Placement& placement = schedule_.placements[id];
   if (placement.strides != row_major_strides(tensor.shape)) {
     bytes = from_strides(bytes, placement.storage, tensor.shape, placement.strides);
+    stats_.copies[CopyCause::output_reordered] += size_bytes;
   }
   return from_storage(bytes, storage, tensor.dtype, tensor.shape);
 }
@@ -224,7 +326,7 @@ Result<std::vector<KernelTime>> Network::profile() {
     const Step& step = schedule_.steps[loaded.step];
     const Node& node = schedule_.graph.nodes[step.node];
     TRY(queue.mark_time(0));
-    TRY(queue.launch(*loaded.kernel, loaded.arguments));
+    TRY(launch(loaded, 0));
     TRY(queue.mark_time(1));
     TRY_ASSIGN(const uint64_t value, queue.submit());
     TRY(wait(value));
@@ -236,7 +338,7 @@ Result<std::vector<KernelTime>> Network::profile() {
     time.flop = flop_count(schedule_.graph, node);
     time.time_ns = end_ns - begin_ns;
     time.params = node.family == Family::contraction ? to_string(step.params.contraction) : "";
-    for (const BufferRange& range : loaded.arguments) time.bytes += range.size_bytes;
+    for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
     times.push_back(std::move(time));
   }
   return times;

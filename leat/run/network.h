@@ -18,14 +18,43 @@ struct NetworkOptions {
   /// Where graph inputs and outputs lie. Shared ones are written by the host in place; device ones
   /// are staged, which benchmarks of kernels want.
   MemoryKind external_memory = MemoryKind::shared;
+  /// Sets of inputs and outputs, so that the host fills one while the device computes another. They
+  /// share weights, kernels and the arena of activations.
+  uint32_t slots = 1;
+  /// Each run ends with a copy of its slot's ticket, which shows that it has really come to its end
+  /// whatever the fence says.
+  bool receipts = false;
+  /// Each run takes the device's time at its begin and end: slot_times().
+  bool times = false;
 };
 
 /// What making a network ready took, and what it moved.
 struct NetworkStats {
   uint32_t kernels = 0;
-  uint32_t compiled = 0;      // not found in the cache
-  double compile_ms = 0;      // lowering, emission and loading, cache hits included
-  uint64_t staged_bytes = 0;  // copied twice on their way, since load
+  uint32_t compiled = 0;        // not found in the cache
+  double compile_ms = 0;        // lowering, emission and loading, cache hits included
+  CopyCounts copies;            // since load
+  uint64_t reserved_bytes = 0;  // device memory allocated
+  uint64_t tensor_bytes = 0;    // of it, what tensors need at once: weights, externals, activations
+};
+
+/// A graph input or output where the device reads or writes it. The host may touch it while no run
+/// of the slot is in flight.
+struct ExternalView {
+  std::byte* host = nullptr;  // null when the host cannot reach it
+  size_t size_bytes = 0;
+  DType dtype = DType::f32;    // the model's
+  DType storage = DType::f32;  // of the bytes
+  Shape shape;
+  std::vector<int64_t> strides;  // elements
+
+  bool is_row_major() const { return strides == row_major_strides(shape); }
+};
+
+/// Nanoseconds on the device's clock.
+struct SlotTimes {
+  uint64_t begin_ns = 0;
+  uint64_t end_ns = 0;
 };
 
 /// One kernel of a profiled run.
@@ -46,15 +75,26 @@ class Network {
                                                const NetworkOptions& options);
 
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
-  Result<void> set_input(size_t index, const HostTensor& value);
+  Result<void> set_input(size_t index, const HostTensor& value, size_t slot = 0);
   /// Runs once and waits for the fence. Errors: device_lost at the deadline.
   Result<void> run();
-  /// Starts a run; the fence value of its end. At most one run is in flight.
-  Result<uint64_t> start();
+  /// Starts a run; the fence value of its end. At most one run of each slot is in flight.
+  Result<uint64_t> start(size_t slot = 0);
   /// Waits for a started run.
   Result<void> wait(uint64_t fence_value);
-  /// The output of the last finished run.
-  Result<HostTensor> output(size_t index);
+  /// The output of the last finished run of the slot.
+  Result<HostTensor> output(size_t index, size_t slot = 0);
+
+  /// In place: to write an input, or read an output, without a copy.
+  ExternalView input_view(size_t index, size_t slot = 0) const;
+  ExternalView output_view(size_t index, size_t slot = 0) const;
+  size_t slot_count() const { return slots_.size(); }
+  /// Whether the slot's last started run has come to its end; true without
+  /// NetworkOptions::receipts. A load; any thread.
+  bool is_receipted(size_t slot) const;
+  /// Of the slot's last finished run, with NetworkOptions::times.
+  Result<SlotTimes> slot_times(size_t slot);
+  bool has_times() const { return options_.times; }
 
   /// Records the commands `count` times in a row, so that one start() runs the network that often:
   /// for measuring what is shorter than a submit. No run may be in flight. After load it is 1.
@@ -73,17 +113,28 @@ class Network {
 
   struct LoadedKernel {
     std::unique_ptr<Kernel> kernel;
-    std::vector<BufferRange> arguments;
+    std::vector<TensorId> arguments;
     uint32_t step = 0;
+  };
+  struct Slot {
+    std::vector<Buffer> externals;  // by tensor id, empty where not external
+    Buffer receipt;                 // the ticket, and behind it the receipt
+    uint64_t ticket = 0;
+    std::unique_ptr<RecordedList> list;
   };
 
   Result<void> prepare(const Graph& graph);
   Result<void> allocate();
+  Result<void> allocate_slot(Slot& slot);
+  Result<Buffer> allocate_external(TensorId id);
+  Result<void> record(size_t slot, uint32_t count);
   Result<void> upload_weights();
   Result<void> load_kernels();
-  Result<void> launch_all(uint32_t count);
+  Result<void> launch(const LoadedKernel& kernel, size_t slot);
+  Result<void> launch_all(size_t slot, uint32_t count);
+  ExternalView view_of(TensorId id, size_t slot) const;
   Result<std::unique_ptr<Kernel>> compile(const Step& step, std::vector<TensorId>& arguments);
-  BufferRange range_of(TensorId tensor) const;
+  BufferRange range_of(TensorId tensor, size_t slot) const;
   size_t bytes_of(TensorId tensor) const;
 
   Device& device_;
@@ -92,9 +143,9 @@ class Network {
   Schedule schedule_;
   Buffer weights_;
   Buffer activations_;
-  std::vector<Buffer> externals_;  // by tensor id, empty where not external
   std::vector<LoadedKernel> kernels_;
-  std::unique_ptr<RecordedList> list_;
+  std::vector<BufferRange> ranges_;  // scratch of one launch
+  std::vector<Slot> slots_;
   NetworkStats stats_;
 };
 

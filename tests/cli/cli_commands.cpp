@@ -1,7 +1,10 @@
 // Every command of `leat`, run as a program on small things.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/npy.h"
@@ -41,6 +44,7 @@ TEST(CliUsage, MistakesExitWithTwo) {
       {"run", kDigits, "--repeat", "0"},
       {"bench", "conv2d", "--dtype", "f8"},
       {"dump", kDigits, "--after", "lunch"},
+      {"bench", "flow", "--rounds", "0"},
   };
   for (const std::vector<std::string>& arguments : mistakes) {
     const ProgramResult result = run_leat(arguments);
@@ -230,6 +234,102 @@ TEST(CliInterrupt, ExitsWith130AndLeavesNoFile) {
                      700);
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_FALSE(std::filesystem::exists(file));
+}
+
+// --- Streams -------------------------------------------------------------------------------------
+
+/// A folder of its own, removed at the end.
+class CliStream : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ =
+        std::filesystem::path(testing::TempDir()) / ("leat_stream_" + std::to_string(getpid()));
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_ / "in");
+  }
+  void TearDown() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::string in() const { return (folder_ / "in").string(); }
+  std::string out() const { return (folder_ / "out").string(); }
+  std::string result(const std::string& name) const {
+    const auto text = read_file(out() + "/" + name, 1 << 20);
+    EXPECT_TRUE(text.has_value()) << name;
+    return text ? *text : "";
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(CliStream, AFolderOfPicturesBecomesAFolderOfResults) {
+  const std::string pictures = LEAT_SOURCE_DIR "/examples/digits/pictures";
+  const std::string trace = (folder_ / "trace.json").string();
+  const Json object =
+      json_of(run_leat({"run", kDigits, "--input", pictures, "--output", out(), "--top", "1",
+                        "--labels", kLabels, "--device", "cpu", "--trace", trace, "--json"}));
+  EXPECT_EQ(object["stream"]["items"], 20);
+  EXPECT_EQ(object["stream"]["errors"], 0);
+  for (const auto& [cause, size_bytes] : object["copied_bytes"].items()) {
+    if (cause == "weights") continue;
+    EXPECT_EQ(size_bytes, 0) << cause;
+  }
+  for (int digit = 0; digit < 10; ++digit) {
+    EXPECT_TRUE(result(std::to_string(digit) + ".txt").starts_with(std::to_string(digit) + " "));
+  }
+  const auto text = read_file(trace, 1 << 26);
+  ASSERT_TRUE(text.has_value());
+  const Json events = Json::parse(*text);
+  size_t runs = 0;
+  for (const auto& event : events["traceEvents"]) runs += event["name"] == "run";
+  EXPECT_EQ(runs, 20u);
+}
+
+TEST_F(CliStream, WithoutTopItWritesArrays) {
+  std::filesystem::copy(kSeven, in());
+  json_of(
+      run_leat({"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu", "--json"}));
+  const auto scores = cli::read_npy(out() + "/7.npy");
+  ASSERT_TRUE(scores.has_value()) << scores.error().message();
+  EXPECT_GT(scores->number(7), 0.9);
+}
+
+TEST_F(CliStream, ABadPictureIsNamedAndTheOthersAreDone) {
+  std::filesystem::copy(kSeven, in());
+  ASSERT_TRUE(write_file_atomically(in() + "/bad.png", "no picture").has_value());
+  const ProgramResult result = run_leat(
+      {"run", kDigits, "--input", in(), "--output", out(), "--top", "1", "--device", "cpu"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(contains(result.err, "bad.png")) << result.err;
+  EXPECT_TRUE(CliStream::result("7.txt").starts_with("7 "));
+}
+
+TEST_F(CliStream, AnEmptyFolderIsOneSentence) {
+  const ProgramResult result =
+      run_leat({"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(contains(result.err, "holds no picture")) << result.err;
+}
+
+TEST_F(CliStream, BenchFlowMeasuresEveryRow) {
+  const Json object =
+      json_of(run_leat({"bench", "flow", "--device", "cpu", "--rounds", "3", "--model", kDigits,
+                        "--input", LEAT_SOURCE_DIR "/examples/digits/pictures", "--items", "40",
+                        "--top", "1", "--output", out(), "--json"}));
+  std::map<std::string, Json> rows;
+  for (const Json& row : object["results"]) rows[row["name"]] = row;
+  for (const char* name : {"poll", "wait_finished", "wait_overhead", "submit_seen_number",
+                           "submit_seen_wait", "long_kernel", "blocked_thread",
+                           "replay_allocations", "replay_descriptors", "memory_beyond_tensors",
+                           "stream_steps", "stream_juggled", "stream_ratio", "stream_copied"}) {
+    ASSERT_TRUE(rows.contains(name)) << name;
+    EXPECT_TRUE(rows[name]["value"].is_number());
+  }
+  EXPECT_EQ(rows["replay_allocations"]["value"], 0);
+  EXPECT_EQ(rows["replay_descriptors"]["value"], 0);
+  EXPECT_EQ(rows["stream_copied"]["value"], 0);
+  EXPECT_GT(rows["poll"]["value"], 0);
+  EXPECT_TRUE(rows.contains("replay_syscalls") || object.contains("note"));
 }
 
 }  // namespace

@@ -41,6 +41,9 @@ DeviceInfo make_info() {
   return info;
 }
 
+// Kernels load and store whole elements at their own alignment; four bytes is the largest.
+constexpr size_t kImportAlignment = 4;
+
 class CpuDevice : public Device {
  public:
   CpuDevice(CpuJit jit, uint32_t threads)
@@ -56,8 +59,13 @@ class CpuDevice : public Device {
   Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override;
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override;
   void free_buffer(uint64_t handle) override;
+  MemoryFacts memory_facts() const override;
+  Result<Buffer> import_host(std::span<std::byte> memory) override;
+  Result<Buffer> import_dma_buf(int fd, size_t size_bytes) override;
 
  private:
+  Buffer keep(CpuMemory memory, size_t size_bytes, std::byte* data);
+
   DeviceInfo info_;
   Target target_;
   CpuJit jit_;                                      // outlives the code that the queue retires
@@ -72,9 +80,41 @@ Result<Buffer> CpuDevice::allocate(size_t size_bytes, MemoryKind) {
   }
   TRY_ASSIGN(CpuMemory memory, CpuMemory::map(size_bytes));
   std::byte* data = memory.data();
+  return keep(std::move(memory), size_bytes, data);
+}
+
+Buffer CpuDevice::keep(CpuMemory memory, size_t size_bytes, std::byte* data) {
   const uint64_t handle = next_handle_++;
   memory_.emplace(handle, std::move(memory));
   return Buffer(this, handle, size_bytes, data);
+}
+
+MemoryFacts CpuDevice::memory_facts() const {
+  MemoryFacts facts;
+  facts.imports_host = true;
+  facts.import_alignment_bytes = kImportAlignment;
+  facts.imports_dma_buf = true;
+  return facts;
+}
+
+Result<Buffer> CpuDevice::import_host(std::span<std::byte> memory) {
+  if (memory.empty()) {
+    return Error(ErrorKind::invalid_argument, "Size (0) of imported memory is not positive.");
+  }
+  if (reinterpret_cast<uintptr_t>(memory.data()) % kImportAlignment != 0) {
+    return Error(ErrorKind::invalid_argument, "Imported memory does not lie on a multiple of (" +
+                                                  std::to_string(kImportAlignment) + ") bytes.");
+  }
+  return keep({}, memory.size(), memory.data());
+}
+
+Result<Buffer> CpuDevice::import_dma_buf(int fd, size_t size_bytes) {
+  if (size_bytes == 0) {
+    return Error(ErrorKind::invalid_argument, "Size (0) of imported memory is not positive.");
+  }
+  TRY_ASSIGN(CpuMemory memory, CpuMemory::map_file(fd, size_bytes));
+  std::byte* data = memory.data();
+  return keep(std::move(memory), size_bytes, data);
 }
 
 void CpuDevice::free_buffer(uint64_t handle) {

@@ -66,6 +66,25 @@ Result<CpuMemory> CpuMemory::map(size_t size_bytes) {
   return memory;
 }
 
+Result<CpuMemory> CpuMemory::map_file(int fd, size_t size_bytes) {
+  const off_t end = lseek(fd, 0, SEEK_END);  // a dma-buf tells its size this way
+  if (end < 0 || static_cast<uint64_t>(end) < size_bytes) {
+    return Error(ErrorKind::invalid_argument,
+                 "File descriptor (" + std::to_string(fd) + ") holds (" + std::to_string(end) +
+                     ") bytes, fewer than (" + std::to_string(size_bytes) + ").");
+  }
+  void* address = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED) {
+    return Error(ErrorKind::io, "mmap of (" + std::to_string(size_bytes) +
+                                    ") bytes of file descriptor (" + std::to_string(fd) +
+                                    ") fails (" + std::strerror(errno) + ").");
+  }
+  CpuMemory memory;
+  memory.data_ = static_cast<std::byte*>(address);
+  memory.size_bytes_ = size_bytes;
+  return memory;
+}
+
 CpuMemory& CpuMemory::operator=(CpuMemory&& other) noexcept {
   if (this == &other) return *this;
   unmap(data_, size_bytes_);

@@ -19,6 +19,8 @@ class CpuMemory {
 
   /// size_bytes > 0. Errors: out_of_memory.
   static Result<CpuMemory> map(size_t size_bytes);
+  /// Pages of a dma-buf, a memfd or another file that can be mapped. Errors: io.
+  static Result<CpuMemory> map_file(int fd, size_t size_bytes);
 
   std::byte* data() const { return data_; }
 

@@ -9,16 +9,9 @@
 #include <mutex>
 #include <thread>
 
-namespace leat {
+#include "leat/device/spin.h"
 
-/// Tells the core that this is a spin.
-inline void pause_core() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
+namespace leat {
 
 /// Looks before a thread goes to sleep: some 5 microseconds of pauses (x86 `pause` takes 40 to 140
 /// cycles on Zen 3 and Skylake), then as long as a sleep and a wake-up take, giving the core away

@@ -69,7 +69,16 @@ void OpenglPlayer::play(const OpenglCommands& list) {
   for (const OpenglCommand& command : list.commands) play_one(list, command);
 }
 
-void OpenglPlayer::publish_to_host() { make_visible(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT); }
+// The barrier before puts the work's writes in front of the number's, the one behind shows the
+// number itself.
+void OpenglPlayer::raise(const OpenglNumber& number) {
+  gl_.memory_barrier(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT | GL_SHADER_STORAGE_BARRIER_BIT);
+  if (program_ != number.program()) gl_.use_program(number.program());
+  program_ = number.program();
+  number.raise(gl_);
+  gl_.memory_barrier(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT);
+  stale_ = kEveryReader & ~GLbitfield{GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT};
+}
 
 uint64_t OpenglPlayer::time_ns(uint32_t slot) const {
   GLuint64 nanoseconds = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "leat/backend/opengl/opengl_api.h"
+#include "leat/backend/opengl/opengl_number.h"
 #include "leat/device/device.h"
 
 namespace leat {
@@ -51,8 +52,8 @@ class OpenglPlayer {
 
   /// Issues all commands; each sees what the earlier ones wrote.
   void play(const OpenglCommands& list);
-  /// Makes what was played visible to host pointers once a later sync object is reached.
-  void publish_to_host();
+  /// Raises `number` once all that was played is done and visible to host pointers.
+  void raise(const OpenglNumber& number);
   /// Nanoseconds taken by the last mark_time of `slot`; waits for it.
   uint64_t time_ns(uint32_t slot) const;
 

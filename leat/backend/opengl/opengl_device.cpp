@@ -95,6 +95,12 @@ class OpenglDevice final : public Device {
   void free_buffer(uint64_t handle) override {
     queue_.delete_later(OpenglCommandKind::delete_buffer, static_cast<GLuint>(handle));
   }
+  Result<Buffer> import_host(std::span<std::byte>) override {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Device \"{}\" cannot use the host's memory in place: OpenGL has no "
+                             "call for it but AMD_pinned_memory.",
+                             info_.name));
+  }
 
  private:
   std::unique_ptr<OpenglThread> thread_;
@@ -191,6 +197,7 @@ Result<std::unique_ptr<Device>> open_opengl_device(size_t index, std::string nam
         fmt::format("OpenGL device ({}) is not among the ({}) found.", index, chips.size()));
   }
   TRY_ASSIGN(std::unique_ptr<OpenglThread> thread, OpenglThread::start(egl, chips[index]));
+  TRY(thread->open_number());
   bool storage_f16 = false;
   TRY(thread->call([&](OpenglSide& side) { storage_f16 = stores_halves(side.gl); }));
   return std::unique_ptr<Device>(

@@ -42,6 +42,7 @@ Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRan
     }
   }
   open_list().add_launch(loaded.program(), loaded.grid(), arguments);
+  ++(recording_ != nullptr ? recording_->launches : counts_.descriptor_updates);
   return {};
 }
 
@@ -72,6 +73,7 @@ Result<void> OpenglQueue::mark_time(uint32_t slot) {
 Result<uint64_t> OpenglQueue::submit() {
   CHECK(recording_ == nullptr);
   TRY(hand_over(submitted_ + 1));
+  ++counts_.submits;
   return ++submitted_;
 }
 
@@ -89,8 +91,11 @@ Result<std::unique_ptr<RecordedList>> OpenglQueue::end_record() {
 Result<uint64_t> OpenglQueue::replay(RecordedList& list) {
   CHECK(recording_ == nullptr);
   if (!slots_[slot_].commands.commands.empty()) TRY(hand_over(0));
-  const std::shared_ptr<OpenglCommands>& commands = static_cast<OpenglRecordedList&>(list).commands;
-  TRY(thread_.execute(*commands, submitted_ + 1, commands));
+  const auto& recorded = static_cast<OpenglRecordedList&>(list);
+  TRY(thread_.execute(*recorded.commands, submitted_ + 1, recorded.commands));
+  ++counts_.submits;
+  ++counts_.replays;
+  counts_.descriptor_updates += recorded.launches;  // GL has no command buffers: bound again
   return ++submitted_;
 }
 
@@ -100,6 +105,16 @@ Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
   uint64_t nanoseconds = 0;
   TRY(thread_.call([&](OpenglSide& side) { nanoseconds = side.player.time_ns(slot); }));
   return nanoseconds;
+}
+
+Result<void> OpenglQueue::naive_wait(NaiveWait how) {
+  TRY(thread_.health());
+  return thread_.call([how](OpenglSide& side) {
+    if (how == NaiveWait::idle) return side.finish();
+    const GLsync sync = side.gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+    side.gl.client_wait_sync(sync, GL_SYNC_FLUSH_COMMANDS_BIT, kHangTimeoutNs);
+    side.gl.delete_sync(sync);
+  });
 }
 
 void OpenglQueue::delete_later(OpenglCommandKind kind, GLuint name) {

@@ -45,6 +45,7 @@ class OpenglRecordedList final : public RecordedList {
  public:
   /// Shared with the job that plays it, so that a list may die while it is in flight.
   std::shared_ptr<OpenglCommands> commands = std::make_shared<OpenglCommands>();
+  uint64_t launches = 0;
 };
 
 class OpenglQueue final : public Queue {
@@ -61,6 +62,8 @@ class OpenglQueue final : public Queue {
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return fence_; }
   Result<uint64_t> time_ns(uint32_t slot) override;
+  Counts counts() const override { return counts_; }
+  Result<void> naive_wait(NaiveWait how) override;
 
   /// Deletes a buffer or program after all commands written so far.
   void delete_later(OpenglCommandKind kind, GLuint name);
@@ -88,6 +91,7 @@ class OpenglQueue final : public Queue {
   size_t slot_ = 0;  // the one being written
   std::unique_ptr<OpenglRecordedList> recording_;
   uint64_t submitted_ = 0;  // fence value of the last submit
+  Counts counts_;
 };
 
 }  // namespace leat

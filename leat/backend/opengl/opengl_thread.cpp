@@ -12,34 +12,10 @@ namespace leat {
 
 namespace {
 
-constexpr uint64_t kSpinNs = 50'000;          // before a thread sleeps
-constexpr uint64_t kSyncSliceNs = 1'000'000;  // one blocking look at a sync object
-
-uint64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::nanoseconds(now).count());
-}
-
-void pause_briefly() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-/// Calls `done` until it is true or `limit_ns` have passed; returns its last answer.
-template <typename Done>
-bool spin(uint64_t limit_ns, const Done& done) {
-  const uint64_t begin = now_ns();
-  do {
-    for (int i = 0; i < 32; ++i) {
-      if (done()) return true;
-      pause_briefly();
-    }
-  } while (now_ns() - begin < limit_ns);
-  return done();
-}
+// One blocking look at a sync object: an eighth of the time without progress, within these limits.
+// New commands wait that long, so it is short while work is short.
+constexpr uint64_t kSyncSliceNsLeast = 20'000;
+constexpr uint64_t kSyncSliceNsMax = 1'000'000;
 
 }  // namespace
 
@@ -53,11 +29,12 @@ void OpenglProgress::advance(uint64_t value) {
 
 bool OpenglProgress::wait(uint64_t value, uint64_t timeout_ns, uint64_t spin_ns) {
   auto over = [&] { return value_.load() >= value || stopped_.load(); };
-  if (spin(std::min(spin_ns, timeout_ns), over) || timeout_ns <= spin_ns) return poll() >= value;
-  // A year stands for "forever": the sum must not overflow.
-  constexpr uint64_t kYearNs = 31'536'000'000'000'000ull;
+  const uint64_t start_ns = steady_now_ns();
+  if (spin_until(start_ns, std::min(spin_ns, timeout_ns), over) || timeout_ns <= spin_ns) {
+    return poll() >= value;
+  }
   const auto deadline = std::chrono::steady_clock::now() +
-                        std::chrono::nanoseconds(std::min(timeout_ns, kYearNs) - spin_ns);
+                        std::chrono::nanoseconds(std::min(timeout_ns, kForeverNs) - spin_ns);
   std::unique_lock lock(mutex_);
   sleepers_.fetch_add(1);
   changed_.wait_until(lock, deadline, over);
@@ -89,6 +66,20 @@ OpenglThread::~OpenglThread() {
   thread_.join();
 }
 
+void OpenglSide::finish() const {
+  const auto gl_finish = reinterpret_cast<PFNGLFINISHPROC>(egl.get_proc_address("glFinish"));
+  if (gl_finish != nullptr) gl_finish();
+}
+
+Result<void> OpenglThread::open_number() {
+  std::string refusal;
+  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl); }));
+  if (refusal.empty()) return {};
+  return Error(ErrorKind::unsupported,
+               fmt::format("The OpenGL driver of \"{}\" refuses the fence's number ({}).",
+                           facts_.info.chip, refusal));
+}
+
 Result<uint64_t> OpenglThread::execute(const OpenglCommands& list, uint64_t fence_value,
                                        std::shared_ptr<const OpenglCommands> owner) {
   TRY(health());
@@ -111,9 +102,17 @@ Result<void> OpenglThread::call(const std::function<void(OpenglSide&)>& work) {
 }
 
 Result<bool> OpenglThread::wait_reached(uint64_t value, uint64_t timeout_ns) {
-  if (fence_.wait(value, timeout_ns, spin_ns_)) return true;
-  TRY(health());
-  return false;
+  if (reached() >= value) return true;
+  const uint64_t start_ns = steady_now_ns();
+  const uint64_t spin_ns = std::min(wait_spin_.budget_ns(), timeout_ns);
+  bool done = spin_until(start_ns, spin_ns, [&] { return reached() >= value; });
+  const uint64_t spent_ns = steady_now_ns() - start_ns;
+  if (!done && spent_ns < timeout_ns) {
+    done = fence_.wait(value, timeout_ns - spent_ns, 0) || reached() >= value;
+  }
+  if (!done) TRY(health());
+  if (done) wait_spin_.learn(steady_now_ns() - start_ns);
+  return done;
 }
 
 Result<void> OpenglThread::health() {
@@ -139,20 +138,20 @@ void OpenglThread::run(const EglApi& egl, const EglChip& chip, std::promise<Resu
   }
   const GlApi& gl = (*context)->gl();
   OpenglPlayer player(gl);
-  OpenglSide side{gl, player};
+  OpenglSide side{gl, player, egl};
   facts_ = (*context)->facts();
-  spin_ns_ = facts_.info.software ? 0 : kSpinNs;
+  spin_ns_ = facts_.info.software ? 0 : kSpinNsMax;
+  wait_spin_.set_limit_ns(spin_ns_);
   opened.set_value({});
   serve(side);
-  for (; pending_first_ < pending_end_; ++pending_first_) {
-    gl.delete_sync(pending_[pending_first_ % kPendingMax].sync);
-  }
+  drop_sync(gl);
   player.close();
+  number_.close(gl);
 }
 
 void OpenglThread::serve(OpenglSide& side) {
   uint64_t done = 0;
-  uint64_t last_progress_ns = now_ns();
+  uint64_t last_progress_ns = steady_now_ns();
   while (true) {
     const uint64_t given = jobs_given_.load();
     if (stopping_.load())
@@ -160,13 +159,16 @@ void OpenglThread::serve(OpenglSide& side) {
     if (given > done) {
       do_job(side, jobs_[(done + 1) % kJobsMax]);
       jobs_done_.advance(++done);
-      last_progress_ns = now_ns();
-    } else if (pending_first_ < pending_end_) {
-      const bool patient = now_ns() - last_progress_ns > spin_ns_;
-      check_oldest(side.gl, patient ? kSyncSliceNs : 0);
+      last_progress_ns = steady_now_ns();
+    } else if (number_.poll() < issued_ && !failed_.load()) {
+      const uint64_t idle_ns = steady_now_ns() - last_progress_ns;
+      const uint64_t slice_ns = std::clamp(idle_ns / 8, kSyncSliceNsLeast, kSyncSliceNsMax);
+      await_number(side.gl, idle_ns > spin_ns_ ? slice_ns : 0);
     } else {
+      publish();
       wait_for_job(done);
     }
+    publish();
   }
 }
 
@@ -179,41 +181,58 @@ void OpenglThread::do_job(OpenglSide& side, const Job& job) {
 
 void OpenglThread::release_fence(OpenglSide& side, uint64_t value) {
   const GlApi& gl = side.gl;
-  while (pending_end_ - pending_first_ == kPendingMax && !failed_.load() && !stopping_.load()) {
-    check_oldest(gl, kSyncSliceNs);
+  while (issued_ - number_.poll() >= kPendingMax && !failed_.load() && !stopping_.load()) {
+    await_number(gl, kSyncSliceNsMax);
+    publish();
   }
   if (stopping_.load()) return;
-  side.player.publish_to_host();
-  const GLsync sync = gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+  side.player.raise(number_);
   gl.flush();
+  issued_ = value;
   const GLenum error = gl.get_error();
-  if (error == GL_NO_ERROR && sync != nullptr) {
-    pending_[pending_end_++ % kPendingMax] = {sync, value};
-    return;
-  }
+  if (error == GL_NO_ERROR) return;
   const ErrorKind kind =
       error == GL_OUT_OF_MEMORY ? ErrorKind::out_of_memory : ErrorKind::device_lost;
   fail(Error(kind, fmt::format("The OpenGL driver of \"{}\" refuses submit ({}): glGetError is {}.",
                                facts_.info.chip, value, gl_error_text(error))));
 }
 
-void OpenglThread::check_oldest(const GlApi& gl, uint64_t timeout_ns) {
-  const Pending& oldest = pending_[pending_first_ % kPendingMax];
-  const GLenum state = gl.client_wait_sync(oldest.sync, 0, timeout_ns);
-  if (state == GL_TIMEOUT_EXPIRED) return;
-  gl.delete_sync(oldest.sync);
-  ++pending_first_;
-  if (state == GL_WAIT_FAILED || gl.get_graphics_reset_status() != GL_NO_ERROR) {
-    fail(Error(ErrorKind::device_lost,
-               fmt::format("The OpenGL context on \"{}\" is lost: glGetError is {}.",
-                           facts_.info.chip, gl_error_text(gl.get_error()))));
-    return;
+/// Wakes those who sleep until the number is reached.
+void OpenglThread::publish() {
+  const uint64_t number = number_.poll();
+  if (number > fence_.poll() && !failed_.load()) fence_.advance(number);
+}
+
+/// Waits until the number moves or, in the driver, until all that is issued is done.
+void OpenglThread::await_number(const GlApi& gl, uint64_t timeout_ns) {
+  if (timeout_ns == 0) return pause_core();
+  if (sync_ == nullptr || sync_value_ < issued_) {
+    drop_sync(gl);
+    sync_ = gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
+    sync_value_ = issued_;
+    gl.flush();
   }
-  if (!failed_.load()) fence_.advance(oldest.value);
+  const GLenum state = gl.client_wait_sync(sync_, 0, timeout_ns);
+  if (state == GL_TIMEOUT_EXPIRED) return;
+  drop_sync(gl);
+  if (state == GL_WAIT_FAILED || gl.get_graphics_reset_status() != GL_NO_ERROR) {
+    return fail(Error(ErrorKind::device_lost,
+                      fmt::format("The OpenGL context on \"{}\" is lost: glGetError is {}.",
+                                  facts_.info.chip, gl_error_text(gl.get_error()))));
+  }
+  if (number_.poll() >= sync_value_) return;
+  fail(Error(ErrorKind::device_lost,
+             fmt::format("The device \"{}\" has done submit ({}), but its number is ({}).",
+                         facts_.info.chip, sync_value_, number_.poll())));
+}
+
+void OpenglThread::drop_sync(const GlApi& gl) {
+  if (sync_ != nullptr) gl.delete_sync(sync_);
+  sync_ = nullptr;
 }
 
 void OpenglThread::wait_for_job(uint64_t seen) {
-  if (spin(spin_ns_, [&] { return jobs_given_.load() != seen; })) return;
+  if (spin_until(steady_now_ns(), spin_ns_, [&] { return jobs_given_.load() != seen; })) return;
   jobs_given_.wait(seen);
 }
 

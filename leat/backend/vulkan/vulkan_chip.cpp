@@ -79,6 +79,8 @@ struct Properties {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
   VkPhysicalDeviceDriverProperties driver = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+  VkPhysicalDeviceExternalMemoryHostPropertiesEXT host_memory = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
   VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
   VkPhysicalDeviceShaderCorePropertiesAMD amd = {
@@ -95,6 +97,9 @@ void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t
   chain.add(&properties.maintenance3);
   if (version >= VK_API_VERSION_1_2 || has(extensions, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) {
     chain.add(&properties.driver);
+  }
+  if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
+    chain.add(&properties.host_memory);
   }
   if (has(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) chain.add(&properties.nvidia);
   if (has(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) chain.add(&properties.amd);
@@ -159,6 +164,54 @@ void fill_limits(const Properties& properties, VulkanChip& chip) {
   std::copy_n(core.limits.maxComputeWorkGroupCount, 3, target.workgroups_max);
   target.vector_registers = 32;
   target.compute_units = compute_units_of(properties);
+}
+
+// Memory that is the device's own and mapped. On a card without a resizable BAR it is 256 MiB.
+uint64_t window_bytes_of(const VulkanChip& chip) {
+  constexpr VkMemoryPropertyFlags kWanted = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+                                            VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                            VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+  uint64_t size_bytes = 0;
+  for (uint32_t i = 0; i < chip.memory.memoryTypeCount; ++i) {
+    const VkMemoryType& type = chip.memory.memoryTypes[i];
+    if ((type.propertyFlags & kWanted) != kWanted) continue;
+    size_bytes = std::max<uint64_t>(size_bytes, chip.memory.memoryHeaps[type.heapIndex].size);
+  }
+  return size_bytes;
+}
+
+/// Whether buffers as we use them may lie in memory of that kind, with all of `wanted`.
+bool allows(const VulkanCalls& calls, VkPhysicalDevice device,
+            VkExternalMemoryHandleTypeFlagBits kind, VkExternalMemoryFeatureFlags wanted) {
+  const VkPhysicalDeviceExternalBufferInfo info = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+               VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+      .handleType = kind};
+  VkExternalBufferProperties found = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES};
+  calls.vkGetPhysicalDeviceExternalBufferProperties(device, &info, &found);
+  return (found.externalMemoryProperties.externalMemoryFeatures & wanted) == wanted;
+}
+
+/// Extensions that bring memory from outside; each is used only where it is.
+void fill_sharing(const VulkanCalls& calls, const Properties& properties,
+                  const Extensions& extensions, VulkanChip& chip) {
+  chip.window_bytes = window_bytes_of(chip);
+  if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME) &&
+      allows(calls, chip.handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT,
+             VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT)) {
+    chip.extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+    chip.import_alignment_bytes =
+        std::max<uint64_t>(1, properties.host_memory.minImportedHostPointerAlignment);
+  }
+  chip.dma_bufs =
+      has(extensions, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME) &&
+      has(extensions, VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME) &&
+      allows(calls, chip.handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+             VK_EXTERNAL_MEMORY_FEATURE_IMPORTABLE_BIT | VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT);
+  if (!chip.dma_bufs) return;
+  chip.extensions.push_back(VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME);
+  chip.extensions.push_back(VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME);
 }
 
 /// The features we ask about; those that we use are switched on at vulkan_device.cpp.
@@ -247,6 +300,7 @@ VulkanChip inspect_chip(const VulkanCalls& calls, VkPhysicalDevice device) {
   read_properties(calls, device, core.apiVersion, extensions, properties);
   fill_info(properties, chip);
   fill_limits(properties, chip);
+  fill_sharing(calls, properties, extensions, chip);
   Features features;
   read_features(calls, core.apiVersion, extensions, chip, features);
   fill_features(features, core.limits, chip);

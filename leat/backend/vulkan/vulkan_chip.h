@@ -27,6 +27,9 @@ struct VulkanChip {
   double timestamp_period_ns = 1.0;
   VkPhysicalDeviceMemoryProperties memory = {};
   uint64_t allocation_bytes_max = 0;
+  uint64_t window_bytes = 0;            // device-local memory that the host can map
+  uint64_t import_alignment_bytes = 0;  // of host memory; 0: it cannot be imported
+  bool dma_bufs = false;
   uint32_t vendor_id = 0;
   uint32_t device_id = 0;
   uint32_t driver_version = 0;

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "leat/backend/vulkan/vulkan_number.h"
+
 namespace leat {
 
 namespace {
@@ -43,7 +45,7 @@ Result<std::unique_ptr<VulkanCommands>> VulkanCommands::create(VulkanContext& co
   return commands;
 }
 
-Result<void> VulkanCommands::begin() {
+Result<void> VulkanCommands::begin(VkCommandBufferUsageFlags usage) {
   for (VkDescriptorPool pool : pools_) {
     context_.calls.vkResetDescriptorPool(context_.device, pool, 0);
   }
@@ -51,19 +53,15 @@ Result<void> VulkanCommands::begin() {
   chunk_used_ = 0;
   chunk_sets_ = 0;
   bound_ = VK_NULL_HANDLE;
-  const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                         .flags = usage};
   const VkResult result = context_.calls.vkBeginCommandBuffer(commands_, &info);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkBeginCommandBuffer");
   return {};
 }
 
-// A semaphore makes writes available to the device only; the host needs a barrier of its own.
 Result<void> VulkanCommands::end() {
-  const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                   .srcAccessMask = kWrites,
-                                   .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-  context_.calls.vkCmdPipelineBarrier(commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                                      &barrier, 0, nullptr, 0, nullptr);
+  context_.number->record_raise(commands_);
   const VkResult result = context_.calls.vkEndCommandBuffer(commands_);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
   return {};
@@ -153,6 +151,7 @@ Result<void> VulkanCommands::bind_sets(const VulkanKernel& kernel,
                   .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                   .pBufferInfo = &infos_[i]};
   }
+  ++context_.descriptor_updates;
   context_.calls.vkUpdateDescriptorSets(context_.device, static_cast<uint32_t>(writes_.size()),
                                         writes_.data(), 0, nullptr);
   context_.calls.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout(),

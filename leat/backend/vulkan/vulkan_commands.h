@@ -19,7 +19,7 @@ class VulkanCommands final : public RecordedList {
   VulkanCommands& operator=(const VulkanCommands&) = delete;
 
   /// Starts anew; what was recorded before must be done.
-  Result<void> begin();
+  Result<void> begin(VkCommandBufferUsageFlags usage);
   Result<void> end();
   Result<void> launch(const VulkanKernel& kernel, std::span<const BufferRange> arguments);
   void copy(const BufferRange& target, const BufferRange& source);

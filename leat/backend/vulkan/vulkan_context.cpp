@@ -4,31 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 namespace leat {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// How long a wait looks at the number before it blocks in the driver. A wake-up from a block costs
-// 30 to 60 us on Linux, so spinning longer than that gains little. A software device computes on
-// the core that would spin.
-constexpr uint64_t kSpinNs = 50'000;
-
 // The destructor of a device with unfinished work waits this long, then leaks the device: to
 // destroy it under running commands is undefined.
 constexpr uint64_t kCloseTimeoutNs = 5'000'000'000;
 
-uint64_t ns_since(Clock::time_point start) {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
-}
-
 }  // namespace
 
-Result<uint64_t> VulkanFence::read() {
+Result<uint64_t> VulkanFence::finished() {
   uint64_t value = 0;
   const VkResult result = calls_->vkGetSemaphoreCounterValue(device_, semaphore_, &value);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkGetSemaphoreCounterValue");
@@ -36,35 +23,46 @@ Result<uint64_t> VulkanFence::read() {
     return Error(ErrorKind::device_lost,
                  fmt::format("The fence shows ({}), which no submit has asked for.", value));
   }
-  uint64_t seen = reached_.load(std::memory_order_relaxed);
-  while (seen < value && !reached_.compare_exchange_weak(seen, value)) {
-  }
   return value;
 }
 
+// A lost device shows in wait(). submitted_ is read last: it is raised before the device can raise
+// the number, so a number beyond it is none that a submit has asked for.
 uint64_t VulkanFence::poll() {
-  static_cast<void>(read());  // a lost device shows in wait()
-  return reached_.load(std::memory_order_acquire);
+  if (number_ == nullptr) {
+    const Result<uint64_t> value = finished();
+    return value ? *value : 0;
+  }
+  const uint64_t value = std::atomic_ref<uint64_t>(*number_).load(std::memory_order_acquire);
+  return std::min(value, submitted_.load(std::memory_order_acquire));
 }
 
 Result<bool> VulkanFence::wait(uint64_t value, uint64_t timeout_ns) {
-  if (reached_.load(std::memory_order_acquire) >= value) return true;
-  const Clock::time_point start = Clock::now();
-  const uint64_t spin_ns = std::min(spin_ns_, timeout_ns);
-  do {
-    TRY_ASSIGN(const uint64_t reached, read());
-    if (reached >= value) return true;
-  } while (ns_since(start) < spin_ns);
-  const uint64_t spent_ns = ns_since(start);
-  if (spent_ns >= timeout_ns) return false;
+  if (poll() >= value) return true;
+  const uint64_t start_ns = steady_now_ns();
+  const uint64_t spin_ns = std::min(spin_.budget_ns(), timeout_ns);
+  Result<bool> done = spin_until(start_ns, spin_ns, [&] { return poll() >= value; });
+  const uint64_t spent_ns = steady_now_ns() - start_ns;
+  if (!*done && spent_ns < timeout_ns) done = block(value, timeout_ns - spent_ns);
+  if (done && *done) spin_.learn(steady_now_ns() - start_ns);
+  return done;
+}
+
+Result<bool> VulkanFence::wait_finished(uint64_t value, uint64_t timeout_ns) {
+  TRY_ASSIGN(const uint64_t reached, finished());
+  if (reached >= value) return true;
+  return block(value, timeout_ns);
+}
+
+Result<bool> VulkanFence::block(uint64_t value, uint64_t timeout_ns) {
   const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                     .semaphoreCount = 1,
                                     .pSemaphores = &semaphore_,
                                     .pValues = &value};
-  const VkResult result = calls_->vkWaitSemaphores(device_, &info, timeout_ns - spent_ns);
+  const VkResult result = calls_->vkWaitSemaphores(device_, &info, timeout_ns);
   if (result == VK_TIMEOUT) return false;
   if (result != VK_SUCCESS) return vulkan_error(result, "vkWaitSemaphores");
-  TRY_ASSIGN(const uint64_t reached, read());
+  TRY_ASSIGN(const uint64_t reached, finished());
   return reached >= value;
 }
 
@@ -134,14 +132,15 @@ Result<void> VulkanContext::create_pool_and_fence() {
   if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateSemaphore");
   fence.calls_ = &calls;
   fence.device_ = device;
-  fence.spin_ns_ = chip.info.software ? 0 : kSpinNs;
+  // A software device computes on the core that would spin.
+  fence.spin_.set_limit_ns(chip.info.software ? 0 : kSpinNsMax);
   return {};
 }
 
 VulkanContext::~VulkanContext() {
   if (device == VK_NULL_HANDLE) return;
   if (fence.semaphore_ != VK_NULL_HANDLE) {
-    const Result<bool> done = fence.wait(fence.submitted_.load(), kCloseTimeoutNs);
+    const Result<bool> done = fence.wait_finished(fence.submitted_.load(), kCloseTimeoutNs);
     const bool lost = !done && done.error().kind() == ErrorKind::device_lost;
     if (!lost && (!done || !*done)) {
       static_cast<void>(instance.release());  // it must outlive its device
@@ -154,17 +153,41 @@ VulkanContext::~VulkanContext() {
   calls.vkDestroyDevice(device, nullptr);
 }
 
+Result<uint64_t> VulkanContext::submit(std::span<const VkCommandBuffer> buffers) {
+  const uint64_t before = fence.submitted_.load();
+  const uint64_t value = before + buffers.size();
+  const VkTimelineSemaphoreSubmitInfo timeline = {
+      .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+      .signalSemaphoreValueCount = 1,
+      .pSignalSemaphoreValues = &value};
+  const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                             .pNext = &timeline,
+                             .commandBufferCount = static_cast<uint32_t>(buffers.size()),
+                             .pCommandBuffers = buffers.data(),
+                             .signalSemaphoreCount = 1,
+                             .pSignalSemaphores = &fence.semaphore_};
+  fence.submitted_.store(value);  // before the device can signal it
+  const VkResult result = calls.vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE);
+  if (result == VK_SUCCESS) return value;
+  fence.submitted_.store(before);
+  return vulkan_error(result, "vkQueueSubmit");
+}
+
 void VulkanContext::retire(const VulkanRemains& remains) {
+  if (device == VK_NULL_HANDLE) return;  // opening failed before there was anything
   const uint64_t value = fence.submitted_.load() + (has_open_commands ? 1 : 0);
-  if (fence.reached_.load() >= value || fence.poll() >= value) return destroy(remains);
+  if (value == 0) return destroy(remains);
+  const Result<uint64_t> finished = fence.finished();
+  if (finished && *finished >= value) return destroy(remains);
   retired_.push_back({value, remains});
 }
 
 void VulkanContext::drain_retired() {
   if (retired_.empty()) return;
-  const uint64_t reached = fence.poll();
+  const Result<uint64_t> finished = fence.finished();
+  if (!finished) return;
   std::erase_if(retired_, [&](const Retired& retired) {
-    if (retired.fence_value > reached) return false;
+    if (retired.fence_value > *finished) return false;
     destroy(retired.remains);
     return true;
   });

@@ -5,29 +5,40 @@
 #pragma once
 
 #include <atomic>
+#include <span>
 #include <vector>
 
 #include "leat/backend/vulkan/vulkan_chip.h"
+#include "leat/device/spin.h"
 
 namespace leat {
 
-/// A timeline semaphore: the Fence of the device's queue. Any thread may poll and wait.
+class VulkanNumber;
+
+/// The Fence of the device's queue, twice: a number in mapped memory that the work raises itself
+/// (vulkan_number.h), which is polled, and a timeline semaphore of the same value, which a waiting
+/// thread blocks on. The semaphore follows the number: only once it is reached does Vulkan allow to
+/// destroy or record anew what was submitted. Any thread may poll and wait.
 class VulkanFence final : public Fence {
  public:
   uint64_t poll() override;
   Result<bool> wait(uint64_t value, uint64_t timeout_ns) override;
+  /// As wait, for the semaphore: the driver is done with all that was submitted up to `value`.
+  Result<bool> wait_finished(uint64_t value, uint64_t timeout_ns);
 
  private:
   friend struct VulkanContext;
+  friend class VulkanNumber;
   friend class VulkanQueue;
-  Result<uint64_t> read();
+  Result<uint64_t> finished();
+  Result<bool> block(uint64_t value, uint64_t timeout_ns);
 
   const VulkanCalls* calls_ = nullptr;
   VkDevice device_ = VK_NULL_HANDLE;
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
-  uint64_t spin_ns_ = 0;
+  uint64_t* number_ = nullptr;  // mapped; null before and after VulkanNumber's life
+  AdaptiveSpin spin_;
   std::atomic<uint64_t> submitted_ = 0;  // the value that the last submit will signal
-  std::atomic<uint64_t> reached_ = 0;
 };
 
 /// Handles that die together; those that are null are skipped.
@@ -53,6 +64,10 @@ struct VulkanContext {
   /// Errors: unsupported, io, out_of_memory.
   Result<void> open(std::unique_ptr<VulkanInstance> from, VulkanChip found);
 
+  /// Hands command buffers, each of which raises the number once, to the device; the value of the
+  /// last one's end. Errors: those of the driver.
+  Result<uint64_t> submit(std::span<const VkCommandBuffer> buffers);
+
   /// Destroys `remains` now, or once everything recorded so far is done. Never waits.
   void retire(const VulkanRemains& remains);
   /// Destroys what has become free since.
@@ -65,7 +80,9 @@ struct VulkanContext {
   VkQueue queue = VK_NULL_HANDLE;
   VkCommandPool command_pool = VK_NULL_HANDLE;
   VulkanFence fence;
+  const VulkanNumber* number = nullptr;
   bool has_open_commands = false;  // recorded, not yet submitted
+  uint64_t descriptor_updates = 0;
 
  private:
   struct Retired {

@@ -21,11 +21,21 @@ enum class VulkanPlace : uint8_t {
   device,     // MemoryKind::device
   shared,     // MemoryKind::shared: the host reads and writes it
   arguments,  // the host writes it, each launch reads it: near the device if the host reaches it
+  window,     // the device's own, mapped for the host to write
+};
+
+/// Where an allocation's bytes come from or go to, if not from the driver alone.
+struct VulkanSharing {
+  void* host = nullptr;        // memory of the caller, used in place
+  int dma_buf = -1;            // of the caller, used in place; the driver gets a duplicate
+  bool is_exportable = false;  // export_vulkan may be called
 };
 
 /// Errors: out_of_memory, io.
 Result<VulkanAllocation> allocate_vulkan(VulkanContext& context, uint64_t size_bytes,
-                                         VulkanPlace place);
+                                         VulkanPlace place, const VulkanSharing& sharing = {});
+/// A new file descriptor of an exportable allocation. Errors: io, unsupported.
+Result<int> export_vulkan(VulkanContext& context, const VulkanAllocation& allocation);
 void retire_vulkan(VulkanContext& context, const VulkanAllocation& allocation);
 
 /// The table behind Buffer::handle().
@@ -35,7 +45,8 @@ class VulkanMemory {
   ~VulkanMemory();
 
   /// Errors: as allocate_vulkan.
-  Result<uint64_t> allocate(uint64_t size_bytes, VulkanPlace place);
+  Result<uint64_t> allocate(uint64_t size_bytes, VulkanPlace place,
+                            const VulkanSharing& sharing = {});
   const VulkanAllocation& at(uint64_t handle) const;
   void free(uint64_t handle);
 

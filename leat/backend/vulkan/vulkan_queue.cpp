@@ -28,13 +28,13 @@ Result<VulkanCommands*> VulkanQueue::open_commands() {
   if (next == nullptr) {
     TRY_ASSIGN(next, VulkanCommands::create(context_, memory_));
   }
-  TRY_ASSIGN(const bool free, context_.fence.wait(next->fence_value, kHangTimeoutNs));
+  TRY_ASSIGN(const bool free, context_.fence.wait_finished(next->fence_value, kHangTimeoutNs));
   if (!free) {
     return Error(
         ErrorKind::device_lost,
         fmt::format("Work on Vulkan device \"{}\" passed its deadline.", context_.chip.info.chip));
   }
-  TRY(next->begin());
+  TRY(next->begin(0));
   ring_next_ = (ring_next_ + 1) % kInFlightMax;
   open_ = next.get();
   context_.has_open_commands = true;
@@ -116,8 +116,7 @@ Result<uint64_t> VulkanQueue::submit() {
 Result<uint64_t> VulkanQueue::replay(RecordedList& list) {
   CHECK(recording_ == nullptr);
   auto& commands = static_cast<VulkanCommands&>(list);
-  TRY_ASSIGN(const bool idle, context_.fence.wait(commands.fence_value, 0));
-  if (!idle) {
+  if (context_.fence.poll() < commands.fence_value) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("A recorded list is replayed before its last replay reaches its fence "
                              "value ({}).",
@@ -129,36 +128,43 @@ Result<uint64_t> VulkanQueue::replay(RecordedList& list) {
                                      commands.handle()};
   TRY_ASSIGN(commands.fence_value,
              submit_buffers(std::span(buffers).first(open_ != nullptr ? 2 : 1)));
+  ++counts_.replays;
   return commands.fence_value;
 }
 
 Result<uint64_t> VulkanQueue::submit_buffers(std::span<const VkCommandBuffer> buffers) {
-  VulkanFence& fence = context_.fence;
-  const uint64_t value = fence.submitted_.load() + 1;
-  const VkTimelineSemaphoreSubmitInfo timeline = {
-      .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-      .signalSemaphoreValueCount = 1,
-      .pSignalSemaphoreValues = &value};
-  const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                             .pNext = &timeline,
-                             .commandBufferCount = static_cast<uint32_t>(buffers.size()),
-                             .pCommandBuffers = buffers.data(),
-                             .signalSemaphoreCount = 1,
-                             .pSignalSemaphores = &fence.semaphore_};
-  fence.submitted_.store(value);  // before the device can signal it
-  const VkResult result = context_.calls.vkQueueSubmit(context_.queue, 1, &info, VK_NULL_HANDLE);
-  if (open_ != nullptr && result == VK_SUCCESS) open_->fence_value = value;
+  const Result<uint64_t> value = context_.submit(buffers);
+  if (open_ != nullptr && value) open_->fence_value = *value;
   open_ = nullptr;
   context_.has_open_commands = false;
-  if (result == VK_SUCCESS) return value;
-  fence.submitted_.store(value - 1);
-  return vulkan_error(result, "vkQueueSubmit");
+  if (value) ++counts_.submits;
+  return value;
+}
+
+Queue::Counts VulkanQueue::counts() const {
+  Counts counts = counts_;
+  counts.descriptor_updates = context_.descriptor_updates;
+  return counts;
+}
+
+// The entry point is looked up here alone, so that no other code can reach it.
+Result<void> VulkanQueue::naive_wait(NaiveWait how) {
+  if (how == NaiveWait::fence) {
+    TRY(context_.fence.wait_finished(context_.fence.submitted_.load(), kHangTimeoutNs));
+    return {};
+  }
+  const auto wait_idle = reinterpret_cast<PFN_vkQueueWaitIdle>(
+      context_.calls.vkGetDeviceProcAddr(context_.device, "vkQueueWaitIdle"));
+  const VkResult result = wait_idle(context_.queue);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkQueueWaitIdle");
+  return {};
 }
 
 Result<void> VulkanQueue::begin_record() {
   CHECK(recording_ == nullptr);
   TRY_ASSIGN(std::unique_ptr<VulkanCommands> list, VulkanCommands::create(context_, memory_));
-  TRY(list->begin());
+  // The number may be seen, and the list replayed, a little before the driver calls it finished.
+  TRY(list->begin(VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT));
   recording_ = std::move(list);
   return {};
 }

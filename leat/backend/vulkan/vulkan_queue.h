@@ -29,6 +29,8 @@ class VulkanQueue final : public Queue {
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
+  Counts counts() const override;
+  Result<void> naive_wait(NaiveWait how) override;
 
  private:
   /// Command buffers in flight at most; when all are, recording waits for the oldest.
@@ -47,6 +49,7 @@ class VulkanQueue final : public Queue {
   std::unique_ptr<VulkanCommands> recording_;  // between begin_record and end_record
   VkQueryPool time_pool_ = VK_NULL_HANDLE;
   std::bitset<kTimeSlots> marked_;
+  Counts counts_;
 };
 
 }  // namespace leat

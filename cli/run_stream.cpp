@@ -1,0 +1,67 @@
+// See run_stream.h. Ctrl-C ends the program between two files (interrupt.h).
+#include "cli/run_stream.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/device_choice.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+
+namespace leat::cli {
+
+namespace {
+
+constexpr size_t kFailuresShown = 5;
+
+void print_failures(const std::vector<std::string>& failures) {
+  for (size_t i = 0; i < failures.size() && i < kFailuresShown; ++i) {
+    fmt::print(stderr, "leat: {}\n", failures[i]);
+  }
+  if (failures.size() > kFailuresShown) {
+    fmt::print(stderr, "leat: ({}) more pictures have no result.\n",
+               failures.size() - kFailuresShown);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> split_specs(const std::string& specs) {
+  std::vector<std::string> list;
+  std::istringstream stream(specs);
+  for (std::string spec; std::getline(stream, spec, ',');) {
+    if (!spec.empty()) list.push_back(spec);
+  }
+  return list;
+}
+
+Result<int> run_stream(StreamOptions options, const std::string& trace_path,
+                       const JsonTarget& json) {
+  Progress progress;
+  progress.show("compiling " + options.model);
+  Trace trace;
+  if (!trace_path.empty()) options.trace = &trace;
+  TRY_ASSIGN(const std::unique_ptr<PictureStream> stream, PictureStream::open(options));
+  TRY_ASSIGN(const JugglerReport report, stream->juggled([&](const JugglerProgress& now) {
+    progress.show(progress_bar(now.delivered, now.count, now.rate));
+  }));
+  progress.clear();
+  if (!trace_path.empty()) TRY(write_whole_file(trace_path, trace.json()));
+  print_failures(stream->failures());
+  if (json.wanted()) {
+    nlohmann::ordered_json object;
+    object["model"] = options.model;
+    object["host_threads"] = stream->host_threads();
+    object["stream"] = json_of(report);
+    object["copied_bytes"] = copies_json(stream->copies());
+    TRY(write_json(json, object));
+  }
+  if (!json.to_stdout()) {
+    fmt::print("{}copied    {}\n", text_of(report), copies_text(stream->copies()));
+  }
+  return report.errors == 0 ? 0 : 1;
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,167 @@
+// See vulkan_number.h.
+#include "leat/backend/vulkan/vulkan_number.h"
+
+#include <array>
+
+#include "leat/device/raise_number.h"
+
+namespace leat {
+
+namespace {
+
+constexpr uint32_t kBindings = 2;      // counter, number
+constexpr uint64_t kNumberBytes = 64;  // a cache line, of which 8 bytes are used
+constexpr uint64_t kOpenTimeoutNs = 30'000'000'000;
+
+constexpr VkPipelineStageFlags kWorkStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+
+}  // namespace
+
+VulkanNumber::~VulkanNumber() {
+  context_.number = nullptr;
+  context_.fence.number_ = nullptr;
+  context_.retire({.pipeline = pipeline_,
+                   .pipeline_layout = layout_,
+                   .set_layout = set_layout_,
+                   .descriptor_pool = pool_});
+  retire_vulkan(context_, counter_);
+  retire_vulkan(context_, number_);
+}
+
+Result<void> VulkanNumber::open() {
+  TRY_ASSIGN(counter_, allocate_vulkan(context_, kNumberBytes, VulkanPlace::device));
+  TRY_ASSIGN(number_, allocate_vulkan(context_, kNumberBytes, VulkanPlace::shared));
+  TRY(create_layouts());
+  TRY(create_pipeline());
+  TRY(create_set());
+  return set_to_zero();
+}
+
+Result<void> VulkanNumber::create_layouts() {
+  std::array<VkDescriptorSetLayoutBinding, kBindings> bindings = {};
+  for (uint32_t i = 0; i < kBindings; ++i) {
+    bindings[i] = {.binding = i,
+                   .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                   .descriptorCount = 1,
+                   .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+  }
+  const VkDescriptorSetLayoutCreateInfo set_info = {
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+      .bindingCount = kBindings,
+      .pBindings = bindings.data()};
+  VkResult result =
+      context_.calls.vkCreateDescriptorSetLayout(context_.device, &set_info, nullptr, &set_layout_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateDescriptorSetLayout");
+  const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                           .setLayoutCount = 1,
+                                           .pSetLayouts = &set_layout_};
+  result = context_.calls.vkCreatePipelineLayout(context_.device, &info, nullptr, &layout_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreatePipelineLayout");
+  return {};
+}
+
+Result<void> VulkanNumber::create_pipeline() {
+  const VkShaderModuleCreateInfo module_info = {
+      .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+      .codeSize = sizeof kRaiseNumberSpirv,
+      .pCode = kRaiseNumberSpirv};
+  const VulkanCalls& calls = context_.calls;
+  VkShaderModule module = VK_NULL_HANDLE;
+  VkResult result = calls.vkCreateShaderModule(context_.device, &module_info, nullptr, &module);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateShaderModule");
+  const VkComputePipelineCreateInfo info = {
+      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                .module = module,
+                .pName = "main"},
+      .layout = layout_};
+  result = calls.vkCreateComputePipelines(context_.device, VK_NULL_HANDLE, 1, &info, nullptr,
+                                          &pipeline_);
+  calls.vkDestroyShaderModule(context_.device, module, nullptr);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateComputePipelines");
+  return {};
+}
+
+Result<void> VulkanNumber::create_set() {
+  const VkDescriptorPoolSize size = {.type = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                     .descriptorCount = kBindings};
+  const VkDescriptorPoolCreateInfo pool_info = {
+      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+      .maxSets = 1,
+      .poolSizeCount = 1,
+      .pPoolSizes = &size};
+  const VulkanCalls& calls = context_.calls;
+  VkResult result = calls.vkCreateDescriptorPool(context_.device, &pool_info, nullptr, &pool_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateDescriptorPool");
+  const VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                            .descriptorPool = pool_,
+                                            .descriptorSetCount = 1,
+                                            .pSetLayouts = &set_layout_};
+  result = calls.vkAllocateDescriptorSets(context_.device, &info, &set_);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkAllocateDescriptorSets");
+  const VkDescriptorBufferInfo buffers[kBindings] = {
+      {.buffer = counter_.buffer, .range = kNumberBytes},
+      {.buffer = number_.buffer, .range = kNumberBytes}};
+  const VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                      .dstSet = set_,
+                                      .descriptorCount = kBindings,
+                                      .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                      .pBufferInfo = buffers};
+  calls.vkUpdateDescriptorSets(context_.device, 1, &write, 0, nullptr);
+  return {};
+}
+
+// The counter starts with whatever lay there. One submit of its own, waited for by the semaphore.
+Result<void> VulkanNumber::set_to_zero() {
+  const VulkanCalls& calls = context_.calls;
+  const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                            .commandPool = context_.command_pool,
+                                            .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                            .commandBufferCount = 1};
+  VkCommandBuffer commands = VK_NULL_HANDLE;
+  VkResult result = calls.vkAllocateCommandBuffers(context_.device, &info, &commands);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkAllocateCommandBuffers");
+  context_.has_open_commands = true;  // retire() keeps them until the submit below is done
+  const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+  result = calls.vkBeginCommandBuffer(commands, &begin);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkBeginCommandBuffer");
+  calls.vkCmdFillBuffer(commands, counter_.buffer, 0, kNumberBytes, 0);
+  calls.vkCmdFillBuffer(commands, number_.buffer, 0, kNumberBytes, 0);
+  record_raise(commands);
+  result = calls.vkEndCommandBuffer(commands);
+  if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
+  TRY_ASSIGN(const uint64_t value, context_.submit({&commands, 1}));
+  TRY_ASSIGN(const bool done, context_.fence.wait_finished(value, kOpenTimeoutNs));
+  context_.has_open_commands = false;
+  context_.retire({.commands = commands});
+  context_.fence.number_ = reinterpret_cast<uint64_t*>(number_.host);
+  context_.number = this;
+  if (done && context_.fence.poll() == value) return {};
+  return Error(ErrorKind::device_lost, "The Vulkan device does not raise its fence's number.");
+}
+
+void VulkanNumber::record_raise(VkCommandBuffer commands) const {
+  const VulkanCalls& calls = context_.calls;
+  const VkMemoryBarrier before = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                  .srcAccessMask = kWrites,
+                                  .dstAccessMask = VK_ACCESS_SHADER_READ_BIT |
+                                                   VK_ACCESS_SHADER_WRITE_BIT |
+                                                   VK_ACCESS_HOST_READ_BIT};
+  calls.vkCmdPipelineBarrier(commands, kWorkStages,
+                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0,
+                             1, &before, 0, nullptr, 0, nullptr);
+  calls.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_);
+  calls.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout_, 0, 1, &set_, 0,
+                                nullptr);
+  calls.vkCmdDispatch(commands, 1, 1, 1);
+  const VkMemoryBarrier after = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                 .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                                 .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+  calls.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                             VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, nullptr, 0, nullptr);
+}
+
+}  // namespace leat

@@ -1,0 +1,79 @@
+// Spinning for a bounded time before a thread blocks. A blocked thread wakes 30 to 60 us late on
+// Linux, so what is soon done is spun for; what lasts long is not, because it takes a core away
+// from work. How long waits last is learnt from the waits before.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+namespace leat {
+
+/// Tells the core that this is a spin.
+inline void pause_core() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Nanoseconds of the steady clock.
+inline uint64_t steady_now_ns() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+/// Timeouts beyond this (a year) are as good as forever and do not overflow a clock.
+inline constexpr uint64_t kForeverNs = 31'536'000'000'000'000ull;
+
+/// No wait spins longer than this, whatever was learnt.
+inline constexpr uint64_t kSpinNsMax = 50'000;
+/// A wait that is expected to last longer than the limit still spins this long, so that a stream
+/// that has become fast is noticed.
+inline constexpr uint64_t kSpinNsLeast = 2'000;
+
+/// How long the next wait may spin. Any thread may use it.
+class AdaptiveSpin {
+ public:
+  /// 0 never spins: for devices that compute on the core that would.
+  explicit AdaptiveSpin(uint64_t limit_ns = kSpinNsMax) : limit_ns_(limit_ns) {}
+  void set_limit_ns(uint64_t limit_ns) { limit_ns_.store(limit_ns, std::memory_order_relaxed); }
+
+  uint64_t budget_ns() const {
+    const uint64_t limit_ns = limit_ns_.load(std::memory_order_relaxed);
+    const uint64_t usual_ns = usual_ns_.load(std::memory_order_relaxed);
+    if (usual_ns > limit_ns) return std::min(limit_ns, kSpinNsLeast);
+    return std::min(limit_ns, 4 * usual_ns + kSpinNsLeast);
+  }
+
+  /// A wait lasted `waited_ns`. A lost update by another thread does no harm.
+  void learn(uint64_t waited_ns) {
+    const uint64_t usual_ns = usual_ns_.load(std::memory_order_relaxed);
+    usual_ns_.store(usual_ns - usual_ns / 8 + std::min(waited_ns, kForeverNs) / 8,
+                    std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<uint64_t> limit_ns_;
+  std::atomic<uint64_t> usual_ns_ = kSpinNsMax / 2;  // a running mean
+};
+
+/// Looks at done() until it is true or `limit_ns` have passed since `start_ns`; its last answer.
+/// The clock is read every few looks only: it costs more than a pause.
+template <typename Done>
+bool spin_until(uint64_t start_ns, uint64_t limit_ns, const Done& done) {
+  constexpr int kLooksPerClock = 16;
+  if (done()) return true;
+  if (limit_ns == 0) return false;
+  do {
+    for (int i = 0; i < kLooksPerClock; ++i) {
+      pause_core();
+      if (done()) return true;
+    }
+  } while (steady_now_ns() - start_ns < limit_ns);
+  return done();
+}
+
+}  // namespace leat

@@ -1,0 +1,66 @@
+// Source of the limits: CUDA C++ Programming Guide, "Compute Capabilities", table "Technical
+// Specifications per Compute Capability": the same for 7.5 to 12.x save those that NvidiaChip has.
+#include "leat/base/nvidia_target.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "leat/base/files.h"
+
+namespace leat {
+
+Target nvidia_target(const NvidiaChip& chip) {
+  const std::string architecture =
+      "sm_" + std::to_string(chip.capability_major * 10 + chip.capability_minor);
+  Target target;
+  target.name = "nvidia " + architecture;
+  target.format = CodeFormat::cubin;
+  target.llvm_triple = "nvptx64-nvidia-cuda";
+  target.llvm_cpu = architecture;
+  target.wave_lanes = 32;
+  target.lanes_per_workgroup_max = 1024;
+  target.local_memory_bytes_max = chip.shared_bytes_max;
+  target.workgroups_max[0] = 2147483647;
+  target.workgroups_max[1] = 65535;
+  target.workgroups_max[2] = 65535;
+  target.vector_registers = 32;  // 255 registers a thread, in eights
+  target.compute_units = std::max(1u, chip.multiprocessors);
+  if (chip.l2_bytes > 0) target.cache_bytes = chip.l2_bytes;
+  target.buffer_bindings_max = 64;  // 4096 bytes of parameters hold 512; no lowering asks for more
+  return target;
+}
+
+uint32_t nvidia_architecture(const std::string& llvm_cpu) {
+  constexpr std::string_view kPrefix = "sm_";
+  if (!llvm_cpu.starts_with(kPrefix)) return 0;
+  uint32_t number = 0;
+  std::from_chars(llvm_cpu.data() + kPrefix.size(), llvm_cpu.data() + llvm_cpu.size(), number);
+  return number;
+}
+
+std::string nvidia_driver() {
+  constexpr size_t kFileBytesMax = 4096;
+  const Result<std::string> text = read_file("/proc/driver/nvidia/version", kFileBytesMax);
+  return text ? nvidia_driver_of(*text) : "NVIDIA";
+}
+
+// The first line is "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release
+// Build ...".
+std::string nvidia_driver_of(std::string_view text) {
+  const auto is_part = [](char c) {
+    return std::isdigit(static_cast<unsigned char>(c)) != 0 || c == '.';
+  };
+  text = text.substr(0, text.find('\n'));
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, end);
+    if (word.find('.') != std::string_view::npos && std::ranges::all_of(word, is_part)) {
+      return "NVIDIA " + std::string(word);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return "NVIDIA";
+}
+
+}  // namespace leat

@@ -13,6 +13,9 @@
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
 #endif
+#ifdef LEAT_HAS_NVIDIA
+#include "leat/backend/nvidia/nvidia_device.h"
+#endif
 #ifdef LEAT_HAS_VULKAN
 #include "leat/backend/vulkan/vulkan_device.h"
 #endif
@@ -56,6 +59,9 @@ void add_routes(std::vector<FoundRoute>& routes, Route route, std::vector<Info> 
 /// In the order of preference of the routes, and within a route in the driver's order.
 std::vector<FoundRoute> find_routes() {
   std::vector<FoundRoute> routes;
+#ifdef LEAT_HAS_NVIDIA
+  add_routes(routes, Route::direct, find_nvidia_devices(), open_nvidia_device);
+#endif
 #ifdef LEAT_HAS_VULKAN
   add_routes(routes, Route::vulkan, find_vulkan_devices(), open_vulkan_device);
 #endif

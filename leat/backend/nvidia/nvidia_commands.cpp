@@ -72,6 +72,7 @@ void NvidiaCommands::clear() {
   chains_.clear();
   accesses_.clear();
   for (std::vector<uint32_t>& words : handoff_words_) words.clear();
+  semaphore(compute_, 0, 0, method::kSemAcquireCircular | method::kSemPayload64);  // set_arm()
   compute_.push_back(method::immediate(kComputeSubchannel, method::kWaitForIdle, 0));
 }
 
@@ -295,6 +296,14 @@ void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool wh
   std::memcpy(target + launch.kernel->parameter_offset(),
               parameters_.data() + launch.first_parameter,
               launch.parameter_count * sizeof(uint64_t));
+}
+
+void NvidiaCommands::set_arm(uint64_t address, uint64_t payload) {
+  auto* words = reinterpret_cast<volatile uint32_t*>(memory_.host + compute_offset_);
+  words[1] = low(address);
+  words[2] = high(address);
+  words[3] = low(payload);
+  words[4] = high(payload);
 }
 
 void NvidiaCommands::set_fence_value(uint64_t value) {

@@ -49,11 +49,25 @@ class NvidiaCommands final : public RecordedList {
   /// Makes the end of a finished list set the fence to another value. Two stores to the card.
   void set_fence_value(uint64_t value);
   uint64_t fence_value() const { return fence_value_; }
+  bool was_submitted() const { return was_submitted_; }
+  void set_submitted() { was_submitted_ = true; }
 
-  // The segments, once finished. The first dword of the compute segment waits for the engine to
-  // fall idle; a submit behind nothing skips it.
-  uint64_t compute_address() const { return memory_.address + compute_offset_; }
-  uint32_t compute_dwords() const { return static_cast<uint32_t>(compute_.size()); }
+  /// Fills in what an armed submit waits for: `address` holding `payload` or more.
+  void set_arm(uint64_t address, uint64_t payload);
+
+  /// Where a submit enters the compute segment.
+  enum class Entry : uint8_t {
+    armed,  // waits for the arm word, then for the engine to fall idle
+    busy,   // waits for the engine to fall idle
+    idle,   // nothing runs
+  };
+  // The segments, once finished.
+  uint64_t compute_address(Entry entry) const {
+    return memory_.address + compute_offset_ + skipped_dwords(entry) * sizeof(uint32_t);
+  }
+  uint32_t compute_dwords(Entry entry) const {
+    return static_cast<uint32_t>(compute_.size()) - skipped_dwords(entry);
+  }
   uint64_t copy_address() const { return memory_.address + copy_offset_; }
   uint32_t copy_dwords() const { return static_cast<uint32_t>(copy_.size()); }
   /// What was written, for the decoder and the check.
@@ -77,12 +91,16 @@ class NvidiaCommands final : public RecordedList {
     NvidiaAccess access;
     uint32_t chain = 0;
   };
+  static constexpr uint32_t kArmDwords = 6;
   static constexpr uint32_t kNone = 0xffffffff;
   static constexpr uint32_t kEvery = 0xfffffffe;
   // Beyond these a launch waits for the engine instead of being compared with all before it.
   static constexpr size_t kAccessesMax = 4096;
   static constexpr size_t kFreshAccessesMax = 256;
 
+  static uint32_t skipped_dwords(Entry entry) {
+    return entry == Entry::armed ? 0 : entry == Entry::busy ? kArmDwords : kArmDwords + 1;
+  }
   void close_copies();
   void release_to_copies();
   void front_end_barrier();
@@ -114,6 +132,7 @@ class NvidiaCommands final : public RecordedList {
   uint64_t copy_offset_ = 0;
   volatile uint32_t* payload_ = nullptr;  // of the end's release, two dwords
   uint64_t fence_value_ = 0;
+  bool was_submitted_ = false;
 };
 
 }  // namespace leat

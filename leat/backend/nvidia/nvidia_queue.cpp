@@ -206,17 +206,19 @@ Result<void> NvidiaQueue::prepare_submit() {
 }
 
 /// Hands finished commands to the GPU; they end with the fence value after `submitted`.
-Result<void> NvidiaQueue::push(NvidiaCommands& commands) {
+Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
   CHECK(commands.fence_value() == context_.submitted + 1);
   if (context_.caches_are_stale || !context_.local.is_set) add_stale_prefix();
-  const uint32_t skip = context_.fence.poll() == context_.submitted ? 1 : 0;
-  compute_.add(commands.compute_address() + skip * sizeof(uint32_t),
-               commands.compute_dwords() - skip);
+  const bool idle = context_.fence.poll() == context_.submitted;
+  using Entry = NvidiaCommands::Entry;
+  const Entry entry = armed ? Entry::armed : idle ? Entry::idle : Entry::busy;
+  compute_.add(commands.compute_address(entry), commands.compute_dwords(entry));
   compute_.ring();
   if (commands.copy_dwords() > 0) {
     copy_.add(commands.copy_address(), commands.copy_dwords());
     copy_.ring();
   }
+  commands.set_submitted();
   ++context_.submitted;
   return {};
 }
@@ -229,7 +231,7 @@ Result<void> NvidiaQueue::submit_open() {
   }
   open_ = nullptr;
   TRY(commands->finish(context_.submitted + 1));
-  return push(*commands);
+  return push(*commands, false);
 }
 
 Result<uint64_t> NvidiaQueue::submit() {
@@ -253,33 +255,22 @@ Result<std::unique_ptr<RecordedList>> NvidiaQueue::end_record() {
   return std::unique_ptr<RecordedList>(std::move(list));
 }
 
-Result<uint64_t> NvidiaQueue::replay(RecordedList& list) {
+Result<uint64_t> NvidiaQueue::submit_list(RecordedList& list, bool armed) {
   CHECK(recording_ == nullptr);
   if (open_ != nullptr) TRY(submit_open());
   auto& commands = static_cast<NvidiaCommands&>(list);
   TRY(prepare_submit());
+  // A list that the GPU still reads must not be changed: it would hang in the middle of a chain.
+  CHECK(!commands.was_submitted() || context_.fence.poll() >= commands.fence_value());
   if (commands.fence_value() != context_.submitted + 1) {
     commands.set_fence_value(context_.submitted + 1);
   }
-  TRY(push(commands));
+  if (armed) commands.set_arm(arm_word_.address, ++armed_);
+  TRY(push(commands, armed));
   return context_.submitted;
 }
 
-// --- Armed submits
-// --------------------------------------------------------------------------------------
-
-// The host engine waits for a word in video memory, then reads the list.
-Result<uint64_t> NvidiaQueue::arm(RecordedList& list) {
-  CHECK(recording_ == nullptr);
-  if (open_ != nullptr) TRY(submit_open());
-  TRY(prepare_submit());
-  ++armed_;
-  const uint64_t word = arm_word_.address;
-  add_prefix(std::array{method::header(0, method::kSemAddrLo, 5), low(word), high(word),
-                        low(armed_), high(armed_),
-                        method::kSemAcquireCircular | method::kSemPayload64});
-  return replay(list);
-}
+// --- Armed submits ------------------------------------------------------------------------------
 
 void NvidiaQueue::fire() {
   *reinterpret_cast<volatile uint64_t*>(arm_word_.host) = armed_;

@@ -42,8 +42,8 @@ class NvidiaQueue final : public Queue {
   Result<uint64_t> submit() override;
   Result<void> begin_record() override;
   Result<std::unique_ptr<RecordedList>> end_record() override;
-  Result<uint64_t> replay(RecordedList& list) override;
-  Result<uint64_t> arm(RecordedList& list) override;
+  Result<uint64_t> replay(RecordedList& list) override { return submit_list(list, false); }
+  Result<uint64_t> arm(RecordedList& list) override { return submit_list(list, true); }
   void fire() override;
   Result<void> abandon() override;
   Fence& fence() override { return context_.fence; }
@@ -63,7 +63,8 @@ class NvidiaQueue final : public Queue {
   Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();
   Result<void> submit_open();
-  Result<void> push(NvidiaCommands& commands);
+  Result<void> push(NvidiaCommands& commands, bool armed);
+  Result<uint64_t> submit_list(RecordedList& list, bool armed);
   void add_prefix(std::span<const uint32_t> words);
   void add_stale_prefix();
 

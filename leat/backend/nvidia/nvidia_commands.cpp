@@ -1,5 +1,8 @@
-// Memory: [hand-over word, 512 bytes][launches: 512 bytes of QMD, 1536 of constant bank each]
+// An image: [hand-over word, 512 bytes][launches: 512 bytes of QMD, 1536 of constant bank each]
 // [compute push buffer][copy push buffer].
+//
+// A fresh block goes through its slots before it uses one again, because the constant cache may
+// still have what a slot held: one invalidation serves many submits.
 #include "leat/backend/nvidia/nvidia_commands.h"
 
 #include <algorithm>
@@ -19,6 +22,7 @@ constexpr uint64_t kLaunchBytes = kQmdBytes + kBankBytesMax;
 constexpr size_t kCommandDwordsMax = 48;
 constexpr size_t kComputeDwordsPerLaunch = 8;
 constexpr size_t kCopyDwords = 1024;
+constexpr size_t kTwoImagesLaunchesMax = 16;
 
 bool overlap(const NvidiaAccess& a, const NvidiaAccess& b) {
   return (a.written || b.written) && a.address < b.address + b.size_bytes &&
@@ -37,6 +41,7 @@ Result<void> NvidiaCommands::reserve(uint32_t launches_max) {
                                                    (compute_dwords + kCopyDwords) * 4,
                                                NvidiaPlace::window));
   std::memset(memory_.host, 0, memory_.size_bytes);
+  images_[0] = {.host = memory_.host, .address = memory_.address};
   compute_offset_ = kHandoffBytes + launches_max * kLaunchBytes;
   copy_offset_ = compute_offset_ + compute_dwords * 4;
   launches_.reserve(launches_max);
@@ -55,7 +60,7 @@ Result<void> NvidiaCommands::reserve(uint32_t launches_max) {
 
 bool NvidiaCommands::is_full() const {
   if (launches_max_ == 0) return false;
-  return launches_.size() >= launches_max_ ||
+  return first_slot_ + launches_.size() >= launches_max_ ||
          compute_.size() + 2 * kCommandDwordsMax > compute_.capacity() ||
          copy_.size() + 2 * kCommandDwordsMax > kCopyDwords;
 }
@@ -64,6 +69,11 @@ void NvidiaCommands::clear() {
   is_empty_ = true;
   in_copies_ = false;
   handoff_ = 0;
+  first_slot_ += static_cast<uint32_t>(launches_.size());
+  if (first_slot_ > launches_max_ / 2) {  // from here on slots have been used before
+    first_slot_ = 0;
+    context_.caches_are_stale = true;
+  }
   launches_.clear();
   qmds_.clear();
   parameters_.clear();
@@ -76,8 +86,8 @@ void NvidiaCommands::clear() {
   compute_.push_back(method::immediate(kComputeSubchannel, method::kWaitForIdle, 0));
 }
 
-uint64_t NvidiaCommands::qmd_address(size_t index) const {
-  return memory_.address + kHandoffBytes + index * kLaunchBytes;
+uint64_t NvidiaCommands::launch_offset(size_t index) const {
+  return kHandoffBytes + (first_slot_ + index) * kLaunchBytes;
 }
 
 void NvidiaCommands::semaphore(std::vector<uint32_t>& words, uint64_t address, uint64_t payload,
@@ -216,25 +226,29 @@ void NvidiaCommands::mark_time(uint64_t address) {
 // fence: 0.6 us less than a release by the host engine.
 void NvidiaCommands::place_release(uint64_t fence_value) {
   close_copies();
-  fence_value_ = fence_value;
   if (chains_.size() == 1) {
     qmds_[chains_[0].tail].set_release(context_.fence.address(), fence_value);
-    return;
+  } else {
+    semaphore(compute_, context_.fence.address(), fence_value,
+              method::kSemRelease | method::kSemReleaseWfi | method::kSemPayload64);
   }
-  semaphore(compute_, context_.fence.address(), fence_value,
-            method::kSemRelease | method::kSemReleaseWfi | method::kSemPayload64);
+  for (Image& image : images_) image.value = fence_value;
 }
 
 Result<void> NvidiaCommands::place() {
-  if (launches_max_ != 0) return {};
+  if (is_fresh()) return {};
   CHECK(compute_.size() <= method::kSegmentDwordsMax && copy_.size() <= method::kSegmentDwordsMax);
-  const uint64_t launch_bytes = launches_.size() * kLaunchBytes;
-  TRY_ASSIGN(memory_, context_.memory.allocate(
-                          kHandoffBytes + launch_bytes + (compute_.size() + copy_.size()) * 4,
-                          NvidiaPlace::window));
-  std::memset(memory_.host, 0, kHandoffBytes);
-  compute_offset_ = kHandoffBytes + launch_bytes;
+  compute_offset_ = kHandoffBytes + launches_.size() * kLaunchBytes;
   copy_offset_ = compute_offset_ + compute_.size() * 4;
+  const uint64_t image_bytes =
+      (copy_offset_ + copy_.size() * 4 + kHandoffBytes - 1) / kHandoffBytes * kHandoffBytes;
+  image_count_ = launches_.size() <= kTwoImagesLaunchesMax ? 2 : 1;
+  TRY_ASSIGN(memory_, context_.memory.allocate(image_count_ * image_bytes, NvidiaPlace::window));
+  for (uint32_t i = 0; i < image_count_; ++i) {
+    images_[i].host = memory_.host + i * image_bytes;
+    images_[i].address = memory_.address + i * image_bytes;
+    std::memset(images_[i].host, 0, kHandoffBytes);
+  }
   slot_is_dense_.assign(launches_.size(), true);
   context_.caches_are_stale = true;  // the banks may lie where others lay
   return {};
@@ -243,44 +257,46 @@ Result<void> NvidiaCommands::place() {
 Result<void> NvidiaCommands::finish(uint64_t fence_value) {
   place_release(fence_value);
   TRY(place());
-  const bool fresh = launches_max_ != 0;
-  for (uint32_t i = 0; i < launches_.size(); ++i) write_launch(i, fresh);
-  for (const uint32_t word : handoff_words_[0]) {
-    compute_[word] = low(memory_.address);
-    compute_[word + 1] = high(memory_.address);
-  }
-  for (const uint32_t word : handoff_words_[1]) {
-    copy_[word] = low(memory_.address);
-    copy_[word + 1] = high(memory_.address);
-  }
-  std::memcpy(memory_.host + compute_offset_, compute_.data(), compute_.size() * 4);
-  std::memcpy(memory_.host + copy_offset_, copy_.data(), copy_.size() * 4);
-  if (chains_.size() == 1) {
-    const auto payload = bits_of(context_.card.classes.qmd, QmdField::release0_payload_lower).low;
-    payload_ = reinterpret_cast<volatile uint32_t*>(memory_.host + kHandoffBytes +
-                                                    chains_[0].tail * kLaunchBytes + payload / 8);
-  } else {
-    payload_ = reinterpret_cast<volatile uint32_t*>(memory_.host + compute_offset_ +
-                                                    (compute_.size() - 3) * 4);
-  }
+  for (uint32_t i = 0; i < image_count_; ++i) write_image(images_[i]);
   return {};
 }
 
-void NvidiaCommands::write_launch(uint32_t index, bool fresh) {
+void NvidiaCommands::write_image(Image& image) {
+  for (uint32_t i = 0; i < launches_.size(); ++i) write_launch(image, i);
+  for (const uint32_t word : handoff_words_[0]) {
+    compute_[word] = low(image.address);
+    compute_[word + 1] = high(image.address);
+  }
+  for (const uint32_t word : handoff_words_[1]) {
+    copy_[word] = low(image.address);
+    copy_[word + 1] = high(image.address);
+  }
+  std::memcpy(image.host + compute_offset_, compute_.data(), compute_.size() * 4);
+  std::memcpy(image.host + copy_offset_, copy_.data(), copy_.size() * 4);
+  uint64_t payload_offset = compute_offset_ + (compute_.size() - 3) * 4;
+  if (chains_.size() == 1) {
+    const auto bit = bits_of(context_.card.classes.qmd, QmdField::release0_payload_lower).low;
+    payload_offset = launch_offset(chains_[0].tail) + static_cast<uint64_t>(bit) / 8;
+  }
+  image.payload = reinterpret_cast<volatile uint32_t*>(image.host + payload_offset);
+}
+
+void NvidiaCommands::write_launch(Image& image, uint32_t index) {
   const Launch& launch = launches_[index];
-  std::byte* slot = memory_.host + kHandoffBytes + index * kLaunchBytes;
+  const uint64_t address = image.address + launch_offset(index);
+  std::byte* slot = image.host + launch_offset(index);
   Qmd& qmd = qmds_[index];
-  qmd.set_bank0(qmd_address(index) + kQmdBytes,
-                static_cast<uint32_t>(launch.kernel->bank().size()));
-  // The slot held another launch's constants, which the constant cache may still have.
-  if (fresh) qmd.set(QmdField::bank0_invalidate, 1);
-  if (launch.dependent != kNone) qmd.set_dependent(qmd_address(launch.dependent));
-  if (launch.pcas_index != kNone) compute_[launch.pcas_index] = low(qmd_address(index) >> 8);
+  qmd.set_bank0(address + kQmdBytes, static_cast<uint32_t>(launch.kernel->bank().size()));
+  if (launch.dependent != kNone) {
+    qmd.set_dependent(image.address + launch_offset(launch.dependent));
+  }
+  if (launch.pcas_index != kNone) compute_[launch.pcas_index] = low(address >> 8);
   const std::span<const uint32_t> dwords = qmd.dwords();
   std::memcpy(slot, dwords.data(), dwords.size_bytes());
   const bool sparse = launch.kernel->bank_is_sparse();
-  write_bank(slot + kQmdBytes, launch, !sparse || slot_is_dense_[index]);
-  slot_is_dense_[index] = !sparse;
+  const size_t dense_index = is_fresh() ? first_slot_ + index : index;
+  write_bank(slot + kQmdBytes, launch, !sparse || slot_is_dense_[dense_index] || !is_fresh());
+  if (is_fresh()) slot_is_dense_[dense_index] = !sparse;
 }
 
 // Stores to the card cost bus time, so a bank whose middle is zero gets its ends only.
@@ -298,18 +314,54 @@ void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool wh
               launch.parameter_count * sizeof(uint64_t));
 }
 
-void NvidiaCommands::set_arm(uint64_t address, uint64_t payload) {
-  auto* words = reinterpret_cast<volatile uint32_t*>(memory_.host + compute_offset_);
+// --- Submits ------------------------------------------------------------------------------------
+
+void NvidiaCommands::set_fence_value(uint64_t value) {
+  Image& image = images_[image_];
+  if (image.value == value) return;
+  image.value = value;
+  image.payload[0] = low(value);
+  image.payload[1] = high(value);
+}
+
+void NvidiaCommands::set_arm(uint64_t address, uint64_t payload, bool idle) {
+  auto* words = reinterpret_cast<volatile uint32_t*>(images_[image_].host + compute_offset_);
   words[1] = low(address);
   words[2] = high(address);
   words[3] = low(payload);
   words[4] = high(payload);
+  words[5] = method::kSemAcquireCircular | method::kSemPayload64;
+  Image& image = images_[image_];
+  if (image.waits == idle) set_wait(image, !idle);
 }
 
-void NvidiaCommands::set_fence_value(uint64_t value) {
-  fence_value_ = value;
-  payload_[0] = low(value);
-  payload_[1] = high(value);
+void NvidiaCommands::enter(Entry entry) {
+  Image& image = images_[image_];
+  if (entry == Entry::busy && !image.waits) set_wait(image, true);
+}
+
+void NvidiaCommands::set_wait(Image& image, bool waits) {
+  image.waits = waits;
+  auto* words = reinterpret_cast<volatile uint32_t*>(image.host + compute_offset_);
+  words[kArmDwords] =
+      method::immediate(kComputeSubchannel, waits ? method::kWaitForIdle : method::kNoOperation, 0);
+}
+
+// The other image was submitted before this one and has passed its fence, so it may be written.
+void NvidiaCommands::set_submitted(uint64_t value) {
+  submitted_value_ = value;
+  if (image_count_ == 1) return;
+  image_ ^= 1;
+  set_fence_value(value + 1);
+}
+
+std::span<const uint32_t> NvidiaCommands::compute_words(Entry entry) const {
+  return {reinterpret_cast<const uint32_t*>(image().host + compute_offset_) + skipped_dwords(entry),
+          compute_dwords(entry)};
+}
+
+std::span<const uint32_t> NvidiaCommands::copy_words() const {
+  return {reinterpret_cast<const uint32_t*>(image().host + copy_offset_), copy_dwords()};
 }
 
 }  // namespace leat

@@ -46,35 +46,37 @@ class NvidiaCommands final : public RecordedList {
   /// Writes everything into the card's memory. The end sets the fence to `fence_value`.
   /// Errors: out_of_memory, for a list without reserved memory.
   Result<void> finish(uint64_t fence_value);
-  /// Makes the end of a finished list set the fence to another value. Two stores to the card.
-  void set_fence_value(uint64_t value);
-  uint64_t fence_value() const { return fence_value_; }
-  bool was_submitted() const { return was_submitted_; }
-  void set_submitted() { was_submitted_ = true; }
-
-  /// Fills in what an armed submit waits for: `address` holding `payload` or more.
-  void set_arm(uint64_t address, uint64_t payload);
-
   /// Where a submit enters the compute segment.
   enum class Entry : uint8_t {
-    armed,  // waits for the arm word, then for the engine to fall idle
+    armed,  // waits for the arm word
     busy,   // waits for the engine to fall idle
     idle,   // nothing runs
   };
-  // The segments, once finished.
+  /// Makes the next submit of a finished list set the fence to `value`. Nothing to do when that was
+  /// foreseen, else two stores to the card.
+  void set_fence_value(uint64_t value);
+  /// Fills in what an armed submit waits for: `address` holding `payload` or more. `idle`: nothing
+  /// runs, so that it need not wait for the engine too.
+  void set_arm(uint64_t address, uint64_t payload, bool idle);
+  /// Makes the way from `entry` what it says.
+  void enter(Entry entry);
+  /// After a submit with that value, which was handed to the GPU.
+  void set_submitted(uint64_t value);
+  /// 0 before the first submit.
+  uint64_t submitted_value() const { return submitted_value_; }
+
+  // The segments of the next submit, once finished.
   uint64_t compute_address(Entry entry) const {
-    return memory_.address + compute_offset_ + skipped_dwords(entry) * sizeof(uint32_t);
+    return image().address + compute_offset_ + skipped_dwords(entry) * sizeof(uint32_t);
   }
   uint32_t compute_dwords(Entry entry) const {
     return static_cast<uint32_t>(compute_.size()) - skipped_dwords(entry);
   }
-  uint64_t copy_address() const { return memory_.address + copy_offset_; }
+  uint64_t copy_address() const { return image().address + copy_offset_; }
   uint32_t copy_dwords() const { return static_cast<uint32_t>(copy_.size()); }
-  /// What was written, for the decoder and the check.
-  std::span<const uint32_t> compute_words() const { return compute_; }
-  std::span<const uint32_t> copy_words() const { return copy_; }
-  std::span<const Qmd> qmds() const { return qmds_; }
-  uint64_t qmd_address(size_t index) const;
+  /// The segments as they stand in the card's memory: for the check, since reading is slow.
+  std::span<const uint32_t> compute_words(Entry entry) const;
+  std::span<const uint32_t> copy_words() const;
 
  private:
   struct Launch {
@@ -86,6 +88,15 @@ class NvidiaCommands final : public RecordedList {
   };
   struct Chain {
     uint32_t tail = 0;
+  };
+  /// A copy of the whole in the card's memory. Short lists have two that take turns, so that the
+  /// fence value of the next submit is written while the GPU works on this one.
+  struct Image {
+    std::byte* host = nullptr;
+    uint64_t address = 0;
+    volatile uint32_t* payload = nullptr;  // of the end's release, two dwords
+    uint64_t value = 0;                    // what stands there
+    bool waits = true;  // the dword where `busy` enters waits; an armed submit may change it
   };
   struct ChainAccess {
     NvidiaAccess access;
@@ -110,8 +121,13 @@ class NvidiaCommands final : public RecordedList {
                  uint32_t execute);
   void place_release(uint64_t fence_value);
   Result<void> place();
-  void write_launch(uint32_t index, bool fresh);
+  void write_image(Image& image);
+  void set_wait(Image& image, bool waits);
+  void write_launch(Image& image, uint32_t index);
   void write_bank(std::byte* target, const Launch& launch, bool whole);
+  const Image& image() const { return images_[image_]; }
+  bool is_fresh() const { return launches_max_ != 0; }
+  uint64_t launch_offset(size_t index) const;
 
   NvidiaContext& context_;
   NvidiaRange memory_;
@@ -130,9 +146,11 @@ class NvidiaCommands final : public RecordedList {
   std::vector<bool> slot_is_dense_;         // the slot's bank holds more than head and parameters
   uint64_t compute_offset_ = 0;
   uint64_t copy_offset_ = 0;
-  volatile uint32_t* payload_ = nullptr;  // of the end's release, two dwords
-  uint64_t fence_value_ = 0;
-  bool was_submitted_ = false;
+  uint32_t first_slot_ = 0;  // fresh: slots below were used since the constants were invalidated
+  Image images_[2];
+  uint32_t image_count_ = 1;
+  uint32_t image_ = 0;
+  uint64_t submitted_value_ = 0;
 };
 
 }  // namespace leat

@@ -1,6 +1,7 @@
 // The direct route on the chip itself, where there is one of architecture 9.0; kernels come as
 // finished machine code, so nothing but NVIDIA's kernel driver is needed. Elsewhere it skips.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
@@ -300,6 +301,10 @@ class SlowNvidiaFigures : public NvidiaHardware {
   void SetUp() override {
     NvidiaHardware::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(sched_getcpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
     empty_ = load(test_kernel("empty_kernel", {1, 1}, 0, 0));
     spin_ = load(test_kernel("spin_kernel", {1, 1}, 1, 1));
     warm_up();

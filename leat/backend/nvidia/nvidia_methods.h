@@ -53,6 +53,7 @@ inline constexpr uint32_t kSemTimestamp = 1u << 25;  // u64 ns at +8; 16-byte al
 // --- Compute
 // ------------------------------------------------------------------------------------------
 
+inline constexpr uint32_t kNoOperation = 0x100;
 inline constexpr uint32_t kWaitForIdle = 0x110;
 inline constexpr uint32_t kInvalidateTextureHeader = 0x244;  // _CACHE_NO_WFI
 inline constexpr uint32_t kInvalidateSkedCaches = 0x298;

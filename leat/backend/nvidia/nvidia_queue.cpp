@@ -98,7 +98,7 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   if (open_ != nullptr && open_->is_full()) TRY(submit_open());
   if (open_ != nullptr) return open_;
   NvidiaCommands& next = *blocks_[block_next_];
-  TRY_ASSIGN(const bool free, context_.fence.wait(next.fence_value(), kHangTimeoutNs));
+  TRY_ASSIGN(const bool free, context_.fence.wait(next.submitted_value(), kHangTimeoutNs));
   if (!free) {
     return Error(ErrorKind::device_lost,
                  fmt::format("Work on \"{}\" passed its deadline.", context_.card.info.chip));
@@ -207,19 +207,18 @@ Result<void> NvidiaQueue::prepare_submit() {
 
 /// Hands finished commands to the GPU; they end with the fence value after `submitted`.
 Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
-  CHECK(commands.fence_value() == context_.submitted + 1);
   if (context_.caches_are_stale || !context_.local.is_set) add_stale_prefix();
   const bool idle = context_.fence.poll() == context_.submitted;
   using Entry = NvidiaCommands::Entry;
   const Entry entry = armed ? Entry::armed : idle ? Entry::idle : Entry::busy;
+  commands.enter(entry);
   compute_.add(commands.compute_address(entry), commands.compute_dwords(entry));
   compute_.ring();
   if (commands.copy_dwords() > 0) {
     copy_.add(commands.copy_address(), commands.copy_dwords());
     copy_.ring();
   }
-  commands.set_submitted();
-  ++context_.submitted;
+  commands.set_submitted(++context_.submitted);
   return {};
 }
 
@@ -261,11 +260,12 @@ Result<uint64_t> NvidiaQueue::submit_list(RecordedList& list, bool armed) {
   auto& commands = static_cast<NvidiaCommands&>(list);
   TRY(prepare_submit());
   // A list that the GPU still reads must not be changed: it would hang in the middle of a chain.
-  CHECK(!commands.was_submitted() || context_.fence.poll() >= commands.fence_value());
-  if (commands.fence_value() != context_.submitted + 1) {
-    commands.set_fence_value(context_.submitted + 1);
+  CHECK(context_.fence.poll() >= commands.submitted_value());
+  commands.set_fence_value(context_.submitted + 1);
+  if (armed) {
+    const bool idle = context_.fence.poll() == context_.submitted;
+    commands.set_arm(arm_word_.address, ++armed_, idle);
   }
-  if (armed) commands.set_arm(arm_word_.address, ++armed_);
   TRY(push(commands, armed));
   return context_.submitted;
 }

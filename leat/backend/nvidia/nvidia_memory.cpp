@@ -192,11 +192,22 @@ Result<NvidiaRange> NvidiaMemory::allocate_notifier(uint64_t size_bytes) {
   return notifiers_.back();
 }
 
-bool NvidiaMemory::is_mapped(uint64_t address, uint64_t size_bytes) const {
-  return std::ranges::any_of(blocks_, [&](const Block& block) {
-    return block.size_bytes != 0 && address >= block.address && size_bytes <= block.size_bytes &&
-           address - block.address <= block.size_bytes - size_bytes;
+const NvidiaMemory::Block* NvidiaMemory::find_block(uint64_t address, uint64_t size_bytes) const {
+  const auto block = std::ranges::find_if(blocks_, [&](const Block& b) {
+    return size_bytes <= b.size_bytes && address >= b.address &&
+           address - b.address <= b.size_bytes - size_bytes;
   });
+  return block == blocks_.end() ? nullptr : &*block;
+}
+
+bool NvidiaMemory::is_mapped(uint64_t address, uint64_t size_bytes) const {
+  return find_block(address, size_bytes) != nullptr;
+}
+
+const std::byte* NvidiaMemory::host_of(uint64_t address, uint64_t size_bytes) const {
+  const Block* block = find_block(address, size_bytes);
+  if (block == nullptr || block->host == nullptr) return nullptr;
+  return block->host + (address - block->address);
 }
 
 }  // namespace leat

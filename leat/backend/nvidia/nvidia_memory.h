@@ -50,6 +50,8 @@ class NvidiaMemory {
   Result<NvidiaRange> allocate_notifier(uint64_t size_bytes);
   /// Whether the GPU may access [address, address + size_bytes): for the check of packets.
   bool is_mapped(uint64_t address, uint64_t size_bytes) const;
+  /// Where the host sees that range; null when it does not.
+  const std::byte* host_of(uint64_t address, uint64_t size_bytes) const;
 
   static constexpr uint64_t kAlignment = 512;
 
@@ -68,6 +70,7 @@ class NvidiaMemory {
     std::vector<Hole> holes;  // by offset
   };
 
+  const Block* find_block(uint64_t address, uint64_t size_bytes) const;
   Result<uint32_t> add_block(uint64_t size_bytes, NvidiaPlace place);
   Result<void> fill_block(Block& block);
   Result<uint32_t> alloc_video(uint64_t size_bytes);

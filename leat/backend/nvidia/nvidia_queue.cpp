@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "leat/backend/nvidia/nvidia_check.h"
+#include "leat/base/env.h"
+
 namespace leat {
 
 namespace {
@@ -50,6 +53,7 @@ void NvidiaBuffers::free(uint64_t handle) {
 // ------------------------------------------------------------------------------------------
 
 Result<void> NvidiaQueue::open() {
+  checks_packets_ = env("LEAT_NVIDIA_CHECK") == "1";
   NvidiaMemory& memory = context_.memory;
   TRY_ASSIGN(fence_word_, memory.allocate(sizeof(uint64_t), NvidiaPlace::shared));
   TRY_ASSIGN(times_, memory.allocate(kTimeSlots * kTimeBytes, NvidiaPlace::shared));
@@ -212,6 +216,10 @@ Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
   using Entry = NvidiaCommands::Entry;
   const Entry entry = armed ? Entry::armed : idle ? Entry::idle : Entry::busy;
   commands.enter(entry);
+  if (checks_packets_) {
+    TRY(check_segment(context_, PushEngine::compute, commands.compute_words(entry)));
+    TRY(check_segment(context_, PushEngine::copy, commands.copy_words()));
+  }
   compute_.add(commands.compute_address(entry), commands.compute_dwords(entry));
   compute_.ring();
   if (commands.copy_dwords() > 0) {

@@ -76,6 +76,7 @@ class NvidiaQueue final : public Queue {
   NvidiaRange times_;  // kTimeSlots times {u64, u64 ns}
   NvidiaRange prefixes_;
   NvidiaRange arm_word_;
+  bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;
   uint64_t armed_ = 0;  // the value that arm_word_ waits for
   std::array<std::unique_ptr<NvidiaCommands>, kBlocks> blocks_;

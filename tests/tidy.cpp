@@ -82,6 +82,7 @@ const Exceptions kFeatureFiles = {
     {"leat/backend/backends.cpp", "", "the list of backends"},
     {"leat/emit/emit.cpp", "LEAT_HAS_LLVM", "the choice of an emitter; small builds lack LLVM"},
     {"leat/emit/emit_test.cpp", "LEAT_HAS_LLVM", "tests what a build without LLVM answers"},
+    {"tests/wire/mock_gpu.cpp", "LEAT_HAS_NVIDIA", "the mock is there when the direct route is"},
     {"cli/peers.cpp", "LEAT_HAS_ONEDNN", "the list of libraries to compare with"},
 };
 

@@ -99,10 +99,12 @@ void NvidiaMemory::free(const NvidiaRange& range) {
 }
 
 void NvidiaMemory::give_back(Block& block) {
+  const auto unmap = [&] { rm_.os().munmap(rm_.os().context, block.host, block.size_bytes); };
+  if (block.place == NvidiaPlace::window) unmap();
   // A refusal leaves the objects to the client's end; there is nobody to tell.
   (void)rm_.free(rm_.device(), block.virtual_memory);
   (void)rm_.free(rm_.device(), block.memory);
-  if (block.host != nullptr) rm_.os().munmap(rm_.os().context, block.host, block.size_bytes);
+  if (block.place == NvidiaPlace::shared) unmap();  // the driver has let go of the pages
   block = {};
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "leat/backend/nvidia/nvidia_decode.h"
 #include "leat/ir/interpret.h"
 #include "leat/ir/parse.h"
 #include "tests/wire/mock_bytes.h"
@@ -85,6 +86,7 @@ void Engines::launch_chain(ChannelObject& channel, State& state, uint64_t addres
     }
     std::memcpy(qmd.dwords().data(), at, qmd.dwords().size_bytes());
     ++launches_;
+    if (logs_) log((chained ? "dependent QMD\n" : "QMD\n") + decode_qmd(qmd));
     if (launches_ == fault_.at_launch) {
       state.is_stuck = fault_.code == 0;
       if (fault_.code != 0) fault(channel, state, fault_.code, "as scripted");

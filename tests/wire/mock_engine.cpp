@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <regex>
+#include <sstream>
 
+#include "leat/backend/nvidia/nvidia_decode.h"
 #include "tests/wire/mock_bytes.h"
 
 namespace leat::mock {
@@ -129,7 +132,11 @@ bool Engines::decode(const std::byte* words, uint32_t count, State& state) {
 /// False when the method must be tried again.
 bool Engines::execute(ChannelObject& channel, State& state, const Method& method) {
   const bool is_copy_channel = channel.object_class == server_.options().copy;
+  const PushEngine engine = is_copy_channel ? PushEngine::copy : PushEngine::compute;
   state.values[method.method] = method.data;
+  if (logs_ && !state.is_waiting) {
+    log(decode_method(engine, {method.subchannel, method.method, method.data}) + "\n");
+  }
   switch (method.method) {
     case 0x00: {
       const uint32_t subchannel = is_copy_channel ? 4 : 1;
@@ -178,7 +185,10 @@ bool Engines::semaphore(ChannelObject& channel, State& state, uint32_t execute) 
     fault(channel, state, kMmuFault, fmt::format("semaphore 0x{:x} is not mapped", address));
     return false;
   }
-  if (operation != 1) return is_satisfied(operation, load(at, is_long), payload, is_long);
+  if (operation != 1) {
+    state.is_waiting = !is_satisfied(operation, load(at, is_long), payload, is_long);
+    return !state.is_waiting;
+  }
   if ((execute >> 20 & 1) != 0) {
     idle(state);
   } else if (!state.accesses.empty()) {
@@ -209,6 +219,26 @@ void Engines::copy_method(ChannelObject& channel, State& state, const Method& me
   }
   std::memmove(to, from, size_bytes);
   ++copies_;
+}
+
+std::string Engines::take_log() {
+  static const std::regex address(
+      "(SEM_ADDR_LO|OFFSET_IN_LOWER|OFFSET_OUT_LOWER|SEND_PCAS_A.*QMD at|[a-z0-9_]*address_lower|"
+      "dependent0_pointer) 0x([0-9a-f]+)");
+  std::map<std::string, std::string> names;
+  std::istringstream lines(std::move(log_));
+  log_.clear();
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch match;
+    if (std::regex_search(line, match, address)) {
+      std::string& name = names[match[2]];
+      if (name.empty()) name = fmt::format("A{}", names.size());
+      line = line.substr(0, line.find(" 0x")) + " " + name;
+    }
+    text += line + "\n";
+  }
+  return text;
 }
 
 // A fault takes the whole group down; the notifier tells who looks.

@@ -35,6 +35,10 @@ class Engines {
 
   uint64_t launches() const { return launches_; }
   uint64_t copies() const { return copies_; }
+  /// Methods and launch descriptors as text from now on. Addresses are named in the order in which
+  /// they appear ("A1"), so that the text does not depend on where memory lies.
+  void start_log() { logs_ = true; }
+  std::string take_log();
   /// One sentence for each rule of the hardware that was broken.
   const std::vector<std::string>& broken_rules() const { return broken_; }
 
@@ -49,7 +53,7 @@ class Engines {
   };
   struct State {
     uint32_t get = 0, put = 0;
-    bool is_dead = false, is_stuck = false;
+    bool is_dead = false, is_stuck = false, is_waiting = false;
     std::deque<Method> methods;
     std::map<uint32_t, uint32_t> values;  // the last data of each method
     std::set<uint32_t> bound;             // subchannels with an object
@@ -75,6 +79,9 @@ class Engines {
   bool release(const State& state, const Qmd& qmd, uint64_t chain);
   void idle(State& state) { state.accesses.clear(); }
   void fault(ChannelObject& channel, State& state, uint32_t code, const std::string& text);
+  void log(const std::string& text) {
+    if (logs_) log_ += text;
+  }
   void break_rule(const std::string& text) { broken_.push_back(text); }
 
   ResourceServer& server_;
@@ -86,6 +93,8 @@ class Engines {
   uint64_t launches_ = 0;
   uint64_t copies_ = 0;
   std::vector<std::string> broken_;
+  bool logs_ = false;
+  std::string log_;
 };
 
 }  // namespace leat::mock

@@ -81,9 +81,7 @@ int ResourceServer::close(int fd) {
     errno = EBADF;
     return -1;
   }
-  const bool any_control =
-      std::ranges::any_of(fds_, [](const auto& entry) { return entry.second.is_control; });
-  if (!any_control) {
+  if (fd == client_fd_) {
     while (!objects_.empty()) free(objects_.begin()->first);
     client_ = 0;
   }
@@ -121,12 +119,14 @@ int ResourceServer::ioctl(int fd, unsigned long request, void* argument) {
   ++calls_;
   const auto entry = fds_.find(fd);
   const auto size_bytes = static_cast<size_t>(request >> 16 & 0x3fff);
+  const bool had_client = client_ != 0;
   const bool is_ours = request >> 30 == 3 && (request >> 8 & 0xff) == 'F';
   if (entry == fds_.end() || !is_ours ||
       !call(entry->second, static_cast<uint32_t>(request & 0xff), size_bytes, argument)) {
     errno = EINVAL;
     return -1;
   }
+  if (!had_client && client_ != 0) client_fd_ = fd;
   return 0;
 }
 

@@ -110,6 +110,7 @@ class ResourceServer {
   int next_fd_ = 1000;
   std::map<uint32_t, Object> objects_;
   uint32_t client_ = 0;
+  int client_fd_ = -1;  // the control descriptor it was made on
   uint32_t next_handle_ = 0xCAF00000;
   std::vector<std::unique_ptr<ChannelObject>> channels_;
   uint32_t next_channel_id_ = 4;

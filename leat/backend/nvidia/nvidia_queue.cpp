@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "leat/backend/nvidia/nvidia_check.h"
 #include "leat/base/env.h"
@@ -199,7 +200,8 @@ void NvidiaQueue::add_stale_prefix() {
 
 /// Room in the ring, and channels that work.
 Result<void> NvidiaQueue::prepare_submit() {
-  if (compute_.has_fault() || copy_.has_fault()) TRY(abandon());
+  const bool open = compute_.is_open() && copy_.is_open();
+  if (!open || compute_.has_fault() || copy_.has_fault()) TRY(restart());
   const uint64_t done = context_.fence.poll();
   if (context_.submitted - done < kInFlightMax) return {};
   TRY_ASSIGN(const bool free,
@@ -290,13 +292,20 @@ void NvidiaQueue::fire() {
 
 // The driver disables a channel that faulted; one that hangs is preempted when it is freed. Memory,
 // kernels and recorded lists outlive the channels.
-Result<void> NvidiaQueue::abandon() {
+Result<void> NvidiaQueue::restart() {
+  NvidiaCommands* open = std::exchange(open_, nullptr);
   compute_.close();
   copy_.close();
   context_.fence.give_up(context_.fence.poll(), context_.submitted);
+  const Result<void> opened = open_channels();
+  open_ = open;
+  return opened;
+}
+
+Result<void> NvidiaQueue::abandon() {
+  CHECK(recording_ == nullptr);
   open_ = nullptr;
-  fire();
-  return open_channels();
+  return restart();
 }
 
 }  // namespace leat

@@ -59,6 +59,8 @@ class NvidiaQueue final : public Queue {
   static constexpr uint32_t kPrefixDwords = 32;
 
   Result<void> open_channels();
+  /// New channels after a fault; commands that were not submitted stay.
+  Result<void> restart();
   Result<NvidiaCommands*> open_commands();
   Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();

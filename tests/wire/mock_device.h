@@ -26,6 +26,8 @@ class MockDevice final : public Device {
   void free_buffer(uint64_t handle) override { inner_->free_buffer(handle); }
 
   Nvidia& gpu() { return *gpu_; }
+  /// The direct route itself, which takes cubins.
+  Device& inner() { return *inner_; }
   /// Broken rules are what the test is about.
   void expect_broken_rules() { expects_broken_rules_ = true; }
 

@@ -101,6 +101,10 @@ Result<void> NvidiaChannel::open_channel(const NvidiaCard& card, Kind kind) {
   if (kind == Kind::compute) {
     constexpr rm::ComputeParams kCompute = {2, 0, sizeof(rm::ComputeParams), 0};
     TRY(rm_.alloc(channel_, card.classes.compute, kCompute, "a compute object"));
+    // Else the driver waits for a running kernel's end before it frees the channel. A refusal does
+    // no harm.
+    rm::PreemptionMode mode = {1, group_, 0, rm::kPreemptAtInstruction, 0, 0};
+    (void)rm_.control(rm_.subdevice(), rm::kGrSetPreemptionMode, mode, "the preemption mode");
   } else {
     // Without the engine's type the object lands on the graphics runlist.
     const rm::CopyParams copy = {1, card.copy_engine_type};

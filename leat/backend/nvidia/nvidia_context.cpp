@@ -32,25 +32,35 @@ void NvidiaFence::open(NvidiaRange word, std::vector<const NvidiaChannel*> chann
   channels_ = std::move(channels);
 }
 
-// The number is looked at once more after an error word: what was done before the fault counts.
-Result<bool> NvidiaFence::look(uint64_t value) {
-  if (value > lost_after_ && value <= lost_until_) {
-    return Error(ErrorKind::device_lost, lost_reason_);
-  }
-  if (poll() >= value) return true;
+const NvidiaChannel* NvidiaFence::faulty_channel() const {
   for (const NvidiaChannel* channel : channels_) {
-    if (!channel->is_open() || !channel->has_fault() || poll() >= value) continue;
-    return Error(ErrorKind::device_lost, channel->fault().text);
+    if (channel->is_open() && channel->has_fault()) return channel;
   }
-  return false;
+  return nullptr;
 }
 
-Result<bool> NvidiaFence::wait(uint64_t value, uint64_t timeout_ns) {
+Result<bool> NvidiaFence::look(uint64_t value, bool for_result) {
+  if (for_result && value > lost_after_ && value <= lost_until_) {
+    return Error(ErrorKind::device_lost, "The work was given up after a fault.");
+  }
+  const bool reached = poll() >= value;
+  if (reached && (!for_result || value <= believed_)) return true;
+  if (const NvidiaChannel* channel = faulty_channel()) {
+    return Error(ErrorKind::device_lost, channel->fault().text);
+  }
+  if (!reached) return false;
+  uint64_t before = believed_;
+  while (before < value && !believed_.compare_exchange_weak(before, value)) {
+  }
+  return true;
+}
+
+Result<bool> NvidiaFence::wait_until(uint64_t value, uint64_t timeout_ns, bool for_result) {
   const Clock::time_point start = Clock::now();
   const auto timeout =
       std::chrono::nanoseconds(std::min<uint64_t>(timeout_ns, std::numeric_limits<int64_t>::max()));
   while (true) {
-    TRY_ASSIGN(const bool done, look(value));
+    TRY_ASSIGN(const bool done, look(value, for_result));
     if (done) return true;
     const auto passed = Clock::now() - start;
     if (passed >= timeout) return false;
@@ -62,9 +72,9 @@ Result<bool> NvidiaFence::wait(uint64_t value, uint64_t timeout_ns) {
   }
 }
 
-void NvidiaFence::give_up(uint64_t done, uint64_t submitted) {
+void NvidiaFence::give_up(uint64_t submitted) {
   lost_until_ = submitted;
-  lost_after_ = done;
+  lost_after_ = believed_.load();
   std::atomic_ref<uint64_t>(*word_).store(submitted, std::memory_order_release);
 }
 

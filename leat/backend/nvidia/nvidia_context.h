@@ -12,7 +12,8 @@
 namespace leat {
 
 /// A word in cached system memory that the GPU writes. Its wait looks at the channels' error words
-/// too, so a fault ends it at once.
+/// too, so a fault ends it at once. A kernel that faults may still end and set the word before the
+/// driver reports the fault, so a value is believed only when it was seen with no fault reported.
 class NvidiaFence final : public Fence {
  public:
   /// `word` is the fence; `channels` are asked for faults.
@@ -21,23 +22,30 @@ class NvidiaFence final : public Fence {
   uint64_t poll() override {
     return std::atomic_ref<uint64_t>(*word_).load(std::memory_order_acquire);
   }
-  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override;
+  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
+    return wait_until(value, timeout_ns, true);
+  }
+  /// For who needs the memory of the work and not its result: what was given up counts as done.
+  Result<bool> wait_for_room(uint64_t value, uint64_t timeout_ns) {
+    return wait_until(value, timeout_ns, false);
+  }
 
   uint64_t address() const { return address_; }
-  const std::string& lost_reason() const { return lost_reason_; }
-  /// Values after `done` up to `submitted` will never be reached by their own work: waiting for one
-  /// gives device_lost. The number moves on to `submitted`.
-  void give_up(uint64_t done, uint64_t submitted);
+  /// Values up to `submitted` that were not believed so far never will be: waiting for one gives
+  /// device_lost. The number moves on to `submitted`.
+  void give_up(uint64_t submitted);
 
  private:
-  Result<bool> look(uint64_t value);
+  Result<bool> wait_until(uint64_t value, uint64_t timeout_ns, bool for_result);
+  Result<bool> look(uint64_t value, bool for_result);
+  const NvidiaChannel* faulty_channel() const;
 
   uint64_t* word_ = nullptr;
   uint64_t address_ = 0;
   std::vector<const NvidiaChannel*> channels_;
-  std::atomic<uint64_t> lost_after_ = 0;
+  std::atomic<uint64_t> believed_ = 0;    // the largest value for which wait() said so
+  std::atomic<uint64_t> lost_after_ = 0;  // of the last time that work was given up
   std::atomic<uint64_t> lost_until_ = 0;
-  std::string lost_reason_ = "The work was given up.";
 };
 
 class NvidiaContext {

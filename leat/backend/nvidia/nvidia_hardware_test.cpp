@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <iostream>
@@ -445,6 +447,119 @@ TEST_F(SlowNvidiaFigures, CopySpeed) {
     std::printf("copy host to card %.1f GB/s, card to host %.1f, on the card %.1f\n",
                 gigabytes(near, far), gigabytes(far, near), gigabytes(other, near));
   }
+}
+
+// --- Faults
+// ---------------------------------------------------------------------------------------
+
+/// Steps of the fault test, in a process of their own.
+class FaultSteps {
+ public:
+  /// Empty when all went well.
+  std::string run() {
+    Result<std::unique_ptr<Device>> opened = open_nvidia_device(0, "gpu0:direct");
+    if (!opened) return opened.error().message();
+    device_ = std::move(*opened);
+    for (const int round : {0, 1}) {
+      const Result<void> done = run_endless(round);
+      if (!done) return done.error().message();
+    }
+    for (const bool with_mark : {false, true}) {
+      const Result<void> done = run_wild_pointer(with_mark);
+      if (!done) return done.error().message();
+    }
+    return "";
+  }
+
+ private:
+  Result<Buffer> buffer_of(std::vector<uint64_t> words) {
+    TRY_ASSIGN(Buffer made, device_->allocate(words.size() * 8, MemoryKind::shared));
+    std::memcpy(made.host_pointer(), words.data(), made.size_bytes());
+    return made;
+  }
+  Result<bool> run_kernel(const char* entry, const std::vector<const Buffer*>& buffers,
+                          size_t inputs, uint64_t timeout_ns) {
+    TRY_ASSIGN(const std::unique_ptr<Kernel> kernel,
+               device_->load(test_kernel(entry, {1, 1}, inputs, buffers.size() - inputs)));
+    std::vector<BufferRange> ranges;
+    for (const Buffer* buffer : buffers) ranges.push_back({buffer, 0, buffer->size_bytes()});
+    TRY(device_->queue().launch(*kernel, ranges));
+    TRY_ASSIGN(const uint64_t value, device_->queue().submit());
+    return device_->queue().fence().wait(value, timeout_ns);
+  }
+  Result<void> expect_right_result() {
+    TRY_ASSIGN(const Buffer word, buffer_of({41}));
+    TRY_ASSIGN(const bool done, run_kernel("add_kernel", {&word}, 0, kWaitNs));
+    const bool right = *reinterpret_cast<const int32_t*>(word.host_pointer()) == 42;
+    if (done && right) return {};
+    return Error(ErrorKind::internal, "The result after a fault is wrong.");
+  }
+  double ms_since(Clock::time_point start) {
+    const std::chrono::duration<double, std::milli> passed = Clock::now() - start;
+    return passed.count();
+  }
+
+  // It would end by itself after about a second.
+  Result<void> run_endless(int round) {
+    TRY_ASSIGN(const Buffer cycles, buffer_of({0x7fffffff}));
+    TRY_ASSIGN(const Buffer out, buffer_of({0}));
+    TRY_ASSIGN(const bool done, run_kernel("spin_kernel", {&cycles, &out}, 1, 50'000'000));
+    if (done) return Error(ErrorKind::internal, "The endless kernel ends.");
+    const Clock::time_point start = Clock::now();
+    TRY(device_->queue().abandon());
+    const double abandoned_ms = ms_since(start);
+    TRY(expect_right_result());
+    std::printf("endless kernel, round %d: given up in %.1f ms, next result after %.1f ms\n", round,
+                abandoned_ms, ms_since(start));
+    return {};
+  }
+
+  // The store is in flight when the kernel ends, so its fence may pass before the driver reports.
+  Result<void> run_wild_pointer(bool with_mark) {
+    TRY_ASSIGN(const Buffer pointer, buffer_of({0x7000000000}));
+    TRY_ASSIGN(const std::unique_ptr<Kernel> kernel,
+               device_->load(test_kernel("poke_kernel", {1, 1}, 1, 0)));
+    const BufferRange range = {&pointer, 0, 8};
+    Queue& queue = device_->queue();
+    TRY(queue.launch(*kernel, std::span(&range, 1)));
+    if (with_mark) TRY(queue.mark_time(0));
+    const Clock::time_point start = Clock::now();
+    TRY_ASSIGN(const uint64_t value, queue.submit());
+    Result<bool> waited = queue.fence().wait(value, kWaitNs);
+    const bool passed = waited && *waited;
+    const double passed_ms = ms_since(start);
+    while (waited && ms_since(start) < 2000) waited = queue.fence().wait(value + 1, 1'000'000);
+    const double seen_ms = ms_since(start);
+    if (waited) return Error(ErrorKind::internal, "The wild pointer is no fault.");
+    const Clock::time_point recovery = Clock::now();
+    TRY(expect_right_result());
+    std::printf(
+        "wild pointer%s: fence %s at %.2f ms, \"%s\" after %.1f ms, next result after "
+        "another %.1f ms\n",
+        with_mark ? " and mark" : "", passed ? "passed" : "not passed", passed_ms,
+        waited.error().message().c_str(), seen_ms, ms_since(recovery));
+    return {};
+  }
+
+  std::unique_ptr<Device> device_;
+};
+
+// The only test that provokes faults on a chip: four, in a child.
+TEST_F(NvidiaHardware, SlowFaultsAreRecoveredFrom) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto run = [] {
+    const std::string failure = FaultSteps().run();
+    std::printf("%s\n", failure.c_str());
+    std::fflush(stdout);
+    std::_Exit(failure.empty() ? 0 : 1);
+  };
+  const auto add = load(test_kernel("add_kernel", {1, 1}, 0, 1));
+  const Buffer word = buffer_of(std::vector<int32_t>{0}, MemoryKind::shared);
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
+  // This process's channels, open all the while, are unharmed.
+  launch(*add, {&word});
+  wait_for(queue().submit());
+  EXPECT_EQ(*reinterpret_cast<const int32_t*>(word.host_pointer()), 1);
 }
 
 }  // namespace

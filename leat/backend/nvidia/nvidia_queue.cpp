@@ -103,7 +103,7 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   if (open_ != nullptr && open_->is_full()) TRY(submit_open());
   if (open_ != nullptr) return open_;
   NvidiaCommands& next = *blocks_[block_next_];
-  TRY_ASSIGN(const bool free, context_.fence.wait(next.submitted_value(), kHangTimeoutNs));
+  TRY_ASSIGN(const bool free, context_.fence.wait_for_room(next.submitted_value(), kHangTimeoutNs));
   if (!free) {
     return Error(ErrorKind::device_lost,
                  fmt::format("Work on \"{}\" passed its deadline.", context_.card.info.chip));
@@ -205,7 +205,7 @@ Result<void> NvidiaQueue::prepare_submit() {
   const uint64_t done = context_.fence.poll();
   if (context_.submitted - done < kInFlightMax) return {};
   TRY_ASSIGN(const bool free,
-             context_.fence.wait(context_.submitted - kInFlightMax + 1, kHangTimeoutNs));
+             context_.fence.wait_for_room(context_.submitted - kInFlightMax + 1, kHangTimeoutNs));
   if (free) return {};
   return Error(ErrorKind::device_lost,
                fmt::format("Work on \"{}\" passed its deadline.", context_.card.info.chip));
@@ -296,7 +296,7 @@ Result<void> NvidiaQueue::restart() {
   NvidiaCommands* open = std::exchange(open_, nullptr);
   compute_.close();
   copy_.close();
-  context_.fence.give_up(context_.fence.poll(), context_.submitted);
+  context_.fence.give_up(context_.submitted);
   const Result<void> opened = open_channels();
   open_ = open;
   return opened;

@@ -478,7 +478,6 @@ uint32_t ResourceServer::control(void* argument) {
       {0x20801201, 32, 0x2080},
       {0x20801303, major >= 580 ? 1028u : 460u, 0x2080},
       {0x20802A0A, 136, 0x2080},
-      {0x20801210, 32, 0x2080},
       {0xA06C0101, major >= 575 ? 3u : 2u, 0xA06C},
       {0xC36F0108, 4, options_.channel},
   };
@@ -533,13 +532,6 @@ uint32_t ResourceServer::control_chip(uint32_t cmd, void* params) {
         put<uint32_t>(params, 8 + size_t{8} * i, index == 0x1B ? 50u << 20 : kib);
       }
       return kOk;
-    case 0x20801210: {  // instruction-level preemption of a channel group
-      const Object* group = find(get<uint32_t>(params, 4));
-      const bool is_group = group != nullptr && group->object_class == 0xA06C;
-      return is_group && get<uint32_t>(params, 0) == 1 && get<uint32_t>(params, 12) == 2
-                 ? kOk
-                 : kInvalidArgument;
-    }
     case 0x20802A0A:
       put<uint64_t>(params, 128, options_.has_copy_engine ? 0b111 : 0b001);
       put<uint8_t>(params, 0, 1);  // the first is on the graphics runlist

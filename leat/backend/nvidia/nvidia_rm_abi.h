@@ -228,7 +228,6 @@ inline constexpr uint32_t kGetGidInfo = 0x2080014A;
 inline constexpr uint32_t kGrGetInfo = 0x20801201;
 inline constexpr uint32_t kFbGetInfo = 0x20801303;
 inline constexpr uint32_t kMcGetArchInfo = 0x20801701;
-inline constexpr uint32_t kGrSetPreemptionMode = 0x20801210;  // GR_SET_CTXSW_PREEMPTION_MODE
 inline constexpr uint32_t kCeGetAllCaps = 0x20802A0A;
 inline constexpr uint32_t kGroupSchedule = 0xA06C0101;  // NVA06C GPFIFO_SCHEDULE, channel group
 inline constexpr uint32_t kGetWorkSubmitToken = 0xC36F0108;  // channel
@@ -292,16 +291,6 @@ struct CopyEngineCaps {  // NV2080_CTRL_CE_GET_ALL_CAPS_PARAMS; byte 0 bit 0: on
   uint64_t present;
 };
 static_assert(sizeof(CopyEngineCaps) == 136);
-
-struct PreemptionMode {  // NV2080_CTRL_GR_SET_CTXSW_PREEMPTION_MODE_PARAMS, ctrl2080gr.h
-  uint32_t flags;        // 1: sets the compute mode
-  uint32_t channel;      // or channel group
-  uint32_t graphics_mode;
-  uint32_t compute_mode;
-  uint64_t route_flags, route;
-};
-static_assert(sizeof(PreemptionMode) == 32);
-inline constexpr uint32_t kPreemptAtInstruction = 2;  // COMPUTE_CILP
 
 inline constexpr uint32_t kEngineGraphics = 1;  // NV2080_ENGINE_TYPE_GRAPHICS
 /// NV2080_ENGINE_TYPE_COPY(i); from the tenth on in a second range.

@@ -178,7 +178,7 @@ TEST_F(WireQueue, MemoryComesBack) {
       buffers.push_back(std::move(*made));
     }
     buffers.clear();
-    submit_and_wait();
+    if (i < 100) submit_and_wait();  // and then without any submit
   }
 }
 

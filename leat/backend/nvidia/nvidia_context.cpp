@@ -79,11 +79,9 @@ void NvidiaFence::give_up(uint64_t submitted) {
 }
 
 void NvidiaContext::retire(const NvidiaRange& range) {
-  if (range) retired_.push_back({range, submitted + 1});
+  if (range) retired_.push_back({range, submitted + (has_open_commands ? 1 : 0)});
 }
 
-// A value beyond `submitted` belongs to commands that are still open, if there are any; it is
-// reached by the submit after them.
 void NvidiaContext::drain_retired() {
   const uint64_t done = fence.poll();
   std::erase_if(retired_, [&](const Retired& retired) {

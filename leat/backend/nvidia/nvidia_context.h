@@ -60,6 +60,8 @@ class NvidiaContext {
   uint64_t submitted = 0;        // the last value handed out
   bool caches_are_stale = true;  // code or constants were written since the last invalidate
 
+  bool has_open_commands = false;  // some that the next submit hands over
+
   /// Frees the range once all that was submitted, and what is still open, is done.
   void retire(const NvidiaRange& range);
   /// Frees what is no longer in use.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 #include "leat/backend/nvidia/nvidia_check.h"
 #include "leat/base/env.h"
@@ -110,7 +109,7 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   }
   block_next_ = (block_next_ + 1) % kBlocks;
   next.clear();
-  open_ = &next;
+  set_open(&next);
   return open_;
 }
 
@@ -238,7 +237,7 @@ Result<void> NvidiaQueue::submit_open() {
   if (commands == nullptr) {
     TRY_ASSIGN(commands, open_commands());
   }
-  open_ = nullptr;
+  set_open(nullptr);
   TRY(commands->finish(context_.submitted + 1));
   return push(*commands, false);
 }
@@ -293,18 +292,19 @@ void NvidiaQueue::fire() {
 // The driver disables a channel that faulted; one that hangs is preempted when it is freed. Memory,
 // kernels and recorded lists outlive the channels.
 Result<void> NvidiaQueue::restart() {
-  NvidiaCommands* open = std::exchange(open_, nullptr);
+  NvidiaCommands* open = open_;
+  set_open(nullptr);
   compute_.close();
   copy_.close();
   context_.fence.give_up(context_.submitted);
   const Result<void> opened = open_channels();
-  open_ = open;
+  set_open(open);
   return opened;
 }
 
 Result<void> NvidiaQueue::abandon() {
   CHECK(recording_ == nullptr);
-  open_ = nullptr;
+  set_open(nullptr);
   return restart();
 }
 

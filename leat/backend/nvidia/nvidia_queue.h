@@ -62,6 +62,10 @@ class NvidiaQueue final : public Queue {
   /// New channels after a fault; commands that were not submitted stay.
   Result<void> restart();
   Result<NvidiaCommands*> open_commands();
+  void set_open(NvidiaCommands* commands) {
+    open_ = commands;
+    context_.has_open_commands = commands != nullptr;
+  }
   Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();
   Result<void> submit_open();

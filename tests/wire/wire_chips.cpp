@@ -73,6 +73,14 @@ const Chip kChips[] = {
       .sm_version = 0xA00},
      0x380,
      100},
+    {"ConsumerBlackwell",
+     {.channel = 0xCA6F,
+      .usermode = 0xC761,
+      .compute = 0xCEC0,
+      .copy = 0xCAB5,
+      .sm_version = 0xA04},
+     0x380,
+     120},
 };
 
 /// A wave program as a cubin of that chip, on the plain direct route.

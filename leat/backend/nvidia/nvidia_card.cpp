@@ -64,6 +64,14 @@ Result<std::string> uuid_hex_of(NvidiaRm& rm) {
   return hex;
 }
 
+/// Major in bits 15:8, minor in 7:0; consumer Blackwell (12.0) calls itself 10.4.
+/// Source: tinygrad runtime/ops_nv.py (MIT).
+uint32_t sm_version_of(uint32_t reported) {
+  constexpr uint32_t kConsumerBlackwell = 0xA04;
+  if (reported == kConsumerBlackwell) return 120;
+  return (reported >> 8 & 0xff) * 10 + (reported & 0xff);
+}
+
 Result<void> ask_graphics_info(NvidiaRm& rm, NvidiaCard& card) {
   std::array<rm::InfoEntry, 6> entries = {{{rm::kGrSmCount, 0},
                                            {rm::kGrSmVersion, 0},
@@ -76,7 +84,7 @@ Result<void> ask_graphics_info(NvidiaRm& rm, NvidiaCard& card) {
   info.list = reinterpret_cast<uint64_t>(entries.data());
   TRY(rm.control(rm.subdevice(), rm::kGrGetInfo, info, "the multiprocessors"));
   card.sm_count = entries[0].data;
-  card.sm_version = (entries[1].data >> 8 & 0xff) * 10 + (entries[1].data & 0xff);
+  card.sm_version = sm_version_of(entries[1].data);
   card.warps_per_sm = entries[2].data;
   card.tpcs_on_die = entries[3].data * entries[4].data;
   card.sms_per_tpc = entries[5].data;

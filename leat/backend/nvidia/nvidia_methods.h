@@ -36,10 +36,7 @@ constexpr uint32_t immediate(uint32_t subchannel, uint32_t method, uint32_t data
 inline constexpr uint32_t kSetObject = 0x00;
 inline constexpr uint32_t kSemAddrLo = 0x5C;  // then ADDR_HI, PAYLOAD_LO, PAYLOAD_HI, EXECUTE
 inline constexpr uint32_t kSemAddrHi = 0x60;
-inline constexpr uint32_t kSemPayloadLo = 0x64;
-inline constexpr uint32_t kSemPayloadHi = 0x68;
 inline constexpr uint32_t kSemExecute = 0x6C;
-inline constexpr uint32_t kWfi = 0x78;
 
 // SEM_EXECUTE
 inline constexpr uint32_t kSemAcquireEqual = 0;
@@ -91,8 +88,7 @@ constexpr uint64_t ring_entry(uint64_t address, uint32_t dwords) {
 }
 inline constexpr uint32_t kSegmentDwordsMax = (1u << 21) - 1;
 
-inline constexpr uint32_t kUserdGpPut = 0x8C;  // USERD, clc86f.h
-inline constexpr uint32_t kUserdGpGet = 0x88;
+inline constexpr uint32_t kUserdGpPut = 0x8C;      // USERD, clc86f.h
 inline constexpr uint32_t kDoorbellOffset = 0x90;  // clc661.h NOTIFY_CHANNEL_PENDING
 inline constexpr uint64_t kUsermodeBytes = 0x10000;
 

@@ -20,7 +20,6 @@ inline constexpr uint32_t kFree = 0x29;
 inline constexpr uint32_t kControl = 0x2A;
 inline constexpr uint32_t kAlloc = 0x2B;
 inline constexpr uint32_t kMapMemory = 0x4E;
-inline constexpr uint32_t kUnmapMemory = 0x4F;
 inline constexpr uint32_t kMapMemoryDma = 0x57;
 
 constexpr unsigned long request_of(uint32_t number, size_t size_bytes) {
@@ -86,13 +85,6 @@ struct MapMemoryParams {  // nv_ioctl_nvos33_parameters_with_fd
   uint32_t pad1;
 };
 static_assert(sizeof(MapMemoryParams) == 56);
-
-struct UnmapMemoryParams {  // NVOS34
-  uint32_t client, device, memory, pad0;
-  uint64_t linear_address;
-  uint32_t status, flags;
-};
-static_assert(sizeof(UnmapMemoryParams) == 32);
 
 struct MapDmaParams {  // NVOS46, 580 and later
   uint32_t client, device, dma, memory;
@@ -227,7 +219,6 @@ inline constexpr uint32_t kGetNameString = 0x20800110;  // NV2080, subdevice, as
 inline constexpr uint32_t kGetGidInfo = 0x2080014A;
 inline constexpr uint32_t kGrGetInfo = 0x20801201;
 inline constexpr uint32_t kFbGetInfo = 0x20801303;
-inline constexpr uint32_t kMcGetArchInfo = 0x20801701;
 inline constexpr uint32_t kCeGetAllCaps = 0x20802A0A;
 inline constexpr uint32_t kGroupSchedule = 0xA06C0101;  // NVA06C GPFIFO_SCHEDULE, channel group
 inline constexpr uint32_t kGetWorkSubmitToken = 0xC36F0108;  // channel
@@ -278,12 +269,6 @@ static_assert(sizeof(FbInfo) == 1028);
 inline constexpr uint32_t kFbBar1Kib = 0x5;
 inline constexpr uint32_t kFbRamKib = 0x7;
 inline constexpr uint32_t kFbL2Bytes = 0x1B;
-
-struct ArchInfo {  // NV2080_CTRL_MC_GET_ARCH_INFO_PARAMS
-  uint32_t architecture, implementation, revision;
-  uint8_t sub_revision, pad[3];
-};
-static_assert(sizeof(ArchInfo) == 16);
 
 struct CopyEngineCaps {  // NV2080_CTRL_CE_GET_ALL_CAPS_PARAMS; byte 0 bit 0: on the graphics
                          // runlist

@@ -19,11 +19,8 @@ void add_device_option(CLI::App& command, std::string& spec) {
 }
 
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {
-  TRY_ASSIGN(std::unique_ptr<Device> device,
-             open_device(spec, static_cast<uint32_t>(env_number("LEAT_THREADS", 0))));
-  // The null device computes nothing and says so; every other answers for itself first.
-  if (device->info().route != Route::null) TRY(self_test(*device, kernel_cache_folder(false)));
-  return device;
+  return open_device(spec, static_cast<uint32_t>(env_number("LEAT_THREADS", 0)),
+                     [](Device& device) { return self_test(device, kernel_cache_folder(false)); });
 }
 
 std::vector<std::string> default_specs() {

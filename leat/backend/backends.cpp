@@ -13,6 +13,9 @@
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
 #endif
+#ifdef LEAT_HAS_NVIDIA
+#include "leat/backend/nvidia/nvidia_device.h"
+#endif
 #ifdef LEAT_HAS_CUDA
 #include "leat/backend/cuda/cuda_device.h"
 #endif
@@ -59,6 +62,9 @@ void add_routes(std::vector<FoundRoute>& routes, Route route, std::vector<Info> 
 /// In the order of preference of the routes, and within a route in the driver's order.
 std::vector<FoundRoute> find_routes() {
   std::vector<FoundRoute> routes;
+#ifdef LEAT_HAS_NVIDIA
+  add_routes(routes, Route::direct, find_nvidia_devices(), open_nvidia_device);
+#endif
 #ifdef LEAT_HAS_CUDA
   add_routes(routes, Route::cuda, find_cuda_devices(), open_cuda_device);
 #endif
@@ -159,15 +165,22 @@ FoundDevice find_cpu() {
   return {info, device.error().message()};
 }
 
+/// The device, if it passes.
+Result<std::unique_ptr<Device>> checked(Result<std::unique_ptr<Device>> device,
+                                        const DeviceCheck& check) {
+  if (device && check != nullptr) TRY(check(**device));
+  return device;
+}
+
 /// Tries the routes of a chip in turn.
-Result<std::unique_ptr<Device>> open_chip(const FoundChip& chip) {
+Result<std::unique_ptr<Device>> open_chip(const FoundChip& chip, const DeviceCheck& check) {
   Error error(ErrorKind::unsupported, "The device has no route.");
   for (const FoundRoute& route : chip) {
     if (!route.refusal.empty()) {
       error = Error(ErrorKind::unsupported, route.refusal);
       continue;
     }
-    Result<std::unique_ptr<Device>> device = route.open(route.info.name);
+    Result<std::unique_ptr<Device>> device = checked(route.open(route.info.name), check);
     if (device) return device;
     error = device.error().during(fmt::format("opening {}", route.info.name));
   }
@@ -202,21 +215,22 @@ std::vector<FoundDevice> find_devices() {
   return devices;
 }
 
-Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads) {
-  if (spec == "cpu") return open_cpu(threads);
-  if (spec == "null") return open_null_device();
+Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
+                                            const DeviceCheck& check) {
+  if (spec == "cpu") return checked(open_cpu(threads), check);
+  if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
   const FoundGpus found = find_gpus();
   if (spec.empty() || spec == "best") {
     for (const FoundChip& chip : found.chips) {
       if (chip[0].info.software) break;
-      if (Result<std::unique_ptr<Device>> device = open_chip(chip); device) return device;
+      if (Result<std::unique_ptr<Device>> device = open_chip(chip, check); device) return device;
     }
-    return open_cpu(threads);
+    return checked(open_cpu(threads), check);
   }
   for (size_t i = 0; i < found.chips.size(); ++i) {
-    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i]);
+    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i], check);
     for (const FoundRoute& route : found.chips[i]) {
-      if (spec == route.info.name) return open_chip({route});
+      if (spec == route.info.name) return open_chip({route}, check);
     }
   }
   return unknown_device(spec, found);

@@ -3,6 +3,7 @@
 // of one; gpu0 alone is its best route that opens. "null" is opened when named and never listed.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,9 +25,14 @@ struct FoundDevice {
 /// software GPUs, and at the end routes that find nothing.
 std::vector<FoundDevice> find_devices();
 
+/// What a device must pass before it is used: a self-test. Null: nothing.
+using DeviceCheck = std::function<Result<void>(Device&)>;
+
 /// Opens `spec`: "" or "best" is the first GPU that is not software and opens, else the CPU.
-/// `threads` is for the CPU; 0 takes all. Errors: invalid_argument (no such device), or those of
-/// the last route tried.
-Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads);
+/// A route that does not open or does not pass `check` gives way to the chip's next one, unless it
+/// is named. `threads` is for the CPU; 0 takes all. Errors: invalid_argument (no such device), or
+/// those of the last route tried.
+Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
+                                            const DeviceCheck& check = nullptr);
 
 }  // namespace leat

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <string>
+#include <vector>
 
 namespace leat {
 namespace {
@@ -30,6 +33,26 @@ TEST(Backends, EveryUsableDeviceOpensUnderItsName) {
     EXPECT_EQ((*device)->info().chip, found.info.chip);
     EXPECT_EQ((*device)->info().software, found.info.software);
     EXPECT_EQ((*device)->target().software, found.info.software);
+  }
+}
+
+TEST(Backends, ARouteThatFailsItsCheckGivesWay) {
+  std::map<std::string, std::vector<FoundDevice>> chips;
+  for (const FoundDevice& found : find_devices()) {
+    if (!is_gpu(found) || !found.refusal.empty()) continue;
+    chips[found.info.name.substr(0, found.info.name.find(':'))].push_back(found);
+  }
+  for (const auto& [name, routes] : chips) {
+    const auto refuse_first = [&](Device& device) -> Result<void> {
+      if (device.info().name != routes[0].info.name) return {};
+      return Error(ErrorKind::internal, "The answer is wrong.");
+    };
+    EXPECT_FALSE(open_device(routes[0].info.name, 1, refuse_first).has_value());
+    const Result<std::unique_ptr<Device>> device = open_device(name, 1, refuse_first);
+    ASSERT_EQ(device.has_value(), routes.size() > 1) << name;
+    if (device) {
+      EXPECT_EQ((*device)->info().name, routes[1].info.name);
+    }
   }
 }
 

@@ -17,6 +17,7 @@ constexpr EnvVariable kVariables[] = {
     {"LEAT_THREADS", "Threads of the cpu device; default: one per hardware thread."},
     {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed."},
     {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses."},
+    {"LEAT_NVIDIA_CHECK", "1 checks each packet of the direct route before it rings the doorbell."},
     {"CUDA_HOME", "Where a CUDA toolkit lies whose assembler may be used."},
     {"CUDA_PATH", "The same."},
     {"PATH", "Where ptxas is looked for."},

@@ -18,6 +18,14 @@ std::string_view name_of(Route route) {
   return "unknown";
 }
 
+Result<uint64_t> Queue::arm(RecordedList&) {
+  return Error(ErrorKind::unsupported, "This device cannot hold a submit back.");
+}
+
+Result<void> Queue::abandon() {
+  return Error(ErrorKind::unsupported, "This device cannot give up work that it has begun.");
+}
+
 uint64_t hang_timeout_ns(const Device& device) {
   constexpr uint64_t kSlowFactor = 30;
   const bool slow = device.info().software || device.target().is_cpu;

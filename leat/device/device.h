@@ -118,6 +118,17 @@ class Queue {
   /// before its last replay has passed its fence.
   virtual Result<uint64_t> replay(RecordedList& list) = 0;
 
+  /// As replay, but the device, having read the submit, waits for fire() before it starts: the
+  /// shortest way from the host's decision to a kernel that runs. Nothing else starts meanwhile.
+  /// Errors: unsupported, where a queue cannot wait so.
+  virtual Result<uint64_t> arm(RecordedList& list);
+  /// Starts all that is armed.
+  virtual void fire() {}
+  /// Gives up all work that is not done, after a fault or a deadline: waiting for its fence values
+  /// is device_lost from then on; the queue, the memory and what was loaded or recorded can be used
+  /// again. Errors: unsupported; device_lost, when the device cannot be brought back.
+  virtual Result<void> abandon();
+
   virtual Fence& fence() = 0;
   /// Nanoseconds on the device's clock taken by mark_time. Valid once that submit's fence passed.
   virtual Result<uint64_t> time_ns(uint32_t slot) = 0;

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <ostream>
 
+#include "tests/wire/mock_gpu.h"
+
 namespace leat {
 
 namespace {
@@ -15,7 +17,7 @@ class OpenDevices : public testing::Environment {
   Result<Device*> open(const std::string& name) {
     std::unique_ptr<Device>& device = devices_[name];
     if (device == nullptr) {
-      TRY_ASSIGN(device, open_device(name, 0));
+      TRY_ASSIGN(device, name == kMockGpu ? open_mock_gpu() : open_device(name, 0));
     }
     return device.get();
   }
@@ -40,6 +42,7 @@ std::string letters_of(std::string name) {
 std::vector<TestedRoute> find_routes() {
   open_devices();  // gtest takes environments before the tests start
   std::vector<TestedRoute> routes = {{"null", "null", ""}};
+  if (has_mock_gpu()) routes.push_back({kMockGpu, "mock_direct", ""});
   for (const FoundDevice& found : find_devices()) {
     std::string test_name = letters_of(found.info.name);
     const auto same = std::ranges::count_if(

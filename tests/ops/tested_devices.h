@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "leat/backend/backends.h"
+#include "tests/wire/mock_gpu.h"
 
 // Fails the test with the error's message.
 #define ASSERT_OK(expression)                                          \
@@ -39,7 +40,7 @@ class OpenDevices : public testing::Environment {
   Result<Device*> open(const std::string& name) {
     std::unique_ptr<Device>& device = devices_[name];
     if (device == nullptr) {
-      TRY_ASSIGN(device, open_device(name, 0));
+      TRY_ASSIGN(device, name == kMockGpu ? open_mock_gpu() : open_device(name, 0));
     }
     return device.get();
   }
@@ -55,7 +56,7 @@ inline OpenDevices& open_devices() {
   return static_cast<OpenDevices&>(*environment);
 }
 
-/// All that find_devices() shows.
+/// All that find_devices() shows, and the mock GPU, whose kernels the interpreter runs.
 inline const std::vector<TestedDevice>& tested_devices() {
   static const std::vector<TestedDevice> devices = [] {
     open_devices();  // gtest takes environments before the tests start
@@ -68,6 +69,7 @@ inline const std::vector<TestedDevice>& tested_devices() {
       if (same > 0) device.test_name += "_" + std::to_string(same);
       found_devices.push_back(device);
     }
+    if (has_mock_gpu()) found_devices.push_back({kMockGpu, "mock_direct", "", true});
     return found_devices;
   }();
   return devices;
@@ -85,7 +87,7 @@ inline std::vector<TestedDevice> fast_devices() {
 inline std::vector<TestedDevice> software_gpus() {
   std::vector<TestedDevice> devices;
   for (const TestedDevice& device : tested_devices()) {
-    if (device.software_gpu) devices.push_back(device);
+    if (device.software_gpu && device.name != kMockGpu) devices.push_back(device);
   }
   return devices;
 }

@@ -1,0 +1,108 @@
+#include "leat/backend/nvidia/nvidia_context.h"
+
+#include <fmt/format.h>
+#include <immintrin.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace leat {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Looks at the fence between two looks at the clock and the error words.
+constexpr uint32_t kSpinsBetweenLooks = 256;
+// After that a waiting thread sleeps between looks. A wake-up costs some 60 us, which work of this
+// length hides.
+constexpr std::chrono::milliseconds kSpinFor(2);
+constexpr std::chrono::microseconds kSleep(50);
+
+uint64_t round_up(uint64_t value, uint64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
+
+void NvidiaFence::open(NvidiaRange word, std::vector<const NvidiaChannel*> channels) {
+  word_ = reinterpret_cast<uint64_t*>(word.host);
+  address_ = word.address;
+  channels_ = std::move(channels);
+}
+
+const NvidiaChannel* NvidiaFence::faulty_channel() const {
+  for (const NvidiaChannel* channel : channels_) {
+    if (channel->is_open() && channel->has_fault()) return channel;
+  }
+  return nullptr;
+}
+
+Result<bool> NvidiaFence::look(uint64_t value, bool for_result) {
+  if (for_result && value > lost_after_ && value <= lost_until_) {
+    return Error(ErrorKind::device_lost, "The work was given up after a fault.");
+  }
+  const bool reached = poll() >= value;
+  if (reached && (!for_result || value <= believed_)) return true;
+  if (const NvidiaChannel* channel = faulty_channel()) {
+    return Error(ErrorKind::device_lost, channel->fault().text);
+  }
+  if (!reached) return false;
+  uint64_t before = believed_;
+  while (before < value && !believed_.compare_exchange_weak(before, value)) {
+  }
+  return true;
+}
+
+Result<bool> NvidiaFence::wait_until(uint64_t value, uint64_t timeout_ns, bool for_result) {
+  const Clock::time_point start = Clock::now();
+  const auto timeout =
+      std::chrono::nanoseconds(std::min<uint64_t>(timeout_ns, std::numeric_limits<int64_t>::max()));
+  while (true) {
+    TRY_ASSIGN(const bool done, look(value, for_result));
+    if (done) return true;
+    const auto passed = Clock::now() - start;
+    if (passed >= timeout) return false;
+    if (passed > kSpinFor) {
+      std::this_thread::sleep_for(kSleep);
+      continue;
+    }
+    for (uint32_t i = 0; i < kSpinsBetweenLooks && poll() < value; ++i) _mm_pause();
+  }
+}
+
+void NvidiaFence::give_up(uint64_t submitted) {
+  lost_until_ = submitted;
+  lost_after_ = believed_.load();
+  std::atomic_ref<uint64_t>(*word_).store(submitted, std::memory_order_release);
+}
+
+void NvidiaContext::retire(const NvidiaRange& range) {
+  if (range) retired_.push_back({range, submitted + (has_open_commands ? 1 : 0)});
+}
+
+void NvidiaContext::drain_retired() {
+  const uint64_t done = fence.poll();
+  std::erase_if(retired_, [&](const Retired& retired) {
+    if (retired.fence_value > done) return false;
+    memory.free(retired.range);
+    return true;
+  });
+}
+
+// The sizes: 32 threads in units of 0x200, a TPC's in units of 0x8000, the whole die's in units of
+// 0x20000. Source: tinygrad runtime/ops_nv.py (MIT); found to work on GH100.
+Result<void> NvidiaContext::reserve_local_memory(uint32_t bytes_per_thread) {
+  const uint64_t per_thread = round_up(bytes_per_thread, 32);
+  if (per_thread <= local.bytes_per_thread) return {};
+  const uint64_t per_warp = round_up(per_thread * 32, 0x200);
+  const uint64_t per_tpc = round_up(per_warp * card.warps_per_sm * card.sms_per_tpc, 0x8000);
+  const uint64_t total = round_up(per_tpc * card.tpcs_on_die, 0x20000);
+  TRY_ASSIGN(const NvidiaRange range, memory.allocate(total, NvidiaPlace::device));
+  retire(local.range);
+  local = {range, per_thread, per_tpc, false};
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,89 @@
+// What the parts of one open card share: the driver's client, memory, doorbell, local memory of the
+// shaders, the fence, and the list of memory that waits for the fence before it is freed.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "leat/backend/nvidia/nvidia_card.h"
+#include "leat/backend/nvidia/nvidia_channel.h"
+#include "leat/backend/nvidia/nvidia_memory.h"
+
+namespace leat {
+
+/// A word in cached system memory that the GPU writes. Its wait looks at the channels' error words
+/// too, so a fault ends it at once. A kernel that faults may still end and set the word before the
+/// driver reports the fault, so a value is believed only when it was seen with no fault reported.
+class NvidiaFence final : public Fence {
+ public:
+  /// `word` is the fence; `channels` are asked for faults.
+  void open(NvidiaRange word, std::vector<const NvidiaChannel*> channels);
+
+  uint64_t poll() override {
+    return std::atomic_ref<uint64_t>(*word_).load(std::memory_order_acquire);
+  }
+  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
+    return wait_until(value, timeout_ns, true);
+  }
+  /// For who needs the memory of the work and not its result: what was given up counts as done.
+  Result<bool> wait_for_room(uint64_t value, uint64_t timeout_ns) {
+    return wait_until(value, timeout_ns, false);
+  }
+
+  uint64_t address() const { return address_; }
+  /// Values up to `submitted` that were not believed so far never will be: waiting for one gives
+  /// device_lost. The number moves on to `submitted`.
+  void give_up(uint64_t submitted);
+
+ private:
+  Result<bool> wait_until(uint64_t value, uint64_t timeout_ns, bool for_result);
+  Result<bool> look(uint64_t value, bool for_result);
+  const NvidiaChannel* faulty_channel() const;
+
+  uint64_t* word_ = nullptr;
+  uint64_t address_ = 0;
+  std::vector<const NvidiaChannel*> channels_;
+  std::atomic<uint64_t> believed_ = 0;    // the largest value for which wait() said so
+  std::atomic<uint64_t> lost_after_ = 0;  // of the last time that work was given up
+  std::atomic<uint64_t> lost_until_ = 0;
+};
+
+class NvidiaContext {
+ public:
+  explicit NvidiaContext(const NvidiaOs& os) : rm(os), memory(rm) {}
+
+  NvidiaRm rm;
+  NvidiaCard card;
+  NvidiaMemory memory;
+  NvidiaDoorbell doorbell;
+  NvidiaFence fence;
+  uint64_t submitted = 0;        // the last value handed out
+  bool caches_are_stale = true;  // code or constants were written since the last invalidate
+
+  bool has_open_commands = false;  // some that the next submit hands over
+
+  /// Frees the range once all that was submitted, and what is still open, is done.
+  void retire(const NvidiaRange& range);
+  /// Frees what is no longer in use.
+  void drain_retired();
+
+  /// Local memory of the shaders, for kernels whose threads need `bytes_per_thread`.
+  /// Errors: out_of_memory, io.
+  Result<void> reserve_local_memory(uint32_t bytes_per_thread);
+  struct LocalMemory {
+    NvidiaRange range;
+    uint64_t bytes_per_thread = 0;
+    uint64_t bytes_per_tpc = 0;
+    bool is_set = true;  // the channel knows it
+  };
+  LocalMemory local;
+
+ private:
+  struct Retired {
+    NvidiaRange range;
+    uint64_t fence_value = 0;
+  };
+  std::vector<Retired> retired_;
+};
+
+}  // namespace leat

@@ -1,0 +1,222 @@
+// Source: layout of constant bank 0 measured on the output of ptxas 13.0.88 for each architecture;
+// what goes into a QMD: tinygrad runtime/ops_nv.py and mesa nak/qmd.rs (both MIT), found to work on
+// GH100. Shared memory configurations: value = KiB / 4 + 1.
+#include "leat/backend/nvidia/nvidia_kernel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace leat {
+
+namespace {
+
+constexpr uint64_t kCodeTailBytes = 8192;  // mapped behind the code: instructions are prefetched
+constexpr uint32_t kStackReserve = 0x240;  // above the stack's top in the local window
+constexpr uint32_t kStackTop = (16u << 20) - kStackReserve;
+constexpr uint32_t kMembarSystem = 1;      // CWD_MEMBAR_TYPE_L1_SYSMEMBAR
+constexpr uint32_t kSharedReserve = 1024;  // of each workgroup, from sm_80 on
+constexpr uint32_t kRegistersPerSm = 65536;
+constexpr uint32_t kWorkgroupsPerSmMax = 32;
+
+/// Where the launch's facts stand in constant bank 0.
+struct BankLayout {
+  uint32_t workgroup_size;  // three u32
+  uint32_t grid;            // three u32
+  uint32_t shared_window;   // u64
+  uint32_t local_window;    // u64
+  uint32_t stack_top;       // u32
+  uint32_t dynamic_shared;  // u32; 0: not told
+};
+
+BankLayout layout_of(QmdVersion version) {
+  if (version == QmdVersion::v5_0) return {0x360, 0x370, 0x2F0, 0x2F8, 0x37C, 0};
+  return {0x0, 0xC, 0x18, 0x20, 0x28, version == QmdVersion::v4_0 ? 0x2Cu : 0u};
+}
+
+uint32_t round_up(uint32_t value, uint32_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// The smallest configuration with at least `bytes` of shared memory for a multiprocessor.
+uint32_t sm_config_of(uint32_t bytes, QmdVersion version) {
+  constexpr uint32_t kKib[] = {8, 16, 32, 64, 100, 132, 164, 196, 228};
+  const uint32_t most = version == QmdVersion::v3_0 ? 100 : 228;
+  for (const uint32_t kib : kKib) {
+    if (kib << 10 >= bytes && kib <= most) return kib / 4 + 1;
+  }
+  return most / 4 + 1;
+}
+
+Error beyond(const KernelBinary& binary, const char* what, uint64_t value, uint64_t limit) {
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("{} ({}) of kernel \"{}\" is larger than the limit ({}).", what, value,
+                           binary.name, limit));
+}
+
+Result<void> check_limits(const NvidiaCard& card, const KernelBinary& binary) {
+  const Target& target = card.target;
+  if (binary.format != CodeFormat::cubin) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Code format ({}) of kernel \"{}\" is no cubin.",
+                             static_cast<int>(binary.format), binary.name));
+  }
+  const uint64_t lanes = uint64_t{binary.wave_lanes} * binary.waves_per_workgroup;
+  if (lanes == 0 || lanes > target.lanes_per_workgroup_max) {
+    return beyond(binary, "Workgroup size", lanes, target.lanes_per_workgroup_max);
+  }
+  if (binary.local_memory_bytes > target.local_memory_bytes_max) {
+    return beyond(binary, "Local memory", binary.local_memory_bytes, target.local_memory_bytes_max);
+  }
+  if (binary.arguments.size() > target.buffer_bindings_max) {
+    return beyond(binary, "Number of buffers", binary.arguments.size(), target.buffer_bindings_max);
+  }
+  for (size_t axis = 0; axis < 3; ++axis) {
+    if (binary.grid[axis] > target.workgroups_max[axis]) {
+      return beyond(binary, "Grid size", binary.grid[axis], target.workgroups_max[axis]);
+    }
+  }
+  return {};
+}
+
+Result<void> check_cubin(const NvidiaCard& card, const KernelBinary& binary, const Cubin& cubin) {
+  // Code for one architecture runs on later ones of the same major number.
+  if (cubin.sm_version / 10 != card.sm_version / 10 || cubin.sm_version > card.sm_version) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Kernel \"{}\" is for sm_{}, the chip is sm_{}.", binary.name,
+                             cubin.sm_version, card.sm_version));
+  }
+  const uint64_t parameter_bytes = binary.arguments.size() * sizeof(uint64_t);
+  if (cubin.parameter_bytes != parameter_bytes) {
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("Kernel \"{}\" takes ({}) bytes of parameters, its arguments are ({}).",
+                    binary.name, cubin.parameter_bytes, parameter_bytes));
+  }
+  const uint64_t bank_bytes = cubin.parameter_offset + parameter_bytes;
+  if (bank_bytes > kBankBytesMax || cubin.bank0.size() > kBankBytesMax) {
+    return beyond(binary, "Constant bank", std::max(bank_bytes, cubin.bank0.size()), kBankBytesMax);
+  }
+  const uint32_t threads = binary.wave_lanes * binary.waves_per_workgroup;
+  if (cubin.max_threads != 0 && threads > cubin.max_threads) {
+    return beyond(binary, "Workgroup size", threads, cubin.max_threads);
+  }
+  if (uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32) > kRegistersPerSm) {
+    return beyond(binary, "Registers of a workgroup",
+                  uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32),
+                  kRegistersPerSm);
+  }
+  return {};
+}
+
+}  // namespace
+
+NvidiaKernel::NvidiaKernel(NvidiaContext& context, const KernelBinary& binary)
+    : Kernel(binary), context_(context), qmd_(context.card.classes.qmd) {}
+
+Result<std::unique_ptr<Kernel>> NvidiaKernel::load(NvidiaContext& context,
+                                                   const KernelBinary& binary) {
+  TRY(check_limits(context.card, binary));
+  TRY_ASSIGN(const Cubin cubin, read_cubin(binary.code, binary.entry));
+  TRY(check_cubin(context.card, binary, cubin));
+  auto kernel = std::make_unique<NvidiaKernel>(context, binary);
+  TRY(kernel->fill(binary, cubin));
+  return std::unique_ptr<Kernel>(std::move(kernel));
+}
+
+Result<void> NvidiaKernel::fill(const KernelBinary& binary, const Cubin& cubin) {
+  context_.drain_retired();
+  TRY_ASSIGN(code_,
+             context_.memory.allocate(cubin.text.size() + kCodeTailBytes, NvidiaPlace::window));
+  std::memcpy(code_.host, cubin.text.data(), cubin.text.size());
+  context_.caches_are_stale = true;
+  if (cubin.stack_bytes > 0) {
+    const uint32_t per_thread = round_up(cubin.stack_bytes + kStackReserve, 32);
+    TRY(context_.reserve_local_memory(per_thread));
+    qmd_.set(QmdField::local_memory_high, per_thread);
+  }
+  fill_bank(binary, cubin);
+  fill_qmd(binary, cubin);
+  fill_shared_memory(binary, cubin);
+  return {};
+}
+
+void NvidiaKernel::fill_bank(const KernelBinary& binary, const Cubin& cubin) {
+  const BankLayout layout = layout_of(qmd_.version());
+  parameter_offset_ = cubin.parameter_offset;
+  const uint32_t used = parameter_offset_ + cubin.parameter_bytes;
+  const uint32_t head = qmd_.version() == QmdVersion::v5_0 ? 0x380 : kBankHeadBytes;
+  bank_.assign(
+      round_up(std::max<uint32_t>({used, head, static_cast<uint32_t>(cubin.bank0.size())}), 16),
+      std::byte{0});
+  std::ranges::copy(cubin.bank0, bank_.begin());
+  const size_t line = parameter_offset_ / 64 * 64;
+  bank_is_sparse_ =
+      line >= kBankHeadBytes && bank_.size() >= line &&
+      std::all_of(bank_.begin() + kBankHeadBytes, bank_.begin() + static_cast<std::ptrdiff_t>(line),
+                  [](std::byte b) { return b == std::byte{0}; }) &&
+      qmd_.version() != QmdVersion::v5_0;
+  const auto put = [&](uint32_t offset, auto value) {
+    std::memcpy(bank_.data() + offset, &value, sizeof value);
+  };
+  put(layout.workgroup_size, binary.wave_lanes * binary.waves_per_workgroup);
+  put(layout.workgroup_size + 4, 1u);
+  put(layout.workgroup_size + 8, 1u);
+  for (uint32_t axis = 0; axis < 3; ++axis) put(layout.grid + 4 * axis, binary.grid[axis]);
+  put(layout.shared_window, method::kSharedWindow);
+  put(layout.local_window, method::kLocalWindow);
+  put(layout.stack_top, kStackTop);
+  if (layout.dynamic_shared != 0) put(layout.dynamic_shared, binary.local_memory_bytes);
+}
+
+void NvidiaKernel::fill_qmd(const KernelBinary& binary, const Cubin& cubin) {
+  using enum QmdField;
+  const QmdVersion version = qmd_.version();
+  qmd_.set(version_major, version == QmdVersion::v3_0 ? 3 : version == QmdVersion::v4_0 ? 4 : 5);
+  if (version != QmdVersion::v3_0) qmd_.set(type, 2);  // a grid of workgroups
+  if (version != QmdVersion::v4_0) {  // as tinygrad does; on Hopper found to change nothing
+    qmd_.set(group_id, version == QmdVersion::v3_0 ? 0x3F : 0x1F);
+    qmd_.set(sampler_index, 1);
+    qmd_.set(sm_global_caching_enable, 1);
+    const uint32_t sm = context_.card.sm_version;
+    qmd_.set(sass_version, sm / 10 << 4 | sm % 10);
+  }
+  qmd_.set(api_visible_call_limit, 1);
+  qmd_.set(grid_width, binary.grid[0]);
+  qmd_.set(grid_height, binary.grid[1]);
+  qmd_.set(grid_depth, binary.grid[2]);
+  qmd_.set(cta_width, binary.wave_lanes * binary.waves_per_workgroup);
+  qmd_.set(cta_height, 1);
+  qmd_.set(cta_depth, 1);
+  qmd_.set(register_count, cubin.register_count);
+  qmd_.set(barrier_count, cubin.barrier_count);
+  qmd_.set_program(code_.address);
+  qmd_.set(bank0_prefetch, 1);  // while the launch before runs: 0.1 us less in a chain
+  // Each kernel reads what others wrote, and the first level cache does not follow them.
+  qmd_.set(invalidate_shader_data_cache, binary.arguments.empty() ? 0 : 1);
+  // All writes visible, to the host too, before the release and before what depends on this one.
+  // Without it a dependent launch of 65,536 threads saw one old word in 2000 rounds (H200).
+  const bool writes = std::ranges::any_of(binary.arguments, &KernelArgument::written);
+  qmd_.set(cwd_membar_type, writes ? kMembarSystem : 0);
+}
+
+// One workgroup needs MIN; TARGET lets as many be resident as registers and threads allow.
+void NvidiaKernel::fill_shared_memory(const KernelBinary& binary, const Cubin& cubin) {
+  const QmdVersion version = qmd_.version();
+  // From sm_90 on the section counts the reserve itself.
+  const bool counted = version != QmdVersion::v3_0 && cubin.shared_bytes >= kSharedReserve;
+  const uint32_t bytes = round_up(
+      cubin.shared_bytes + (counted ? 0 : kSharedReserve) + binary.local_memory_bytes, 128);
+  const uint32_t threads = round_up(binary.wave_lanes * binary.waves_per_workgroup, 32);
+  const uint32_t by_threads = context_.card.warps_per_sm * 32 / threads;
+  const uint32_t by_registers = kRegistersPerSm / (round_up(cubin.register_count, 8) * threads);
+  const uint32_t resident = std::max(1u, std::min({by_threads, by_registers, kWorkgroupsPerSmMax}));
+  const uint32_t most = version == QmdVersion::v3_0 ? 100 : 228;
+  qmd_.set(QmdField::shared_memory_size, bytes);
+  qmd_.set(QmdField::min_sm_config, sm_config_of(bytes, version));
+  qmd_.set(QmdField::target_sm_config, sm_config_of(bytes * resident, version));
+  qmd_.set(QmdField::max_sm_config, most / 4 + 1);
+}
+
+}  // namespace leat

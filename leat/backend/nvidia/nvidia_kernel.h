@@ -1,0 +1,48 @@
+// A kernel in the card's memory, with its launch descriptor and its constant bank as far as they
+// are the same for every launch.
+#pragma once
+
+#include "leat/backend/nvidia/nvidia_context.h"
+#include "leat/backend/nvidia/nvidia_cubin.h"
+#include "leat/backend/nvidia/nvidia_qmd.h"
+
+namespace leat {
+
+class NvidiaKernel final : public Kernel {
+ public:
+  /// Errors: invalid_argument (the binary is damaged or past a limit), out_of_memory, io.
+  static Result<std::unique_ptr<Kernel>> load(NvidiaContext& context, const KernelBinary& binary);
+  NvidiaKernel(NvidiaContext& context, const KernelBinary& binary);  // for load()
+  ~NvidiaKernel() override { context_.retire(code_); }
+  NvidiaKernel(const NvidiaKernel&) = delete;
+  NvidiaKernel& operator=(const NvidiaKernel&) = delete;
+
+  /// Without bank address, release and dependent.
+  const Qmd& qmd() const { return qmd_; }
+  /// Without parameters, which start at parameter_offset(), 8 bytes each.
+  std::span<const std::byte> bank() const { return bank_; }
+  uint32_t parameter_offset() const { return parameter_offset_; }
+  /// Bytes [kBankHeadBytes, parameters' line) are zero, as the compiler nearly always leaves them.
+  bool bank_is_sparse() const { return bank_is_sparse_; }
+
+ private:
+  Result<void> fill(const KernelBinary& binary, const Cubin& cubin);
+  void fill_bank(const KernelBinary& binary, const Cubin& cubin);
+  void fill_qmd(const KernelBinary& binary, const Cubin& cubin);
+  void fill_shared_memory(const KernelBinary& binary, const Cubin& cubin);
+
+  NvidiaContext& context_;
+  NvidiaRange code_;
+  Qmd qmd_;
+  std::vector<std::byte> bank_;
+  uint32_t parameter_offset_ = 0;
+  bool bank_is_sparse_ = false;
+};
+
+/// The constant bank's part that every kernel may read; on Blackwell it lies further up, and the
+/// bank counts as dense.
+inline constexpr uint32_t kBankHeadBytes = 64;
+/// Room for the constant bank of one launch.
+inline constexpr uint32_t kBankBytesMax = 1536;
+
+}  // namespace leat

@@ -1,0 +1,215 @@
+// The way without UVM: an address-space object of RM's own, for each block a virtual object in it
+// and one RM_MAP_MEMORY_DMA, RM choosing the address. Two descriptors fewer than with UVM, and
+// set-up in 13 ms instead of over 100.
+// Source: open-gpu-kernel-modules nvos.h (NVOS32, NVOS46), class/cl50a0.h; the values of the
+// virtual object were found to work on an H200 with driver 580.159.04.
+#include "leat/backend/nvidia/nvidia_memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+namespace leat {
+
+namespace {
+
+constexpr uint64_t kHugePage = uint64_t{2} << 20;
+constexpr uint64_t kBigPage = uint64_t{64} << 10;
+// Larger requests get a block of their own.
+constexpr uint64_t kBlockBytes[] = {uint64_t{64} << 20, uint64_t{8} << 20, uint64_t{8} << 20};
+constexpr uint32_t kBlocksMax = 4096;
+constexpr uint64_t kBytesMax = uint64_t{1} << 40;  // launch descriptors address no more
+
+uint64_t round_up(uint64_t value, uint64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+}  // namespace
+
+NvidiaMemory::~NvidiaMemory() {
+  for (Block& block : blocks_) {
+    if (block.size_bytes != 0) give_back(block);
+  }
+  for (const NvidiaRange& range : notifiers_) {
+    rm_.os().munmap(rm_.os().context, range.host, range.size_bytes);
+  }
+}
+
+Result<void> NvidiaMemory::open() {
+  // All parameters 0: the driver's defaults. The struct's size differs by branch, RM uses its own.
+  constexpr std::array<uint64_t, 7> kDefaults = {};
+  TRY_ASSIGN(va_space_, rm_.alloc(rm_.device(), rm::kVaSpace, kDefaults, "an address space"));
+  return {};
+}
+
+Result<NvidiaRange> NvidiaMemory::allocate(uint64_t size_bytes, NvidiaPlace place) {
+  CHECK(size_bytes > 0);
+  if (size_bytes > kBytesMax) {
+    return Error(ErrorKind::out_of_memory,
+                 fmt::format("Allocation of ({}) bytes is larger than the limit ({}).", size_bytes,
+                             kBytesMax));
+  }
+  size_bytes = round_up(size_bytes, kAlignment);
+  NvidiaRange range;
+  for (uint32_t i = 0; i < blocks_.size(); ++i) {
+    if (blocks_[i].place == place && take(i, size_bytes, range)) return range;
+  }
+  TRY_ASSIGN(const uint32_t block, add_block(size_bytes, place));
+  CHECK(take(block, size_bytes, range));
+  return range;
+}
+
+bool NvidiaMemory::take(uint32_t index, uint64_t size_bytes, NvidiaRange& range) {
+  Block& block = blocks_[index];
+  const auto hole =
+      std::ranges::find_if(block.holes, [&](const Hole& h) { return h.size_bytes >= size_bytes; });
+  if (hole == block.holes.end()) return false;
+  range = {.address = block.address + hole->offset_bytes,
+           .host = block.host == nullptr ? nullptr : block.host + hole->offset_bytes,
+           .size_bytes = size_bytes,
+           .memory = block.memory,
+           .offset_bytes = hole->offset_bytes,
+           .block = index};
+  hole->offset_bytes += size_bytes;
+  hole->size_bytes -= size_bytes;
+  if (hole->size_bytes == 0) block.holes.erase(hole);
+  return true;
+}
+
+void NvidiaMemory::free(const NvidiaRange& range) {
+  Block& block = blocks_[range.block];
+  const auto next = std::ranges::find_if(
+      block.holes, [&](const Hole& h) { return h.offset_bytes > range.offset_bytes; });
+  auto hole = block.holes.insert(next, {range.offset_bytes, range.size_bytes});
+  const auto join_next = [&](auto left) {
+    const auto right = std::next(left);
+    if (right == block.holes.end() ||
+        left->offset_bytes + left->size_bytes != right->offset_bytes) {
+      return;
+    }
+    left->size_bytes += right->size_bytes;
+    block.holes.erase(right);
+  };
+  join_next(hole);
+  if (hole != block.holes.begin()) join_next(std::prev(hole));
+  const bool empty = block.holes.size() == 1 && block.holes[0].size_bytes == block.size_bytes;
+  if (empty && block.size_bytes > kBlockBytes[static_cast<size_t>(block.place)]) give_back(block);
+}
+
+void NvidiaMemory::give_back(Block& block) {
+  const auto unmap = [&] { rm_.os().munmap(rm_.os().context, block.host, block.size_bytes); };
+  if (block.place == NvidiaPlace::window) unmap();
+  // A refusal leaves the objects to the client's end; there is nobody to tell.
+  (void)rm_.free(rm_.device(), block.virtual_memory);
+  (void)rm_.free(rm_.device(), block.memory);
+  if (block.place == NvidiaPlace::shared) unmap();  // the driver has let go of the pages
+  block = {};
+}
+
+Result<uint32_t> NvidiaMemory::add_block(uint64_t size_bytes, NvidiaPlace place) {
+  const auto given_back =
+      std::ranges::find_if(blocks_, [](const Block& b) { return b.size_bytes == 0; });
+  const auto index = static_cast<uint32_t>(given_back - blocks_.begin());
+  if (index >= kBlocksMax) {
+    return Error(ErrorKind::out_of_memory,
+                 fmt::format("All ({}) blocks of memory are in use.", kBlocksMax));
+  }
+  Block block;
+  block.place = place;
+  block.size_bytes =
+      round_up(std::max(size_bytes, kBlockBytes[static_cast<size_t>(place)]), kHugePage);
+  TRY(fill_block(block));
+  block.holes = {{0, block.size_bytes}};
+  if (index == blocks_.size()) blocks_.emplace_back();
+  blocks_[index] = std::move(block);
+  return index;
+}
+
+// What a failure leaves behind is freed with the client.
+Result<void> NvidiaMemory::fill_block(Block& block) {
+  if (block.place == NvidiaPlace::shared) {
+    void* pages = rm_.os().mmap(rm_.os().context, block.size_bytes, -1);
+    if (pages == nullptr) {
+      return Error(ErrorKind::out_of_memory,
+                   fmt::format("The system has no ({}) bytes of memory.", block.size_bytes));
+    }
+    block.host = static_cast<std::byte*>(pages);
+    const Result<uint32_t> memory = rm_.alloc_os_descriptor(pages, block.size_bytes);
+    Result<void> mapped = memory ? Result<void>() : Result<void>(memory.error());
+    if (memory) {
+      block.memory = *memory;
+      mapped = map_block(block, kBigPage);
+    }
+    if (!mapped) rm_.os().munmap(rm_.os().context, pages, block.size_bytes);
+    return mapped;
+  }
+  TRY_ASSIGN(block.memory, alloc_video(block.size_bytes));
+  if (block.place == NvidiaPlace::window) {
+    TRY_ASSIGN(void* host, rm_.map_to_host(block.memory, block.size_bytes, true));
+    block.host = static_cast<std::byte*>(host);
+  }
+  return map_block(block, kHugePage);
+}
+
+Result<uint32_t> NvidiaMemory::alloc_video(uint64_t size_bytes) {
+  rm::MemoryParams params = {};
+  params.owner = rm_.client();
+  params.flags = rm::kMemIgnoreBank | rm::kMemAlignmentForce | rm::kMemHandleProvided |
+                 rm::kMemMapNotRequired | rm::kMemPersistentVidmem;
+  params.attr = rm::kAttrPageHuge | rm::kAttrAllowNoncontiguous;
+  params.attr2 = rm::kAttr2PageHuge2M;
+  params.size = size_bytes;
+  params.alignment = kHugePage;
+  return rm_.alloc(rm_.device(), rm::kMemoryLocalUser, params, "video memory");
+}
+
+Result<void> NvidiaMemory::map_block(Block& block, uint64_t alignment) {
+  rm::MemoryParams params = {};
+  params.owner = rm_.client();
+  params.flags = rm::kMemVirtual | rm::kMemHandleProvided | rm::kMemIgnoreBank;
+  params.attr = rm::kAttrLocationPci | rm::kAttrNoncontiguous;
+  params.size = block.size_bytes;
+  params.alignment = alignment;
+  params.va_space = va_space_;
+  TRY_ASSIGN(block.virtual_memory,
+             rm_.alloc(rm_.device(), rm::kMemoryVirtual, params, "address space for memory"));
+  TRY_ASSIGN(block.address, rm_.map_to_gpu(block.virtual_memory, block.memory, block.size_bytes));
+  return {};
+}
+
+Result<NvidiaRange> NvidiaMemory::allocate_notifier(uint64_t size_bytes) {
+  rm::MemoryParams params = {};
+  params.owner = rm_.client();
+  params.type = rm::kTypeNotifier;
+  params.attr = rm::kAttrLocationPci | rm::kAttrCached | rm::kAttrNoncontiguous;
+  params.attr2 = rm::kAttr2GpuCacheableNo;
+  params.size = size_bytes;
+  TRY_ASSIGN(const uint32_t memory,
+             rm_.alloc(rm_.device(), rm::kMemorySystem, params, "memory for errors"));
+  TRY_ASSIGN(void* host, rm_.map_to_host(memory, size_bytes, false));
+  notifiers_.push_back(
+      {.host = static_cast<std::byte*>(host), .size_bytes = size_bytes, .memory = memory});
+  return notifiers_.back();
+}
+
+const NvidiaMemory::Block* NvidiaMemory::find_block(uint64_t address, uint64_t size_bytes) const {
+  const auto block = std::ranges::find_if(blocks_, [&](const Block& b) {
+    return size_bytes <= b.size_bytes && address >= b.address &&
+           address - b.address <= b.size_bytes - size_bytes;
+  });
+  return block == blocks_.end() ? nullptr : &*block;
+}
+
+bool NvidiaMemory::is_mapped(uint64_t address, uint64_t size_bytes) const {
+  return find_block(address, size_bytes) != nullptr;
+}
+
+const std::byte* NvidiaMemory::host_of(uint64_t address, uint64_t size_bytes) const {
+  const Block* block = find_block(address, size_bytes);
+  if (block == nullptr || block->host == nullptr) return nullptr;
+  return block->host + (address - block->address);
+}
+
+}  // namespace leat

@@ -1,0 +1,94 @@
+// The ordered queue: fresh commands go to a few blocks taken in turn, recorded ones to lists of
+// their own; a submit is an entry in the ring, an index and the doorbell, without a system call.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <memory>
+
+#include "leat/backend/nvidia/nvidia_commands.h"
+
+namespace leat {
+
+/// A table of buffers behind Buffer::handle().
+class NvidiaBuffers {
+ public:
+  explicit NvidiaBuffers(NvidiaContext& context) : context_(context) {}
+  Result<uint64_t> allocate(uint64_t size_bytes, NvidiaPlace place);
+  const NvidiaRange& at(uint64_t handle) const;
+  void free(uint64_t handle);
+
+ private:
+  NvidiaContext& context_;
+  std::vector<NvidiaRange> ranges_;
+  std::vector<uint64_t> free_handles_;
+};
+
+class NvidiaQueue final : public Queue {
+ public:
+  NvidiaQueue(NvidiaContext& context, const NvidiaBuffers& buffers)
+      : context_(context),
+        buffers_(buffers),
+        compute_(context.rm, context.memory, context.doorbell),
+        copy_(context.rm, context.memory, context.doorbell) {}
+
+  /// Makes channels, fence and blocks, and waits for the channels' first sign of life.
+  /// Errors: unsupported, io, out_of_memory, device_lost.
+  Result<void> open();
+
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override;
+  Result<void> copy(BufferRange target, BufferRange source) override;
+  Result<void> mark_time(uint32_t slot) override;
+  Result<uint64_t> submit() override;
+  Result<void> begin_record() override;
+  Result<std::unique_ptr<RecordedList>> end_record() override;
+  Result<uint64_t> replay(RecordedList& list) override { return submit_list(list, false); }
+  Result<uint64_t> arm(RecordedList& list) override { return submit_list(list, true); }
+  void fire() override;
+  Result<void> abandon() override;
+  Fence& fence() override { return context_.fence; }
+  Result<uint64_t> time_ns(uint32_t slot) override;
+
+ private:
+  static constexpr size_t kBlocks = 16;
+  static constexpr uint32_t kLaunchesPerBlock = 128;
+  /// Submits in flight at most; each takes up to four entries of the ring.
+  static constexpr uint64_t kInFlightMax = 240;
+  /// Small segments in front of a submit, in turn.
+  static constexpr uint32_t kPrefixes = 512;
+  static constexpr uint32_t kPrefixDwords = 32;
+
+  Result<void> open_channels();
+  /// New channels after a fault; commands that were not submitted stay.
+  Result<void> restart();
+  Result<NvidiaCommands*> open_commands();
+  void set_open(NvidiaCommands* commands) {
+    open_ = commands;
+    context_.has_open_commands = commands != nullptr;
+  }
+  Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
+  Result<void> prepare_submit();
+  Result<void> submit_open();
+  Result<void> push(NvidiaCommands& commands, bool armed);
+  Result<uint64_t> submit_list(RecordedList& list, bool armed);
+  void add_prefix(std::span<const uint32_t> words);
+  void add_stale_prefix();
+
+  NvidiaContext& context_;
+  const NvidiaBuffers& buffers_;
+  NvidiaChannel compute_;
+  NvidiaChannel copy_;
+  NvidiaRange fence_word_;
+  NvidiaRange times_;  // kTimeSlots times {u64, u64 ns}
+  NvidiaRange prefixes_;
+  NvidiaRange arm_word_;
+  bool checks_packets_ = false;
+  uint32_t prefix_next_ = 0;
+  uint64_t armed_ = 0;  // the value that arm_word_ waits for
+  std::array<std::unique_ptr<NvidiaCommands>, kBlocks> blocks_;
+  size_t block_next_ = 0;
+  NvidiaCommands* open_ = nullptr;             // of blocks_
+  std::unique_ptr<NvidiaCommands> recording_;  // between begin_record and end_record
+};
+
+}  // namespace leat

@@ -1,0 +1,186 @@
+// The queue of the direct route on the mock, where tests can hold the engines back and count calls.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "leat/backend/nvidia/nvidia_device.h"
+#include "tests/wire/mock_cubin.h"
+#include "tests/wire/wire_suite.h"
+
+namespace {
+
+std::atomic<uint64_t> allocations = 0;
+
+void* counted(size_t size_bytes) {
+  ++allocations;
+  void* memory = std::malloc(size_bytes == 0 ? 1 : size_bytes);
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+
+}  // namespace
+
+void* operator new(size_t size_bytes) { return counted(size_bytes); }
+void* operator new[](size_t size_bytes) { return counted(size_bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+
+namespace leat {
+namespace {
+
+class WireQueue : public WireTest {
+ protected:
+  void SetUp() override { open(); }
+};
+
+TEST_F(WireQueue, SubmitsMakeNoCallsAndAllocateNothing) {
+  setenv("LEAT_NVIDIA_CHECK", "0", 1);  // the check allocates
+  mock::Nvidia nvidia;
+  Result<std::unique_ptr<Device>> device = open_nvidia_device_on(nvidia.os(), 0, "mock");
+  ASSERT_OK(device);
+  Queue& direct = (*device)->queue();
+  const Result<std::unique_ptr<Kernel>> kernel =
+      (*device)->load(mock::wrap_program(empty_program()));
+  ASSERT_OK(kernel);
+  ASSERT_OK(direct.begin_record());
+  for (int i = 0; i < 20; ++i) ASSERT_OK(direct.launch(**kernel, {}));
+  const Result<std::unique_ptr<RecordedList>> list = direct.end_record();
+  ASSERT_OK(list);
+  ASSERT_OK(direct.replay(**list));
+  nvidia.hold(true);  // the mock's own work allocates
+  const uint64_t calls = nvidia.server().calls(), doorbells = nvidia.doorbells();
+  for (int i = 0; i < 100; ++i) {
+    const uint64_t before = allocations;
+    ASSERT_OK(direct.launch(**kernel, {}));
+    ASSERT_OK(direct.submit());
+    const Result<uint64_t> value = direct.replay(**list);
+    ASSERT_OK(value);
+    EXPECT_EQ(direct.fence().poll() >= *value, false);
+    EXPECT_EQ(allocations, before);
+    nvidia.hold(false);
+    nvidia.run();
+    nvidia.hold(true);
+    ASSERT_TRUE(direct.fence().poll() >= *value);
+  }
+  EXPECT_EQ(nvidia.server().calls(), calls);
+  EXPECT_EQ(nvidia.doorbells(), doorbells + 200);
+}
+
+// Submits behind one another: the mock holds them back, so each must wait for those before it.
+TEST_F(WireQueue, SubmitsWaitForEachOther) {
+  const auto add = load(add_program(1)), move = load(move_program(100));
+  const Buffer x = numbers(0), y = numbers(0);
+  const auto list = record([&] { launch(*move, {&x, &y}); });
+  gpu().hold(true);
+  Result<uint64_t> value = uint64_t{0};
+  for (int i = 0; i < 5; ++i) {
+    launch(*add, {&x});
+    value = queue().submit();
+    ASSERT_OK(value);
+  }
+  value = queue().replay(*list);
+  ASSERT_OK(value);
+  EXPECT_LT(queue().fence().poll(), *value);
+  EXPECT_EQ(first(x), 0);
+  gpu().hold(false);
+  gpu().run();
+  wait_for(value);
+  EXPECT_EQ(first(y), 105);
+}
+
+TEST_F(WireQueue, ArmedWorkWaitsForFire) {
+  const auto add = load(add_program(1));
+  const Buffer x = numbers(0);
+  const auto list = record([&] { launch(*add, {&x}); });
+  for (int i = 1; i <= 10; ++i) {
+    const Result<uint64_t> value = queue().arm(*list);
+    ASSERT_OK(value);
+    gpu().run();
+    EXPECT_LT(queue().fence().poll(), *value);
+    EXPECT_EQ(first(x), i - 1);
+    queue().fire();
+    gpu().run();
+    wait_for(value);
+    EXPECT_EQ(first(x), i);
+  }
+}
+
+// After an armed submit on an idle engine the same list is used behind other work.
+TEST_F(WireQueue, AnArmedListWaitsForTheEngineLater) {
+  const auto add = load(add_program(1));
+  const Buffer x = numbers(0);
+  const auto list = record([&] { launch(*add, {&x}); });
+  for (int i = 0; i < 4; ++i) {
+    const Result<uint64_t> armed = queue().arm(*list);
+    ASSERT_OK(armed);
+    queue().fire();
+    gpu().run();
+    wait_for(armed);
+    gpu().hold(true);
+    launch(*add, {&x});
+    ASSERT_OK(queue().submit());
+    const Result<uint64_t> value = queue().replay(*list);
+    ASSERT_OK(value);
+    gpu().hold(false);
+    gpu().run();
+    wait_for(value);
+    EXPECT_EQ(first(x), 3 * (i + 1));
+  }
+}
+
+TEST_F(WireQueue, TheRingAndTheBlocksWrap) {
+  const auto add = load(add_program(1));
+  const Buffer x = numbers(0);
+  constexpr int kSubmits = 5000;  // five times the ring's entries
+  for (int i = 0; i < kSubmits; ++i) {
+    launch(*add, {&x});
+    ASSERT_OK(queue().submit());
+  }
+  submit_and_wait();
+  EXPECT_EQ(first(x), kSubmits);
+}
+
+TEST_F(WireQueue, FreshSlotsAreNotReadFromAStaleCache) {
+  std::vector<std::unique_ptr<Kernel>> kernels;
+  for (int i = 0; i < 3; ++i) kernels.push_back(load(move_program(i)));
+  const Buffer x = numbers(5);
+  std::vector<Buffer> targets;
+  for (int i = 0; i < 7; ++i) targets.push_back(numbers(0));
+  for (size_t i = 0; i < 6000; ++i) {
+    const Buffer& target = targets[i % targets.size()];
+    launch(*kernels[i % 3], {&x, &target});
+    submit_and_wait();
+    ASSERT_EQ(first(target), 5 + static_cast<int32_t>(i % 3));
+  }
+}
+
+TEST_F(WireQueue, RecordedListsOfAThousand) {
+  const auto add = load(add_program(1));
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < 10; ++i) buffers.push_back(numbers(0));
+  const auto list = record([&] {
+    for (size_t i = 0; i < 1000; ++i) launch(*add, {&buffers[i % 10]});
+  });
+  const uint64_t doorbells = gpu().doorbells();
+  for (int i = 0; i < 3; ++i) wait_for(queue().replay(*list));
+  EXPECT_EQ(gpu().doorbells(), doorbells + 3);
+  for (const Buffer& buffer : buffers) EXPECT_EQ(first(buffer), 300);
+}
+
+TEST_F(WireQueue, MemoryComesBack) {
+  for (int i = 0; i < 200; ++i) {
+    std::vector<Buffer> buffers;
+    for (const size_t size_bytes : {size_t{1}, size_t{5000}, size_t{3} << 20, size_t{70} << 20}) {
+      Result<Buffer> made = device().allocate(size_bytes, MemoryKind::device);
+      ASSERT_OK(made);
+      buffers.push_back(std::move(*made));
+    }
+    buffers.clear();
+    if (i < 100) submit_and_wait();  // and then without any submit
+  }
+}
+
+}  // namespace
+}  // namespace leat

@@ -57,7 +57,9 @@ class CubinReader {
   Result<void> read_sections(const Elf64_Ehdr& header);
   const Section* find(const std::string& name) const;
   std::optional<uint32_t> find_symbol() const;
-  Result<void> check_relocations() const;
+  Result<void> link(const Section& entry_text, Cubin& cubin) const;
+  Result<void> read_relocations(const Section& section, std::span<const uint64_t> offsets,
+                                Cubin& cubin) const;
   Result<void> read_attributes(const Section& section, uint32_t symbol, Cubin& cubin) const;
   void take_attribute(uint8_t attribute, std::span<const std::byte> data, uint16_t value,
                       uint32_t symbol, Cubin& cubin) const;
@@ -115,16 +117,63 @@ std::optional<uint32_t> CubinReader::find_symbol() const {
   return std::nullopt;
 }
 
-// Kernels of ours refer to nothing outside themselves; what would have to be relocated (globals,
-// printf, device functions) is refused rather than linked.
-Result<void> CubinReader::check_relocations() const {
+// Kernels of ours refer to nothing but code; what else would have to be relocated (globals, printf)
+// is refused.
+Result<void> CubinReader::link(const Section& entry_text, Cubin& cubin) const {
+  constexpr uint64_t kNowhere = ~uint64_t{0};
+  std::vector<uint64_t> offsets(sections_.size(), kNowhere);
+  const auto append = [&](const Section& section) {
+    const uint64_t start = (cubin.text.size() + kNvidiaCodeAlignment - 1) / kNvidiaCodeAlignment *
+                           kNvidiaCodeAlignment;
+    cubin.text.resize(start);
+    cubin.text.insert(cubin.text.end(), section.bytes.begin(), section.bytes.end());
+    offsets[static_cast<size_t>(&section - sections_.data())] = start;
+  };
+  append(entry_text);
+  for (const Section& section : sections_) {
+    if (&section != &entry_text && section.name.starts_with(".text.")) append(section);
+  }
   for (const Section& section : sections_) {
     const bool relocates = section.header.sh_type == SHT_REL || section.header.sh_type == SHT_RELA;
     if (!relocates || section.bytes.empty() || section.header.sh_info >= sections_.size()) continue;
     const std::string_view target = sections_[section.header.sh_info].name;
-    if (target == ".text." + entry_ || target.starts_with(".nv.constant")) {
+    const bool is_code = offsets[section.header.sh_info] != kNowhere;
+    if (target.starts_with(".nv.constant") || (is_code && section.header.sh_type == SHT_REL)) {
       return bad(fmt::format("must be linked: section \"{}\" has relocations", target));
     }
+    if (is_code) TRY(read_relocations(section, offsets, cubin));
+  }
+  return {};
+}
+
+/// `offsets`: where each section's code lies in cubin.text, by section index.
+Result<void> CubinReader::read_relocations(const Section& section,
+                                           std::span<const uint64_t> offsets, Cubin& cubin) const {
+  const Section& target = sections_[section.header.sh_info];
+  const auto wrong = [&](const std::string& what) {
+    return bad(fmt::format("has a relocation of \"{}\" {}", target.name, what));
+  };
+  if (section.header.sh_link >= sections_.size()) return wrong("without symbols");
+  const std::span<const std::byte> symbols = sections_[section.header.sh_link].bytes;
+  for (uint64_t place = 0; place + sizeof(Elf64_Rela) <= section.bytes.size();
+       place += sizeof(Elf64_Rela)) {
+    const auto entry = *at<Elf64_Rela>(section.bytes, place);
+    const auto symbol = at<Elf64_Sym>(symbols, ELF64_R_SYM(entry.r_info) * sizeof(Elf64_Sym));
+    if (!symbol || symbol->st_shndx >= sections_.size() ||
+        offsets[symbol->st_shndx] >= cubin.text.size()) {
+      return wrong("that refers to something else than code");
+    }
+    const uint64_t size_bytes = target.bytes.size();
+    if (entry.r_offset % kNvidiaInstructionBytes != 0 || size_bytes < kNvidiaInstructionBytes ||
+        entry.r_offset > size_bytes - kNvidiaInstructionBytes) {
+      return wrong(fmt::format("at ({}), which is no instruction", entry.r_offset));
+    }
+    const uint64_t within = symbol->st_value + static_cast<uint64_t>(entry.r_addend);
+    if (within >= sections_[symbol->st_shndx].bytes.size()) return wrong("that leaves its code");
+    TRY_ASSIGN(const NvidiaRelocation::Field field,
+               nvidia_relocation_field(static_cast<uint32_t>(ELF64_R_TYPE(entry.r_info))));
+    cubin.relocations.push_back({field, offsets[section.header.sh_info] + entry.r_offset,
+                                 offsets[symbol->st_shndx] + within});
   }
   return {};
 }
@@ -134,8 +183,8 @@ void CubinReader::take_attribute(uint8_t attribute, std::span<const std::byte> d
   const auto word = [&](uint64_t index) { return at<uint32_t>(data, index * 4).value_or(0); };
   const bool ours = word(0) == symbol && data.size() >= 8;
   switch (attribute) {
-    case kRegCount:
-      if (ours) cubin.register_count = word(1);
+    case kRegCount:  // of the kernel and of what it calls, which has the registers it finds
+      if (data.size() >= 8) cubin.register_count = std::max(cubin.register_count, word(1));
       break;
     case kMinStackSize:
       if (ours) cubin.stack_bytes = word(1);
@@ -181,10 +230,9 @@ Result<Cubin> CubinReader::read() {
   const Section* text = find(".text." + entry_);
   const std::optional<uint32_t> symbol = find_symbol();
   if (text == nullptr || text->bytes.empty() || !symbol) return bad("does not have that kernel");
-  TRY(check_relocations());
   Cubin cubin;
   cubin.sm_version = header->e_flags >> 8 & 0xff;
-  cubin.text = text->bytes;
+  TRY(link(*text, cubin));
   if (const Section* bank = find(".nv.constant0." + entry_)) cubin.bank0 = bank->bytes;
   if (const Section* shared = find(".nv.shared." + entry_)) {
     cubin.shared_bytes =

@@ -6,14 +6,17 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "leat/backend/nvidia/nvidia_link.h"
 #include "leat/base/result.h"
 
 namespace leat {
 
 struct Cubin {
-  uint32_t sm_version = 0;  // 90
-  std::span<const std::byte> text;
+  uint32_t sm_version = 0;      // 90
+  std::vector<std::byte> text;  // the kernel's, behind it that of the functions it calls
+  std::vector<NvidiaRelocation> relocations;  // to be written into `text`
   std::span<const std::byte> bank0;  // image of constant bank 0; may be shorter than the bank
   uint32_t register_count = 0;
   uint32_t barrier_count = 0;
@@ -24,7 +27,7 @@ struct Cubin {
   uint32_t max_threads = 0;  // 0: not said
 };
 
-/// The kernel `entry` of `file`; the spans point into `file`.
+/// The kernel `entry` of `file`; the span points into `file`.
 /// Errors: invalid_argument, naming what is wrong.
 Result<Cubin> read_cubin(std::span<const std::byte> file, const std::string& entry);
 

@@ -118,17 +118,18 @@ NvidiaKernel::NvidiaKernel(NvidiaContext& context, const KernelBinary& binary)
 Result<std::unique_ptr<Kernel>> NvidiaKernel::load(NvidiaContext& context,
                                                    const KernelBinary& binary) {
   TRY(check_limits(context.card, binary));
-  TRY_ASSIGN(const Cubin cubin, read_cubin(binary.code, binary.entry));
+  TRY_ASSIGN(Cubin cubin, read_cubin(binary.code, binary.entry));
   TRY(check_cubin(context.card, binary, cubin));
   auto kernel = std::make_unique<NvidiaKernel>(context, binary);
   TRY(kernel->fill(binary, cubin));
   return std::unique_ptr<Kernel>(std::move(kernel));
 }
 
-Result<void> NvidiaKernel::fill(const KernelBinary& binary, const Cubin& cubin) {
+Result<void> NvidiaKernel::fill(const KernelBinary& binary, Cubin& cubin) {
   context_.drain_retired();
   TRY_ASSIGN(code_,
              context_.memory.allocate(cubin.text.size() + kCodeTailBytes, NvidiaPlace::window));
+  relocate_nvidia_code(cubin.text, code_.address, cubin.relocations);
   std::memcpy(code_.host, cubin.text.data(), cubin.text.size());
   context_.caches_are_stale = true;
   if (cubin.stack_bytes > 0) {

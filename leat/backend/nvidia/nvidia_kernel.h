@@ -26,7 +26,7 @@ class NvidiaKernel final : public Kernel {
   bool bank_is_sparse() const { return bank_is_sparse_; }
 
  private:
-  Result<void> fill(const KernelBinary& binary, const Cubin& cubin);
+  Result<void> fill(const KernelBinary& binary, Cubin& cubin);
   void fill_bank(const KernelBinary& binary, const Cubin& cubin);
   void fill_qmd(const KernelBinary& binary, const Cubin& cubin);
   void fill_shared_memory(const KernelBinary& binary, const Cubin& cubin);

@@ -272,7 +272,9 @@ void NvidiaCommands::write_image(Image& image) {
     copy_[word + 1] = high(image.address);
   }
   std::memcpy(image.host + compute_offset_, compute_.data(), compute_.size() * 4);
-  std::memcpy(image.host + copy_offset_, copy_.data(), copy_.size() * 4);
+  if (!copy_.empty()) {
+    std::memcpy(image.host + copy_offset_, copy_.data(), copy_.size() * 4);
+  }
   uint64_t payload_offset = compute_offset_ + (compute_.size() - 3) * 4;
   if (chains_.size() == 1) {
     const auto bit = bits_of(context_.card.classes.qmd, QmdField::release0_payload_lower).low;
@@ -309,6 +311,7 @@ void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool wh
     std::memcpy(target, bank.data(), kBankHeadBytes);
     std::memcpy(target + line, bank.data() + line, bank.size() - line);
   }
+  if (launch.parameter_count == 0) return;
   std::memcpy(target + launch.kernel->parameter_offset(),
               parameters_.data() + launch.first_parameter,
               launch.parameter_count * sizeof(uint64_t));

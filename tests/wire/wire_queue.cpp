@@ -1,31 +1,10 @@
 // The queue of the direct route on the mock, where tests can hold the engines back and count calls.
-#include <atomic>
 #include <cstdlib>
-#include <new>
 
+#include "cli/allocation_count.h"
 #include "leat/backend/nvidia/nvidia_device.h"
 #include "tests/wire/mock_cubin.h"
 #include "tests/wire/wire_suite.h"
-
-namespace {
-
-std::atomic<uint64_t> allocations = 0;
-
-void* counted(size_t size_bytes) {
-  ++allocations;
-  void* memory = std::malloc(size_bytes == 0 ? 1 : size_bytes);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size_bytes) { return counted(size_bytes); }
-void* operator new[](size_t size_bytes) { return counted(size_bytes); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace leat {
 namespace {
@@ -52,13 +31,13 @@ TEST_F(WireQueue, SubmitsMakeNoCallsAndAllocateNothing) {
   nvidia.hold(true);  // the mock's own work allocates
   const uint64_t calls = nvidia.server().calls(), doorbells = nvidia.doorbells();
   for (int i = 0; i < 100; ++i) {
-    const uint64_t before = allocations;
+    const uint64_t before = cli::allocation_count();
     ASSERT_OK(direct.launch(**kernel, {}));
     ASSERT_OK(direct.submit());
     const Result<uint64_t> value = direct.replay(**list);
     ASSERT_OK(value);
     EXPECT_EQ(direct.fence().poll() >= *value, false);
-    EXPECT_EQ(allocations, before);
+    EXPECT_EQ(cli::allocation_count(), before);
     nvidia.hold(false);
     nvidia.run();
     nvidia.hold(true);

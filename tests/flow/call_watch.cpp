@@ -10,9 +10,13 @@
 #endif
 #include <vulkan/vulkan_core.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <utility>
+
+#include "leat/base/check.h"
 
 namespace leat {
 namespace {
@@ -31,16 +35,35 @@ void note(const char* name) {
   names().insert(name);
 }
 
-/// One watched function: counts and goes on to the real one.
+/// How many drivers may each have a function of one name: every Vulkan driver has its own.
+constexpr size_t kDriversMax = 8;
+
+/// One watched function: counts and goes on to the real one, of which each driver has its own.
 template <int kId, typename Function>
 struct Watched;
 template <int kId, typename R, typename... A>
 struct Watched<kId, R (*)(A...)> {
+  using Function = R (*)(A...);
   static inline std::atomic<uint64_t> calls = 0;
-  static inline R (*real)(A...) = nullptr;
+  static inline std::array<Function, kDriversMax> real = {};
+
+  template <size_t kDriver>
   static R call(A... arguments) {
     calls.fetch_add(1);
-    return real(arguments...);
+    return real[kDriver](arguments...);
+  }
+  template <size_t... kDrivers>
+  static constexpr std::array<Function, kDriversMax> entries(std::index_sequence<kDrivers...>) {
+    return {&call<kDrivers>...};
+  }
+  /// The entry that goes on to `function`.
+  static Function entry_of(Function function) {
+    static constexpr auto kEntries = entries(std::make_index_sequence<kDriversMax>());
+    for (size_t driver = 0; driver < kDriversMax; ++driver) {
+      if (real[driver] == nullptr) real[driver] = function;
+      if (real[driver] == function) return kEntries[driver];
+    }
+    CHECK(false);
   }
 };
 
@@ -56,8 +79,7 @@ constexpr Row row(const char* name, bool is_drain) {
   using Watch = Watched<kId, Function>;
   return {name, is_drain,
           [](void* real) {
-            Watch::real = reinterpret_cast<Function>(real);
-            return reinterpret_cast<void*>(&Watch::call);
+            return reinterpret_cast<void*>(Watch::entry_of(reinterpret_cast<Function>(real)));
           },
           &Watch::calls};
 }
@@ -117,7 +139,9 @@ void* watch(const char* name, void* real) {
     return reinterpret_cast<void*>(&egl_proc);
   }
   for (const Row& row : kRows) {
-    if (std::strcmp(name, row.name) == 0) return row.wrap(real);
+    if (std::strcmp(name, row.name) != 0) continue;
+    const std::lock_guard lock(names_mutex());
+    return row.wrap(real);
   }
   return real;
 }

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Checks and times Leat on the GPUs of a machine: devices, doctor, a small network on every route,
-# the convolutions of a suite in fp32 and fp16, latency, and real networks where they are at hand.
+# the convolutions of a suite in fp32 and fp16, latency, fences and streams, and real networks where
+# they are at hand. Where cuDNN is, the fp32 convolutions are measured beside it.
 #   bench/on_device.sh FOLDER [DEVICE...]
 #     FOLDER      results go there: JSON files, logs, and summary.txt
 #     DEVICE      as `leat devices` names them; default: every GPU route, software ones left out
 # LEAT_BIN      a program built elsewhere; default: build/release/bin/leat, built if it is missing
 # LEAT_SUITE    the suite; default: bench/conv_shapes.csv of the shared folder, else two shapes
+# LEAT_ROUNDS    samples of each way to submit; default: 1000
 # LEAT_SHARED_DIR   the folder with models and pictures; default: ../shared
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 if [ $# -lt 1 ] || [ "${1:0:1}" = - ]; then
-  sed -n '2,9s/^# \{0,1\}//p' bench/on_device.sh
+  sed -n '2,11s/^# \{0,1\}//p' bench/on_device.sh
   exit 2
 fi
 mkdir -p "$1" || exit 1
@@ -60,7 +62,8 @@ for device in json.load(open(sys.argv[1]))["devices"]:
   fi
   [ ${#devices[@]} -gt 0 ] || echo "No GPU can be used here; see doctor above."
 
-  local device name
+  local device name peer=()
+  if "$leat" doctor | grep -q '^ *cudnn: cuDNN'; then peer=(--peer cudnn); fi
   for device in "${devices[@]}"; do
     name=${device//:/-}
     step "digits-$name" "$leat" run examples/digits/digits.onnx --device "$device" \
@@ -70,11 +73,15 @@ for device in json.load(open(sys.argv[1]))["devices"]:
         --input "$shared/data/images/fish.png" --channels bgr --top 5 \
         --labels "$shared/data/models/imagenet_labels.txt" --device "$device" --repeat 50
       step "light-$name" "$leat" test-onnx "$shared/data/onnx/light" --device "$device"
+      step "flow-$name" "$leat" bench flow --device "$device" \
+        --model "$shared/data/models/SqueezeNet_fp16.onnx" --channels bgr --top 3 \
+        --input "$shared/data/images" --output "$results/stream-$name" --items 5000 \
+        --json "$results/flow-$name.json"
     fi
-    step "latency-$name" "$leat" bench latency --device "$device" \
+    step "latency-$name" "$leat" bench latency --device "$device" --rounds "${LEAT_ROUNDS:-1000}" \
       --json "$results/latency-$name.json"
     step "conv2d-$name-f32" "$leat" bench conv2d --suite "$suite" --device "$device" \
-      --json "$results/conv2d-$name-f32.json"
+      "${peer[@]}" --json "$results/conv2d-$name-f32.json"
     step "conv2d-$name-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 --device "$device" \
       --json "$results/conv2d-$name-f16.json"
   done

@@ -157,7 +157,7 @@ void* real_dlsym(void* library, const char* name) {
   return real == nullptr ? nullptr : real(library, name);
 }
 
-bool is_of_interest(const char* name) {
+[[maybe_unused]] bool is_of_interest(const char* name) {
   for (const char* prefix : {"vk", "gl", "egl", "cu"}) {
     if (std::strncmp(name, prefix, std::strlen(prefix)) == 0) return true;
   }
@@ -165,6 +165,12 @@ bool is_of_interest(const char* name) {
 }
 
 }  // namespace
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+bool is_watching() { return false; }
+#else
+bool is_watching() { return true; }
+#endif
 
 std::set<std::string> asked_names() {
   const std::lock_guard lock(names_mutex());
@@ -193,7 +199,9 @@ void* find_through_watch(void* library, const char* name) {
 // The backends are linked statically into this program, so their calls of dlsym come here. Drivers
 // and loaders look their own functions up too: for those of the handle RTLD_NEXT, which means the
 // caller's successors, nothing is watched, and nothing here asks for one.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 extern "C" void* dlsym(void* library, const char* name) noexcept {
-  if (!leat::is_of_interest(name)) return leat::real_dlsym(library, name);
-  return leat::find_through_watch(library, name);
+  const bool is_of_interest = leat::is_of_interest(name);
+  return is_of_interest ? leat::find_through_watch(library, name) : leat::real_dlsym(library, name);
 }
+#endif

@@ -9,6 +9,9 @@
 
 namespace leat {
 
+/// False under sanitizers, whose run-time library looks functions up before it is ready for code of
+/// ours: then nothing stands in front of dlsym and the rest has nothing to tell.
+bool is_watching();
 /// Names asked for so far, whichever way: dlsym, vkGet*ProcAddr, eglGetProcAddress.
 std::set<std::string> asked_names();
 /// Calls so far of a watched function; 0 for one that was never asked for.

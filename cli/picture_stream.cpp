@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -56,9 +57,11 @@ Result<std::unique_ptr<PictureStream>> PictureStream::open(const StreamOptions& 
 
 Result<void> PictureStream::find_pictures() {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(options_.input_folder, error)) {
-    if (!entry.is_regular_file() || !is_picture_path(entry.path().string())) continue;
-    paths_.push_back(entry.path().string());
+  for (fs::directory_iterator entry(options_.input_folder, error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    if (!entry->is_regular_file(ignored) || !is_picture_path(entry->path().string())) continue;
+    paths_.push_back(entry->path().string());
     if (paths_.size() > kPicturesMax) {
       return Error(ErrorKind::invalid_argument,
                    fmt::format("Folder \"{}\" holds more pictures than the limit ({}).",
@@ -75,7 +78,21 @@ Result<void> PictureStream::find_pictures() {
         fmt::format("Folder \"{}\" holds no picture (.png, .jpg).", options_.input_folder));
   }
   std::ranges::sort(paths_);
+  TRY(check_result_names());
   count_ = options_.items == 0 ? paths_.size() : options_.items;
+  return {};
+}
+
+// A result is named after its picture without the ending, so cat.png and cat.jpg would be one file.
+Result<void> PictureStream::check_result_names() const {
+  std::map<std::string, std::string> owners;
+  for (const std::string& path : paths_) {
+    const auto [owner, is_first] = owners.emplace(fs::path(path).stem().string(), path);
+    if (is_first || options_.output_folder.empty()) continue;
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Pictures \"{}\" and \"{}\" would give results of one name.",
+                             owner->second, path));
+  }
   return {};
 }
 

@@ -50,6 +50,7 @@ class PictureStream {
  private:
   PictureStream() = default;
   Result<void> find_pictures();
+  Result<void> check_result_names() const;
   Result<void> load_networks();
   Result<void> check_views() const;
   const std::string& path_of(uint64_t item) const { return paths_[item % paths_.size()]; }

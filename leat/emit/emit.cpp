@@ -90,7 +90,7 @@ std::string emitter_version(const Target& target) {
     case CodeFormat::native_object: return "llvm-19 1";
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return "spirv 5";
-    case CodeFormat::cubin: return "llvm-19 ptx 1";
+    case CodeFormat::cubin: return "llvm-19 ptx 2";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

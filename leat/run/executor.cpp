@@ -82,6 +82,11 @@ Result<size_t> Executor::take_record(uint64_t timeout_ns) {
   }
   const size_t record = free_records_.back();
   free_records_.pop_back();
+  // Counted before the lock is given up: close() takes it, and waits for all that is counted.
+  const size_t now = in_flight_.fetch_add(1, std::memory_order_acq_rel) + 1;
+  size_t most = most_in_flight_.load(std::memory_order_relaxed);
+  while (now > most && !most_in_flight_.compare_exchange_weak(most, now)) {
+  }
   return record;
 }
 
@@ -104,10 +109,6 @@ Result<Submission> Executor::submit(size_t device, RecordedList& list, SubmitOpt
   record.on_end = std::move(options.on_end);
   record.owners.store(2, std::memory_order_relaxed);
   const uint64_t value = record.fence->arm();
-  const size_t now = in_flight_.fetch_add(1, std::memory_order_acq_rel) + 1;
-  size_t most = most_in_flight_.load(std::memory_order_relaxed);
-  while (now > most && !most_in_flight_.compare_exchange_weak(most, now)) {
-  }
   Submission submission(this, index, value);
   Lane& lane = *lanes_[device];
   std::vector<Ended> ended;
@@ -283,7 +284,7 @@ void Executor::run() {
     if (is_closing_.load()) {
       if (closing_since_ns == 0) closing_since_ns = steady_now_ns();
       if (in_flight() == 0) return;
-      if (steady_now_ns() - closing_since_ns > kHangTimeoutNs) {
+      if (steady_now_ns() - closing_since_ns > close_timeout_ns()) {
         for (const std::unique_ptr<Lane>& lane : lanes_) {
           const std::lock_guard lock(lane->mutex);
           lose(*lane, Error(ErrorKind::device_lost, "The executor was closed."), ended);
@@ -294,6 +295,15 @@ void Executor::run() {
     }
     block();
   }
+}
+
+/// As long as the slowest device may take.
+uint64_t Executor::close_timeout_ns() const {
+  uint64_t longest_ns = 0;
+  for (const std::unique_ptr<Lane>& lane : lanes_) {
+    longest_ns = std::max(longest_ns, hang_timeout_ns(*lane->device));
+  }
+  return longest_ns;
 }
 
 void Executor::close() {

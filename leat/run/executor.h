@@ -132,6 +132,7 @@ class Executor {
   bool cancel(size_t record, uint64_t value);
   void cancel_all(Lane& lane);
   bool has_started() const;
+  uint64_t close_timeout_ns() const;
   void block();
   void run();
   void wake();

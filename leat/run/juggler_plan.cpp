@@ -146,7 +146,9 @@ void JugglerPlan::begin_together(uint64_t now_ns) {
 }
 
 void JugglerPlan::next_together(uint64_t now_ns) {
-  if (++candidate_ >= order_.size()) return settle(now_ns);
+  do {
+    if (++candidate_ >= order_.size()) return settle(now_ns);
+  } while (dropped_[order_[candidate_]]);
   active_[order_[candidate_]] = true;
   begin_trial(now_ns);
 }

@@ -151,5 +151,15 @@ TEST(CliBadInput, DevicesAndPaths) {
   expect_one_sentence({"dump", scratch_file("bad.ir", "leat-kernel 1\nkernel")}, "bad.ir");
 }
 
+// Both results would be named after the picture's stem.
+TEST(CliBadInput, PicturesWhoseResultsHaveOneName) {
+  const std::string picture = read_file(kSeven, size_t{1} << 20).value();
+  scratch_file("twins/a.png", picture);
+  scratch_file("twins/a.jpg", picture);
+  expect_one_sentence({"run", kDigits, "--input", scratch_path("twins"), "--output",
+                       scratch_path("twins_out"), "--device", "cpu"},
+                      "a.jpg");
+}
+
 }  // namespace
 }  // namespace leat

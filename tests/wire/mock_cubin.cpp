@@ -66,6 +66,7 @@ class ElfWriter {
     std::memcpy(header.e_ident, ELFMAG, SELFMAG);
     header.e_ident[EI_CLASS] = ELFCLASS64;
     header.e_ident[EI_DATA] = ELFDATA2LSB;
+    header.e_ident[EI_ABIVERSION] = 8;  // the architecture in bits 15:8 of e_flags
     header.e_type = ET_EXEC;
     header.e_machine = 190;
     header.e_flags = flags;

@@ -69,6 +69,25 @@ TEST_F(WireQueue, SubmitsWaitForEachOther) {
   EXPECT_EQ(first(y), 105);
 }
 
+// The GPU reads a list in flight; changing it would hang the channel.
+TEST_F(WireQueue, ListInFlightIsNotReplayed) {
+  const auto add = load(add_program(1));
+  const Buffer x = numbers(0);
+  const auto list = record([&] { launch(*add, {&x}); });
+  gpu().hold(true);
+  const Result<uint64_t> value = queue().replay(*list);
+  ASSERT_OK(value);
+  const Result<uint64_t> again = queue().replay(*list);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().kind(), ErrorKind::invalid_argument);
+  gpu().hold(false);
+  gpu().run();
+  wait_for(value);
+  EXPECT_EQ(first(x), 1);
+  wait_for(queue().replay(*list));
+  EXPECT_EQ(first(x), 2);
+}
+
 TEST_F(WireQueue, ArmedWorkWaitsForFire) {
   const auto add = load(add_program(1));
   const Buffer x = numbers(0);

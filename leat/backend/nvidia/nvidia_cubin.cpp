@@ -57,6 +57,7 @@ class CubinReader {
   Result<void> read_sections(const Elf64_Ehdr& header);
   const Section* find(const std::string& name) const;
   std::optional<uint32_t> find_symbol() const;
+  Result<void> check_banks() const;
   Result<void> link(const Section& entry_text, Cubin& cubin) const;
   Result<void> read_relocations(const Section& section, std::span<const uint64_t> offsets,
                                 Cubin& cubin) const;
@@ -117,6 +118,18 @@ std::optional<uint32_t> CubinReader::find_symbol() const {
   return std::nullopt;
 }
 
+// A launch binds constant bank 0 and no other.
+Result<void> CubinReader::check_banks() const {
+  for (const Section& section : sections_) {
+    const bool is_bank = section.name.starts_with(".nv.constant");
+    if (!is_bank || section.name.starts_with(".nv.constant0.") || section.header.sh_size == 0) {
+      continue;
+    }
+    return bad(fmt::format("has a constant bank \"{}\", which is not bound", section.name));
+  }
+  return {};
+}
+
 // Kernels of ours refer to nothing but code; what else would have to be relocated (globals, printf)
 // is refused.
 Result<void> CubinReader::link(const Section& entry_text, Cubin& cubin) const {
@@ -131,7 +144,12 @@ Result<void> CubinReader::link(const Section& entry_text, Cubin& cubin) const {
   };
   append(entry_text);
   for (const Section& section : sections_) {
-    if (&section != &entry_text && section.name.starts_with(".text.")) append(section);
+    if (&section == &entry_text || !section.name.starts_with(".text.")) continue;
+    // Sections of one file that overlap would grow without end.
+    if (section.bytes.size() > file_.size() - std::min(file_.size(), cubin.text.size())) {
+      return bad("has more code than bytes");
+    }
+    append(section);
   }
   for (const Section& section : sections_) {
     const bool relocates = section.header.sh_type == SHT_REL || section.header.sh_type == SHT_RELA;
@@ -230,8 +248,11 @@ Result<Cubin> CubinReader::read() {
   const Section* text = find(".text." + entry_);
   const std::optional<uint32_t> symbol = find_symbol();
   if (text == nullptr || text->bytes.empty() || !symbol) return bad("does not have that kernel");
+  TRY(check_banks());
   Cubin cubin;
-  cubin.sm_version = header->e_flags >> 8 & 0xff;
+  // Until ABI version 7 the architecture stands in the lowest byte, from 8 on in the next.
+  const bool is_late_abi = header->e_ident[EI_ABIVERSION] >= 8;
+  cubin.sm_version = is_late_abi ? header->e_flags >> 8 & 0xff : header->e_flags & 0xff;
   TRY(link(*text, cubin));
   if (const Section* bank = find(".nv.constant0." + entry_)) cubin.bank0 = bank->bytes;
   if (const Section* shared = find(".nv.shared." + entry_)) {

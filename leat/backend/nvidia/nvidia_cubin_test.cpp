@@ -40,6 +40,31 @@ TEST(NvidiaCubin, ReadsStackBarriersAndSharedMemory) {
   EXPECT_EQ(empty->parameter_bytes, 0u);
 }
 
+// CUDA 12 writes ABI version 7, with the architecture in the lowest byte.
+TEST(NvidiaCubin, ReadsTheArchitectureOfBothAbis) {
+  std::vector<std::byte> file(test_cubin().begin(), test_cubin().end());
+  Elf64_Ehdr header;
+  std::memcpy(&header, file.data(), sizeof header);
+  header.e_ident[EI_ABIVERSION] = 7;
+  header.e_flags = 0x00560556;  // sm_86
+  std::memcpy(file.data(), &header, sizeof header);
+  const Result<Cubin> cubin = read_cubin(file, "saxpy_kernel");
+  ASSERT_TRUE(cubin.has_value()) << cubin.error().message();
+  EXPECT_EQ(cubin->sm_version, 86u);
+}
+
+// Only bank 0 is bound at a launch.
+TEST(NvidiaCubin, RefusesOtherConstantBanks) {
+  std::vector<std::byte> file(test_cubin().begin(), test_cubin().end());
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  const size_t at = text.find(".nv.constant0.stack_kernel");
+  ASSERT_NE(at, std::string_view::npos);
+  file[at + std::strlen(".nv.constant")] = std::byte{'3'};
+  const Result<Cubin> cubin = read_cubin(file, "saxpy_kernel");
+  ASSERT_FALSE(cubin.has_value());
+  EXPECT_NE(cubin.error().message().find(".nv.constant3."), std::string::npos);
+}
+
 TEST(NvidiaCubin, RefusesAnUnknownKernel) {
   const Result<Cubin> none = read_cubin(test_cubin(), "saxpy");
   ASSERT_FALSE(none.has_value());

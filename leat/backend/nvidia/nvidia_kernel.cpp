@@ -18,6 +18,8 @@ constexpr uint32_t kStackTop = (16u << 20) - kStackReserve;
 constexpr uint32_t kMembarSystem = 1;      // CWD_MEMBAR_TYPE_L1_SYSMEMBAR
 constexpr uint32_t kSharedReserve = 1024;  // of each workgroup, from sm_80 on
 constexpr uint32_t kRegistersPerSm = 65536;
+constexpr uint32_t kRegistersPerThreadMax = 255;  // CUDA C++ programming guide, table of limits
+constexpr uint32_t kBarriersMax = 16;             // the same
 constexpr uint32_t kWorkgroupsPerSmMax = 32;
 
 /// Where the launch's facts stand in constant bank 0.
@@ -73,6 +75,10 @@ Result<void> check_limits(const NvidiaCard& card, const KernelBinary& binary) {
     return beyond(binary, "Number of buffers", binary.arguments.size(), target.buffer_bindings_max);
   }
   for (size_t axis = 0; axis < 3; ++axis) {
+    if (binary.grid[axis] == 0) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Grid size (0) of kernel \"{}\" is not positive.", binary.name));
+    }
     if (binary.grid[axis] > target.workgroups_max[axis]) {
       return beyond(binary, "Grid size", binary.grid[axis], target.workgroups_max[axis]);
     }
@@ -101,6 +107,20 @@ Result<void> check_cubin(const NvidiaCard& card, const KernelBinary& binary, con
   const uint32_t threads = binary.wave_lanes * binary.waves_per_workgroup;
   if (cubin.max_threads != 0 && threads > cubin.max_threads) {
     return beyond(binary, "Workgroup size", threads, cubin.max_threads);
+  }
+  if (cubin.register_count > kRegistersPerThreadMax) {
+    return beyond(binary, "Registers of a lane", cubin.register_count, kRegistersPerThreadMax);
+  }
+  if (cubin.barrier_count > kBarriersMax) {
+    return beyond(binary, "Barriers", cubin.barrier_count, kBarriersMax);
+  }
+  if (cubin.stack_bytes > kStackTop) {
+    return beyond(binary, "Stack of a lane", cubin.stack_bytes, kStackTop);
+  }
+  // The section counts the reserve itself, from sm_90 on.
+  const uint64_t shared_bytes = uint64_t{cubin.shared_bytes} + binary.local_memory_bytes;
+  if (shared_bytes > card.target.local_memory_bytes_max + kSharedReserve) {
+    return beyond(binary, "Local memory", shared_bytes, card.target.local_memory_bytes_max);
   }
   if (uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32) > kRegistersPerSm) {
     return beyond(binary, "Registers of a workgroup",

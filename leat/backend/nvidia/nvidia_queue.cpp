@@ -269,7 +269,13 @@ Result<uint64_t> NvidiaQueue::submit_list(RecordedList& list, bool armed) {
   auto& commands = static_cast<NvidiaCommands&>(list);
   TRY(prepare_submit());
   // A list that the GPU still reads must not be changed: it would hang in the middle of a chain.
-  CHECK(context_.fence.poll() >= commands.submitted_value());
+  if (context_.fence.poll() < commands.submitted_value()) {
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("A recorded list is replayed while its last replay (fence value {}) is "
+                    "in flight.",
+                    commands.submitted_value()));
+  }
   commands.set_fence_value(context_.submitted + 1);
   if (armed) {
     const bool idle = context_.fence.poll() == context_.submitted;

@@ -13,6 +13,8 @@ namespace leat {
 
 namespace {
 
+constexpr int kInterruptedTriesMax = 1000;  // of one ioctl, by signals
+
 // RM reads and writes the size it knows, whatever the caller says; this is above every version.
 constexpr size_t kAllocParamsBytesMax = 1024;
 constexpr uint32_t kQueryVersion = '2';
@@ -90,9 +92,10 @@ Result<void> NvidiaRm::call(int fd, uint32_t number, void* params, size_t params
                             const char* what) {
   const unsigned long request = rm::request_of(number, params_bytes);
   int result = -1;
-  do {
+  for (int tries = 0; tries < kInterruptedTriesMax; ++tries) {
     result = os_.ioctl(os_.context, fd, request, params);
-  } while (result != 0 && (errno == EINTR || errno == EAGAIN));
+    if (result == 0 || (errno != EINTR && errno != EAGAIN)) break;
+  }
   if (result == 0) return {};
   return Error(ErrorKind::io, fmt::format("ioctl (0x{:x}) for {} fails: {}.", request, what,
                                           std::strerror(errno)));

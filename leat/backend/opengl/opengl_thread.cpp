@@ -186,15 +186,23 @@ void OpenglThread::release_fence(OpenglSide& side, uint64_t value) {
     publish();
   }
   if (stopping_.load()) return;
+  // The number is raised only for work that the driver took.
+  if (is_refused(gl, value)) return;
   side.player.raise(number_);
   gl.flush();
   issued_ = value;
+  static_cast<void>(is_refused(gl, value));
+}
+
+/// Asks for GL's error, and fails the device when there is one.
+bool OpenglThread::is_refused(const GlApi& gl, uint64_t value) {
   const GLenum error = gl.get_error();
-  if (error == GL_NO_ERROR) return;
+  if (error == GL_NO_ERROR) return false;
   const ErrorKind kind =
       error == GL_OUT_OF_MEMORY ? ErrorKind::out_of_memory : ErrorKind::device_lost;
   fail(Error(kind, fmt::format("The OpenGL driver of \"{}\" refuses submit ({}): glGetError is {}.",
                                facts_.info.chip, value, gl_error_text(error))));
+  return true;
 }
 
 /// Wakes those who sleep until the number is reached.

@@ -103,6 +103,7 @@ class OpenglThread {
   void serve(OpenglSide& side);
   void do_job(OpenglSide& side, const Job& job);
   void release_fence(OpenglSide& side, uint64_t value);
+  bool is_refused(const GlApi& gl, uint64_t value);
   void publish();
   void await_number(const GlApi& gl, uint64_t timeout_ns);
   void drop_sync(const GlApi& gl);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace leat {
 
@@ -112,6 +114,10 @@ Result<void> take_memory(VulkanContext& context, uint64_t size_bytes, uint32_t t
       .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT,
       .pHostPointer = sharing.host};
   const int duplicate = sharing.dma_buf >= 0 ? dup(sharing.dma_buf) : -1;
+  if (sharing.dma_buf >= 0 && duplicate < 0) {
+    return Error(ErrorKind::io, fmt::format("dup of dma-buf ({}) fails: {}.", sharing.dma_buf,
+                                            std::strerror(errno)));
+  }
   const VkImportMemoryFdInfoKHR from_fd = {
       .sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_FD_INFO_KHR,
       .pNext = chain,

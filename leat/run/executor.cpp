@@ -172,11 +172,16 @@ void Executor::lose(Lane& lane, const Error& error, std::vector<Ended>& ended) {
   }
 }
 
-/// Takes what the device has finished off its lane. The lane is locked.
+/// Takes what the device has finished off its lane. The lane is locked. The number alone does not
+/// tell that work was done: after a fault it moves on over what was given up. wait() does.
 void Executor::collect(Lane& lane, std::vector<Ended>& ended) {
-  const uint64_t reached = lane.device->queue().fence().poll();
+  Fence& fence = lane.device->queue().fence();
+  const uint64_t reached = fence.poll();
   while (!lane.started.empty() && records_[lane.started.front()].queue_value <= reached) {
     const size_t index = lane.started.front();
+    const Result<bool> done = fence.wait(records_[index].queue_value, 0);
+    if (!done) return lose(lane, done.error(), ended);
+    if (!*done) return;
     lane.started.pop_front();
     records_[index].state.store(State::ended, std::memory_order_release);
     ended.push_back({index, Ending::done, std::nullopt});

@@ -132,6 +132,7 @@ TEST_F(WireFaults, ListsAndKernelsOutliveTheirChannel) {
 }
 
 TEST_F(WireFaults, FaultAfterFaultAfterFault) {
+  std::vector<uint64_t> values;  // what was lost stays lost
   for (int i = 0; i < 50; ++i) {
     script(i % 2 == 0 ? 31 : 13);
     launch_add();
@@ -139,6 +140,8 @@ TEST_F(WireFaults, FaultAfterFaultAfterFault) {
     ASSERT_OK(lost);
     ASSERT_FALSE(queue().fence().wait(*lost, 1'000'000'000).has_value());
     expect_right_results(i);
+    values.push_back(*lost);
+    for (const uint64_t value : values) EXPECT_FALSE(queue().fence().wait(value, 0).has_value());
   }
   EXPECT_EQ(gpu().server().channels().size(), 2u);
 }

@@ -4,6 +4,7 @@
 // bus before it starts.
 #pragma once
 
+#include <atomic>
 #include <optional>
 
 #include "leat/backend/nvidia/nvidia_card.h"
@@ -85,7 +86,7 @@ class NvidiaChannel {
   uint32_t put_ = 0;
   uint32_t group_ = 0;
   uint32_t context_share_ = 0;
-  uint32_t channel_ = 0;
+  std::atomic<uint32_t> channel_ = 0;  // waiters on other threads ask whether it is open
   uint32_t token_ = 0;
 };
 

@@ -39,16 +39,28 @@ const NvidiaChannel* NvidiaFence::faulty_channel() const {
   return nullptr;
 }
 
-Result<bool> NvidiaFence::look(uint64_t value, bool for_result) {
-  if (for_result && value > lost_after_ && value <= lost_until_) {
-    return Error(ErrorKind::device_lost, "The work was given up after a fault.");
+bool NvidiaFence::is_lost(uint64_t value) const {
+  const size_t count = loss_count_.load(std::memory_order_acquire);
+  for (size_t i = 0; i < count; ++i) {
+    if (value > losses_[i].after && value <= losses_[i].until) return true;
   }
+  return false;
+}
+
+// The number is read before the losses, which are written before the number moves over them; and
+// the losses once more behind the channels, which another thread may have closed in between.
+Result<bool> NvidiaFence::look(uint64_t value, bool for_result) {
   const bool reached = poll() >= value;
+  const auto given_up = [] {
+    return Error(ErrorKind::device_lost, "The work was given up after a fault.");
+  };
+  if (for_result && is_lost(value)) return given_up();
   if (reached && (!for_result || value <= believed_)) return true;
   if (const NvidiaChannel* channel = faulty_channel()) {
     return Error(ErrorKind::device_lost, channel->fault().text);
   }
   if (!reached) return false;
+  if (for_result && is_lost(value)) return given_up();
   uint64_t before = believed_;
   while (before < value && !believed_.compare_exchange_weak(before, value)) {
   }
@@ -72,9 +84,20 @@ Result<bool> NvidiaFence::wait_until(uint64_t value, uint64_t timeout_ns, bool f
   }
 }
 
+void NvidiaFence::lose(uint64_t submitted) {
+  const uint64_t after = believed_.load();
+  if (after >= submitted) return;
+  const size_t count = loss_count_.load();
+  if (count == kLossesMax) {
+    losses_[count - 1].until = submitted;
+    return;
+  }
+  losses_[count].after = after;
+  losses_[count].until = submitted;
+  loss_count_.store(count + 1, std::memory_order_release);
+}
+
 void NvidiaFence::give_up(uint64_t submitted) {
-  lost_until_ = submitted;
-  lost_after_ = believed_.load();
   std::atomic_ref<uint64_t>(*word_).store(submitted, std::memory_order_release);
 }
 

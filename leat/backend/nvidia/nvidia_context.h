@@ -2,6 +2,7 @@
 // shaders, the fence, and the list of memory that waits for the fence before it is freed.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <vector>
 
@@ -32,20 +33,31 @@ class NvidiaFence final : public Fence {
 
   uint64_t address() const { return address_; }
   /// Values up to `submitted` that were not believed so far never will be: waiting for one gives
-  /// device_lost. The number moves on to `submitted`.
+  /// device_lost. Called before the channels are closed, so that no waiter finds neither.
+  void lose(uint64_t submitted);
+  /// The number moves on to `submitted`: what was lost is over.
   void give_up(uint64_t submitted);
 
  private:
   Result<bool> wait_until(uint64_t value, uint64_t timeout_ns, bool for_result);
   Result<bool> look(uint64_t value, bool for_result);
+  bool is_lost(uint64_t value) const;
   const NvidiaChannel* faulty_channel() const;
+
+  /// Losses kept apart; the last one grows over later ones, and then takes in what was done
+  /// between.
+  static constexpr size_t kLossesMax = 256;
+  struct Loss {
+    uint64_t after = 0;
+    std::atomic<uint64_t> until = 0;
+  };
 
   uint64_t* word_ = nullptr;
   uint64_t address_ = 0;
   std::vector<const NvidiaChannel*> channels_;
-  std::atomic<uint64_t> believed_ = 0;    // the largest value for which wait() said so
-  std::atomic<uint64_t> lost_after_ = 0;  // of the last time that work was given up
-  std::atomic<uint64_t> lost_until_ = 0;
+  std::atomic<uint64_t> believed_ = 0;  // the largest value for which wait() said so
+  std::array<Loss, kLossesMax> losses_;
+  std::atomic<size_t> loss_count_ = 0;
 };
 
 class NvidiaContext {

@@ -300,6 +300,7 @@ void NvidiaQueue::fire() {
 Result<void> NvidiaQueue::restart() {
   NvidiaCommands* open = open_;
   set_open(nullptr);
+  context_.fence.lose(context_.submitted);
   compute_.close();
   copy_.close();
   context_.fence.give_up(context_.submitted);

@@ -73,6 +73,8 @@ class NvidiaCommands final : public RecordedList {
     return static_cast<uint32_t>(compute_.size()) - skipped_dwords(entry);
   }
   uint64_t copy_address() const { return image().address + copy_offset_; }
+  /// The hand-over word as a round finds it. No round of this image is in flight.
+  void reset_handoff() { *reinterpret_cast<volatile uint32_t*>(image().host) = 0; }
   uint32_t copy_dwords() const { return static_cast<uint32_t>(copy_.size()); }
   /// The segments as they stand in the card's memory: for the check, since reading is slow.
   std::span<const uint32_t> compute_words(Entry entry) const;

@@ -221,6 +221,7 @@ Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
     TRY(check_segment(context_, PushEngine::compute, commands.compute_words(entry)));
     TRY(check_segment(context_, PushEngine::copy, commands.copy_words()));
   }
+  if (commands.copy_dwords() > 0) commands.reset_handoff();
   compute_.add(commands.compute_address(entry), commands.compute_dwords(entry));
   compute_.ring();
   if (commands.copy_dwords() > 0) {

@@ -166,8 +166,8 @@ void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const NvidiaAc
 // ---------------------------------------------------------------------------------
 
 // Values of the hand-over word: odd when compute is done and copies may start, even when the copies
-// are done. Each list counts from 1 again; both sides wait for equality, and the word starts at 0 in
-// every round, also behind one that a fault cut off in the middle.
+// are done. Each list counts from 1 again; both sides wait for equality, and the word starts at 0
+// in every round, also behind one that a fault cut off in the middle.
 void NvidiaCommands::release_to_copies() {
   ++handoff_;
   handoff_words_[0].push_back(static_cast<uint32_t>(compute_.size() + 1));

@@ -96,8 +96,7 @@ void NvidiaCommands::semaphore(std::vector<uint32_t>& words, uint64_t address, u
                              low(payload), high(payload), execute});
 }
 
-// --- Launches
-// ---------------------------------------------------------------------------------------
+// --- Launches -----------------------------------------------------------------------------------
 
 /// The one chain that conflicts, kNone, or kEvery when several do.
 uint32_t NvidiaCommands::conflicting_chain(std::span<const NvidiaAccess> accesses) const {
@@ -162,8 +161,7 @@ void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const NvidiaAc
   remember(arguments, chain);
 }
 
-// --- Copies and marks
-// ---------------------------------------------------------------------------------
+// --- Copies and marks ---------------------------------------------------------------------------
 
 // Values of the hand-over word: odd when compute is done and copies may start, even when the copies
 // are done. Each list counts from 1 again; both sides wait for equality, and the word starts at 0
@@ -219,8 +217,7 @@ void NvidiaCommands::mark_time(uint64_t address) {
   accesses_.clear();
 }
 
-// --- The end
-// ------------------------------------------------------------------------------------------
+// --- The end ------------------------------------------------------------------------------------
 
 // A single chain that nothing runs beside ends with its last launch, whose descriptor can set the
 // fence: 0.6 us less than a release by the host engine.

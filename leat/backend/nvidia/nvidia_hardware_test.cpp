@@ -295,8 +295,7 @@ TEST_F(NvidiaHardware, MarksMeasureASpin) {
   }
 }
 
-// --- Figures, printed
-// -----------------------------------------------------------------------------------
+// --- Figures, printed ---------------------------------------------------------------------------
 
 class SlowNvidiaFigures : public NvidiaHardware {
  protected:
@@ -449,8 +448,7 @@ TEST_F(SlowNvidiaFigures, CopySpeed) {
   }
 }
 
-// --- Faults
-// ---------------------------------------------------------------------------------------
+// --- Faults -------------------------------------------------------------------------------------
 
 /// Steps of the fault test, in a process of their own.
 class FaultSteps {

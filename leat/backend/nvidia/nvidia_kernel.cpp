@@ -41,10 +41,19 @@ uint32_t round_up(uint32_t value, uint32_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// The smallest configuration with at least `bytes` of shared memory for a multiprocessor.
-uint32_t sm_config_of(uint32_t bytes, QmdVersion version) {
+/// Shared memory of a multiprocessor. Source: CUDA C++ programming guide, table of limits for each
+/// compute capability.
+uint32_t shared_kib_max(uint32_t sm_version) {
+  if (sm_version == 75) return 64;
+  if (sm_version == 80 || sm_version == 87) return 164;
+  const bool is_large = sm_version >= 90 && sm_version < 120;
+  return is_large ? 228 : 100;
+}
+
+/// The smallest configuration with at least `bytes` of shared memory for a multiprocessor that has
+/// `most` KiB.
+uint32_t sm_config_of(uint32_t bytes, uint32_t most) {
   constexpr uint32_t kKib[] = {8, 16, 32, 64, 100, 132, 164, 196, 228};
-  const uint32_t most = version == QmdVersion::v3_0 ? 100 : 228;
   for (const uint32_t kib : kKib) {
     if (kib << 10 >= bytes && kib <= most) return kib / 4 + 1;
   }
@@ -233,10 +242,10 @@ void NvidiaKernel::fill_shared_memory(const KernelBinary& binary, const Cubin& c
   const uint32_t by_threads = context_.card.warps_per_sm * 32 / threads;
   const uint32_t by_registers = kRegistersPerSm / (round_up(cubin.register_count, 8) * threads);
   const uint32_t resident = std::max(1u, std::min({by_threads, by_registers, kWorkgroupsPerSmMax}));
-  const uint32_t most = version == QmdVersion::v3_0 ? 100 : 228;
+  const uint32_t most = shared_kib_max(context_.card.sm_version);
   qmd_.set(QmdField::shared_memory_size, bytes);
-  qmd_.set(QmdField::min_sm_config, sm_config_of(bytes, version));
-  qmd_.set(QmdField::target_sm_config, sm_config_of(bytes * resident, version));
+  qmd_.set(QmdField::min_sm_config, sm_config_of(bytes, most));
+  qmd_.set(QmdField::target_sm_config, sm_config_of(bytes * resident, most));
   qmd_.set(QmdField::max_sm_config, most / 4 + 1);
 }
 

@@ -9,8 +9,7 @@
 
 namespace leat::method {
 
-// --- Headers (clc56f.h, DMA section)
-// ---------------------------------------------------------------
+// --- Headers (clc56f.h, DMA section) ------------------------------------------------------------
 
 inline constexpr uint32_t kIncrementing = 1;
 inline constexpr uint32_t kNonIncrementing = 3;
@@ -30,8 +29,7 @@ constexpr uint32_t immediate(uint32_t subchannel, uint32_t method, uint32_t data
   return kImmediate << 29 | data << 16 | subchannel << 13 | method >> 2;
 }
 
-// --- Host (below 0x100; the subchannel is ignored)
-// --------------------------------------------------
+// --- Host (below 0x100; the subchannel is ignored) ----------------------------------------------
 
 inline constexpr uint32_t kSetObject = 0x00;
 inline constexpr uint32_t kSemAddrLo = 0x5C;  // then ADDR_HI, PAYLOAD_LO, PAYLOAD_HI, EXECUTE
@@ -47,8 +45,7 @@ inline constexpr uint32_t kSemReleaseWfi = 1u << 20;   // once the engine is idl
 inline constexpr uint32_t kSemPayload64 = 1u << 24;
 inline constexpr uint32_t kSemTimestamp = 1u << 25;  // u64 ns at +8; 16-byte aligned
 
-// --- Compute
-// ------------------------------------------------------------------------------------------
+// --- Compute ------------------------------------------------------------------------------------
 
 inline constexpr uint32_t kNoOperation = 0x100;
 inline constexpr uint32_t kWaitForIdle = 0x110;
@@ -69,8 +66,7 @@ inline constexpr uint32_t kInvalidateData = 0x10;
 inline constexpr uint32_t kInvalidateConstant = 0x1000;
 inline constexpr uint32_t kMaxSmCount = 0xFF;  // of LOCAL_MEMORY_NON_THROTTLED_C
 
-// --- Copy
-// ---------------------------------------------------------------------------------------------
+// --- Copy ---------------------------------------------------------------------------------------
 
 inline constexpr uint32_t kLaunchDma = 0x300;
 inline constexpr uint32_t kOffsetInUpper = 0x400;  // IN_UPPER, IN_LOWER, OUT_UPPER, OUT_LOWER
@@ -79,8 +75,7 @@ inline constexpr uint32_t kLineLengthIn = 0x418;   // then LINE_COUNT
 inline constexpr uint32_t kLinearCopy = 0x186;
 inline constexpr uint64_t kCopyBytesMax = uint64_t{1} << 31;
 
-// --- The ring
-// -----------------------------------------------------------------------------------------
+// --- The ring -----------------------------------------------------------------------------------
 
 /// A segment of `dwords` at `address` (4-byte aligned, below 2^40).
 constexpr uint64_t ring_entry(uint64_t address, uint32_t dwords) {

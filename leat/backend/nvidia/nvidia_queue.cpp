@@ -22,8 +22,7 @@ uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 
 }  // namespace
 
-// --- Buffers
-// ------------------------------------------------------------------------------------------
+// --- Buffers ------------------------------------------------------------------------------------
 
 Result<uint64_t> NvidiaBuffers::allocate(uint64_t size_bytes, NvidiaPlace place) {
   context_.drain_retired();
@@ -49,8 +48,7 @@ void NvidiaBuffers::free(uint64_t handle) {
   free_handles_.push_back(handle);
 }
 
-// --- Opening
-// ------------------------------------------------------------------------------------------
+// --- Opening ------------------------------------------------------------------------------------
 
 Result<void> NvidiaQueue::open() {
   checks_packets_ = env("LEAT_NVIDIA_CHECK") == "1";
@@ -94,8 +92,7 @@ Result<void> NvidiaQueue::open_channels() {
                            context_.card.info.chip, kFirstSignTimeoutNs / 1'000'000'000));
 }
 
-// --- Commands
-// -----------------------------------------------------------------------------------------
+// --- Commands -----------------------------------------------------------------------------------
 
 Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   if (recording_ != nullptr) return recording_.get();
@@ -166,8 +163,7 @@ Result<uint64_t> NvidiaQueue::time_ns(uint32_t slot) {
   return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
 }
 
-// --- Submits
-// ------------------------------------------------------------------------------------------
+// --- Submits ------------------------------------------------------------------------------------
 
 /// A segment of its own, before what push() adds.
 void NvidiaQueue::add_prefix(std::span<const uint32_t> words) {
@@ -293,8 +289,7 @@ void NvidiaQueue::fire() {
   _mm_sfence();
 }
 
-// --- Faults
-// ---------------------------------------------------------------------------------------------
+// --- Faults -------------------------------------------------------------------------------------
 
 // The driver disables a channel that faulted; one that hangs is preempted when it is freed. Memory,
 // kernels and recorded lists outlive the channels.

@@ -104,8 +104,7 @@ struct MapDmaParamsBefore580 {  // NVOS46 up to 575
 };
 static_assert(sizeof(MapDmaParamsBefore580) == 56);
 
-// --- Classes (sdk/nvidia/inc/class) and their allocation parameters
-// --------------------------------
+// --- Classes (sdk/nvidia/inc/class) and their allocation parameters -----------------------------
 
 inline constexpr uint32_t kRootClient = 0x41;          // NV01_ROOT_CLIENT
 inline constexpr uint32_t kDevice = 0x80;              // NV01_DEVICE_0
@@ -210,8 +209,7 @@ struct NvNotification {  // nvgputypes.h; the time's high word comes first
 };
 static_assert(sizeof(NvNotification) == 16);
 
-// --- Controls (sdk/nvidia/inc/ctrl)
-// ------------------------------------------------------------------
+// --- Controls (sdk/nvidia/inc/ctrl) -------------------------------------------------------------
 
 inline constexpr uint32_t kGetIdInfo = 0x205;           // NV0000 GPU_GET_ID_INFO_V2, client
 inline constexpr uint32_t kGetClassList = 0x800201;     // NV0080 GPU_GET_CLASSLIST, device

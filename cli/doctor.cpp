@@ -21,9 +21,9 @@ namespace leat::cli {
 
 namespace {
 
-/// Stores a word on the device and reads it back.
+/// Adds one to a word on the device and reads it back.
 Result<void> self_test(Device& device) {
-  TRY_ASSIGN(const KernelBinary binary, empty_kernel(device.target()));
+  TRY_ASSIGN(const KernelBinary binary, count_kernel(device.target()));
   TRY_ASSIGN(const std::unique_ptr<Kernel> kernel, device.load(binary));
   TRY_ASSIGN(const Buffer word, device.allocate(sizeof(int32_t), MemoryKind::device));
   const BufferRange range{&word, 0, sizeof(int32_t)};
@@ -38,7 +38,7 @@ Result<void> self_test(Device& device) {
   std::memcpy(&value, bytes, sizeof value);
   if (value == 1) return {};
   return Error(ErrorKind::internal,
-               fmt::format("A kernel that stores (1) left ({}) in memory.", value));
+               fmt::format("A kernel that adds (1) to (0) left ({}) in memory.", value));
 }
 
 Result<void> open_and_test(const std::string& spec) {

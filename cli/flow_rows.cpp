@@ -72,7 +72,8 @@ struct ProbeList {
 
 Result<void> record(ProbeList& probe) {
   Queue& queue = probe.device->queue();
-  std::vector<BufferRange> arguments = {{&probe.word, 0, probe.word.size_bytes()}};
+  std::vector<BufferRange> arguments;
+  if (probe.word) arguments.push_back({&probe.word, 0, probe.word.size_bytes()});
   if (probe.output) arguments.push_back({&probe.output, 0, probe.output.size_bytes()});
   TRY(queue.begin_record());
   const Result<void> launched = queue.launch(*probe.kernel, arguments);
@@ -87,7 +88,6 @@ Result<ProbeList> load_empty(Device& device) {
   probe.device = &device;
   TRY_ASSIGN(const KernelBinary binary, empty_kernel(device.target()));
   TRY_ASSIGN(probe.kernel, device.load(binary));
-  TRY_ASSIGN(probe.word, device.allocate(sizeof(int32_t), MemoryKind::device));
   TRY(record(probe));
   return probe;
 }

@@ -63,7 +63,10 @@ TEST(ProbeKernels, EmitForSpirvTargets) {
     const Target target = plain_target(name).value();
     const Result<KernelBinary> empty = empty_kernel(target);
     ASSERT_TRUE(empty) << empty.error().message();
-    EXPECT_EQ(empty->arguments.size(), 1u);
+    EXPECT_TRUE(empty->arguments.empty());
+    const Result<KernelBinary> count = count_kernel(target);
+    ASSERT_TRUE(count) << count.error().message();
+    EXPECT_EQ(count->arguments.size(), 1u);
     const Result<FmaKernel> fma = fma_kernel(target);
     ASSERT_TRUE(fma) << fma.error().message();
     EXPECT_EQ(fma->binary.waves_per_workgroup * target.wave_lanes, 128u);

@@ -1,5 +1,5 @@
-// Two kernels that measure a device instead of computing a network: one that does nothing, and one
-// that does nothing but multiply and add.
+// Kernels that measure a device instead of computing a network: one that does nothing, one that
+// counts, and one that does nothing but multiply and add.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,11 @@
 
 namespace leat {
 
-/// One workgroup that stores one word. Its only argument is an i32 buffer of one element.
+/// One workgroup without arguments that does nothing.
 Result<KernelBinary> empty_kernel(const Target& target);
+
+/// One workgroup whose first lane adds one to a word. Argument: an i32 buffer of one element.
+Result<KernelBinary> count_kernel(const Target& target);
 
 /// fp32 multiply-adds on registers, in chains long enough to fill every pipeline.
 /// Arguments: an i32 buffer of one element, the number of rounds, and an f32 buffer of

@@ -253,7 +253,7 @@ Result<std::string> encode_jpeg(const Picture& picture, std::string_view path) {
 /// One axis: what each target pixel takes from the source, as weights that sum to 1.
 struct Taps {
   int64_t first = 0;
-  std::vector<double> weights;
+  std::vector<float> weights;
 };
 
 std::vector<Taps> taps_of(int64_t source, int64_t target) {
@@ -267,15 +267,15 @@ std::vector<Taps> taps_of(int64_t source, int64_t target) {
     Taps& taps = all[static_cast<size_t>(t)];
     taps.first = std::clamp<int64_t>(low, 0, source - 1);
     const int64_t last = std::clamp<int64_t>(high, 0, source - 1);
-    taps.weights.assign(static_cast<size_t>(last - taps.first + 1), 0.0);
+    std::vector<double> weights(static_cast<size_t>(last - taps.first + 1), 0.0);
     double sum = 0;
     for (int64_t s = low; s <= high; ++s) {  // beyond the rim the rim's pixel repeats
       const double weight = 1.0 - std::abs(static_cast<double>(s) - center) / support;
       const int64_t at = std::clamp<int64_t>(s, 0, source - 1) - taps.first;
-      taps.weights[static_cast<size_t>(at)] += std::max(weight, 0.0);
+      weights[static_cast<size_t>(at)] += std::max(weight, 0.0);
       sum += std::max(weight, 0.0);
     }
-    for (double& weight : taps.weights) weight /= sum;
+    for (const double weight : weights) taps.weights.push_back(static_cast<float>(weight / sum));
   }
   return all;
 }
@@ -318,32 +318,46 @@ Result<std::string> encode_picture(const Picture& picture, std::string_view path
                fmt::format("Picture \"{}\" cannot be written: {}.", path, job.message));
 }
 
+namespace {
+
+/// sums[i] += weight * source[i]. In blocks of arrays apart, which compilers turn into vectors.
+void add_scaled(float* __restrict sums, float weight, const uint8_t* source, size_t count) {
+  constexpr size_t kBlock = 16;
+  size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    for (size_t k = 0; k < kBlock; ++k) sums[i + k] += weight * static_cast<float>(source[i + k]);
+  }
+  for (; i < count; ++i) sums[i] += weight * static_cast<float>(source[i]);
+}
+
+}  // namespace
+
+// Rows first: a row of sums is made of whole rows.
 Picture resize(const Picture& picture, int64_t width, int64_t height) {
   if (picture.width == width && picture.height == height) return picture;
   const std::vector<Taps> columns = taps_of(picture.width, width);
   const std::vector<Taps> rows = taps_of(picture.height, height);
-  std::vector<double> wide(static_cast<size_t>(picture.height * width * 3), 0.0);
-  for (int64_t y = 0; y < picture.height; ++y) {
-    for (int64_t i = 0; i < width * 3; ++i) {
-      const Taps& taps = columns[static_cast<size_t>(i / 3)];
-      double sum = 0;
-      for (size_t t = 0; t < taps.weights.size(); ++t) {
-        sum += taps.weights[t] * picture.at(y, taps.first + static_cast<int64_t>(t), i % 3);
-      }
-      wide[static_cast<size_t>(y * width * 3 + i)] = sum;
-    }
-  }
+  const size_t source_row = static_cast<size_t>(picture.width) * 3;
+  std::vector<float> sums(source_row);
   Picture result{width, height, std::vector<uint8_t>(static_cast<size_t>(width * height * 3))};
-  for (int64_t y = 0; y < height; ++y) {
-    const Taps& taps = rows[static_cast<size_t>(y)];
-    for (int64_t i = 0; i < width * 3; ++i) {
-      double sum = 0;
-      for (size_t t = 0; t < taps.weights.size(); ++t) {
-        const int64_t row = taps.first + static_cast<int64_t>(t);
-        sum += taps.weights[t] * wide[static_cast<size_t>(row * width * 3 + i)];
+  uint8_t* target = result.rgb.data();
+  for (const Taps& taps : rows) {
+    std::ranges::fill(sums, 0.0f);
+    const uint8_t* source = picture.rgb.data() + static_cast<size_t>(taps.first) * source_row;
+    for (const float weight : taps.weights) {
+      add_scaled(sums.data(), weight, source, source_row);
+      source += source_row;
+    }
+    for (const Taps& across : columns) {
+      const float* sum = sums.data() + across.first * 3;
+      float pixel[3] = {};
+      for (const float weight : across.weights) {
+        for (int c = 0; c < 3; ++c) pixel[c] += weight * sum[c];
+        sum += 3;
       }
-      result.rgb[static_cast<size_t>(y * width * 3 + i)] =
-          static_cast<uint8_t>(std::clamp<long>(std::lround(sum), 0, 255));
+      for (const float value : pixel) {
+        *target++ = static_cast<uint8_t>(std::clamp(value + 0.5f, 0.0f, 255.0f));
+      }
     }
   }
   return result;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -17,25 +18,33 @@ namespace leat::cli {
 
 namespace {
 
-void store(const ExternalView& view, int64_t index, double value) {
-  if (view.dtype == DType::f16) value = float_from_half(half_from_float(static_cast<float>(value)));
-  std::byte* const place = view.host + static_cast<size_t>(index) * size_bytes_of(view.storage);
-  switch (view.storage) {
-    case DType::f16: {
-      const uint16_t bits = half_from_float(static_cast<float>(value));
-      std::memcpy(place, &bits, sizeof bits);
-      return;
-    }
-    case DType::i32: {
-      const auto whole = static_cast<int32_t>(value);
-      std::memcpy(place, &whole, sizeof whole);
-      return;
-    }
-    default: {
-      const auto number = static_cast<float>(value);
-      std::memcpy(place, &number, sizeof number);
-    }
+/// An element as it lies in memory.
+using Element = std::array<std::byte, sizeof(float)>;
+/// What each value of a pixel's channel is stored as.
+using StoredBytes = std::array<Element, 256>;
+
+Element element_of(const ExternalView& view, double value) {
+  Element element = {};
+  auto number = static_cast<float>(value);
+  if (view.dtype == DType::f16) number = float_from_half(half_from_float(number));
+  if (view.storage == DType::f16) {
+    const uint16_t bits = half_from_float(number);
+    std::memcpy(element.data(), &bits, sizeof bits);
+  } else if (view.storage == DType::i32) {
+    const auto whole = static_cast<int32_t>(value);
+    std::memcpy(element.data(), &whole, sizeof whole);
+  } else {
+    std::memcpy(element.data(), &number, sizeof number);
   }
+  return element;
+}
+
+StoredBytes stored_bytes(const ExternalView& view, double mean, double scale) {
+  StoredBytes stored = {};
+  for (size_t i = 0; i < stored.size(); ++i) {
+    stored[i] = element_of(view, (static_cast<double>(i) - mean) * scale);
+  }
+  return stored;
 }
 
 int64_t offset_of(const PictureAxes& axes, const std::vector<int64_t>& strides, int64_t channel,
@@ -103,13 +112,16 @@ Result<void> write_picture(const Picture& picture, const std::string& path, cons
   const Picture resized = fits ? Picture() : resize(picture, width, height);
   const Picture& fitted = fits ? picture : resized;
   const double grey_mean = (numbers.mean[0] + numbers.mean[1] + numbers.mean[2]) / 3;
+  const size_t element_bytes = size_bytes_of(view.storage);
   for (int64_t c = 0; c < channels; ++c) {
     const int64_t source = numbers.is_bgr ? 2 - c : c;
     const double mean = channels == 1 ? grey_mean : numbers.mean[static_cast<size_t>(source)];
+    const StoredBytes stored = stored_bytes(view, mean, numbers.scale);
     for (int64_t y = 0; y < height; ++y) {
       for (int64_t x = 0; x < width; ++x) {
-        const double value = channels == 1 ? fitted.luminance(y, x) : fitted.at(y, x, source);
-        store(view, offset_of(*axes, view.strides, c, y, x), (value - mean) * numbers.scale);
+        const uint8_t value = channels == 1 ? fitted.luminance(y, x) : fitted.at(y, x, source);
+        const auto index = static_cast<size_t>(offset_of(*axes, view.strides, c, y, x));
+        std::memcpy(view.host + index * element_bytes, stored[value].data(), element_bytes);
       }
     }
   }

@@ -8,6 +8,8 @@
 // GL linker takes the type's name for the block's.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace leat {
@@ -185,5 +187,19 @@ inline constexpr uint32_t kRaiseNumberSpirv[] = {
     1 << 16 | 253,
     1 << 16 | 56,  // return, end
 };
+
+/// The same with the counter at `first_binding` and the number at the next.
+constexpr auto raise_number_spirv(uint32_t first_binding) {
+  constexpr size_t kHeaderWords = 5;
+  constexpr uint32_t kDecorateBinding[2] = {4 << 16 | 71, 33};  // its words 0 and 2
+  std::array<uint32_t, std::size(kRaiseNumberSpirv)> words = {};
+  std::ranges::copy(kRaiseNumberSpirv, words.begin());
+  for (size_t i = kHeaderWords; i < words.size(); i += words[i] >> 16) {
+    if (words[i] == kDecorateBinding[0] && words[i + 2] == kDecorateBinding[1]) {
+      words[i + 3] += first_binding;
+    }
+  }
+  return words;
+}
 
 }  // namespace leat

@@ -5,6 +5,8 @@
 // Source: OpenGL 4.6 core, sections 7.13.2 (memory barriers) and 6.3.2 (mapping).
 #include "leat/backend/opengl/opengl_commands.h"
 
+#include <algorithm>
+
 namespace leat {
 
 namespace {
@@ -69,15 +71,16 @@ void OpenglPlayer::play(const OpenglCommands& list) {
   for (const OpenglCommand& command : list.commands) play_one(list, command);
 }
 
-// The barrier before puts the work's writes in front of the number's, the one behind shows the
-// number itself.
+// The barrier before puts the work's writes in front of the number's. The one behind shows the
+// number itself, and all of the work to what comes next, which so starts without a barrier.
 void OpenglPlayer::raise(const OpenglNumber& number) {
   gl_.memory_barrier(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT | GL_SHADER_STORAGE_BARRIER_BIT);
   if (program_ != number.program()) gl_.use_program(number.program());
   program_ = number.program();
   number.raise(gl_);
-  gl_.memory_barrier(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT);
-  stale_ = kEveryReader & ~GLbitfield{GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT};
+  if (number.shares_bindings()) bound_.clear();
+  gl_.memory_barrier(kEveryReader);
+  stale_ = 0;
 }
 
 uint64_t OpenglPlayer::time_ns(uint32_t slot) const {
@@ -93,9 +96,7 @@ void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& com
       make_visible(GL_SHADER_STORAGE_BARRIER_BIT);
       if (program_ != command.object) gl_.use_program(command.object);
       program_ = command.object;
-      gl_.bind_buffers_range(
-          GL_SHADER_STORAGE_BUFFER, 0, static_cast<GLsizei>(command.binding_count),
-          list.buffers.data() + first, list.offsets.data() + first, list.sizes.data() + first);
+      bind(list, command);
       gl_.dispatch_compute(command.grid[0], command.grid[1], command.grid[2]);
       stale_ = kEveryReader;
       return;
@@ -107,13 +108,38 @@ void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& com
     case OpenglCommandKind::mark_time:
       gl_.query_counter(queries_[command.object], GL_TIMESTAMP);
       return;
-    case OpenglCommandKind::delete_buffer: gl_.delete_buffers(1, &command.object); return;
+    case OpenglCommandKind::delete_buffer:
+      bound_.clear();  // its name may be given to another
+      gl_.delete_buffers(1, &command.object);
+      return;
     case OpenglCommandKind::delete_program:
       if (program_ == command.object) gl_.use_program(0);
       if (program_ == command.object) program_ = 0;
       gl_.delete_program(command.object);
       return;
   }
+}
+
+// Binding costs the driver more than the launch itself, so what is bound already is left.
+void OpenglPlayer::bind(const OpenglCommands& list, const OpenglCommand& command) {
+  const size_t first = command.first_binding, count = command.binding_count;
+  const auto is_bound = [&](const auto& bound, const auto& wanted) {
+    return std::equal(wanted.begin() + first, wanted.begin() + first + count, bound.begin());
+  };
+  if (count <= bound_.buffers.size() && is_bound(bound_.buffers, list.buffers) &&
+      is_bound(bound_.offsets, list.offsets) && is_bound(bound_.sizes, list.sizes)) {
+    return;
+  }
+  const auto replace = [&](auto& bound, const auto& wanted) {
+    if (bound.size() < count) bound.resize(count);
+    std::copy_n(wanted.begin() + first, count, bound.begin());
+  };
+  replace(bound_.buffers, list.buffers);
+  replace(bound_.offsets, list.offsets);
+  replace(bound_.sizes, list.sizes);
+  gl_.bind_buffers_range(GL_SHADER_STORAGE_BUFFER, 0, static_cast<GLsizei>(count),
+                         list.buffers.data() + first, list.offsets.data() + first,
+                         list.sizes.data() + first);
 }
 
 void OpenglPlayer::make_visible(GLbitfield to) {

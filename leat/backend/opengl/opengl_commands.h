@@ -60,11 +60,13 @@ class OpenglPlayer {
  private:
   void play_one(const OpenglCommands& list, const OpenglCommand& command);
   void make_visible(GLbitfield to);
+  void bind(const OpenglCommands& list, const OpenglCommand& command);
 
   const GlApi& gl_;
   std::array<GLuint, Queue::kTimeSlots> queries_ = {};
   GLuint program_ = 0;    // the one in use
   GLbitfield stale_ = 0;  // ways to read that may miss what shaders wrote
+  OpenglCommands bound_;  // what the first bindings hold; without commands
 };
 
 }  // namespace leat

@@ -14,9 +14,10 @@ constexpr GLbitfield kMapFlags =
 
 }  // namespace
 
-std::string OpenglNumber::open(const GlApi& gl) {
-  const OpenglProgram made =
-      link_opengl_program(gl, std::as_bytes(std::span(kRaiseNumberSpirv)), "main");
+std::string OpenglNumber::open(const GlApi& gl, GLuint first_binding) {
+  first_binding_ = first_binding;
+  const auto spirv = raise_number_spirv(first_binding);
+  const OpenglProgram made = link_opengl_program(gl, std::as_bytes(std::span(spirv)), "main");
   if (made.name == 0) return made.log.empty() ? "the number's program does not link" : made.log;
   program_ = made.name;
   const uint64_t zeros[kWordBytes / sizeof(uint64_t)] = {};
@@ -27,6 +28,7 @@ std::string OpenglNumber::open(const GlApi& gl) {
   void* const host = gl.map_buffer_range(buffers_[1], 0, kWordBytes, kMapFlags);
   const GLenum error = gl.get_error();
   if (host == nullptr || error != GL_NO_ERROR) return gl_error_text(error);
+  bind(gl);
   word_.store(static_cast<uint64_t*>(host), std::memory_order_release);
   return "";
 }
@@ -37,10 +39,14 @@ void OpenglNumber::close(const GlApi& gl) {
   gl.delete_program(program_);
 }
 
-void OpenglNumber::raise(const GlApi& gl) const {
+void OpenglNumber::bind(const GlApi& gl) const {
   const GLintptr offsets[2] = {0, 0};
   const GLsizeiptr sizes[2] = {kWordBytes, kWordBytes};
-  gl.bind_buffers_range(GL_SHADER_STORAGE_BUFFER, 0, 2, buffers_, offsets, sizes);
+  gl.bind_buffers_range(GL_SHADER_STORAGE_BUFFER, first_binding_, 2, buffers_, offsets, sizes);
+}
+
+void OpenglNumber::raise(const GlApi& gl) const {
+  if (shares_bindings()) bind(gl);
   gl.dispatch_compute(1, 1, 1);
 }
 

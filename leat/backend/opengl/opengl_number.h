@@ -14,12 +14,15 @@ namespace leat {
 
 class OpenglNumber {
  public:
-  /// Makes memory and program; "" or what the driver says.
-  std::string open(const GlApi& gl);
+  /// Makes memory and program; "" or what the driver says. The two words are bound to
+  /// `first_binding` and the next, for good unless it is 0.
+  std::string open(const GlApi& gl, GLuint first_binding);
   void close(const GlApi& gl);
 
   GLuint program() const { return program_; }
-  /// Binds the two words and starts the program, which is in use.
+  /// Whether raise() changes the bindings that kernels use.
+  bool shares_bindings() const { return first_binding_ == 0; }
+  /// Starts the program, which is in use.
   void raise(const GlApi& gl) const;
   /// 0 before open(). Any thread.
   uint64_t poll() const {
@@ -28,7 +31,10 @@ class OpenglNumber {
   }
 
  private:
+  void bind(const GlApi& gl) const;
+
   GLuint program_ = 0;
+  GLuint first_binding_ = 0;
   GLuint buffers_[2] = {};  // counter, number
   std::atomic<uint64_t*> word_ = nullptr;
 };

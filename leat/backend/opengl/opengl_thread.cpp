@@ -73,7 +73,7 @@ void OpenglSide::finish() const {
 
 Result<void> OpenglThread::open_number() {
   std::string refusal;
-  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl); }));
+  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl, facts_.number_binding); }));
   if (refusal.empty()) return {};
   return Error(ErrorKind::unsupported,
                fmt::format("The OpenGL driver of \"{}\" refuses the fence's number ({}).",

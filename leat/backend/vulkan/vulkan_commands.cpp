@@ -1,5 +1,5 @@
-// Recording. Every command is preceded by one barrier, so that commands run in order, as the seam
-// promises; a barrier between two dispatches is also what orders them across submits.
+// Recording. A barrier stands between every two commands, so that they run in order, as the seam
+// promises; the one that ends a command buffer (vulkan_number.cpp) orders it and the next.
 // Facts: Vulkan 1.3 specification, "Synchronization and Cache Control".
 #include "leat/backend/vulkan/vulkan_commands.h"
 
@@ -53,6 +53,8 @@ Result<void> VulkanCommands::begin(VkCommandBufferUsageFlags usage) {
   chunk_used_ = 0;
   chunk_sets_ = 0;
   bound_ = VK_NULL_HANDLE;
+  is_empty_ = true;
+  writes_seen_ = false;
   const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                          .flags = usage};
   const VkResult result = context_.calls.vkBeginCommandBuffer(commands_, &info);
@@ -61,13 +63,17 @@ Result<void> VulkanCommands::begin(VkCommandBufferUsageFlags usage) {
 }
 
 Result<void> VulkanCommands::end() {
-  context_.number->record_raise(commands_);
+  context_.number->record_raise(commands_, writes_seen_);
   const VkResult result = context_.calls.vkEndCommandBuffer(commands_);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
   return {};
 }
 
 void VulkanCommands::wait_for_earlier() {
+  if (is_empty_) {
+    is_empty_ = false;
+    return;
+  }
   const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                    .srcAccessMask = kWrites,
                                    .dstAccessMask = kReads | kWrites};
@@ -83,6 +89,10 @@ Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
     context_.calls.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, bound_);
   }
   wait_for_earlier();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!kernel.arguments()[i].written) continue;
+    writes_seen_ |= memory_.at(arguments[i].buffer->handle()).is_seen;
+  }
   const uint32_t* grid = kernel.grid();
   context_.calls.vkCmdDispatch(commands_, grid[0], grid[1], grid[2]);
   return {};
@@ -90,6 +100,7 @@ Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
 
 void VulkanCommands::copy(const BufferRange& target, const BufferRange& source) {
   wait_for_earlier();
+  writes_seen_ |= memory_.at(target.buffer->handle()).is_seen;
   const VkBufferCopy region = {.srcOffset = source.offset_bytes,
                                .dstOffset = target.offset_bytes,
                                .size = source.size_bytes};

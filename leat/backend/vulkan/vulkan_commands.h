@@ -40,6 +40,8 @@ class VulkanCommands final : public RecordedList {
   VulkanContext& context_;
   const VulkanMemory& memory_;
   VkCommandBuffer commands_ = VK_NULL_HANDLE;
+  bool is_empty_ = true;      // no command yet that a barrier need stand before
+  bool writes_seen_ = false;  // what the host or another device sees
   VkPipeline bound_ = VK_NULL_HANDLE;
 
   std::vector<VulkanAllocation> arenas_;       // pointers

@@ -15,6 +15,7 @@ struct VulkanAllocation {
   VkDeviceAddress address = 0;  // 0 with bindings
   std::byte* host = nullptr;
   uint64_t size_bytes = 0;
+  bool is_seen = false;  // by the host or by another device
 };
 
 enum class VulkanPlace : uint8_t {

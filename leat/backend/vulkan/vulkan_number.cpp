@@ -16,6 +16,7 @@ constexpr uint64_t kOpenTimeoutNs = 30'000'000'000;
 constexpr VkPipelineStageFlags kWorkStages =
     VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
 constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
 
 }  // namespace
 
@@ -130,7 +131,7 @@ Result<void> VulkanNumber::set_to_zero() {
   if (result != VK_SUCCESS) return vulkan_error(result, "vkBeginCommandBuffer");
   calls.vkCmdFillBuffer(commands, counter_.buffer, 0, kNumberBytes, 0);
   calls.vkCmdFillBuffer(commands, number_.buffer, 0, kNumberBytes, 0);
-  record_raise(commands);
+  record_raise(commands, true);
   result = calls.vkEndCommandBuffer(commands);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
   TRY_ASSIGN(const uint64_t value, context_.submit({&commands, 1}));
@@ -143,25 +144,29 @@ Result<void> VulkanNumber::set_to_zero() {
   return Error(ErrorKind::device_lost, "The Vulkan device does not raise its fence's number.");
 }
 
-void VulkanNumber::record_raise(VkCommandBuffer commands) const {
+// The barrier at the end is also the one before the first command of the next submit: there it
+// would stand between the host's submit and the work.
+void VulkanNumber::record_raise(VkCommandBuffer commands, bool writes_seen) const {
   const VulkanCalls& calls = context_.calls;
-  const VkMemoryBarrier before = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                  .srcAccessMask = kWrites,
-                                  .dstAccessMask = VK_ACCESS_SHADER_READ_BIT |
-                                                   VK_ACCESS_SHADER_WRITE_BIT |
-                                                   VK_ACCESS_HOST_READ_BIT};
-  calls.vkCmdPipelineBarrier(commands, kWorkStages,
-                             VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0,
-                             1, &before, 0, nullptr, 0, nullptr);
+  VkPipelineStageFlags readers = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+  VkMemoryBarrier before = {
+      .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+      .srcAccessMask = kWrites,
+      .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+  if (writes_seen) {
+    readers |= VK_PIPELINE_STAGE_HOST_BIT;
+    before.dstAccessMask |= VK_ACCESS_HOST_READ_BIT;
+  }
+  calls.vkCmdPipelineBarrier(commands, kWorkStages, readers, 0, 1, &before, 0, nullptr, 0, nullptr);
   calls.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_);
   calls.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout_, 0, 1, &set_, 0,
                                 nullptr);
   calls.vkCmdDispatch(commands, 1, 1, 1);
   const VkMemoryBarrier after = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                 .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
-                                 .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-  calls.vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                             VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, nullptr, 0, nullptr);
+                                 .srcAccessMask = kWrites,
+                                 .dstAccessMask = kReads | kWrites | VK_ACCESS_HOST_READ_BIT};
+  calls.vkCmdPipelineBarrier(commands, kWorkStages, kWorkStages | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+                             &after, 0, nullptr, 0, nullptr);
 }
 
 }  // namespace leat

@@ -2,8 +2,8 @@
 // at the end of every command buffer. A submit thus raises it once for each of its command buffers.
 // The host polls it with a load; reading the timeline semaphore is a call into the driver.
 // Facts: leat/device/raise_number.h; Vulkan 1.3 specification, "Host Write Ordering Guarantees" and
-// "Memory Dependencies": the last barrier makes the work's writes visible to the host before the
-// number's store, which the kernel's own barrier puts behind them.
+// "Memory Dependencies": the barrier before the kernel makes the work's writes visible to the host
+// before the number's store.
 #pragma once
 
 #include "leat/backend/vulkan/vulkan_memory.h"
@@ -21,9 +21,9 @@ class VulkanNumber {
   /// Makes memory and kernel, sets the number to 0 on the device and gives it to the fence.
   /// Errors: out_of_memory, io, device_lost.
   Result<void> open();
-  /// Ends `commands`: all that was recorded is done and visible to the host before the number
-  /// rises.
-  void record_raise(VkCommandBuffer commands) const;
+  /// Ends `commands`: all that was recorded is done before the number rises and visible to what is
+  /// submitted later; to the host too, if the commands have written what it sees.
+  void record_raise(VkCommandBuffer commands, bool writes_seen) const;
 
  private:
   Result<void> create_layouts();

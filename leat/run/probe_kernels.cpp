@@ -54,9 +54,10 @@ Result<KernelBinary> empty_kernel(const Target& target) {
 Result<KernelBinary> count_kernel(const Target& target) {
   ir::Builder builder("count", target.wave_lanes, 1);
   const uint32_t word = builder.parameter("word", DType::i32, true, 1);
-  const ir::ValueId next = builder.add(builder.load(word, builder.i32(0)), builder.i32(1));
-  const ir::ValueId is_first = builder.binary(ir::Opcode::eq_i, builder.lane_id(), builder.i32(0));
-  builder.store(word, builder.i32(0), next, is_first);
+  const ir::ValueId zero = builder.i32(0);
+  const ir::ValueId is_first = builder.binary(ir::Opcode::eq_i, builder.lane_id(), zero);
+  const ir::ValueId count = builder.load(word, zero, 1, is_first);
+  builder.store(word, zero, builder.add(count, builder.i32(1)), is_first);
   return emit_verified(builder.finish(), target);
 }
 

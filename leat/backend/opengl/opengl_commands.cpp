@@ -71,16 +71,12 @@ void OpenglPlayer::play(const OpenglCommands& list) {
   for (const OpenglCommand& command : list.commands) play_one(list, command);
 }
 
-// The barrier before puts the work's writes in front of the number's. The one behind shows the
-// number itself, and all of the work to what comes next, which so starts without a barrier.
-void OpenglPlayer::raise(const OpenglNumber& number) {
-  gl_.memory_barrier(GL_CLIENT_MAPPED_BUFFER_BARRIER_BIT | GL_SHADER_STORAGE_BARRIER_BIT);
-  if (program_ != number.program()) gl_.use_program(number.program());
-  program_ = number.program();
-  number.raise(gl_);
-  if (number.shares_bindings()) bound_.clear();
+// The barrier puts the work's writes in front of the number, and shows them to what comes next,
+// which so starts without a barrier: none stands between the host's submit and the work.
+void OpenglPlayer::raise(const OpenglNumber& number, uint64_t value) {
   gl_.memory_barrier(kEveryReader);
   stale_ = 0;
+  number.raise(gl_, value);
 }
 
 uint64_t OpenglPlayer::time_ns(uint32_t slot) const {

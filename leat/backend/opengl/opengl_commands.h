@@ -52,8 +52,8 @@ class OpenglPlayer {
 
   /// Issues all commands; each sees what the earlier ones wrote.
   void play(const OpenglCommands& list);
-  /// Raises `number` once all that was played is done and visible to host pointers.
-  void raise(const OpenglNumber& number);
+  /// Raises `number` to `value` once all that was played is done and visible to host pointers.
+  void raise(const OpenglNumber& number, uint64_t value);
   /// Nanoseconds taken by the last mark_time of `slot`; waits for it.
   uint64_t time_ns(uint32_t slot) const;
 

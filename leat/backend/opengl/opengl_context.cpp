@@ -27,8 +27,6 @@ constexpr GLenum kDeviceUuidExt = 0x9597;
 constexpr size_t kUuidBytes = 16;
 
 constexpr EGLint kEglDevicesMax = 32;
-// No kernel here has more arguments, and two are left for the number.
-constexpr int64_t kBindingsPlenty = 34;
 
 Result<EglChip> open_display(const EglApi& egl, EGLenum platform, void* native, std::string label) {
   const EGLDisplay display = egl.get_platform_display(platform, native, nullptr);
@@ -234,25 +232,16 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
     gl_.get_integer_at(GL_MAX_COMPUTE_WORK_GROUP_COUNT, axis, &count);
     target.workgroups_max[axis] = clamp_to_u32(count);
   }
-  const GLuint number_binding = this->number_binding();
-  const int64_t bindings =
-      number_binding != 0 ? number_binding : integer(GL_MAX_SHADER_STORAGE_BUFFER_BINDINGS);
   target.buffer_bindings_max =
-      clamp_to_u32(std::min<int64_t>(integer(GL_MAX_COMPUTE_SHADER_STORAGE_BLOCKS), bindings));
+      clamp_to_u32(std::min(integer(GL_MAX_COMPUTE_SHADER_STORAGE_BLOCKS),
+                            integer(GL_MAX_SHADER_STORAGE_BUFFER_BINDINGS)));
   target.argument_bytes_max =
       static_cast<uint64_t>(std::max<int64_t>(0, integer(GL_MAX_SHADER_STORAGE_BLOCK_SIZE)));
   return target;
 }
 
-// The last two, bound once for all, where kernels have enough without them.
-GLuint OpenglContext::number_binding() const {
-  const int64_t bindings = integer(GL_MAX_SHADER_STORAGE_BUFFER_BINDINGS);
-  return bindings < kBindingsPlenty ? 0 : static_cast<GLuint>(bindings - 2);
-}
-
 OpenglFacts OpenglContext::facts() const {
   OpenglFacts facts;
-  facts.number_binding = number_binding();
   const std::string renderer = text(GL_RENDERER);
   facts.info.chip = renderer.substr(0, renderer.find("/PCIe"));  // "NVIDIA H200/PCIe/SSE2"
   facts.info.vendor = text(GL_VENDOR);

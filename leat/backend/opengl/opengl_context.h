@@ -30,8 +30,7 @@ Result<std::vector<EglChip>> list_egl_chips(const EglApi& egl);
 struct OpenglFacts {
   DeviceInfo info;  // without its name
   Target target;
-  GLuint number_binding = 0;  // first of the two of the fence's number; 0: shared with kernels
-  std::string uuid_hex;       // 32 hex digits, or empty
+  std::string uuid_hex;  // 32 hex digits, or empty
 };
 
 /// A context, current on the thread that made it until it is destroyed there.
@@ -57,7 +56,6 @@ class OpenglContext {
   std::string uuid_hex() const;
   uint64_t memory_bytes(bool software) const;
   Target make_target(const std::string& chip, bool software) const;
-  GLuint number_binding() const;
 
   EglApi egl_;
   EGLDisplay display_;

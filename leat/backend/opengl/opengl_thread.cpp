@@ -73,7 +73,7 @@ void OpenglSide::finish() const {
 
 Result<void> OpenglThread::open_number() {
   std::string refusal;
-  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl, facts_.number_binding); }));
+  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl); }));
   if (refusal.empty()) return {};
   return Error(ErrorKind::unsupported,
                fmt::format("The OpenGL driver of \"{}\" refuses the fence's number ({}).",
@@ -188,7 +188,7 @@ void OpenglThread::release_fence(OpenglSide& side, uint64_t value) {
   if (stopping_.load()) return;
   // The number is raised only for work that the driver took.
   if (is_refused(gl, value)) return;
-  side.player.raise(number_);
+  side.player.raise(number_, value);
   gl.flush();
   issued_ = value;
   static_cast<void>(is_refused(gl, value));

@@ -12,9 +12,6 @@ namespace {
 // The destructor of a device with unfinished work waits this long, then leaks the device: to
 // destroy it under running commands is undefined.
 constexpr uint64_t kCloseTimeoutNs = 5'000'000'000;
-// Command buffers between two signals that nobody asked for: below the number of them that the
-// queue takes in turn, so that taking one again finds it signalled.
-constexpr uint64_t kUnsignalledMax = 8;
 
 }  // namespace
 
@@ -57,48 +54,7 @@ Result<bool> VulkanFence::wait_finished(uint64_t value, uint64_t timeout_ns) {
   return block(value, timeout_ns);
 }
 
-VkResult VulkanFence::submit_locked(std::span<const VkCommandBuffer> buffers, uint64_t value,
-                                    bool signals) {
-  const VkTimelineSemaphoreSubmitInfo timeline = {
-      .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
-      .signalSemaphoreValueCount = 1,
-      .pSignalSemaphoreValues = &value};
-  const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                             .pNext = signals ? &timeline : nullptr,
-                             .commandBufferCount = static_cast<uint32_t>(buffers.size()),
-                             .pCommandBuffers = buffers.data(),
-                             .signalSemaphoreCount = signals ? 1u : 0u,
-                             .pSignalSemaphores = &semaphore_};
-  const VkResult result = calls_->vkQueueSubmit(queue_, 1, &info, VK_NULL_HANDLE);
-  if (result == VK_SUCCESS && signals) signalled_ = value;
-  return result;
-}
-
-Result<uint64_t> VulkanFence::submit(std::span<const VkCommandBuffer> buffers, bool wants_signal) {
-  const std::lock_guard lock(submit_mutex_);
-  const uint64_t before = submitted_.load();
-  const uint64_t value = before + buffers.size();
-  submitted_.store(value);  // before the device can reach it
-  const bool signals =
-      wants_signal || awaited_ > signalled_ || value - signalled_ > kUnsignalledMax;
-  const VkResult result = submit_locked(buffers, value, signals);
-  if (result == VK_SUCCESS) return value;
-  submitted_.store(before);
-  return vulkan_error(result, "vkQueueSubmit");
-}
-
-Result<void> VulkanFence::ask_for_signal(uint64_t value) {
-  const std::lock_guard lock(submit_mutex_);
-  if (signalled_ >= value) return {};
-  awaited_ = std::max(awaited_, value);
-  if (submitted_.load() < value) return {};  // its own submit will signal it
-  const VkResult result = submit_locked({}, submitted_.load(), true);
-  if (result != VK_SUCCESS) return vulkan_error(result, "vkQueueSubmit");
-  return {};
-}
-
 Result<bool> VulkanFence::block(uint64_t value, uint64_t timeout_ns) {
-  TRY(ask_for_signal(value));
   const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                     .semaphoreCount = 1,
                                     .pSemaphores = &semaphore_,
@@ -176,7 +132,6 @@ Result<void> VulkanContext::create_pool_and_fence() {
   if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateSemaphore");
   fence.calls_ = &calls;
   fence.device_ = device;
-  fence.queue_ = queue;
   // A software device computes on the core that would spin.
   fence.spin_.set_limit_ns(chip.info.software ? 0 : kSpinNsMax);
   return {};
@@ -199,7 +154,23 @@ VulkanContext::~VulkanContext() {
 }
 
 Result<uint64_t> VulkanContext::submit(std::span<const VkCommandBuffer> buffers) {
-  return fence.submit(buffers, number == nullptr || !retired_.empty());
+  const uint64_t before = fence.submitted_.load();
+  const uint64_t value = before + buffers.size();
+  const VkTimelineSemaphoreSubmitInfo timeline = {
+      .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+      .signalSemaphoreValueCount = 1,
+      .pSignalSemaphoreValues = &value};
+  const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                             .pNext = &timeline,
+                             .commandBufferCount = static_cast<uint32_t>(buffers.size()),
+                             .pCommandBuffers = buffers.data(),
+                             .signalSemaphoreCount = 1,
+                             .pSignalSemaphores = &fence.semaphore_};
+  fence.submitted_.store(value);  // before the device can signal it
+  const VkResult result = calls.vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE);
+  if (result == VK_SUCCESS) return value;
+  fence.submitted_.store(before);
+  return vulkan_error(result, "vkQueueSubmit");
 }
 
 void VulkanContext::retire(const VulkanRemains& remains) {
@@ -209,8 +180,6 @@ void VulkanContext::retire(const VulkanRemains& remains) {
   const Result<uint64_t> finished = fence.finished();
   if (finished && *finished >= value) return destroy(remains);
   retired_.push_back({value, remains});
-  // Else the next submit has it signalled. A device that takes no submit destroys nothing.
-  if (!has_open_commands) static_cast<void>(fence.ask_for_signal(value));
 }
 
 void VulkanContext::drain_retired() {

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -19,17 +18,13 @@ class VulkanNumber;
 /// The Fence of the device's queue, twice: a number in mapped memory that the work raises itself
 /// (vulkan_number.h), which is polled, and a timeline semaphore of the same value, which a waiting
 /// thread blocks on. The semaphore follows the number: only once it is reached does Vulkan allow to
-/// destroy or record anew what was submitted. Signalling it costs each submit, so only some submits
-/// do; who needs it sooner asks, by a submit of a signal alone. Any thread may poll and wait.
+/// destroy or record anew what was submitted. Any thread may poll and wait.
 class VulkanFence final : public Fence {
  public:
   uint64_t poll() override;
   Result<bool> wait(uint64_t value, uint64_t timeout_ns) override;
   /// As wait, for the semaphore: the driver is done with all that was submitted up to `value`.
   Result<bool> wait_finished(uint64_t value, uint64_t timeout_ns);
-  /// Has the semaphore signalled for `value`: now, or by the submit that will reach it. Never
-  /// waits.
-  Result<void> ask_for_signal(uint64_t value);
 
  private:
   friend struct VulkanContext;
@@ -37,19 +32,13 @@ class VulkanFence final : public Fence {
   friend class VulkanQueue;
   Result<uint64_t> finished();
   Result<bool> block(uint64_t value, uint64_t timeout_ns);
-  Result<uint64_t> submit(std::span<const VkCommandBuffer> buffers, bool wants_signal);
-  VkResult submit_locked(std::span<const VkCommandBuffer> buffers, uint64_t value, bool signals);
 
   const VulkanCalls* calls_ = nullptr;
   VkDevice device_ = VK_NULL_HANDLE;
-  VkQueue queue_ = VK_NULL_HANDLE;
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   uint64_t* number_ = nullptr;  // mapped; null before and after VulkanNumber's life
   AdaptiveSpin spin_;
-  std::atomic<uint64_t> submitted_ = 0;  // the value that the last submit will raise
-  std::mutex submit_mutex_;              // Vulkan lets one thread at a time submit
-  uint64_t signalled_ = 0;               // the semaphore's value in the end; under the mutex
-  uint64_t awaited_ = 0;                 // the highest value asked for; under the mutex
+  std::atomic<uint64_t> submitted_ = 0;  // the value that the last submit will signal
 };
 
 /// Handles that die together; those that are null are skipped.

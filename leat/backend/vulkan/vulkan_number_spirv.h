@@ -1,15 +1,12 @@
-// The kernel that raises a fence's number, for routes that take SPIR-V with bindings (vulkan and
-// opengl). It runs behind the work: adds one to a counter in the device's own memory (binding 0)
-// and stores the sum in memory that the host sees (binding 1), both as two 32-bit words, low word
-// first, because few drivers have 64-bit integers. The store is the only access over the bus.
+// The kernel that raises the fence's number. It runs behind the work: adds one to a counter in the
+// device's own memory (binding 0) and stores the sum in memory that the host sees (binding 1), both
+// as two 32-bit words, low word first, because few drivers have 64-bit integers. The store is the
+// only access over the bus.
 //
 // Assembled from: counter = uvec2 load; low + 1; high + (low + 1 == 0); store to both.
-// Source of the encoding: SPIR-V 1.0 specification, section 3. Block types differ because NVIDIA's
-// GL linker takes the type's name for the block's.
+// Source of the encoding: SPIR-V 1.0 specification, section 3.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 
 namespace leat {
@@ -187,19 +184,5 @@ inline constexpr uint32_t kRaiseNumberSpirv[] = {
     1 << 16 | 253,
     1 << 16 | 56,  // return, end
 };
-
-/// The same with the counter at `first_binding` and the number at the next.
-constexpr auto raise_number_spirv(uint32_t first_binding) {
-  constexpr size_t kHeaderWords = 5;
-  constexpr uint32_t kDecorateBinding[2] = {4 << 16 | 71, 33};  // its words 0 and 2
-  std::array<uint32_t, std::size(kRaiseNumberSpirv)> words = {};
-  std::ranges::copy(kRaiseNumberSpirv, words.begin());
-  for (size_t i = kHeaderWords; i < words.size(); i += words[i] >> 16) {
-    if (words[i] == kDecorateBinding[0] && words[i + 2] == kDecorateBinding[1]) {
-      words[i + 3] += first_binding;
-    }
-  }
-  return words;
-}
 
 }  // namespace leat

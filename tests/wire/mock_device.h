@@ -28,6 +28,8 @@ class MockDevice final : public Device {
   Nvidia& gpu() { return *gpu_; }
   /// The direct route itself, which takes cubins.
   Device& inner() { return *inner_; }
+  /// Closes it; this device and what it made must not be used any more.
+  void close_inner() { inner_.reset(); }
   /// Broken rules are what the test is about.
   void expect_broken_rules() { expects_broken_rules_ = true; }
 

@@ -37,6 +37,7 @@ struct ChannelObject {
   uint32_t token = 0;
   uint32_t object_class = 0;  // of the engine object; 0: none
   bool is_scheduled = false;
+  bool is_hung = false;  // its kernel never ends
 };
 
 class ResourceServer {
@@ -58,6 +59,8 @@ class ResourceServer {
   size_t open_descriptors() const { return fds_.size(); }
   size_t live_objects() const { return objects_.size(); }
   uint64_t calls() const { return calls_; }
+  /// Frees of a channel whose kernel had not been stopped: the driver waits for its end.
+  uint64_t frees_of_hung() const { return frees_of_hung_; }
   /// Answers the next call of escape `number` with `status`.
   void refuse_next(uint32_t number, uint32_t status);
 
@@ -99,6 +102,7 @@ class ResourceServer {
   uint32_t map_dma(void* argument, size_t size_bytes);
   uint32_t control(void* argument);
   uint32_t control_chip(uint32_t cmd, void* params);
+  static uint32_t stop_channel(ChannelObject* channel);
   uint32_t control_channel(uint32_t object, uint32_t cmd, void* params);
   const Object* find(uint32_t handle) const;
   ChannelObject* find_channel(uint32_t handle);
@@ -118,6 +122,7 @@ class ResourceServer {
   uint64_t video_bytes_used_ = 0;
   std::vector<std::string> refusals_;
   uint64_t calls_ = 0;
+  uint64_t frees_of_hung_ = 0;
   uint32_t refused_number_ = 0, refused_status_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "leat/backend/nvidia/nvidia_check.h"
@@ -291,14 +292,32 @@ void NvidiaQueue::fire() {
 
 // --- Faults -------------------------------------------------------------------------------------
 
-// The driver disables a channel that faulted; one that hangs is preempted when it is freed. Memory,
-// kernels and recorded lists outlive the channels.
+NvidiaQueue::~NvidiaQueue() { close_channels(); }
+
+// The driver has disabled a channel that faulted; one that hangs is stopped before it is freed.
+void NvidiaQueue::close_channels() {
+  stop_steps_.clear();
+  const auto has_fault = [](const NvidiaChannel& channel) {
+    return channel.is_open() && channel.has_fault();
+  };
+  const bool hangs = context_.submitted > 0 && context_.fence.poll() < context_.submitted &&
+                     !has_fault(compute_) && !has_fault(copy_);
+  for (NvidiaChannel* channel : {&compute_, &copy_}) {
+    if (hangs) channel->stop(stop_, stop_steps_);
+    const auto start = std::chrono::steady_clock::now();
+    channel->close();
+    const std::chrono::duration<double, std::milli> passed =
+        std::chrono::steady_clock::now() - start;
+    stop_steps_.push_back({"RM_FREE", {}, passed.count()});
+  }
+}
+
+// Memory, kernels and recorded lists outlive the channels.
 Result<void> NvidiaQueue::restart() {
   NvidiaCommands* open = open_;
   set_open(nullptr);
   context_.fence.lose(context_.submitted);
-  compute_.close();
-  copy_.close();
+  close_channels();
   context_.fence.give_up(context_.submitted);
   const Result<void> opened = open_channels();
   set_open(open);

@@ -31,6 +31,9 @@ class NvidiaQueue final : public Queue {
         buffers_(buffers),
         compute_(context.rm, context.memory, context.doorbell),
         copy_(context.rm, context.memory, context.doorbell) {}
+  ~NvidiaQueue() override;
+  NvidiaQueue(const NvidiaQueue&) = delete;
+  NvidiaQueue& operator=(const NvidiaQueue&) = delete;
 
   /// Makes channels, fence and blocks, and waits for the channels' first sign of life.
   /// Errors: unsupported, io, out_of_memory, device_lost.
@@ -49,6 +52,11 @@ class NvidiaQueue final : public Queue {
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
 
+  /// How a hang is ended: the fault test on a chip compares the ways.
+  void set_stop(NvidiaStop way) { stop_ = way; }
+  /// What the last restart asked for and was answered.
+  const std::vector<NvidiaStopStep>& stop_steps() const { return stop_steps_; }
+
  private:
   static constexpr size_t kBlocks = 16;
   static constexpr uint32_t kLaunchesPerBlock = 128;
@@ -61,6 +69,7 @@ class NvidiaQueue final : public Queue {
   Result<void> open_channels();
   /// New channels after a fault; commands that were not submitted stay.
   Result<void> restart();
+  void close_channels();
   Result<NvidiaCommands*> open_commands();
   void set_open(NvidiaCommands* commands) {
     open_ = commands;
@@ -82,6 +91,8 @@ class NvidiaQueue final : public Queue {
   NvidiaRange times_;  // kTimeSlots times {u64, u64 ns}
   NvidiaRange prefixes_;
   NvidiaRange arm_word_;
+  NvidiaStop stop_ = NvidiaStop::stop_channel;
+  std::vector<NvidiaStopStep> stop_steps_;
   bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;
   uint64_t armed_ = 0;  // the value that arm_word_ waits for

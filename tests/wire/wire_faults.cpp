@@ -71,6 +71,31 @@ TEST_F(WireFaults, OnlyWhatWasSeenBeforeAFaultIsBelieved) {
   ASSERT_FALSE(queue().fence().wait(*unseen, 1'000'000).has_value());
 }
 
+TEST_F(WireFaults, NoWayOfLookingTakesLostForDone) {
+  script(31);
+  launch_add();
+  const Result<uint64_t> lost = queue().submit();
+  ASSERT_OK(lost);
+  const FencePoint gone = {&queue().fence(), *lost};
+  PooledFence& pooled = *device().inner().fences().acquire();
+  const uint64_t pooled_value = pooled.arm();
+  pooled.bind(gone);
+  const auto expect_lost = [&] {
+    EXPECT_FALSE(gone.reached());
+    const auto any = wait_any(std::span(&gone, 1), 1'000'000);
+    ASSERT_FALSE(any.has_value());
+    EXPECT_EQ(any.error().kind(), ErrorKind::device_lost);
+    EXPECT_FALSE(wait_all(std::span(&gone, 1), 1'000'000).has_value());
+    EXPECT_LT(pooled.poll(), pooled_value);
+    EXPECT_FALSE(pooled.wait(pooled_value, 1'000'000).has_value());
+  };
+  expect_lost();            // before the channels are made anew
+  expect_right_results(0);  // the number has moved over it
+  EXPECT_GT(queue().fence().poll(), *lost);
+  expect_lost();
+  EXPECT_FALSE(gone.look().has_value());
+}
+
 TEST_F(WireFaults, LostWorkDoesNotBlockWhatFollows) {
   script(31);
   launch_add();

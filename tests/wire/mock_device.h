@@ -22,6 +22,10 @@ class MockDevice final : public Device {
   Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override {
     return inner_->allocate(size_bytes, kind);
   }
+  MemoryFacts memory_facts() const override { return inner_->memory_facts(); }
+  Result<Buffer> import_host(std::span<std::byte> memory) override {
+    return inner_->import_host(memory);
+  }
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override;
   void free_buffer(uint64_t handle) override { inner_->free_buffer(handle); }
 

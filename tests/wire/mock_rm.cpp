@@ -66,7 +66,7 @@ int ResourceServer::open(const char* path) {
   }
   const bool is_card =
       !fd.is_control && name == fmt::format("/dev/nvidia{}", fd.minor) && fd.minor < options_.cards;
-  if (!options_.has_driver || (!fd.is_control && !is_card)) {
+  if (refuses_now() || !options_.has_driver || (!fd.is_control && !is_card)) {
     errno = ENOENT;
     return -1;
   }
@@ -91,7 +91,14 @@ int ResourceServer::close(int fd) {
 // One mapping for each descriptor, of the length that was announced.
 void* ResourceServer::mmap(size_t size_bytes, int fd) {
   ++calls_;
-  if (fd < 0) return anonymous_pages(size_bytes);
+  if (refuses_now()) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (fd < 0) {
+    ++live_mappings_;
+    return anonymous_pages(size_bytes);
+  }
   const auto entry = fds_.find(fd);
   if (entry == fds_.end() || entry->second.mapping == nullptr || entry->second.was_mapped ||
       entry->second.mapping_bytes != size_bytes) {
@@ -99,11 +106,13 @@ void* ResourceServer::mmap(size_t size_bytes, int fd) {
     return nullptr;
   }
   entry->second.was_mapped = true;
+  ++live_mappings_;
   return entry->second.mapping;
 }
 
 int ResourceServer::munmap(void* address, size_t size_bytes) {
   ++calls_;
+  --live_mappings_;
   auto* pages = static_cast<std::byte*>(address);
   const bool is_ours =
       pages == doorbell_page_ || std::ranges::any_of(objects_, [&](const auto& entry) {
@@ -148,9 +157,11 @@ bool ResourceServer::call(Fd& fd, uint32_t number, size_t size_bytes, void* argu
   if (rule->on_card && number != kRegisterFd && !fd.is_registered) return false;
   size_t status_offset = rule->status_offset;
   uint32_t status = kOk;
-  if (number == refused_number_ && number != 0) {
-    status = refused_status_;
-    refused_number_ = 0;
+  const bool is_nth = number != kFree && refuses_now();
+  if (is_nth || (number == refused_number_ && number != 0)) {
+    if (is_nth && status_offset == 0 && number != kMapMemoryDma) return false;
+    status = is_nth ? kNoMemory : refused_status_;
+    if (!is_nth) refused_number_ = 0;
     if (number == kMapMemoryDma) status_offset = 56;
     put(argument, status_offset, status);
     return true;

@@ -63,6 +63,12 @@ class ResourceServer {
   uint64_t frees_of_hung() const { return frees_of_hung_; }
   /// Answers the next call of escape `number` with `status`.
   void refuse_next(uint32_t number, uint32_t status);
+  /// Refuses the n-th open, request or mapping from now on, 1 being the next; frees are not
+  /// counted.
+  void refuse_nth(uint64_t n) { refuse_in_ = n; }
+  /// Whether that has happened.
+  bool has_refused() const { return refuse_in_ == 0; }
+  size_t live_mappings() const { return live_mappings_; }
 
  private:
   struct Fd {
@@ -86,7 +92,7 @@ class ResourceServer {
     uint32_t va_space = 0;
   };
 
-  uint32_t number_from(unsigned long request, size_t size_bytes) const;
+  bool refuses_now() { return refuse_in_ != 0 && --refuse_in_ == 0; }
   bool call(Fd& fd, uint32_t number, size_t size_bytes, void* argument);
   void card_info(void* argument) const;
   uint32_t alloc(void* argument);
@@ -124,6 +130,8 @@ class ResourceServer {
   uint64_t calls_ = 0;
   uint64_t frees_of_hung_ = 0;
   uint32_t refused_number_ = 0, refused_status_ = 0;
+  uint64_t refuse_in_ = 0;
+  size_t live_mappings_ = 0;
 };
 
 }  // namespace leat::mock

@@ -62,8 +62,12 @@ Result<void> NvidiaDoorbell::open(NvidiaRm& rm, const NvidiaCard& card) {
   constexpr rm::UsermodeParams kThroughBar1 = {1, 0};
   TRY_ASSIGN(const uint32_t usermode,
              rm.alloc(rm.subdevice(), card.classes.usermode, kThroughBar1, "the doorbell"));
-  TRY_ASSIGN(void* page, rm.map_to_host(usermode, method::kUsermodeBytes, true));
-  page_ = static_cast<std::byte*>(page);
+  const Result<void*> page = rm.map_to_host(usermode, method::kUsermodeBytes, true);
+  if (!page) {
+    (void)rm.free(rm.subdevice(), usermode);
+    return page.error();
+  }
+  page_ = static_cast<std::byte*>(*page);
   register_ = reinterpret_cast<volatile uint32_t*>(page_ + method::kDoorbellOffset);
   return {};
 }
@@ -71,8 +75,13 @@ Result<void> NvidiaDoorbell::open(NvidiaRm& rm, const NvidiaCard& card) {
 Result<void> NvidiaChannel::open(const NvidiaCard& card, Kind kind) {
   CHECK(!is_open());
   if (!control_) {
-    TRY_ASSIGN(control_, memory_.allocate(kUserdOffset + kUserdBytes, NvidiaPlace::window));
-    TRY_ASSIGN(errors_, memory_.allocate_notifier(kErrorBytes));
+    TRY_ASSIGN(const NvidiaRange control,
+               memory_.allocate(kUserdOffset + kUserdBytes, NvidiaPlace::window));
+    const Result<NvidiaRange> errors = memory_.allocate_notifier(kErrorBytes);
+    if (!errors) memory_.free(control);
+    TRY(errors);
+    control_ = control;
+    errors_ = *errors;
     entries_ = reinterpret_cast<volatile uint64_t*>(control_.host);
     gp_put_ =
         reinterpret_cast<volatile uint32_t*>(control_.host + kUserdOffset + method::kUserdGpPut);

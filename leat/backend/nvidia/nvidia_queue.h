@@ -15,10 +15,14 @@ class NvidiaBuffers {
  public:
   explicit NvidiaBuffers(NvidiaContext& context) : context_(context) {}
   Result<uint64_t> allocate(uint64_t size_bytes, NvidiaPlace place);
+  /// Whole pages of the caller.
+  Result<uint64_t> import(std::span<std::byte> pages);
   const NvidiaRange& at(uint64_t handle) const;
   void free(uint64_t handle);
 
  private:
+  uint64_t add(const NvidiaRange& range);
+
   NvidiaContext& context_;
   std::vector<NvidiaRange> ranges_;
   std::vector<uint64_t> free_handles_;
@@ -67,21 +71,22 @@ class NvidiaQueue final : public Queue {
   static constexpr uint32_t kPrefixDwords = 32;
 
   Result<void> open_channels();
+  Result<void> wait_for_first_sign();
   /// New channels after a fault; commands that were not submitted stay.
   Result<void> restart();
   void close_channels();
   Result<NvidiaCommands*> open_commands();
   void set_open(NvidiaCommands* commands) {
     open_ = commands;
-    context_.has_open_commands = commands != nullptr;
+    context_.has_open_commands = open_ != nullptr || recording_ != nullptr;
   }
   Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();
   Result<void> submit_open();
   Result<void> push(NvidiaCommands& commands, bool armed);
   Result<uint64_t> submit_list(RecordedList& list, bool armed);
-  void add_prefix(std::span<const uint32_t> words);
-  void add_stale_prefix();
+  Result<void> add_prefix(std::span<const uint32_t> words);
+  Result<void> add_stale_prefix();
 
   NvidiaContext& context_;
   const NvidiaBuffers& buffers_;

@@ -147,6 +147,7 @@ void CudaContext::destroy(const CudaRemains& remains) {
   if (remains.executable != nullptr) api.cuGraphExecDestroy(remains.executable);
   if (remains.graph != nullptr) api.cuGraphDestroy(remains.graph);
   if (remains.module != nullptr) api.cuModuleUnload(remains.module);
+  if (remains.registered_memory != nullptr) api.cuMemHostUnregister(remains.registered_memory);
   if (remains.host_memory != nullptr) api.cuMemFreeHost(remains.host_memory);
 }
 

@@ -230,5 +230,20 @@ TEST_F(WireQueue, LargeCopiesBehindManySmallOnes) {
   EXPECT_EQ(gpu().engines().copied_bytes(), wanted + 100 * kLargeBytes);
 }
 
+// An entry of the ring counts at most 2^21 - 1 dwords; a copy takes ten.
+TEST_F(WireQueue, AListLongerThanASegmentIsRefused) {
+  open();
+  const Buffer x = numbers(1), y = numbers(2);
+  ASSERT_OK(queue().begin_record());
+  for (int i = 0; i < 210'000; ++i) ASSERT_OK(queue().copy({&y, 0, 128}, {&x, 0, 128}));
+  const Result<std::unique_ptr<RecordedList>> list = queue().end_record();
+  ASSERT_FALSE(list.has_value());
+  EXPECT_EQ(list.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_NE(list.error().message().find("(2097151)"), std::string::npos) << list.error().message();
+  ASSERT_OK(queue().copy({&y, 0, 128}, {&x, 0, 128}));
+  submit_and_wait();
+  EXPECT_EQ(first(y), 1);
+}
+
 }  // namespace
 }  // namespace leat

@@ -9,6 +9,7 @@
 #include "cli/device_choice.h"
 #include "cli/report.h"
 #include "cli/samples.h"
+#include "leat/backend/backends.h"
 #include "leat/device/spin.h"
 #include "leat/run/peak.h"
 
@@ -35,9 +36,8 @@ Result<Loaded> load_on(const std::string& spec, const Model& model, const ModelR
   return loaded;
 }
 
-/// The device asked for, or the first that does not answer `unsupported`.
-Result<Loaded> load(const Model& model, const ModelRunOptions& options) {
-  std::string used;
+/// The device asked for, or the first that does not answer `unsupported`. `used` is its name.
+Result<Loaded> load(const Model& model, const ModelRunOptions& options, std::string& used) {
   Result<Loaded> loaded = load_on(options.device, model, options, used);
   const auto is_refused = [&] {
     return !loaded && loaded.error().kind() == ErrorKind::unsupported && options.device.empty();
@@ -86,22 +86,12 @@ std::string profile_text(const ModelRun& run) {
   return table.text() + "\n";
 }
 
-}  // namespace
-
-double ModelRun::median_ms() const { return median_of(run_ms); }
-
-double ModelRun::memory_overhead() const {
-  if (memory.lower_bound_bytes == 0) return 0;
-  return static_cast<double>(memory.activations_bytes) /
-             static_cast<double>(memory.lower_bound_bytes) -
-         1;
-}
-
-Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+/// On one device, whose name becomes `used`.
+Result<ModelRun> run_there(const Model& model, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress) {
+                           Progress& progress, std::string& used) {
   progress.show("compiling " + model.name);
-  TRY_ASSIGN(const Loaded loaded, load(model, options));
+  TRY_ASSIGN(const Loaded loaded, load(model, options, used));
   Network& network = *loaded.network;
   for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
   progress.show("running " + model.name);
@@ -132,6 +122,39 @@ Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> input
     keep_peak_gflops(*loaded.device, options.cache_folder, run.peak_gflops);
   }
   return run;
+}
+
+}  // namespace
+
+double ModelRun::median_ms() const { return median_of(run_ms); }
+
+double ModelRun::memory_overhead() const {
+  if (memory.lower_bound_bytes == 0) return 0;
+  return static_cast<double>(memory.activations_bytes) /
+             static_cast<double>(memory.lower_bound_bytes) -
+         1;
+}
+
+// A route that loses the work twice gives way to the chip's next one, unless it is named.
+Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+                           const ModelRunOptions& options, const ProcessStart& start,
+                           Progress& progress) {
+  const bool is_route_named = options.device.find(':') != std::string::npos;
+  ModelRunOptions attempt = options;
+  while (true) {
+    std::string used;
+    Result<ModelRun> run = run_there(model, inputs, attempt, start, progress, used);
+    if (run || run.error().kind() != ErrorKind::device_lost) return run;
+    const std::optional<std::string> next = next_route(used);
+    if (!next) return run;
+    const std::string& reason = run.error().message();
+    if (is_route_named) {
+      return Error(ErrorKind::device_lost,
+                   fmt::format("{} Device \"{}\" is the next route.", reason, *next));
+    }
+    fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", reason, *next);
+    attempt.device = *next;
+  }
 }
 
 std::string text_of(const ModelRun& run) {

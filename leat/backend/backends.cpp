@@ -215,6 +215,18 @@ std::vector<FoundDevice> find_devices() {
   return devices;
 }
 
+std::optional<std::string> next_route(std::string_view name) {
+  for (const FoundChip& chip : find_gpus().chips) {
+    const auto is_it = [&](const FoundRoute& route) { return route.info.name == name; };
+    auto route = std::ranges::find_if(chip, is_it);
+    if (route == chip.end()) continue;
+    while (++route != chip.end()) {
+      if (route->refusal.empty()) return route->info.name;
+    }
+  }
+  return std::nullopt;
+}
+
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
                                             const DeviceCheck& check) {
   if (spec == "cpu") return checked(open_cpu(threads), check);

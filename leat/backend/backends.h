@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,5 +35,9 @@ using DeviceCheck = std::function<Result<void>(Device&)>;
 /// those of the last route tried.
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
                                             const DeviceCheck& check = nullptr);
+
+/// The usable route to the same chip that comes after the one of that name: for work that was lost
+/// on it. Nothing when it is the last.
+std::optional<std::string> next_route(std::string_view name);
 
 }  // namespace leat

@@ -119,5 +119,22 @@ TEST(Backends, AnUnknownNameIsToldWhatThereIs) {
   }
 }
 
+// Names are gpuN:ROUTE, in the order of preference.
+TEST(Backends, TheNextRouteIsOfTheSameChip) {
+  const std::vector<FoundDevice> found = find_devices();
+  for (size_t i = 0; i < found.size(); ++i) {
+    const std::string& name = found[i].info.name;
+    const std::string chip = name.substr(0, name.find(':') + 1);
+    std::optional<std::string> wanted;
+    for (size_t k = found.size(); !chip.empty() && --k > i;) {
+      if (found[k].info.name.starts_with(chip) && found[k].refusal.empty()) {
+        wanted = found[k].info.name;
+      }
+    }
+    EXPECT_EQ(next_route(name), wanted) << name;
+  }
+  EXPECT_FALSE(next_route("no such device").has_value());
+}
+
 }  // namespace
 }  // namespace leat

@@ -47,18 +47,36 @@ void Buffer::release() {
   device_ = nullptr;
 }
 
+Result<void> check_range(const BufferRange& range, const Device* owner) {
+  CHECK(range.buffer != nullptr && *range.buffer);
+  CHECK(owner == nullptr || range.buffer->device() == owner);
+  const size_t size_bytes = range.buffer->size_bytes();
+  if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               "Range of (" + std::to_string(range.size_bytes) + ") bytes at offset (" +
+                   std::to_string(range.offset_bytes) + ") leaves its buffer of (" +
+                   std::to_string(size_bytes) + ") bytes.");
+}
+
+Result<void> check_import(std::span<const std::byte> memory, size_t alignment_bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  if (!memory.empty() && (address | memory.size()) % alignment_bytes == 0) return {};
+  return Error(ErrorKind::invalid_argument,
+               "Memory of (" + std::to_string(memory.size()) + ") bytes at (" +
+                   std::to_string(address) +
+                   ") cannot be imported: address and size must be positive multiples of (" +
+                   std::to_string(alignment_bytes) + ").");
+}
+
 namespace {
 
-Result<void> check_range(BufferRange range, size_t size_bytes) {
-  CHECK(range.buffer != nullptr);
-  if (range.size_bytes != size_bytes || range.offset_bytes > range.buffer->size_bytes() ||
-      size_bytes > range.buffer->size_bytes() - range.offset_bytes) {
-    return Error(ErrorKind::invalid_argument,
-                 "Copy of (" + std::to_string(size_bytes) + ") bytes at offset (" +
-                     std::to_string(range.offset_bytes) + ") leaves its buffer of (" +
-                     std::to_string(range.buffer->size_bytes()) + ") bytes.");
-  }
-  return {};
+Result<void> check_copy(const BufferRange& range, size_t size_bytes) {
+  if (range.size_bytes == size_bytes) return check_range(range);
+  return Error(ErrorKind::invalid_argument, "Copy of (" + std::to_string(size_bytes) +
+                                                ") bytes has a range of (" +
+                                                std::to_string(range.size_bytes) + ") bytes.");
 }
 
 Result<void> submit_and_wait(Device& device) {
@@ -103,7 +121,7 @@ Result<int> Device::export_dma_buf(const Buffer&) { return cannot(*this, "export
 
 Result<void> write_buffer(Device& device, BufferRange target, std::span<const std::byte> bytes,
                           uint64_t* staged_bytes) {
-  TRY(check_range(target, bytes.size()));
+  TRY(check_copy(target, bytes.size()));
   if (bytes.empty()) return {};
   if (std::byte* host = target.buffer->host_pointer(); host != nullptr) {
     std::memcpy(host + target.offset_bytes, bytes.data(), bytes.size());
@@ -118,7 +136,7 @@ Result<void> write_buffer(Device& device, BufferRange target, std::span<const st
 
 Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte> bytes,
                          uint64_t* staged_bytes) {
-  TRY(check_range(source, bytes.size()));
+  TRY(check_copy(source, bytes.size()));
   if (bytes.empty()) return {};
   if (std::byte* host = source.buffer->host_pointer(); host != nullptr) {
     std::memcpy(bytes.data(), host + source.offset_bytes, bytes.size());

@@ -66,6 +66,12 @@ struct BufferRange {
   size_t size_bytes = 0;
 };
 inline constexpr size_t kBufferAlignment = 256;
+/// That the range lies in its buffer, which is `owner`'s where that is given. Errors:
+/// invalid_argument.
+Result<void> check_range(const BufferRange& range, const Device* owner = nullptr);
+/// That memory to be imported is there, and aligned as Device::import_host wants it. Errors:
+/// invalid_argument.
+Result<void> check_import(std::span<const std::byte> memory, size_t alignment_bytes);
 
 /// A kernel loaded on a device.
 class Kernel {

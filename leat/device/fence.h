@@ -17,9 +17,11 @@ namespace leat {
 class Fence {
  public:
   virtual ~Fence() = default;
-  /// The value reached so far. Costs a load where the device writes host memory itself.
+  /// The number. Costs a load where the device writes host memory itself. It moves over work that
+  /// was lost too, so whether a value is reached is FencePoint::look's or wait's to say.
   virtual uint64_t poll() = 0;
-  /// Waits until poll() >= value. Returns false at the deadline, an Error when the device is lost.
+  /// Waits until `value` is reached. Returns false at the deadline, an Error when its work was
+  /// lost.
   virtual Result<bool> wait(uint64_t value, uint64_t timeout_ns) = 0;
 };
 
@@ -28,11 +30,21 @@ struct FencePoint {
   Fence* fence = nullptr;
   uint64_t value = 0;
 
-  bool reached() const { return fence->poll() >= value; }
+  /// Whether it is reached now; an Error when its work was lost. Costs poll() until then.
+  Result<bool> look() const {
+    if (fence->poll() < value) return false;
+    return fence->wait(value, 0);
+  }
+  /// False for what was lost.
+  bool reached() const {
+    const Result<bool> seen = look();
+    return seen && *seen;
+  }
 };
 
 /// The index of a point that is reached, the lowest one if several are, or nothing at the deadline.
-/// Errors: those of a fence that can no longer be reached.
+/// Errors: those of a point that can no longer be reached, as soon as it is seen, unless a lower
+/// one is reached.
 Result<std::optional<size_t>> wait_any(std::span<const FencePoint> points, uint64_t timeout_ns);
 /// Whether all points were reached before the deadline. Errors: as wait_any.
 Result<bool> wait_all(std::span<const FencePoint> points, uint64_t timeout_ns);

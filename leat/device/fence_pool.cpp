@@ -21,11 +21,12 @@ uint64_t rest_of(uint64_t timeout_ns, uint64_t start_ns) {
   return spent_ns >= timeout_ns ? 0 : timeout_ns - spent_ns;
 }
 
-std::optional<size_t> first_reached(std::span<const FencePoint> points) {
+Result<std::optional<size_t>> first_reached(std::span<const FencePoint> points) {
   for (size_t i = 0; i < points.size(); ++i) {
-    if (points[i].reached()) return i;
+    TRY_ASSIGN(const bool reached, points[i].look());
+    if (reached) return std::optional<size_t>(i);
   }
-  return std::nullopt;
+  return std::optional<size_t>();
 }
 
 }  // namespace
@@ -33,8 +34,11 @@ std::optional<size_t> first_reached(std::span<const FencePoint> points) {
 Result<std::optional<size_t>> wait_any(std::span<const FencePoint> points, uint64_t timeout_ns) {
   CHECK(!points.empty());
   const uint64_t start_ns = steady_now_ns();
-  std::optional<size_t> found;
-  const auto look = [&] { return (found = first_reached(points)).has_value(); };
+  Result<std::optional<size_t>> found = std::optional<size_t>();
+  const auto look = [&] {  // whether there is something to return
+    found = first_reached(points);
+    return !found || found->has_value();
+  };
   if (spin_until(start_ns, std::min(timeout_ns, kSpinNsLeast), look)) return found;
   for (size_t turn = 0;; turn = (turn + 1) % points.size()) {
     const uint64_t rest_ns = rest_of(timeout_ns, start_ns);
@@ -60,8 +64,9 @@ uint64_t PooledFence::poll() {
   const uint64_t done = done_.load(std::memory_order_acquire);
   if (done >= armed) return done;
   Fence* const fence = queue_fence_.load(std::memory_order_acquire);
-  if (fence == nullptr || fence->poll() < queue_value_.load(std::memory_order_relaxed)) return done;
-  return armed;
+  if (fence == nullptr) return done;
+  const FencePoint point = {fence, queue_value_.load(std::memory_order_relaxed)};
+  return point.reached() ? armed : done;  // a queue's number moves over what it lost, ours does not
 }
 
 Result<bool> PooledFence::wait(uint64_t value, uint64_t timeout_ns) {

@@ -21,6 +21,7 @@ class HandFence final : public Fence {
   uint64_t poll() override { return number_.load(); }
   Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
     const uint64_t start_ns = steady_now_ns();
+    if (value <= lost_until.load()) return Error(ErrorKind::device_lost, "The hand let it go.");
     while (poll() < value) {
       if (is_lost.load()) return Error(ErrorKind::device_lost, "The hand is gone.");
       if (steady_now_ns() - start_ns >= timeout_ns) return false;
@@ -31,6 +32,7 @@ class HandFence final : public Fence {
   void raise(uint64_t value) { number_.store(value); }
 
   std::atomic<bool> is_lost = false;
+  std::atomic<uint64_t> lost_until = 0;  // the number moves over these
 
  private:
   std::atomic<uint64_t> number_ = 0;
@@ -150,6 +152,33 @@ TEST(WaitAny, ALostDeviceIsAnError) {
   a.is_lost = true;
   const FencePoint points[] = {{&a, 1}, {&b, 1}};
   EXPECT_FALSE(wait_any(points, kLongNs).has_value());
+}
+
+// A queue that was restarted moves its number over the work that it lost.
+TEST(Fences, WhatWasLostIsNeverReached) {
+  HandFence lost, open;
+  lost.lost_until = 5;
+  lost.raise(6);
+  const FencePoint gone = {&lost, 5}, later = {&lost, 6};
+  EXPECT_FALSE(gone.reached());
+  EXPECT_FALSE(gone.look().has_value());
+  EXPECT_TRUE(later.reached());
+  const FencePoint points[] = {{&open, 1}, gone};
+  EXPECT_FALSE(wait_any(points, 0).has_value());
+  EXPECT_FALSE(wait_any(points, kLongNs).has_value());
+  EXPECT_FALSE(wait_any(std::span(&gone, 1), kLongNs).has_value());
+  EXPECT_FALSE(*wait_all(points, 0));
+  open.raise(1);
+  EXPECT_EQ(**wait_any(points, 0), 0u);
+  EXPECT_FALSE(wait_all(points, kLongNs).has_value());
+  PooledFence pooled;
+  const uint64_t value = pooled.arm();
+  pooled.bind(gone);
+  EXPECT_LT(pooled.poll(), value);
+  EXPECT_FALSE((FencePoint{&pooled, value}).reached());
+  const Result<bool> waited = pooled.wait(value, kLongNs);
+  ASSERT_FALSE(waited.has_value());
+  EXPECT_EQ(waited.error().kind(), ErrorKind::device_lost);
 }
 
 TEST(WaitAll, NeedsEveryOne) {

@@ -26,6 +26,8 @@ struct NetworkOptions {
   bool receipts = false;
   /// Each run takes the device's time at its begin and end: slot_times().
   bool times = false;
+  /// How long wait() waits before a run counts as lost; 0: hang_timeout_ns of the device.
+  uint64_t deadline_ns = 0;
 };
 
 /// What making a network ready took, and what it moved.
@@ -35,6 +37,7 @@ struct NetworkStats {
   double compile_ms = 0;        // lowering, emission and loading, cache hits included
   CopyCounts copies;            // since load
   uint64_t reserved_bytes = 0;  // device memory allocated
+  uint32_t repeated_runs = 0;   // lost in a fault or a hang and run again
   uint64_t tensor_bytes = 0;    // of it, what tensors need at once: weights, externals, activations
 };
 
@@ -76,7 +79,9 @@ class Network {
 
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
   Result<void> set_input(size_t index, const HostTensor& value, size_t slot = 0);
-  /// Runs once and waits for the fence. Errors: device_lost at the deadline.
+  /// Runs once and waits for the fence. What a fault or the deadline takes is run once more, where
+  /// the queue can give up what it lost; that takes runs of other slots in flight with it.
+  /// Errors: device_lost.
   Result<void> run();
   /// Starts a run; the fence value of its end. At most one run of each slot is in flight.
   Result<uint64_t> start(size_t slot = 0);
@@ -123,6 +128,7 @@ class Network {
     std::unique_ptr<RecordedList> list;
   };
 
+  Result<void> run_once();
   Result<void> prepare(const Graph& graph);
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);

@@ -88,7 +88,7 @@ void Engines::launch_chain(ChannelObject& channel, State& state, uint64_t addres
     ++launches_;
     if (logs_) log((chained ? "dependent QMD\n" : "QMD\n") + decode_qmd(qmd));
     if (launches_ == fault_.at_launch) {
-      state.is_stuck = fault_.code == 0;
+      state.is_stuck = channel.is_hung = fault_.code == 0;
       if (fault_.code != 0) fault(channel, state, fault_.code, "as scripted");
       return;
     }

@@ -22,12 +22,18 @@ class MockDevice final : public Device {
   Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override {
     return inner_->allocate(size_bytes, kind);
   }
+  MemoryFacts memory_facts() const override { return inner_->memory_facts(); }
+  Result<Buffer> import_host(std::span<std::byte> memory) override {
+    return inner_->import_host(memory);
+  }
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override;
   void free_buffer(uint64_t handle) override { inner_->free_buffer(handle); }
 
   Nvidia& gpu() { return *gpu_; }
   /// The direct route itself, which takes cubins.
   Device& inner() { return *inner_; }
+  /// Closes it; this device and what it made must not be used any more.
+  void close_inner() { inner_.reset(); }
   /// Broken rules are what the test is about.
   void expect_broken_rules() { expects_broken_rules_ = true; }
 

@@ -217,8 +217,9 @@ void Engines::copy_method(ChannelObject& channel, State& state, const Method& me
     fault(channel, state, kMmuFault, fmt::format("copy 0x{:x} to 0x{:x}", source, target));
     return;
   }
-  std::memmove(to, from, size_bytes);
+  if (moves_copies_) std::memmove(to, from, size_bytes);
   ++copies_;
+  copied_bytes_ += size_bytes;
 }
 
 std::string Engines::take_log() {

@@ -35,6 +35,9 @@ class Engines {
 
   uint64_t launches() const { return launches_; }
   uint64_t copies() const { return copies_; }
+  /// From now on copies are checked and counted, and nothing is moved.
+  void count_copies_only() { moves_copies_ = false; }
+  uint64_t copied_bytes() const { return copied_bytes_; }
   /// Methods and launch descriptors as text from now on. Addresses are named in the order in which
   /// they appear ("A1"), so that the text does not depend on where memory lies.
   void start_log() { logs_ = true; }
@@ -92,6 +95,8 @@ class Engines {
   FaultScript fault_;
   uint64_t launches_ = 0;
   uint64_t copies_ = 0;
+  uint64_t copied_bytes_ = 0;
+  bool moves_copies_ = true;
   std::vector<std::string> broken_;
   bool logs_ = false;
   std::string log_;

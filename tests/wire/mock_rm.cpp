@@ -23,7 +23,7 @@ constexpr uint32_t kCardInfo = 0xC8, kRegisterFd = 0xC9, kVersion = 0xD2, kAlloc
 constexpr uint32_t kOk = 0, kDuplicate = 0x19, kInvalidAddress = 0x1E, kInvalidArgument = 0x1F,
                    kInvalidClass = 0x22, kInvalidClient = 0x23, kInvalidHandle = 0x33,
                    kInvalidParent = 0x36, kInvalidParamStruct = 0x3A, kInvalidState = 0x40,
-                   kNoMemory = 0x51, kNotSupported = 0x56;
+                   kNoMemory = 0x51, kNotSupported = 0x56, kTimeout = 0x65;
 
 constexpr uint64_t kPage = 4096;
 
@@ -66,7 +66,7 @@ int ResourceServer::open(const char* path) {
   }
   const bool is_card =
       !fd.is_control && name == fmt::format("/dev/nvidia{}", fd.minor) && fd.minor < options_.cards;
-  if (!options_.has_driver || (!fd.is_control && !is_card)) {
+  if (refuses_now() || !options_.has_driver || (!fd.is_control && !is_card)) {
     errno = ENOENT;
     return -1;
   }
@@ -91,7 +91,14 @@ int ResourceServer::close(int fd) {
 // One mapping for each descriptor, of the length that was announced.
 void* ResourceServer::mmap(size_t size_bytes, int fd) {
   ++calls_;
-  if (fd < 0) return anonymous_pages(size_bytes);
+  if (refuses_now()) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  if (fd < 0) {
+    ++live_mappings_;
+    return anonymous_pages(size_bytes);
+  }
   const auto entry = fds_.find(fd);
   if (entry == fds_.end() || entry->second.mapping == nullptr || entry->second.was_mapped ||
       entry->second.mapping_bytes != size_bytes) {
@@ -99,11 +106,13 @@ void* ResourceServer::mmap(size_t size_bytes, int fd) {
     return nullptr;
   }
   entry->second.was_mapped = true;
+  ++live_mappings_;
   return entry->second.mapping;
 }
 
 int ResourceServer::munmap(void* address, size_t size_bytes) {
   ++calls_;
+  --live_mappings_;
   auto* pages = static_cast<std::byte*>(address);
   const bool is_ours =
       pages == doorbell_page_ || std::ranges::any_of(objects_, [&](const auto& entry) {
@@ -148,9 +157,11 @@ bool ResourceServer::call(Fd& fd, uint32_t number, size_t size_bytes, void* argu
   if (rule->on_card && number != kRegisterFd && !fd.is_registered) return false;
   size_t status_offset = rule->status_offset;
   uint32_t status = kOk;
-  if (number == refused_number_ && number != 0) {
-    status = refused_status_;
-    refused_number_ = 0;
+  const bool is_nth = number != kFree && refuses_now();
+  if (is_nth || (number == refused_number_ && number != 0)) {
+    if (is_nth && status_offset == 0 && number != kMapMemoryDma) return false;
+    status = is_nth ? kNoMemory : refused_status_;
+    if (!is_nth) refused_number_ = 0;
     if (number == kMapMemoryDma) status_offset = 56;
     put(argument, status_offset, status);
     return true;
@@ -415,7 +426,11 @@ uint32_t ResourceServer::free(uint32_t handle) {
     if (objects_.contains(child)) free(child);
   }
   const Object object = objects_[handle];
-  std::erase_if(channels_, [&](const auto& channel) { return channel->handle == handle; });
+  std::erase_if(channels_, [&](const auto& channel) {
+    if (channel->handle != handle) return false;
+    frees_of_hung_ += channel->is_hung ? 1 : 0;
+    return true;
+  });
   if (object.gpu_address != 0) memory_.unmap(object.gpu_address);
   if (object.owns_pages) ::munmap(object.pages, object.size_bytes);
   if (object.is_video) video_bytes_used_ -= object.size_bytes;
@@ -480,6 +495,10 @@ uint32_t ResourceServer::control(void* argument) {
       {0x20802A0A, 136, 0x2080},
       {0xA06C0101, major >= 575 ? 3u : 2u, 0xA06C},
       {0xC36F0108, 4, options_.channel},
+      {0xA06F0112, 1, options_.channel},
+      {0x906F0102, 16, options_.channel},
+      {0xA06C0105, 8, 0xA06C},
+      {0x2080110B, 536, 0x2080},
   };
   const auto cmd = get<uint32_t>(argument, 8);
   const auto entry = std::ranges::find(controls, cmd, &Control::cmd);
@@ -489,7 +508,13 @@ uint32_t ResourceServer::control(void* argument) {
   if (object == nullptr || object->object_class != entry->object_class) return kInvalidHandle;
   if (get<uint32_t>(argument, 24) != entry->size_bytes) return kInvalidParamStruct;
   void* params = reinterpret_cast<void*>(get<uint64_t>(argument, 16));
-  if (cmd == 0xA06C0101 || cmd == 0xC36F0108) {
+  if (cmd == 0x2080110B) {
+    if (get<uint32_t>(params, 4) != 1 || get<uint32_t>(params, 24) != client_) {
+      return kInvalidArgument;
+    }
+    return stop_channel(find_channel(get<uint32_t>(params, 280)));
+  }
+  if (entry->object_class == 0xA06C || entry->object_class == options_.channel) {
     return control_channel(get<uint32_t>(argument, 4), cmd, params);
   }
   return control_chip(cmd, params);
@@ -540,7 +565,26 @@ uint32_t ResourceServer::control_chip(uint32_t cmd, void* params) {
   }
 }
 
+/// Off its runlist, with an error told.
+uint32_t ResourceServer::stop_channel(ChannelObject* channel) {
+  constexpr uint32_t kPreemptiveRemoval = 45;
+  if (channel == nullptr) return kInvalidHandle;
+  channel->is_scheduled = channel->is_hung = false;
+  put(channel->notifier, 8, kPreemptiveRemoval);
+  put<uint16_t>(channel->notifier, 14, 0xFFFF);
+  return kOk;
+}
+
 uint32_t ResourceServer::control_channel(uint32_t object, uint32_t cmd, void* params) {
+  if (cmd == 0xA06F0112) return stop_channel(find_channel(object));
+  if (cmd == 0x906F0102) {
+    ChannelObject* channel = find_channel(object);
+    if (get<uint32_t>(params, 0) != channel->engine_type || get<uint32_t>(params, 8) > 2) {
+      return kInvalidArgument;
+    }
+    return stop_channel(channel);
+  }
+  if (cmd == 0xA06C0105) return kTimeout;  // as seen on an H200 while a kernel runs
   if (cmd == 0xC36F0108) {
     const ChannelObject* channel = find_channel(object);
     put(params, 0, channel->token);

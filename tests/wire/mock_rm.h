@@ -37,6 +37,7 @@ struct ChannelObject {
   uint32_t token = 0;
   uint32_t object_class = 0;  // of the engine object; 0: none
   bool is_scheduled = false;
+  bool is_hung = false;  // its kernel never ends
 };
 
 class ResourceServer {
@@ -58,8 +59,16 @@ class ResourceServer {
   size_t open_descriptors() const { return fds_.size(); }
   size_t live_objects() const { return objects_.size(); }
   uint64_t calls() const { return calls_; }
+  /// Frees of a channel whose kernel had not been stopped: the driver waits for its end.
+  uint64_t frees_of_hung() const { return frees_of_hung_; }
   /// Answers the next call of escape `number` with `status`.
   void refuse_next(uint32_t number, uint32_t status);
+  /// Refuses the n-th open, request or mapping from now on, 1 being the next; frees are not
+  /// counted.
+  void refuse_nth(uint64_t n) { refuse_in_ = n; }
+  /// Whether that has happened.
+  bool has_refused() const { return refuse_in_ == 0; }
+  size_t live_mappings() const { return live_mappings_; }
 
  private:
   struct Fd {
@@ -83,7 +92,7 @@ class ResourceServer {
     uint32_t va_space = 0;
   };
 
-  uint32_t number_from(unsigned long request, size_t size_bytes) const;
+  bool refuses_now() { return refuse_in_ != 0 && --refuse_in_ == 0; }
   bool call(Fd& fd, uint32_t number, size_t size_bytes, void* argument);
   void card_info(void* argument) const;
   uint32_t alloc(void* argument);
@@ -99,6 +108,7 @@ class ResourceServer {
   uint32_t map_dma(void* argument, size_t size_bytes);
   uint32_t control(void* argument);
   uint32_t control_chip(uint32_t cmd, void* params);
+  static uint32_t stop_channel(ChannelObject* channel);
   uint32_t control_channel(uint32_t object, uint32_t cmd, void* params);
   const Object* find(uint32_t handle) const;
   ChannelObject* find_channel(uint32_t handle);
@@ -118,7 +128,10 @@ class ResourceServer {
   uint64_t video_bytes_used_ = 0;
   std::vector<std::string> refusals_;
   uint64_t calls_ = 0;
+  uint64_t frees_of_hung_ = 0;
   uint32_t refused_number_ = 0, refused_status_ = 0;
+  uint64_t refuse_in_ = 0;
+  size_t live_mappings_ = 0;
 };
 
 }  // namespace leat::mock

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "leat/backend/nvidia/nvidia_queue.h"
 #include "tests/wire/wire_suite.h"
 
 namespace leat {
@@ -70,6 +71,31 @@ TEST_F(WireFaults, OnlyWhatWasSeenBeforeAFaultIsBelieved) {
   ASSERT_FALSE(queue().fence().wait(*unseen, 1'000'000).has_value());
 }
 
+TEST_F(WireFaults, NoWayOfLookingTakesLostForDone) {
+  script(31);
+  launch_add();
+  const Result<uint64_t> lost = queue().submit();
+  ASSERT_OK(lost);
+  const FencePoint gone = {&queue().fence(), *lost};
+  PooledFence& pooled = *device().inner().fences().acquire();
+  const uint64_t pooled_value = pooled.arm();
+  pooled.bind(gone);
+  const auto expect_lost = [&] {
+    EXPECT_FALSE(gone.reached());
+    const auto any = wait_any(std::span(&gone, 1), 1'000'000);
+    ASSERT_FALSE(any.has_value());
+    EXPECT_EQ(any.error().kind(), ErrorKind::device_lost);
+    EXPECT_FALSE(wait_all(std::span(&gone, 1), 1'000'000).has_value());
+    EXPECT_LT(pooled.poll(), pooled_value);
+    EXPECT_FALSE(pooled.wait(pooled_value, 1'000'000).has_value());
+  };
+  expect_lost();            // before the channels are made anew
+  expect_right_results(0);  // the number has moved over it
+  EXPECT_GT(queue().fence().poll(), *lost);
+  expect_lost();
+  EXPECT_FALSE(gone.look().has_value());
+}
+
 TEST_F(WireFaults, LostWorkDoesNotBlockWhatFollows) {
   script(31);
   launch_add();
@@ -93,6 +119,71 @@ TEST_F(WireFaults, AnEndlessKernelIsGivenUp) {
   EXPECT_FALSE(*waited);
   ASSERT_OK(queue().abandon());
   ASSERT_FALSE(queue().fence().wait(*value, 0).has_value());
+  expect_right_results(0);
+}
+
+/// What the last restart asked for, without the frees.
+std::string stops_of(Queue& queue) {
+  std::string text;
+  for (const NvidiaStopStep& step : static_cast<NvidiaQueue&>(queue).stop_steps()) {
+    if (std::string(step.request) != "RM_FREE") text += std::string(step.request) + " ";
+  }
+  return text;
+}
+
+// A free of a channel that still runs waits for its kernel, so it is stopped first.
+TEST_F(WireFaults, AHangIsStoppedBeforeItsChannelIsFreed) {
+  script(0);
+  launch_add();
+  ASSERT_OK(queue().submit());
+  ASSERT_OK(queue().abandon());
+  EXPECT_EQ(stops_of(queue()), "STOP_CHANNEL STOP_CHANNEL ");
+  EXPECT_EQ(gpu().server().frees_of_hung(), 0u);
+  expect_right_results(0);
+  script(31);  // the driver has disabled this one itself
+  launch_add();
+  ASSERT_OK(queue().submit());
+  ASSERT_OK(queue().abandon());
+  EXPECT_EQ(stops_of(queue()), "");
+  expect_right_results(1);
+}
+
+TEST_F(WireFaults, AHangUnderTheDeviceItselfIsStopped) {
+  script(0);
+  launch_add();
+  ASSERT_OK(queue().submit());
+  const mock::ResourceServer& server = gpu().server();
+  x_ = Buffer();
+  add_.reset();
+  device().close_inner();
+  EXPECT_EQ(server.frees_of_hung(), 0u);
+}
+
+TEST_F(WireFaults, EachWayToStopIsFollowedByRightResults) {
+  int32_t before = 0;
+  for (const NvidiaStop way :
+       {NvidiaStop::free, NvidiaStop::stop_channel, NvidiaStop::preempt,
+        NvidiaStop::disable_channels, NvidiaStop::reset_channel, NvidiaStop::leave_running}) {
+    static_cast<NvidiaQueue&>(queue()).set_stop(way);
+    script(0);
+    launch_add();
+    const Result<uint64_t> value = queue().submit();
+    ASSERT_OK(value);
+    ASSERT_OK(queue().abandon());
+    ASSERT_FALSE(queue().fence().wait(*value, 0).has_value()) << name_of(way);
+    expect_right_results(before++);
+  }
+  EXPECT_EQ(gpu().server().frees_of_hung(), 2u);         // free, and preempt, which times out
+  EXPECT_EQ(gpu().server().channels().size(), 2u + 2u);  // those that were left
+}
+
+TEST_F(WireFaults, ARefusedStopIsNoError) {
+  constexpr uint32_t kControl = 0x2A, kNotSupported = 0x56;
+  script(0);
+  launch_add();
+  ASSERT_OK(queue().submit());
+  gpu().server().refuse_next(kControl, kNotSupported);
+  ASSERT_OK(queue().abandon());
   expect_right_results(0);
 }
 

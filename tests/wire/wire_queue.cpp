@@ -180,5 +180,70 @@ TEST_F(WireQueue, MemoryComesBack) {
   }
 }
 
+// Commands are written at the submit, and by then the kernel may be gone.
+TEST_F(WireQueue, AKernelMayGoBetweenLaunchAndSubmit) {
+  open();
+  const Buffer x = numbers(1), y = numbers(0);
+  auto add = load(add_program(4)), move = load(move_program(10));
+  launch(*add, {&x});
+  launch(*move, {&x, &y});
+  add.reset();
+  move.reset();
+  std::vector<std::unique_ptr<Kernel>> others;  // takes what was freed
+  for (int i = 0; i < 20; ++i) others.push_back(load(add_program(100 + i)));
+  submit_and_wait();
+  EXPECT_EQ(first(x), 5);
+  EXPECT_EQ(first(y), 15);
+  others.clear();
+  auto last = load(add_program(1));
+  const auto list = record([&] { launch(*last, {&x}); });
+  wait_for(queue().replay(*list));
+  EXPECT_EQ(first(x), 6);
+}
+
+// Each 2 GiB of a copy is a command of the copy engine; a block has room for a number of them.
+TEST_F(WireQueue, LargeCopiesBehindManySmallOnes) {
+  constexpr size_t kLargeBytes = (size_t{40} << 30) + 4096, kSmallBytes = 256;
+  open({.video_bytes = uint64_t{128} << 30});
+  gpu().engines().count_copies_only();
+  Result<Buffer> a = device().allocate(kLargeBytes, MemoryKind::device);
+  Result<Buffer> b = device().allocate(kLargeBytes, MemoryKind::device);
+  ASSERT_OK(a);
+  ASSERT_OK(b);
+  uint64_t wanted = 0;
+  for (const int small : {0, 70, 82, 83, 84, 85, 90}) {
+    for (int i = 0; i < small; ++i) {
+      ASSERT_OK(queue().copy({&*a, 0, kSmallBytes}, {&*b, 0, kSmallBytes}));
+      wanted += kSmallBytes;
+    }
+    ASSERT_OK(queue().copy({&*a, 0, kLargeBytes}, {&*b, 0, kLargeBytes}));
+    wanted += kLargeBytes;
+    submit_and_wait();
+    EXPECT_EQ(gpu().engines().copied_bytes(), wanted) << small;
+  }
+  const auto list = record([&] {
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_TRUE(queue().copy({&*a, 0, kLargeBytes}, {&*b, 0, kLargeBytes}).has_value());
+    }
+  });
+  wait_for(queue().replay(*list));
+  EXPECT_EQ(gpu().engines().copied_bytes(), wanted + 100 * kLargeBytes);
+}
+
+// An entry of the ring counts at most 2^21 - 1 dwords; a copy takes ten.
+TEST_F(WireQueue, AListLongerThanASegmentIsRefused) {
+  open();
+  const Buffer x = numbers(1), y = numbers(2);
+  ASSERT_OK(queue().begin_record());
+  for (int i = 0; i < 210'000; ++i) ASSERT_OK(queue().copy({&y, 0, 128}, {&x, 0, 128}));
+  const Result<std::unique_ptr<RecordedList>> list = queue().end_record();
+  ASSERT_FALSE(list.has_value());
+  EXPECT_EQ(list.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_NE(list.error().message().find("(2097151)"), std::string::npos) << list.error().message();
+  ASSERT_OK(queue().copy({&y, 0, 128}, {&x, 0, 128}));
+  submit_and_wait();
+  EXPECT_EQ(first(y), 1);
+}
+
 }  // namespace
 }  // namespace leat

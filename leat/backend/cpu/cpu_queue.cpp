@@ -55,18 +55,6 @@ CpuQueue::~CpuQueue() {
   executor_.join();
 }
 
-Result<void> CpuQueue::check_range(const BufferRange& range) const {
-  CHECK(range.buffer != nullptr && range.buffer->device() == &device_);
-  const size_t size_bytes = range.buffer->size_bytes();
-  if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
-    return {};
-  }
-  return Error(ErrorKind::invalid_argument,
-               "Range of (" + std::to_string(range.size_bytes) + ") bytes at offset (" +
-                   std::to_string(range.offset_bytes) + ") leaves its buffer of (" +
-                   std::to_string(size_bytes) + ") bytes.");
-}
-
 // The slot of the next submission must have been executed the last time around.
 Result<void> CpuQueue::wait_for_slot() {
   const uint64_t next = submitted_.load(std::memory_order_relaxed) + 1;
@@ -91,7 +79,7 @@ Result<CpuCommandList*> CpuQueue::open_list() {
 Result<void> CpuQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   CHECK(arguments.size() == kernel.arguments().size());
   for (const BufferRange& range : arguments) {
-    TRY(check_range(range));
+    TRY(check_range(range, &device_));
     CHECK(range.offset_bytes % kBufferAlignment == 0);
   }
   const auto& cpu_kernel = static_cast<const CpuKernel&>(kernel);
@@ -107,8 +95,8 @@ Result<void> CpuQueue::launch(const Kernel& kernel, std::span<const BufferRange>
 }
 
 Result<void> CpuQueue::copy(BufferRange target, BufferRange source) {
-  TRY(check_range(target));
-  TRY(check_range(source));
+  TRY(check_range(target, &device_));
+  TRY(check_range(source, &device_));
   if (target.size_bytes != source.size_bytes) {
     return Error(ErrorKind::invalid_argument,
                  "Copy has a target of (" + std::to_string(target.size_bytes) +

@@ -87,7 +87,6 @@ class CpuQueue : public Queue {
   uint64_t last_use() const;
   void retire(Retired retired);
   void free_retired();
-  Result<void> check_range(const BufferRange& range) const;
   Result<void> wait_for_slot();
   Result<CpuCommandList*> open_list();
   Submission& slot_of(uint64_t value) { return ring_[value % kSubmitsInFlightMax]; }

@@ -28,15 +28,12 @@ Result<Target> target_of(const CudaApi& api, CudaDeviceId device) {
 Result<void> fill_info(const CudaApi& api, CudaChip& chip) {
   char name[256] = {};
   TRY_CUDA(api, cuDeviceGetName, name, static_cast<int>(sizeof name - 1), chip.id);
+  chip.info.chip = name;
   unsigned char uuid[16] = {};
   TRY_CUDA(api, cuDeviceGetUuid, uuid, chip.id);
   size_t memory_bytes = 0;
   TRY_CUDA(api, cuDeviceTotalMem, &memory_bytes, chip.id);
   for (const unsigned char byte : uuid) chip.uuid_hex += fmt::format("{:02x}", byte);
-  chip.info.chip = name;
-  chip.info.vendor = "NVIDIA";
-  chip.info.driver = nvidia_driver();
-  chip.info.route = Route::cuda;
   chip.info.memory_bytes = memory_bytes;
   return {};
 }
@@ -56,14 +53,26 @@ Result<std::string> refusal_of(const CudaApi& api, const CudaChip& chip) {
   return std::string();
 }
 
-}  // namespace
-
-Result<CudaChip> inspect_cuda_chip(const CudaApi& api, int ordinal) {
-  CudaChip chip;
+Result<void> inspect(const CudaApi& api, int ordinal, CudaChip& chip) {
   TRY_CUDA(api, cuDeviceGet, &chip.id, ordinal);
   TRY(fill_info(api, chip));
   TRY_ASSIGN(chip.target, target_of(api, chip.id));
   TRY_ASSIGN(chip.refusal, refusal_of(api, chip));
+  return {};
+}
+
+}  // namespace
+
+CudaChip inspect_cuda_chip(const CudaApi& api, int ordinal) {
+  CudaChip chip;
+  chip.info.vendor = "NVIDIA";
+  chip.info.driver = nvidia_driver();
+  chip.info.route = Route::cuda;
+  const Result<void> inspected = inspect(api, ordinal, chip);
+  if (!inspected) {
+    chip.refusal = fmt::format("CUDA device ({}) cannot be inspected: {}", ordinal,
+                               inspected.error().message());
+  }
   return chip;
 }
 

@@ -17,7 +17,7 @@ struct CudaChip {
   std::string refusal;  // empty when it can be used
 };
 
-/// Errors: io, when the driver does not answer.
-Result<CudaChip> inspect_cuda_chip(const CudaApi& api, int ordinal);
+/// With a refusal, where the driver does not answer.
+CudaChip inspect_cuda_chip(const CudaApi& api, int ordinal);
 
 }  // namespace leat

@@ -70,7 +70,9 @@ Result<bool> CudaFence::wait(uint64_t value, uint64_t timeout_ns) {
     done = poll() >= value;
   }
   if (done) expected_ns_.store(ns_since(start), std::memory_order_relaxed);
-  return done || poll() >= value;
+  if (done || poll() >= value) return true;
+  TRY(context_.check_stream());
+  return false;
 }
 
 Result<void> CudaContext::open(const CudaApi& calls, CudaChip found) {
@@ -145,6 +147,7 @@ void CudaContext::destroy(const CudaRemains& remains) {
   if (remains.executable != nullptr) api.cuGraphExecDestroy(remains.executable);
   if (remains.graph != nullptr) api.cuGraphDestroy(remains.graph);
   if (remains.module != nullptr) api.cuModuleUnload(remains.module);
+  if (remains.registered_memory != nullptr) api.cuMemHostUnregister(remains.registered_memory);
   if (remains.host_memory != nullptr) api.cuMemFreeHost(remains.host_memory);
 }
 

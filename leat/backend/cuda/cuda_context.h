@@ -36,6 +36,7 @@ class CudaFence final : public Fence {
 /// Handles that die together; those that are null are skipped.
 struct CudaRemains {
   void* host_memory = nullptr;
+  void* registered_memory = nullptr;  // the caller's
   CudaHandle module = nullptr;
   CudaHandle executable = nullptr;
   CudaHandle graph = nullptr;

@@ -33,6 +33,19 @@ class CudaDevice final : public Device {
     return Buffer(this, handle, size_bytes, memory_.at(handle).host);
   }
 
+  MemoryFacts memory_facts() const override {
+    MemoryFacts facts = Device::memory_facts();
+    facts.imports_host = true;
+    facts.import_alignment_bytes = CudaMemory::kPage;
+    return facts;
+  }
+  Result<Buffer> import_host(std::span<std::byte> memory) override {
+    TRY(check_import(memory, CudaMemory::kPage));
+    context_.drain_retired();
+    TRY_ASSIGN(const uint64_t handle, memory_.import(memory));
+    return Buffer(this, handle, memory.size(), memory.data());
+  }
+
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override {
     return CudaKernel::load(context_, binary);
   }
@@ -52,23 +65,21 @@ CudaInfo refused(const Error& error) {
   return none;
 }
 
+/// One for each ordinal: a chip that cannot be inspected is refused and hides no other.
 Result<std::vector<CudaChip>> find_chips(const CudaApi& api) {
   int count = 0;
   TRY_CUDA(api, cuDeviceGetCount, &count);
   std::vector<CudaChip> chips;
   for (int ordinal = 0; ordinal < count; ++ordinal) {
-    TRY_ASSIGN(CudaChip chip, inspect_cuda_chip(api, ordinal));
-    chips.push_back(std::move(chip));
+    chips.push_back(inspect_cuda_chip(api, ordinal));
   }
   return chips;
 }
 
 }  // namespace
 
-std::vector<CudaInfo> find_cuda_devices() {
-  const Result<CudaApi> api = CudaApi::open();
-  if (!api) return {refused(api.error())};
-  Result<std::vector<CudaChip>> chips = find_chips(*api);
+std::vector<CudaInfo> find_cuda_devices_on(const CudaApi& api) {
+  Result<std::vector<CudaChip>> chips = find_chips(api);
   if (!chips) return {refused(chips.error())};
   if (chips->empty()) {
     return {refused(Error(ErrorKind::unsupported, "The CUDA driver finds no device."))};
@@ -80,8 +91,13 @@ std::vector<CudaInfo> find_cuda_devices() {
   return found;
 }
 
-Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name) {
-  TRY_ASSIGN(const CudaApi api, CudaApi::open());
+std::vector<CudaInfo> find_cuda_devices() {
+  const Result<CudaApi> api = CudaApi::open();
+  return api ? find_cuda_devices_on(*api) : std::vector{refused(api.error())};
+}
+
+Result<std::unique_ptr<Device>> open_cuda_device_on(const CudaApi& api, size_t index,
+                                                    std::string name) {
   TRY_ASSIGN(std::vector<CudaChip> chips, find_chips(api));
   if (index >= chips.size()) {
     return Error(ErrorKind::unsupported,
@@ -93,6 +109,11 @@ Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name)
   auto device = std::make_unique<CudaDevice>();
   TRY(device->open(api, std::move(chips[index]), std::move(name)));
   return std::unique_ptr<Device>(std::move(device));
+}
+
+Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name) {
+  TRY_ASSIGN(const CudaApi api, CudaApi::open());
+  return open_cuda_device_on(api, index, std::move(name));
 }
 
 }  // namespace leat

@@ -9,6 +9,8 @@
 
 namespace leat {
 
+struct CudaApi;
+
 /// A chip; `refusal` says why it cannot be used and is empty when it can.
 struct CudaInfo {
   DeviceInfo info;       // without a name
@@ -18,9 +20,12 @@ struct CudaInfo {
 
 /// In the driver's order. When there is no CUDA driver: one entry without a chip that says why.
 std::vector<CudaInfo> find_cuda_devices();
+std::vector<CudaInfo> find_cuda_devices_on(const CudaApi& api);
 
 /// Opens entry `index` of find_cuda_devices() under `name`.
 /// Errors: unsupported (the refusal), io, out_of_memory.
 Result<std::unique_ptr<Device>> open_cuda_device(size_t index, std::string name);
+Result<std::unique_ptr<Device>> open_cuda_device_on(const CudaApi& api, size_t index,
+                                                    std::string name);
 
 }  // namespace leat

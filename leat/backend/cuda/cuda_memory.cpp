@@ -24,6 +24,21 @@ Result<CudaAllocation> make_allocation(CudaContext& context, size_t size_bytes, 
   return allocation;
 }
 
+/// The pages stay registered until the allocation is released.
+Result<CudaAllocation> register_pages(CudaContext& context, std::span<std::byte> pages) {
+  constexpr unsigned kRegisterMapped = 1u | 2u;  // CU_MEMHOSTREGISTER_PORTABLE | _DEVICEMAP
+  const CudaApi& api = context.api;
+  CudaAllocation allocation;
+  allocation.size_bytes = pages.size();
+  allocation.host = pages.data();
+  allocation.is_imported = true;
+  TRY_CUDA(api, cuMemHostRegister, pages.data(), pages.size(), kRegisterMapped);
+  const int code = api.cuMemHostGetDevicePointer(&allocation.address, pages.data(), 0);
+  if (code == kCudaSuccess) return allocation;
+  api.cuMemHostUnregister(pages.data());
+  return api.error(code, "cuMemHostGetDevicePointer");
+}
+
 }  // namespace
 
 CudaMemory::~CudaMemory() {
@@ -34,13 +49,26 @@ Result<uint64_t> CudaMemory::allocate(size_t size_bytes, MemoryKind kind) {
   TRY(context_.enter());
   const Result<CudaAllocation> allocation = make_allocation(context_, size_bytes, kind);
   if (!allocation) return allocation.error().during(fmt::format("allocating {} bytes", size_bytes));
+  return add(*allocation);
+}
+
+Result<uint64_t> CudaMemory::import(std::span<std::byte> pages) {
+  TRY(context_.enter());
+  const Result<CudaAllocation> allocation = register_pages(context_, pages);
+  if (!allocation) {
+    return allocation.error().during(fmt::format("importing {} bytes", pages.size()));
+  }
+  return add(*allocation);
+}
+
+uint64_t CudaMemory::add(const CudaAllocation& allocation) {
   if (free_handles_.empty()) {
-    allocations_.push_back(*allocation);
+    allocations_.push_back(allocation);
     return allocations_.size() - 1;
   }
   const uint64_t handle = free_handles_.back();
   free_handles_.pop_back();
-  allocations_[handle] = *allocation;
+  allocations_[handle] = allocation;
   return handle;
 }
 
@@ -57,6 +85,7 @@ const CudaAllocation& CudaMemory::at(uint64_t handle) const {
 }
 
 void CudaMemory::release(const CudaAllocation& allocation) {
+  if (allocation.is_imported) return context_.retire({.registered_memory = allocation.host});
   if (allocation.host != nullptr) return context_.retire({.host_memory = allocation.host});
   if (allocation.address == 0 || !context_.enter()) return;
   context_.api.cuMemFreeAsync(allocation.address, context_.stream);

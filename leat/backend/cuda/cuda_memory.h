@@ -2,6 +2,7 @@
 // without a wait; shared memory is pinned host memory that the GPU reads and writes over the bus.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "leat/backend/cuda/cuda_context.h"
@@ -12,6 +13,7 @@ struct CudaAllocation {
   uint64_t address = 0;  // on the device
   size_t size_bytes = 0;
   std::byte* host = nullptr;  // shared memory only
+  bool is_imported = false;
 };
 
 class CudaMemory {
@@ -23,10 +25,14 @@ class CudaMemory {
 
   /// Returns a handle. Errors: out_of_memory, io.
   Result<uint64_t> allocate(size_t size_bytes, MemoryKind kind);
+  /// Whole pages of the caller, used in place. Returns a handle. Errors: as allocate.
+  Result<uint64_t> import(std::span<std::byte> pages);
+  static constexpr size_t kPage = 4096;
   void free(uint64_t handle);
   const CudaAllocation& at(uint64_t handle) const;
 
  private:
+  uint64_t add(const CudaAllocation& allocation);
   void release(const CudaAllocation& allocation);
 
   CudaContext& context_;

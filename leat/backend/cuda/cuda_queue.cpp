@@ -39,17 +39,6 @@ Result<CudaHandle> CudaQueue::next_stream() {
   return context_.stream;
 }
 
-Result<void> CudaQueue::check_range(const BufferRange& range) const {
-  CHECK(range.buffer != nullptr && *range.buffer);
-  const size_t size_bytes = range.buffer->size_bytes();
-  if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
-    return {};
-  }
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Range of ({}) bytes at offset ({}) leaves its buffer of ({}) bytes.",
-                           range.size_bytes, range.offset_bytes, size_bytes));
-}
-
 uint64_t CudaQueue::address_of(const BufferRange& range) const {
   return memory_.at(range.buffer->handle()).address + range.offset_bytes;
 }

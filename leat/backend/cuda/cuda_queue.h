@@ -50,7 +50,6 @@ class CudaQueue final : public Queue {
  private:
   /// Enters the context and returns the stream that takes the next command.
   Result<CudaHandle> next_stream();
-  Result<void> check_range(const BufferRange& range) const;
   uint64_t address_of(const BufferRange& range) const;
 
   CudaContext& context_;

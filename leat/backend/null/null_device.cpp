@@ -141,17 +141,6 @@ class NullQueue final : public Queue {
   }
 
  private:
-  static Result<void> check_range(const BufferRange& range) {
-    CHECK(range.buffer != nullptr && *range.buffer);
-    const size_t size_bytes = range.buffer->size_bytes();
-    if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
-      return {};
-    }
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Range of ({}) bytes at offset ({}) leaves its buffer of ({}) bytes.",
-                             range.size_bytes, range.offset_bytes, size_bytes));
-  }
-
   void run_open() {
     run(commands_);
     commands_.clear();

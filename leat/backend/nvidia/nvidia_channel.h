@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <optional>
+#include <vector>
 
 #include "leat/backend/nvidia/nvidia_card.h"
 #include "leat/backend/nvidia/nvidia_memory.h"
@@ -17,6 +18,24 @@ namespace leat {
 struct NvidiaFault {
   uint32_t code = 0;
   std::string text;  // one sentence
+};
+
+/// Ways to end what a channel runs. All are requests of an ordinary client about its own group.
+enum class NvidiaStop : uint8_t {
+  free,              // none before the free, which waits for the kernel's end
+  stop_channel,      // off the runlist at once; error recovery of the channel when that times out
+  preempt,           // group off, then a preemption with a time-out of its own
+  disable_channels,  // by the subdevice's list of channels
+  reset_channel,     // group off, then error recovery of the channel
+  leave_running,     // the group stays until the end, and a new one runs beside it
+};
+const char* name_of(NvidiaStop way);
+
+/// A request of stop() or of the free after it, for reports.
+struct NvidiaStopStep {
+  const char* request = nullptr;
+  Result<void> answer;
+  double ms = 0;
 };
 
 /// The doorbell page of a card, mapped for the host; shared by its channels.
@@ -42,15 +61,18 @@ class NvidiaChannel {
 
   NvidiaChannel(NvidiaRm& rm, NvidiaMemory& memory, const NvidiaDoorbell& doorbell)
       : rm_(rm), memory_(memory), doorbell_(doorbell) {}
-  ~NvidiaChannel() { close(); }
+  ~NvidiaChannel();
   NvidiaChannel(const NvidiaChannel&) = delete;
   NvidiaChannel& operator=(const NvidiaChannel&) = delete;
 
   /// Makes group, channel and engine object, and starts it. A closed channel may be opened again.
   /// Errors: unsupported, io, out_of_memory.
   Result<void> open(const NvidiaCard& card, Kind kind);
-  /// Frees channel and group; a running kernel is preempted by the driver. Memory stays.
+  /// Frees channel and group. Memory stays. The driver waits for a kernel that stop() did not end.
   void close();
+  /// Ends what the channel runs, by `way`, before close(). Each request's answer is added to
+  /// `steps`; a refusal is not an error, since close() frees the channel in any case.
+  void stop(NvidiaStop way, std::vector<NvidiaStopStep>& steps);
   bool is_open() const { return channel_ != 0; }
 
   /// Adds a segment; the GPU does not look before ring(). The caller keeps fewer than kEntries - 1
@@ -74,6 +96,8 @@ class NvidiaChannel {
   Result<void> open_group(const NvidiaCard& card, Kind kind);
   Result<void> open_channel(const NvidiaCard& card, Kind kind);
   Result<void> schedule();
+  Result<void> set_scheduled(bool enabled);
+  void leave();
 
   NvidiaRm& rm_;
   NvidiaMemory& memory_;
@@ -88,6 +112,8 @@ class NvidiaChannel {
   uint32_t context_share_ = 0;
   std::atomic<uint32_t> channel_ = 0;  // waiters on other threads ask whether it is open
   uint32_t token_ = 0;
+  uint32_t engine_type_ = 0;
+  std::vector<uint32_t> left_groups_;  // by leave()
 };
 
 }  // namespace leat

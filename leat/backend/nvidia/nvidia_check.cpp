@@ -37,6 +37,7 @@ class SegmentCheck {
   Result<void> check_subchannel(const PushMethod& method) const;
   Result<void> check_semaphore(uint32_t execute) const;
   Result<void> check_copy(uint32_t launch) const;
+  Result<void> check_local_memory() const;
   Result<void> check_launch(uint64_t address) const;
   Result<Qmd> read_qmd(uint64_t address) const;
   uint64_t pair(uint32_t high_method) const {
@@ -73,6 +74,7 @@ Result<void> SegmentCheck::take(const PushMethod& method) {
     }
     case method::kSemExecute: return check_semaphore(method.data);
     case method::kLaunchDma: return check_copy(method.data);
+    case method::kLocalNonThrottledA + 8: return check_local_memory();
     case method::kSendSignalingPcas2B:
       return check_launch(uint64_t{value(method::kSendPcasA)} << 8);
     default: return {};
@@ -102,6 +104,19 @@ Result<void> SegmentCheck::check_copy(uint32_t launch) const {
     return broken("Copy of ({}) bytes at (0x{:x}) leaves what is mapped.", size_bytes, address);
   }
   return {};
+}
+
+/// The last of five methods that set it.
+Result<void> SegmentCheck::check_local_memory() const {
+  const uint64_t base = pair(method::kLocalMemoryA), per_tpc = pair(method::kLocalNonThrottledA);
+  const uint64_t size_bytes = per_tpc * context_.card.tpcs_on_die;
+  constexpr uint64_t kUnit = 0x8000;
+  if (per_tpc == 0 || per_tpc % kUnit != 0) {
+    return broken("Local memory of a TPC ({}) is not positive or no multiple of ({}).", per_tpc,
+                  kUnit);
+  }
+  if (context_.memory.is_mapped(base, size_bytes)) return {};
+  return broken("Local memory of ({}) bytes at (0x{:x}) is not mapped.", size_bytes, base);
 }
 
 Result<Qmd> SegmentCheck::read_qmd(uint64_t address) const {

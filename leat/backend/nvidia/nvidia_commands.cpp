@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 namespace leat {
 
@@ -137,7 +138,7 @@ void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const NvidiaAc
   is_empty_ = false;
   close_copies();
   const auto index = static_cast<uint32_t>(launches_.size());
-  launches_.push_back({.kernel = &kernel,
+  launches_.push_back({.bank = &kernel.bank(),
                        .first_parameter = static_cast<uint32_t>(parameters_.size()),
                        .parameter_count = static_cast<uint32_t>(arguments.size())});
   for (const NvidiaAccess& argument : arguments) parameters_.push_back(argument.address);
@@ -188,6 +189,7 @@ void NvidiaCommands::close_copies() {
 }
 
 void NvidiaCommands::copy(uint64_t target, uint64_t source, uint64_t size_bytes) {
+  CHECK(size_bytes <= kCopyBytesMax);
   is_empty_ = false;
   if (!in_copies_) release_to_copies();
   if (copy_.size() == 6) {  // right behind the first hand-over
@@ -233,8 +235,16 @@ void NvidiaCommands::place_release(uint64_t fence_value) {
 }
 
 Result<void> NvidiaCommands::place() {
-  if (is_fresh()) return {};
-  CHECK(compute_.size() <= method::kSegmentDwordsMax && copy_.size() <= method::kSegmentDwordsMax);
+  if (is_fresh()) {
+    CHECK(compute_.size() * 4 <= copy_offset_ - compute_offset_ && copy_.size() <= kCopyDwords);
+    return {};
+  }
+  const size_t dwords = std::max(compute_.size(), copy_.size());
+  if (dwords > method::kSegmentDwordsMax) {
+    return Error(ErrorKind::invalid_argument, "A recorded list has (" + std::to_string(dwords) +
+                                                  ") dwords of commands, more than the limit (" +
+                                                  std::to_string(method::kSegmentDwordsMax) + ").");
+  }
   compute_offset_ = kHandoffBytes + launches_.size() * kLaunchBytes;
   copy_offset_ = compute_offset_ + compute_.size() * 4;
   const uint64_t image_bytes =
@@ -285,14 +295,14 @@ void NvidiaCommands::write_launch(Image& image, uint32_t index) {
   const uint64_t address = image.address + launch_offset(index);
   std::byte* slot = image.host + launch_offset(index);
   Qmd& qmd = qmds_[index];
-  qmd.set_bank0(address + kQmdBytes, static_cast<uint32_t>(launch.kernel->bank().size()));
+  qmd.set_bank0(address + kQmdBytes, static_cast<uint32_t>(launch.bank->bytes.size()));
   if (launch.dependent != kNone) {
     qmd.set_dependent(image.address + launch_offset(launch.dependent));
   }
   if (launch.pcas_index != kNone) compute_[launch.pcas_index] = low(address >> 8);
   const std::span<const uint32_t> dwords = qmd.dwords();
   std::memcpy(slot, dwords.data(), dwords.size_bytes());
-  const bool sparse = launch.kernel->bank_is_sparse();
+  const bool sparse = launch.bank->is_sparse;
   const size_t dense_index = is_fresh() ? first_slot_ + index : index;
   write_bank(slot + kQmdBytes, launch, !sparse || slot_is_dense_[dense_index] || !is_fresh());
   if (is_fresh()) slot_is_dense_[dense_index] = !sparse;
@@ -300,8 +310,8 @@ void NvidiaCommands::write_launch(Image& image, uint32_t index) {
 
 // Stores to the card cost bus time, so a bank whose middle is zero gets its ends only.
 void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool whole) {
-  const std::span<const std::byte> bank = launch.kernel->bank();
-  const uint32_t line = launch.kernel->parameter_offset() / 64 * 64;
+  const std::vector<std::byte>& bank = launch.bank->bytes;
+  const uint32_t line = launch.bank->parameter_offset / 64 * 64;
   if (whole) {
     std::memcpy(target, bank.data(), bank.size());
   } else {
@@ -309,8 +319,7 @@ void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool wh
     std::memcpy(target + line, bank.data() + line, bank.size() - line);
   }
   if (launch.parameter_count == 0) return;
-  std::memcpy(target + launch.kernel->parameter_offset(),
-              parameters_.data() + launch.first_parameter,
+  std::memcpy(target + launch.bank->parameter_offset, parameters_.data() + launch.first_parameter,
               launch.parameter_count * sizeof(uint64_t));
 }
 

@@ -40,11 +40,14 @@ class NvidiaCommands final : public RecordedList {
   void clear();
 
   void launch(const NvidiaKernel& kernel, std::span<const NvidiaAccess> arguments);
+  /// Of at most kCopyBytesMax.
   void copy(uint64_t target, uint64_t source, uint64_t size_bytes);
+  static constexpr uint64_t kCopyBytesMax = 2 * method::kCopyBytesMax;
   /// Writes the time to `address` + 8 once all earlier commands are done.
   void mark_time(uint64_t address);
   /// Writes everything into the card's memory. The end sets the fence to `fence_value`.
-  /// Errors: out_of_memory, for a list without reserved memory.
+  /// Errors, for a list without reserved memory: out_of_memory; invalid_argument, when it is longer
+  /// than a segment can be.
   Result<void> finish(uint64_t fence_value);
   /// Where a submit enters the compute segment.
   enum class Entry : uint8_t {
@@ -82,7 +85,7 @@ class NvidiaCommands final : public RecordedList {
 
  private:
   struct Launch {
-    const NvidiaKernel* kernel = nullptr;
+    const NvidiaBank* bank = nullptr;  // the context keeps it when the kernel goes
     uint32_t first_parameter = 0;
     uint32_t parameter_count = 0;
     uint32_t pcas_index = kNone;  // of its address in compute_; kNone when it is chained

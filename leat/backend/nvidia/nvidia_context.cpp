@@ -101,15 +101,16 @@ void NvidiaFence::give_up(uint64_t submitted) {
   std::atomic_ref<uint64_t>(*word_).store(submitted, std::memory_order_release);
 }
 
-void NvidiaContext::retire(const NvidiaRange& range) {
-  if (range) retired_.push_back({range, submitted + (has_open_commands ? 1 : 0)});
+void NvidiaContext::retire(const NvidiaRange& range, std::unique_ptr<NvidiaBank> bank) {
+  if (!range && bank == nullptr) return;
+  retired_.push_back({range, std::move(bank), submitted + (has_open_commands ? 1 : 0)});
 }
 
 void NvidiaContext::drain_retired() {
   const uint64_t done = fence.poll();
   std::erase_if(retired_, [&](const Retired& retired) {
     if (retired.fence_value > done) return false;
-    memory.free(retired.range);
+    if (retired.range) memory.free(retired.range);
     return true;
   });
 }

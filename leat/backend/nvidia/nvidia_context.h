@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <vector>
 
 #include "leat/backend/nvidia/nvidia_card.h"
@@ -60,6 +61,15 @@ class NvidiaFence final : public Fence {
   std::atomic<size_t> loss_count_ = 0;
 };
 
+/// The constant bank of a kernel's launches, without parameters. It outlives its kernel until the
+/// commands that launch it are written.
+struct NvidiaBank {
+  std::vector<std::byte> bytes;
+  uint32_t parameter_offset = 0;
+  /// Bytes [kBankHeadBytes, parameters' line) are zero, as the compiler nearly always leaves them.
+  bool is_sparse = false;
+};
+
 class NvidiaContext {
  public:
   explicit NvidiaContext(const NvidiaOs& os) : rm(os), memory(rm) {}
@@ -72,10 +82,11 @@ class NvidiaContext {
   uint64_t submitted = 0;        // the last value handed out
   bool caches_are_stale = true;  // code or constants were written since the last invalidate
 
-  bool has_open_commands = false;  // some that the next submit hands over
+  bool has_open_commands = false;  // some that the next submit hands over, or that are recorded
+  uint64_t first_sign_timeout_ns = 5'000'000'000;  // of new channels
 
-  /// Frees the range once all that was submitted, and what is still open, is done.
-  void retire(const NvidiaRange& range);
+  /// Frees range and bank once all that was submitted, and what is still open, is done.
+  void retire(const NvidiaRange& range, std::unique_ptr<NvidiaBank> bank = nullptr);
   /// Frees what is no longer in use.
   void drain_retired();
 
@@ -93,6 +104,7 @@ class NvidiaContext {
  private:
   struct Retired {
     NvidiaRange range;
+    std::unique_ptr<NvidiaBank> bank;
     uint64_t fence_value = 0;
   };
   std::vector<Retired> retired_;

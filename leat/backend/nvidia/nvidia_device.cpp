@@ -45,6 +45,18 @@ class NvidiaDevice final : public Device {
     return Buffer(this, handle, size_bytes, buffers_.at(handle).host);
   }
 
+  MemoryFacts memory_facts() const override {
+    MemoryFacts facts = Device::memory_facts();
+    facts.imports_host = true;
+    facts.import_alignment_bytes = NvidiaMemory::kPage;
+    return facts;
+  }
+  Result<Buffer> import_host(std::span<std::byte> memory) override {
+    TRY(check_import(memory, NvidiaMemory::kPage));
+    TRY_ASSIGN(const uint64_t handle, buffers_.import(memory));
+    return Buffer(this, handle, memory.size(), memory.data());
+  }
+
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override {
     return NvidiaKernel::load(context_, binary);
   }

@@ -14,6 +14,7 @@
 
 #include "leat/backend/nvidia/generated/nvidia_cubins_test.h"
 #include "leat/backend/nvidia/nvidia_device.h"
+#include "leat/backend/nvidia/nvidia_queue.h"
 
 #define ASSERT_OK(expression)                                          \
   do {                                                                 \
@@ -450,26 +451,32 @@ TEST_F(SlowNvidiaFigures, CopySpeed) {
 
 // --- Faults -------------------------------------------------------------------------------------
 
-/// Steps of the fault test, in a process of their own.
+/// Steps of the fault tests, in a process of their own. Each run returns an empty text when all
+/// went well.
 class FaultSteps {
  public:
-  /// Empty when all went well.
-  std::string run() {
-    Result<std::unique_ptr<Device>> opened = open_nvidia_device(0, "gpu0:direct");
-    if (!opened) return opened.error().message();
-    device_ = std::move(*opened);
-    for (const int round : {0, 1}) {
-      const Result<void> done = run_endless(round);
-      if (!done) return done.error().message();
-    }
-    for (const bool declared_written : {true, false}) {
-      const Result<void> done = run_wild_pointer(declared_written);
-      if (!done) return done.error().message();
-    }
-    return "";
+  std::string run_wild_pointers() {
+    return text_of([this]() -> Result<void> {
+      TRY(run_wild_pointer(true));
+      return run_wild_pointer(false);
+    });
+  }
+  std::string run_hang(NvidiaStop way) {
+    return text_of([this, way]() -> Result<void> {
+      static_cast<NvidiaQueue&>(device_->queue()).set_stop(way);
+      return run_endless(way);
+    });
   }
 
  private:
+  template <typename Steps>
+  std::string text_of(Steps steps) {
+    Result<std::unique_ptr<Device>> opened = open_nvidia_device(0, "gpu0:direct");
+    if (!opened) return opened.error().message();
+    device_ = std::move(*opened);
+    const Result<void> done = steps();
+    return done ? "" : done.error().message();
+  }
   Result<Buffer> buffer_of(std::vector<uint64_t> words) {
     TRY_ASSIGN(Buffer made, device_->allocate(words.size() * 8, MemoryKind::shared));
     std::memcpy(made.host_pointer(), words.data(), made.size_bytes());
@@ -497,18 +504,31 @@ class FaultSteps {
     return passed.count();
   }
 
-  // It would end by itself after about a second.
-  Result<void> run_endless(int round) {
+  // Three spins of about a second each, one behind the other, so that it ends by itself. Printed:
+  // each request, its answer and its time; the times count from the deadline.
+  Result<void> run_endless(NvidiaStop way) {
     TRY_ASSIGN(const Buffer cycles, buffer_of({0x7fffffff}));
     TRY_ASSIGN(const Buffer out, buffer_of({0}));
-    TRY_ASSIGN(const bool done, run_kernel("spin_kernel", {&cycles, &out}, 1, 50'000'000));
+    auto& queue = static_cast<NvidiaQueue&>(device_->queue());
+    TRY_ASSIGN(const std::unique_ptr<Kernel> kernel,
+               device_->load(test_kernel("spin_kernel", {1, 1}, 1, 1)));
+    const BufferRange ranges[] = {{&cycles, 0, 8}, {&out, 0, 8}};
+    for (int i = 0; i < 3; ++i) TRY(queue.launch(*kernel, ranges));
+    TRY_ASSIGN(const uint64_t value, queue.submit());
+    TRY_ASSIGN(const bool done, queue.fence().wait(value, 50'000'000));
     if (done) return Error(ErrorKind::internal, "The endless kernel ends.");
     const Clock::time_point start = Clock::now();
-    TRY(device_->queue().abandon());
+    TRY(queue.abandon());
     const double abandoned_ms = ms_since(start);
+    for (const NvidiaStopStep& step : queue.stop_steps()) {
+      std::printf("%s: %s: %s, %.1f ms\n", name_of(way), step.request,
+                  step.answer ? "accepted" : step.answer.error().message().c_str(), step.ms);
+    }
     TRY(expect_right_result());
-    std::printf("endless kernel, round %d: given up in %.1f ms, next result after %.1f ms\n", round,
-                abandoned_ms, ms_since(start));
+    std::printf(
+        "%s: given up after %.1f ms, next right result after %.1f ms, spin at its end: %s\n",
+        name_of(way), abandoned_ms, ms_since(start),
+        *reinterpret_cast<const int32_t*>(out.host_pointer()) != 0 ? "yes" : "no");
     return {};
   }
 
@@ -545,23 +565,44 @@ class FaultSteps {
   std::unique_ptr<Device> device_;
 };
 
-// The only test that provokes faults on a chip: four, in a child.
-TEST_F(NvidiaHardware, SlowFaultsAreRecoveredFrom) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto run = [] {
-    const std::string failure = FaultSteps().run();
+// The only tests that provoke faults on a chip: two wild stores, and one kernel of three seconds
+// for each way to stop it. Each in a child; this process's channels, open all the while, are
+// unharmed.
+class SlowNvidiaFaults : public NvidiaHardware, public testing::WithParamInterface<NvidiaStop> {
+ protected:
+  void SetUp() override {
+    NvidiaHardware::SetUp();
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+  static void end_child(const std::string& failure) {
     std::printf("%s\n", failure.c_str());
     std::fflush(stdout);
     std::_Exit(failure.empty() ? 0 : 1);
-  };
-  const auto add = load(test_kernel("add_kernel", {1, 1}, 0, 1));
-  const Buffer word = buffer_of(std::vector<int32_t>{0}, MemoryKind::shared);
-  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
-  // This process's channels, open all the while, are unharmed.
-  launch(*add, {&word});
-  wait_for(queue().submit());
-  EXPECT_EQ(*reinterpret_cast<const int32_t*>(word.host_pointer()), 1);
+  }
+  void expect_unharmed() {
+    const auto add = load(test_kernel("add_kernel", {1, 1}, 0, 1));
+    const Buffer word = buffer_of(std::vector<int32_t>{0}, MemoryKind::shared);
+    launch(*add, {&word});
+    wait_for(queue().submit());
+    EXPECT_EQ(*reinterpret_cast<const int32_t*>(word.host_pointer()), 1);
+  }
+};
+
+TEST_F(SlowNvidiaFaults, WildPointers) {
+  EXPECT_EXIT(end_child(FaultSteps().run_wild_pointers()), testing::ExitedWithCode(0), "");
+  expect_unharmed();
 }
+
+TEST_P(SlowNvidiaFaults, Hang) {
+  EXPECT_EXIT(end_child(FaultSteps().run_hang(GetParam())), testing::ExitedWithCode(0), "");
+  expect_unharmed();
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, SlowNvidiaFaults,
+                         testing::Values(NvidiaStop::stop_channel, NvidiaStop::leave_running,
+                                         NvidiaStop::preempt, NvidiaStop::disable_channels,
+                                         NvidiaStop::reset_channel, NvidiaStop::free),
+                         [](const auto& way) { return std::string(name_of(way.param)); });
 
 }  // namespace
 }  // namespace leat

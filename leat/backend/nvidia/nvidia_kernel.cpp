@@ -174,21 +174,22 @@ Result<void> NvidiaKernel::fill(const KernelBinary& binary, Cubin& cubin) {
 
 void NvidiaKernel::fill_bank(const KernelBinary& binary, const Cubin& cubin) {
   const BankLayout layout = layout_of(qmd_.version());
-  parameter_offset_ = cubin.parameter_offset;
-  const uint32_t used = parameter_offset_ + cubin.parameter_bytes;
+  std::vector<std::byte>& bytes = bank_->bytes;
+  bank_->parameter_offset = cubin.parameter_offset;
+  const uint32_t used = cubin.parameter_offset + cubin.parameter_bytes;
   const uint32_t head = qmd_.version() == QmdVersion::v5_0 ? 0x380 : kBankHeadBytes;
-  bank_.assign(
+  bytes.assign(
       round_up(std::max<uint32_t>({used, head, static_cast<uint32_t>(cubin.bank0.size())}), 16),
       std::byte{0});
-  std::ranges::copy(cubin.bank0, bank_.begin());
-  const size_t line = parameter_offset_ / 64 * 64;
-  bank_is_sparse_ =
-      line >= kBankHeadBytes && bank_.size() >= line &&
-      std::all_of(bank_.begin() + kBankHeadBytes, bank_.begin() + static_cast<std::ptrdiff_t>(line),
+  std::ranges::copy(cubin.bank0, bytes.begin());
+  const size_t line = cubin.parameter_offset / 64 * 64;
+  bank_->is_sparse =
+      line >= kBankHeadBytes && bytes.size() >= line &&
+      std::all_of(bytes.begin() + kBankHeadBytes, bytes.begin() + static_cast<std::ptrdiff_t>(line),
                   [](std::byte b) { return b == std::byte{0}; }) &&
       qmd_.version() != QmdVersion::v5_0;
   const auto put = [&](uint32_t offset, auto value) {
-    std::memcpy(bank_.data() + offset, &value, sizeof value);
+    std::memcpy(bytes.data() + offset, &value, sizeof value);
   };
   put(layout.workgroup_size, binary.wave_lanes * binary.waves_per_workgroup);
   put(layout.workgroup_size + 4, 1u);

@@ -13,17 +13,13 @@ class NvidiaKernel final : public Kernel {
   /// Errors: invalid_argument (the binary is damaged or past a limit), out_of_memory, io.
   static Result<std::unique_ptr<Kernel>> load(NvidiaContext& context, const KernelBinary& binary);
   NvidiaKernel(NvidiaContext& context, const KernelBinary& binary);  // for load()
-  ~NvidiaKernel() override { context_.retire(code_); }
+  ~NvidiaKernel() override { context_.retire(code_, std::move(bank_)); }
   NvidiaKernel(const NvidiaKernel&) = delete;
   NvidiaKernel& operator=(const NvidiaKernel&) = delete;
 
   /// Without bank address, release and dependent.
   const Qmd& qmd() const { return qmd_; }
-  /// Without parameters, which start at parameter_offset(), 8 bytes each.
-  std::span<const std::byte> bank() const { return bank_; }
-  uint32_t parameter_offset() const { return parameter_offset_; }
-  /// Bytes [kBankHeadBytes, parameters' line) are zero, as the compiler nearly always leaves them.
-  bool bank_is_sparse() const { return bank_is_sparse_; }
+  const NvidiaBank& bank() const { return *bank_; }
 
  private:
   Result<void> fill(const KernelBinary& binary, Cubin& cubin);
@@ -34,9 +30,7 @@ class NvidiaKernel final : public Kernel {
   NvidiaContext& context_;
   NvidiaRange code_;
   Qmd qmd_;
-  std::vector<std::byte> bank_;
-  uint32_t parameter_offset_ = 0;
-  bool bank_is_sparse_ = false;
+  std::unique_ptr<NvidiaBank> bank_ = std::make_unique<NvidiaBank>();
 };
 
 /// The constant bank's part that every kernel may read; on Blackwell it lies further up, and the

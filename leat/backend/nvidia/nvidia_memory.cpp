@@ -56,8 +56,13 @@ Result<NvidiaRange> NvidiaMemory::allocate(uint64_t size_bytes, NvidiaPlace plac
   for (uint32_t i = 0; i < blocks_.size(); ++i) {
     if (blocks_[i].place == place && take(i, size_bytes, range)) return range;
   }
-  TRY_ASSIGN(const uint32_t block, add_block(size_bytes, place));
-  CHECK(take(block, size_bytes, range));
+  Block block;
+  block.place = place;
+  block.size_bytes =
+      round_up(std::max(size_bytes, kBlockBytes[static_cast<size_t>(place)]), kHugePage);
+  block.holes = {{0, block.size_bytes}};
+  TRY_ASSIGN(const uint32_t index, add_block(std::move(block)));
+  CHECK(take(index, size_bytes, range));
   return range;
 }
 
@@ -80,6 +85,7 @@ bool NvidiaMemory::take(uint32_t index, uint64_t size_bytes, NvidiaRange& range)
 
 void NvidiaMemory::free(const NvidiaRange& range) {
   Block& block = blocks_[range.block];
+  if (block.is_imported) return give_back(block);
   const auto next = std::ranges::find_if(
       block.holes, [&](const Hole& h) { return h.offset_bytes > range.offset_bytes; });
   auto hole = block.holes.insert(next, {range.offset_bytes, range.size_bytes});
@@ -98,17 +104,20 @@ void NvidiaMemory::free(const NvidiaRange& range) {
   if (empty && block.size_bytes > kBlockBytes[static_cast<size_t>(block.place)]) give_back(block);
 }
 
+// A refusal leaves the objects to the client's end; there is nobody to tell.
 void NvidiaMemory::give_back(Block& block) {
-  const auto unmap = [&] { rm_.os().munmap(rm_.os().context, block.host, block.size_bytes); };
+  const auto unmap = [&] {
+    if (block.host != nullptr) rm_.os().munmap(rm_.os().context, block.host, block.size_bytes);
+  };
   if (block.place == NvidiaPlace::window) unmap();
-  // A refusal leaves the objects to the client's end; there is nobody to tell.
-  (void)rm_.free(rm_.device(), block.virtual_memory);
-  (void)rm_.free(rm_.device(), block.memory);
-  if (block.place == NvidiaPlace::shared) unmap();  // the driver has let go of the pages
+  if (block.virtual_memory != 0) (void)rm_.free(rm_.device(), block.virtual_memory);
+  if (block.memory != 0) (void)rm_.free(rm_.device(), block.memory);
+  // By now the driver has let go of the pages.
+  if (block.place == NvidiaPlace::shared && !block.is_imported) unmap();
   block = {};
 }
 
-Result<uint32_t> NvidiaMemory::add_block(uint64_t size_bytes, NvidiaPlace place) {
+Result<uint32_t> NvidiaMemory::add_block(Block block) {
   const auto given_back =
       std::ranges::find_if(blocks_, [](const Block& b) { return b.size_bytes == 0; });
   const auto index = static_cast<uint32_t>(given_back - blocks_.begin());
@@ -116,41 +125,51 @@ Result<uint32_t> NvidiaMemory::add_block(uint64_t size_bytes, NvidiaPlace place)
     return Error(ErrorKind::out_of_memory,
                  fmt::format("All ({}) blocks of memory are in use.", kBlocksMax));
   }
-  Block block;
-  block.place = place;
-  block.size_bytes =
-      round_up(std::max(size_bytes, kBlockBytes[static_cast<size_t>(place)]), kHugePage);
-  TRY(fill_block(block));
-  block.holes = {{0, block.size_bytes}};
+  const Result<void> filled =
+      block.place == NvidiaPlace::shared ? fill_shared(block) : fill_video(block);
+  if (!filled) give_back(block);
+  TRY(filled);
   if (index == blocks_.size()) blocks_.emplace_back();
   blocks_[index] = std::move(block);
   return index;
 }
 
-// What a failure leaves behind is freed with the client.
-Result<void> NvidiaMemory::fill_block(Block& block) {
-  if (block.place == NvidiaPlace::shared) {
-    void* pages = rm_.os().mmap(rm_.os().context, block.size_bytes, -1);
-    if (pages == nullptr) {
+Result<void> NvidiaMemory::fill_shared(Block& block) {
+  if (!block.is_imported) {
+    block.host = static_cast<std::byte*>(rm_.os().mmap(rm_.os().context, block.size_bytes, -1));
+    if (block.host == nullptr) {
       return Error(ErrorKind::out_of_memory,
                    fmt::format("The system has no ({}) bytes of memory.", block.size_bytes));
     }
-    block.host = static_cast<std::byte*>(pages);
-    const Result<uint32_t> memory = rm_.alloc_os_descriptor(pages, block.size_bytes);
-    Result<void> mapped = memory ? Result<void>() : Result<void>(memory.error());
-    if (memory) {
-      block.memory = *memory;
-      mapped = map_block(block, kBigPage);
-    }
-    if (!mapped) rm_.os().munmap(rm_.os().context, pages, block.size_bytes);
-    return mapped;
   }
+  TRY_ASSIGN(block.memory, rm_.alloc_os_descriptor(block.host, block.size_bytes));
+  return map_block(block, kBigPage);
+}
+
+Result<void> NvidiaMemory::fill_video(Block& block) {
   TRY_ASSIGN(block.memory, alloc_video(block.size_bytes));
   if (block.place == NvidiaPlace::window) {
     TRY_ASSIGN(void* host, rm_.map_to_host(block.memory, block.size_bytes, true));
     block.host = static_cast<std::byte*>(host);
   }
   return map_block(block, kHugePage);
+}
+
+Result<NvidiaRange> NvidiaMemory::import(std::span<std::byte> pages) {
+  CHECK(!pages.empty() && pages.size() % kPage == 0);
+  Block block;
+  block.place = NvidiaPlace::shared;
+  block.host = pages.data();
+  block.size_bytes = pages.size();
+  block.is_imported = true;
+  TRY_ASSIGN(const uint32_t index, add_block(std::move(block)));
+  const Block& added = blocks_[index];
+  return NvidiaRange{.address = added.address,
+                     .host = added.host,
+                     .size_bytes = added.size_bytes,
+                     .memory = added.memory,
+                     .offset_bytes = 0,
+                     .block = index};
 }
 
 Result<uint32_t> NvidiaMemory::alloc_video(uint64_t size_bytes) {
@@ -188,9 +207,13 @@ Result<NvidiaRange> NvidiaMemory::allocate_notifier(uint64_t size_bytes) {
   params.size = size_bytes;
   TRY_ASSIGN(const uint32_t memory,
              rm_.alloc(rm_.device(), rm::kMemorySystem, params, "memory for errors"));
-  TRY_ASSIGN(void* host, rm_.map_to_host(memory, size_bytes, false));
+  const Result<void*> host = rm_.map_to_host(memory, size_bytes, false);
+  if (!host) {
+    (void)rm_.free(rm_.device(), memory);
+    return host.error();
+  }
   notifiers_.push_back(
-      {.host = static_cast<std::byte*>(host), .size_bytes = size_bytes, .memory = memory});
+      {.host = static_cast<std::byte*>(*host), .size_bytes = size_bytes, .memory = memory});
   return notifiers_.back();
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "leat/backend/nvidia/nvidia_rm.h"
@@ -44,6 +45,9 @@ class NvidiaMemory {
   /// first). Errors: out_of_memory, io.
   Result<NvidiaRange> allocate(uint64_t size_bytes, NvidiaPlace place);
   void free(const NvidiaRange& range);
+  /// Pages of the caller, in place; address and size are multiples of kPage. Errors: as allocate.
+  Result<NvidiaRange> import(std::span<std::byte> pages);
+  static constexpr size_t kPage = 4096;
 
   /// RM's own system memory, cached, mapped for the host: for error notifiers. Never freed before
   /// the client. Errors: as allocate.
@@ -67,12 +71,15 @@ class NvidiaMemory {
     uint64_t size_bytes = 0;  // 0: given back
     uint32_t memory = 0;
     uint32_t virtual_memory = 0;
-    std::vector<Hole> holes;  // by offset
+    bool is_imported = false;  // the host's pages are the caller's; one range
+    std::vector<Hole> holes;   // by offset
   };
 
   const Block* find_block(uint64_t address, uint64_t size_bytes) const;
-  Result<uint32_t> add_block(uint64_t size_bytes, NvidiaPlace place);
-  Result<void> fill_block(Block& block);
+  /// `block` has a place, a size, and its holes or its imported pages.
+  Result<uint32_t> add_block(Block block);
+  Result<void> fill_shared(Block& block);
+  Result<void> fill_video(Block& block);
   Result<uint32_t> alloc_video(uint64_t size_bytes);
   Result<void> map_block(Block& block, uint64_t alignment);
   bool take(uint32_t index, uint64_t size_bytes, NvidiaRange& range);

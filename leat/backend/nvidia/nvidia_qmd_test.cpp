@@ -87,6 +87,115 @@ TEST(NvidiaQmd, DwordsOfHopper) {
   EXPECT_EQ(dwords[11], 1u << 16 | 1u << 17 | 1u << 20);  // 368, 371:369, 372
 }
 
+/// A launch with every kind of field that a kernel of ours sets, the same for each version.
+Qmd sample_launch(QmdVersion version, uint64_t major) {
+  using enum QmdField;
+  Qmd qmd(version);
+  qmd.set(version_major, major);
+  qmd.set(group_id, 0x1f);
+  qmd.set(api_visible_call_limit, 1);
+  qmd.set(sampler_index, 1);
+  qmd.set(sass_version, 0x86);
+  qmd.set(cwd_membar_type, 1);
+  qmd.set(invalidate_shader_data_cache, 1);
+  qmd.set(grid_width, 0x12345);
+  qmd.set(grid_height, 7);
+  qmd.set(grid_depth, 9);
+  qmd.set(cta_width, 256);
+  qmd.set(cta_height, 3);
+  qmd.set(cta_depth, 2);
+  qmd.set(register_count, 40);
+  qmd.set(barrier_count, 5);
+  qmd.set(shared_memory_size, 0x4c00);
+  qmd.set(min_sm_config, 0x09);
+  qmd.set(max_sm_config, 0x1a);
+  qmd.set(target_sm_config, 0x11);
+  qmd.set(local_memory_high, 0x640);
+  qmd.set_program(0x1123456780);
+  qmd.set_bank0(0x1212345600, 0x220);
+  qmd.set(bank0_prefetch, 1);
+  qmd.set(bank0_invalidate, 1);
+  qmd.set_release(0x1300000008, 0x100000002);
+  qmd.set_dependent(0x1401234500);
+  return qmd;
+}
+
+void expect_dwords(const Qmd& qmd, const std::map<size_t, uint32_t>& wanted) {
+  const std::span<const uint32_t> dwords = qmd.dwords();
+  for (size_t i = 0; i < dwords.size(); ++i) {
+    const auto entry = wanted.find(i);
+    EXPECT_EQ(dwords[i], entry == wanted.end() ? 0u : entry->second) << "dword " << i;
+  }
+}
+
+// Worked out by hand from clc6c0qmd.h, apart from the table: the numbers behind each line are the
+// bits of the whole descriptor. Bank and program addresses are not shifted in this version.
+TEST(NvidiaQmd, DwordsOfAmpere) {
+  Qmd qmd = sample_launch(QmdVersion::v3_0, 3);
+  qmd.set(QmdField::sm_global_caching_enable, 1);
+  ASSERT_EQ(qmd.dwords().size(), 64u);
+  expect_dwords(
+      qmd, {
+               {4, 0x1f | 1u << 6},                              // 133:128, 134
+               {5, 1u << 29},                                    // 189
+               {11, 1u << 26 | 1u << 30 | 1u << 16},             // 378, 382, 369:368
+               {12, 0x12345},                                    // 415:384
+               {13, 7},                                          // 431:416
+               {14, 9},                                          // 463:448
+               {15, 0x14012345},                                 // 511:480, >> 8
+               {16, 1u | 1u << 1 | 1u << 4},                     // 512, 515:513, 516
+               {17, 0x4c00u | 0x09u << 18 | 0x1au << 25},        // 561:544, 567:562, 574:569
+               {18, 3u << 4 | 256u << 16},                       // 583:580, 607:592
+               {19, 3u | 2u << 16},                              // 623:608, 639:624
+               {20, 1u | 40u << 8 | 0x11u << 17},                // 640, 656:648, 662:657
+               {23, 5u << 27},                                   // 767:763
+               {24, 0x00000008},                                 // 799:768
+               {25, 0x13u | 1u << 23 | 1u << 29 | 2u << 30},     // 807:800, 823, 829, 831:830
+               {26, 2},                                          // 863:832
+               {27, 1},                                          // 895:864
+               {32, 0x12345600},                                 // 1055:1024
+               {33, 0x12u | 1u << 17 | 1u << 18 | 0x22u << 19},  // 1072:1056, 1073, 1074, 1087:1075
+               {48, 0x23456780},                                 // 1567:1536
+               {49, 0x11},                                       // 1584:1568
+               {50, 0x640},                                      // 1623:1600
+               {51, 0x86u << 24},                                // 1663:1656
+           });
+}
+
+// The same from clcdc0qmd.h. Program and local memory are shifted by 4, the bank by 6, shared
+// memory by 7.
+TEST(NvidiaQmd, DwordsOfBlackwell) {
+  Qmd qmd = sample_launch(QmdVersion::v5_0, 5);
+  qmd.set(QmdField::type, 2);
+  ASSERT_EQ(qmd.dwords().size(), 96u);
+  expect_dwords(qmd, {
+                         {4, 0x1fu << 16 | 2u << 23},           // 149:144, 153:151
+                         {9, 1u | 2u << 1 | 1u << 12},          // 288, 290:289, 300
+                         {10, 1u << 16 | 1u << 17 | 1u << 20},  // 336, 339:337, 340
+                         {12, 0x14012345},                      // 415:384, >> 8
+                         {14, 0x86u | 1u << 8 | 1u << 9 | 5u << 20 |
+                                  1u << 27},              // 455:448, 456, 457, 471:468, 475
+                         {15, 0x00000008},                // 511:480
+                         {16, 0x13},                      // 536:512
+                         {17, 2},                         // 575:544
+                         {18, 1},                         // 607:576
+                         {19, 1u << 16},                  // 625:624
+                         {32, 0x12345678},                // 1055:1024, >> 4
+                         {33, 0x1},                       // 1076:1056
+                         {34, 256u | 3u << 16},           // 1103:1088, 1119:1104
+                         {35, 2u | 40u << 8 | 5u << 17},  // 1127:1120, 1136:1128, 1141:1137
+                         {36, 0x98u | 0x09u << 11 | 0x1au << 17 |
+                                  0x11u << 23},  // 1162:1152, >> 7; 1168:1163, 1174:1169, 1180:1175
+                         {37, 0x64u << 16},      // 1215:1200, >> 4
+                         {39, 0x12345},          // 1279:1248
+                         {40, 7},                // 1295:1280
+                         {41, 9},                // 1327:1312
+                         {42, 0x4848d158},       // 1375:1344, >> 6
+                         {43, 0x22u << 19},      // 1394:1376, 1407:1395
+                         {58, 1u | 1u << 1 | 1u << 3},  // 1856, 1858:1857, 1859
+                     });
+}
+
 TEST(NvidiaQmd, AddressesComeBack) {
   for (const QmdVersion version : kVersions) {
     Qmd qmd(version);

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "leat/backend/nvidia/nvidia_check.h"
@@ -13,7 +14,6 @@ namespace leat {
 
 namespace {
 
-constexpr uint64_t kFirstSignTimeoutNs = 5'000'000'000;
 constexpr uint64_t kTimeBytes = 16;
 constexpr size_t kArgumentsMax = 64;
 
@@ -27,6 +27,16 @@ uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 Result<uint64_t> NvidiaBuffers::allocate(uint64_t size_bytes, NvidiaPlace place) {
   context_.drain_retired();
   TRY_ASSIGN(const NvidiaRange range, context_.memory.allocate(size_bytes, place));
+  return add(range);
+}
+
+Result<uint64_t> NvidiaBuffers::import(std::span<std::byte> pages) {
+  context_.drain_retired();
+  TRY_ASSIGN(const NvidiaRange range, context_.memory.import(pages));
+  return add(range);
+}
+
+uint64_t NvidiaBuffers::add(const NvidiaRange& range) {
   if (free_handles_.empty()) {
     ranges_.push_back(range);
     return ranges_.size() - 1;
@@ -69,27 +79,43 @@ Result<void> NvidiaQueue::open() {
   return open_channels();
 }
 
-// The compute channel's set-up; the methods and their order are those that were found to work.
+/// Channels that work, or none.
 Result<void> NvidiaQueue::open_channels() {
-  TRY(compute_.open(context_.card, NvidiaChannel::Kind::compute));
-  TRY(copy_.open(context_.card, NvidiaChannel::Kind::copy));
+  const Result<void> opened = [this]() -> Result<void> {
+    TRY(compute_.open(context_.card, NvidiaChannel::Kind::compute));
+    TRY(copy_.open(context_.card, NvidiaChannel::Kind::copy));
+    return wait_for_first_sign();
+  }();
+  if (opened) return opened;
+  context_.fence.lose(context_.submitted);
+  close_channels();
+  context_.fence.give_up(context_.submitted);
+  return opened;
+}
+
+// The compute channel's set-up; the methods and their order are those that were found to work.
+Result<void> NvidiaQueue::wait_for_first_sign() {
   constexpr uint32_t kSub = method::kComputeSubchannel;
-  add_prefix(std::array{method::header(kSub, method::kSetObject, 1), context_.card.classes.compute,
-                        method::immediate(kSub, method::kInvalidateSkedCaches, 0),
-                        method::immediate(kSub, method::kInvalidateSampler, 0),
-                        method::immediate(kSub, method::kInvalidateTextureHeader, 0),
-                        method::header(kSub, method::kSharedWindowA, 2),
-                        high(method::kSharedWindow), low(method::kSharedWindow),
-                        method::header(kSub, method::kLocalWindowA, 2), high(method::kLocalWindow),
-                        low(method::kLocalWindow)});
+  TRY(add_prefix(
+      std::array{method::header(kSub, method::kSetObject, 1), context_.card.classes.compute,
+                 method::immediate(kSub, method::kInvalidateSkedCaches, 0),
+                 method::immediate(kSub, method::kInvalidateSampler, 0),
+                 method::immediate(kSub, method::kInvalidateTextureHeader, 0),
+                 method::header(kSub, method::kSharedWindowA, 2), high(method::kSharedWindow),
+                 low(method::kSharedWindow), method::header(kSub, method::kLocalWindowA, 2),
+                 high(method::kLocalWindow), low(method::kLocalWindow)}));
   context_.caches_are_stale = true;
   context_.local.is_set = context_.local.bytes_per_thread == 0;
-  TRY_ASSIGN(const uint64_t value, submit());
-  TRY_ASSIGN(const bool alive, context_.fence.wait(value, kFirstSignTimeoutNs));
+  TRY_ASSIGN(NvidiaCommands * nothing, open_commands());
+  set_open(nullptr);
+  TRY(nothing->finish(context_.submitted + 1));
+  TRY(push(*nothing, false));
+  TRY_ASSIGN(const bool alive,
+             context_.fence.wait(context_.submitted, context_.first_sign_timeout_ns));
   if (alive) return {};
   return Error(ErrorKind::device_lost,
-               fmt::format("The first submit on \"{}\" is not done after ({}) seconds.",
-                           context_.card.info.chip, kFirstSignTimeoutNs / 1'000'000'000));
+               fmt::format("The first submit on \"{}\" is not done after ({}) ms.",
+                           context_.card.info.chip, context_.first_sign_timeout_ns / 1'000'000));
 }
 
 // --- Commands -----------------------------------------------------------------------------------
@@ -111,15 +137,9 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
 }
 
 Result<NvidiaAccess> NvidiaQueue::access_of(const BufferRange& range, bool written) const {
-  CHECK(range.buffer != nullptr && *range.buffer);
-  const size_t size_bytes = range.buffer->size_bytes();
-  if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
-    const uint64_t address = buffers_.at(range.buffer->handle()).address + range.offset_bytes;
-    return NvidiaAccess{address, range.size_bytes, written};
-  }
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Range of ({}) bytes at offset ({}) leaves its buffer of ({}) bytes.",
-                           range.size_bytes, range.offset_bytes, size_bytes));
+  TRY(check_range(range));
+  const uint64_t address = buffers_.at(range.buffer->handle()).address + range.offset_bytes;
+  return NvidiaAccess{address, range.size_bytes, written};
 }
 
 Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
@@ -143,8 +163,12 @@ Result<void> NvidiaQueue::copy(BufferRange target, BufferRange source) {
                  fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",
                              to.size_bytes, from.size_bytes));
   }
-  TRY_ASSIGN(NvidiaCommands * commands, open_commands());
-  commands->copy(to.address, from.address, to.size_bytes);
+  for (uint64_t done = 0; done < to.size_bytes;) {  // in parts that fit behind what is open
+    const uint64_t part = std::min(to.size_bytes - done, NvidiaCommands::kCopyBytesMax);
+    TRY_ASSIGN(NvidiaCommands * commands, open_commands());
+    commands->copy(to.address + done, from.address + done, part);
+    done += part;
+  }
   return {};
 }
 
@@ -166,31 +190,34 @@ Result<uint64_t> NvidiaQueue::time_ns(uint32_t slot) {
 // --- Submits ------------------------------------------------------------------------------------
 
 /// A segment of its own, before what push() adds.
-void NvidiaQueue::add_prefix(std::span<const uint32_t> words) {
+Result<void> NvidiaQueue::add_prefix(std::span<const uint32_t> words) {
   CHECK(words.size() <= kPrefixDwords);
+  if (checks_packets_) TRY(check_segment(context_, PushEngine::compute, words));
   const uint64_t offset = (prefix_next_++ % kPrefixes) * kPrefixDwords * sizeof(uint32_t);
   std::memcpy(prefixes_.host + offset, words.data(), words.size_bytes());
   compute_.add(prefixes_.address + offset, static_cast<uint32_t>(words.size()));
+  return {};
 }
 
-void NvidiaQueue::add_stale_prefix() {
+Result<void> NvidiaQueue::add_stale_prefix() {
   constexpr uint32_t kSub = method::kComputeSubchannel;
   constexpr uint32_t kIdle = method::immediate(kSub, method::kWaitForIdle, 0);
   if (!context_.local.is_set) {
     const uint64_t base = context_.local.range.address;
     const uint64_t per_tpc = context_.local.bytes_per_tpc;
-    add_prefix(std::array{kIdle, method::header(kSub, method::kLocalMemoryA, 2), high(base),
-                          low(base), method::header(kSub, method::kLocalNonThrottledA, 3),
-                          high(per_tpc), low(per_tpc), method::kMaxSmCount});
+    TRY(add_prefix(std::array{kIdle, method::header(kSub, method::kLocalMemoryA, 2), high(base),
+                              low(base), method::header(kSub, method::kLocalNonThrottledA, 3),
+                              high(per_tpc), low(per_tpc), method::kMaxSmCount}));
     context_.local.is_set = true;
   }
   if (context_.caches_are_stale) {
-    add_prefix(std::array{
+    TRY(add_prefix(std::array{
         kIdle, method::immediate(kSub, method::kInvalidateShaderCaches,
                                  method::kInvalidateInstruction | method::kInvalidateData |
-                                     method::kInvalidateConstant)});
+                                     method::kInvalidateConstant)}));
     context_.caches_are_stale = false;
   }
+  return {};
 }
 
 /// Room in the ring, and channels that work.
@@ -208,7 +235,7 @@ Result<void> NvidiaQueue::prepare_submit() {
 
 /// Hands finished commands to the GPU; they end with the fence value after `submitted`.
 Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
-  if (context_.caches_are_stale || !context_.local.is_set) add_stale_prefix();
+  if (context_.caches_are_stale || !context_.local.is_set) TRY(add_stale_prefix());
   const bool idle = context_.fence.poll() == context_.submitted;
   using Entry = NvidiaCommands::Entry;
   const Entry entry = armed ? Entry::armed : idle ? Entry::idle : Entry::busy;
@@ -249,6 +276,7 @@ Result<void> NvidiaQueue::begin_record() {
   CHECK(recording_ == nullptr);
   recording_ = std::make_unique<NvidiaCommands>(context_);
   recording_->clear();
+  set_open(open_);
   return {};
 }
 
@@ -256,7 +284,9 @@ Result<std::unique_ptr<RecordedList>> NvidiaQueue::end_record() {
   CHECK(recording_ != nullptr);
   std::unique_ptr<NvidiaCommands> list = std::move(recording_);
   context_.drain_retired();
-  TRY(list->finish(context_.submitted + 1));
+  const Result<void> finished = list->finish(context_.submitted + 1);
+  set_open(open_);
+  TRY(finished);
   return std::unique_ptr<RecordedList>(std::move(list));
 }
 
@@ -291,14 +321,32 @@ void NvidiaQueue::fire() {
 
 // --- Faults -------------------------------------------------------------------------------------
 
-// The driver disables a channel that faulted; one that hangs is preempted when it is freed. Memory,
-// kernels and recorded lists outlive the channels.
+NvidiaQueue::~NvidiaQueue() { close_channels(); }
+
+// The driver has disabled a channel that faulted; one that hangs is stopped before it is freed.
+void NvidiaQueue::close_channels() {
+  stop_steps_.clear();
+  const auto has_fault = [](const NvidiaChannel& channel) {
+    return channel.is_open() && channel.has_fault();
+  };
+  const bool hangs = context_.submitted > 0 && context_.fence.poll() < context_.submitted &&
+                     !has_fault(compute_) && !has_fault(copy_);
+  for (NvidiaChannel* channel : {&compute_, &copy_}) {
+    if (hangs) channel->stop(stop_, stop_steps_);
+    const auto start = std::chrono::steady_clock::now();
+    channel->close();
+    const std::chrono::duration<double, std::milli> passed =
+        std::chrono::steady_clock::now() - start;
+    stop_steps_.push_back({"RM_FREE", {}, passed.count()});
+  }
+}
+
+// Memory, kernels and recorded lists outlive the channels.
 Result<void> NvidiaQueue::restart() {
   NvidiaCommands* open = open_;
   set_open(nullptr);
   context_.fence.lose(context_.submitted);
-  compute_.close();
-  copy_.close();
+  close_channels();
   context_.fence.give_up(context_.submitted);
   const Result<void> opened = open_channels();
   set_open(open);

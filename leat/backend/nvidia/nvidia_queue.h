@@ -15,10 +15,14 @@ class NvidiaBuffers {
  public:
   explicit NvidiaBuffers(NvidiaContext& context) : context_(context) {}
   Result<uint64_t> allocate(uint64_t size_bytes, NvidiaPlace place);
+  /// Whole pages of the caller.
+  Result<uint64_t> import(std::span<std::byte> pages);
   const NvidiaRange& at(uint64_t handle) const;
   void free(uint64_t handle);
 
  private:
+  uint64_t add(const NvidiaRange& range);
+
   NvidiaContext& context_;
   std::vector<NvidiaRange> ranges_;
   std::vector<uint64_t> free_handles_;
@@ -31,6 +35,9 @@ class NvidiaQueue final : public Queue {
         buffers_(buffers),
         compute_(context.rm, context.memory, context.doorbell),
         copy_(context.rm, context.memory, context.doorbell) {}
+  ~NvidiaQueue() override;
+  NvidiaQueue(const NvidiaQueue&) = delete;
+  NvidiaQueue& operator=(const NvidiaQueue&) = delete;
 
   /// Makes channels, fence and blocks, and waits for the channels' first sign of life.
   /// Errors: unsupported, io, out_of_memory, device_lost.
@@ -49,6 +56,11 @@ class NvidiaQueue final : public Queue {
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
 
+  /// How a hang is ended: the fault test on a chip compares the ways.
+  void set_stop(NvidiaStop way) { stop_ = way; }
+  /// What the last restart asked for and was answered.
+  const std::vector<NvidiaStopStep>& stop_steps() const { return stop_steps_; }
+
  private:
   static constexpr size_t kBlocks = 16;
   static constexpr uint32_t kLaunchesPerBlock = 128;
@@ -59,20 +71,22 @@ class NvidiaQueue final : public Queue {
   static constexpr uint32_t kPrefixDwords = 32;
 
   Result<void> open_channels();
+  Result<void> wait_for_first_sign();
   /// New channels after a fault; commands that were not submitted stay.
   Result<void> restart();
+  void close_channels();
   Result<NvidiaCommands*> open_commands();
   void set_open(NvidiaCommands* commands) {
     open_ = commands;
-    context_.has_open_commands = commands != nullptr;
+    context_.has_open_commands = open_ != nullptr || recording_ != nullptr;
   }
   Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();
   Result<void> submit_open();
   Result<void> push(NvidiaCommands& commands, bool armed);
   Result<uint64_t> submit_list(RecordedList& list, bool armed);
-  void add_prefix(std::span<const uint32_t> words);
-  void add_stale_prefix();
+  Result<void> add_prefix(std::span<const uint32_t> words);
+  Result<void> add_stale_prefix();
 
   NvidiaContext& context_;
   const NvidiaBuffers& buffers_;
@@ -82,6 +96,8 @@ class NvidiaQueue final : public Queue {
   NvidiaRange times_;  // kTimeSlots times {u64, u64 ns}
   NvidiaRange prefixes_;
   NvidiaRange arm_word_;
+  NvidiaStop stop_ = NvidiaStop::stop_channel;
+  std::vector<NvidiaStopStep> stop_steps_;
   bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;
   uint64_t armed_ = 0;  // the value that arm_word_ waits for

@@ -220,6 +220,11 @@ inline constexpr uint32_t kFbGetInfo = 0x20801303;
 inline constexpr uint32_t kCeGetAllCaps = 0x20802A0A;
 inline constexpr uint32_t kGroupSchedule = 0xA06C0101;  // NVA06C GPFIFO_SCHEDULE, channel group
 inline constexpr uint32_t kGetWorkSubmitToken = 0xC36F0108;  // channel
+// To end what a channel runs; ctrla06fgpfifo.h, ctrl906f.h, ctrla06c.h, ctrl2080fifo.h.
+inline constexpr uint32_t kStopChannel = 0xA06F0112;      // NVA06F STOP_CHANNEL, channel
+inline constexpr uint32_t kResetChannel = 0x906F0102;     // NV906F RESET_CHANNEL, channel
+inline constexpr uint32_t kGroupPreempt = 0xA06C0105;     // NVA06C PREEMPT, channel group
+inline constexpr uint32_t kDisableChannels = 0x2080110B;  // NV2080 FIFO_DISABLE_CHANNELS
 
 struct IdInfo {  // NV0000_CTRL_GPU_GET_ID_INFO_V2_PARAMS
   uint32_t gpu_id, gpu_flags, device_instance, subdevice_instance, sli_status, board_id,
@@ -274,6 +279,32 @@ struct CopyEngineCaps {  // NV2080_CTRL_CE_GET_ALL_CAPS_PARAMS; byte 0 bit 0: on
   uint64_t present;
 };
 static_assert(sizeof(CopyEngineCaps) == 136);
+
+struct StopChannel {  // NVA06F_CTRL_STOP_CHANNEL_PARAMS
+  uint8_t immediate;  // not waiting for the channel to fall idle
+};
+static_assert(sizeof(StopChannel) == 1);
+
+struct ResetChannel {  // NV906F_CTRL_CMD_RESET_CHANNEL_PARAMS, since 550
+  uint32_t engine_type, subdevice_instance, reason;
+  uint8_t is_rc_pending, pad[3];
+};
+static_assert(sizeof(ResetChannel) == 16);
+
+struct GroupPreempt {  // NVA06C_CTRL_PREEMPT_PARAMS
+  uint8_t wait, manual_timeout, pad[2];
+  uint32_t timeout_us;
+};
+static_assert(sizeof(GroupPreempt) == 8);
+
+struct DisableChannels {  // NV2080_CTRL_FIFO_DISABLE_CHANNELS_PARAMS
+  uint8_t disable, pad0[3];
+  uint32_t count;
+  uint8_t only_scheduling, rewind_gp_put, pad1[6];
+  uint64_t preempt_event;
+  uint32_t clients[64], channels[64];
+};
+static_assert(sizeof(DisableChannels) == 536);
 
 inline constexpr uint32_t kEngineGraphics = 1;  // NV2080_ENGINE_TYPE_GRAPHICS
 /// NV2080_ENGINE_TYPE_COPY(i); from the tenth on in a second range.

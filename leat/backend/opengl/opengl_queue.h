@@ -81,7 +81,7 @@ class OpenglQueue final : public Queue {
 
   OpenglCommands& open_list();
   Result<void> check_room();
-  Result<void> check_range(const BufferRange& range, const std::string& what) const;
+  Result<void> check_filled(const BufferRange& range, const std::string& what) const;
   Result<void> hand_over(uint64_t fence_value);
 
   OpenglThread& thread_;

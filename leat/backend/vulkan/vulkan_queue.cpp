@@ -41,17 +41,6 @@ Result<VulkanCommands*> VulkanQueue::open_commands() {
   return open_;
 }
 
-Result<void> VulkanQueue::check_range(const BufferRange& range) const {
-  CHECK(range.buffer != nullptr && *range.buffer);
-  const size_t size_bytes = range.buffer->size_bytes();
-  if (range.offset_bytes <= size_bytes && range.size_bytes <= size_bytes - range.offset_bytes) {
-    return {};
-  }
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Range of ({}) bytes at offset ({}) leaves its buffer of ({}) bytes.",
-                           range.size_bytes, range.offset_bytes, size_bytes));
-}
-
 Result<void> VulkanQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   CHECK(arguments.size() == kernel.arguments().size());
   for (const BufferRange& range : arguments) {

@@ -39,7 +39,6 @@ class VulkanQueue final : public Queue {
   Result<VulkanCommands*> open_commands();
   Result<uint64_t> submit_buffers(std::span<const VkCommandBuffer> buffers);
   Result<void> close_open_commands();
-  Result<void> check_range(const BufferRange& range) const;
 
   VulkanContext& context_;
   const VulkanMemory& memory_;

@@ -29,6 +29,8 @@ CpuKernel::CpuKernel(const KernelBinary& binary, LoadedCode code, CpuQueue& queu
       group_count_(binary.grid[0] * binary.grid[1] * binary.grid[2]),
       queue_(queue) {}
 
+CpuRecordedList::~CpuRecordedList() { queue.retire(std::move(list), last_value); }
+
 void CpuCommandList::clear() {
   commands.clear();
   pointers.clear();
@@ -78,7 +80,7 @@ Result<void> CpuQueue::wait_for_slot() {
 }
 
 Result<CpuCommandList*> CpuQueue::open_list() {
-  if (recording_ != nullptr) return &recording_->list;
+  if (recording_ != nullptr) return recording_->list.get();
   CpuCommandList& list = slot_of(submitted_.load(std::memory_order_relaxed) + 1).own;
   if (!is_open_) {
     TRY(wait_for_slot());
@@ -140,7 +142,7 @@ Result<uint64_t> CpuQueue::submit() {
 
 Result<void> CpuQueue::begin_record() {
   CHECK(recording_ == nullptr);
-  recording_ = std::make_unique<CpuRecordedList>();
+  recording_ = std::make_unique<CpuRecordedList>(*this);
   return {};
 }
 
@@ -158,7 +160,7 @@ Result<uint64_t> CpuQueue::replay(RecordedList& list) {
   }
   TRY(submit());
   TRY(wait_for_slot());
-  recorded.last_value = hand_over(recorded.list);
+  recorded.last_value = hand_over(*recorded.list);
   return recorded.last_value;
 }
 

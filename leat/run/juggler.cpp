@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <thread>
 
 #include "leat/device/spin.h"
 #include "leat/run/host_pool.h"
@@ -39,7 +40,8 @@ struct DeviceRun {
   uint64_t last_value = 0;     // of the last start
   uint64_t over_value = 0;     // everything up to it is over, by a verified later end
   uint64_t head_since_ns = 0;  // when the oldest running run could begin
-  double item_ns = 0;          // between two ends while busy, a running mean
+  uint64_t last_start_ns = 0;
+  double item_ns = 0;  // between two ends while busy, a running mean
   uint64_t last_end_ns = 0;
   uint32_t strikes = 0;
   uint64_t busy_ns = 0;  // device's own time since the trials
@@ -62,6 +64,8 @@ struct HostResult {
 };
 
 constexpr uint64_t kProgressNs = 100'000'000;
+// Between two looks at runs that were given up, when there is nothing else to do.
+constexpr uint64_t kLateLookNs = 200'000;
 // How long the juggler sleeps at most while a device or a host thread works.
 constexpr uint64_t kRestNsMax = 1'000'000;
 // A device none of whose slots comes back within so many deadlines is taken out.
@@ -122,6 +126,9 @@ class JuggleRun {
   void show_progress(bool is_last);
   void note_steady(uint64_t now_ns);
   bool is_over() const;
+  bool has_host_work() const;
+  void await_late();
+  bool await_late_of(DeviceRun& device);
   JugglerReport make_report();
   void trace_mark(size_t device, const char* what, const SlotRun& slot);
 
@@ -165,7 +172,8 @@ Result<JugglerReport> JuggleRun::run() {
     show_progress(false);
     const bool any_left = std::ranges::any_of(
         devices_, [](const DeviceRun& device) { return device.report.lost.empty(); });
-    if (!any_left) {
+    if (!any_left && !has_host_work() && delivered_ < count_) {
+      await_late();
       std::string reasons;
       for (const DeviceRun& d : devices_) reasons += " " + d.report.name + ": " + d.report.lost;
       return Error(ErrorKind::device_lost,
@@ -175,19 +183,46 @@ Result<JugglerReport> JuggleRun::run() {
     if (!moved) rest();
   }
   show_progress(true);
-  return make_report();
+  JugglerReport report = make_report();
+  await_late();
+  for (size_t d = 0; d < devices_.size(); ++d) {
+    report.devices[d].unended = static_cast<uint64_t>(
+        std::ranges::count(devices_[d].slots, SlotState::late, &SlotRun::state));
+  }
+  return report;
 }
 
-/// All is delivered, and no host thread or device works on what is ours any more.
-bool JuggleRun::is_over() const {
-  if (delivered_ < count_) return false;
-  for (const DeviceRun& device : devices_) {
-    if (!device.report.lost.empty()) continue;
-    for (const SlotRun& slot : device.slots) {
-      if (slot.state == SlotState::preparing || slot.state == SlotState::consuming) return false;
-    }
+/// All is delivered, and no host thread works on what is ours any more.
+bool JuggleRun::is_over() const { return delivered_ >= count_ && !has_host_work(); }
+
+/// Whether a host thread prepares or consumes, on a device that is lost too.
+bool JuggleRun::has_host_work() const {
+  return std::ranges::any_of(devices_, [](const DeviceRun& device) {
+    return std::ranges::any_of(device.slots, [](const SlotRun& slot) {
+      return slot.state == SlotState::preparing || slot.state == SlotState::consuming;
+    });
+  });
+}
+
+/// Runs that were given up still write into their slots, which the caller frees next.
+void JuggleRun::await_late() {
+  bool is_waiting = true;
+  while (is_waiting) {
+    is_waiting = false;
+    for (DeviceRun& device : devices_) is_waiting = await_late_of(device) || is_waiting;
+    if (is_waiting) std::this_thread::sleep_for(std::chrono::nanoseconds(kLateLookNs));
   }
-  return true;
+}
+
+/// Whether the device may still end a run that was given up.
+bool JuggleRun::await_late_of(DeviceRun& device) {
+  const uint64_t now_ns = steady_now_ns();
+  const uint64_t reached = device.spec.fence->poll();
+  if (reached <= device.last_value) free_late(device, reached);
+  const auto late = std::ranges::find(device.slots, SlotState::late, &SlotRun::state);
+  if (late == device.slots.end()) return false;
+  if (now_ns - device.last_start_ns > device.spec.hang_ns) return false;
+  return device.spec.fence->wait(late->value, 0).has_value();  // else it is lost
 }
 
 // --- Host threads --------------------------------------------------------------------------------
@@ -414,6 +449,7 @@ bool JuggleRun::start_ready(size_t d) {
       continue;
     }
     if (device.running.empty()) device.head_since_ns = slot.start_ns;
+    device.last_start_ns = slot.start_ns;
     slot.value = device.last_value = *value;
     slot.state = SlotState::running;
     device.running.push_back(s);
@@ -437,10 +473,9 @@ void JuggleRun::take_out(size_t d, const std::string& reason) {
   device.report.lost = reason.empty() ? "lost" : reason;
   plan_.drop(d, steady_now_ns());
   for (SlotRun& slot : device.slots) {
-    if (slot.state == SlotState::running || slot.state == SlotState::ready) {
-      slot.state = SlotState::late;
-      again(d, slot);
-    }
+    if (slot.state != SlotState::running && slot.state != SlotState::ready) continue;
+    slot.state = slot.state == SlotState::running ? SlotState::late : SlotState::idle;
+    again(d, slot);
   }
   device.running.clear();
   device.ready.clear();
@@ -638,6 +673,7 @@ JugglerDevice juggled_network(
   JugglerDevice device;
   device.name = network.device().info().name;
   device.fence = &network.device().queue().fence();
+  device.hang_ns = hang_timeout_ns(network.device());
   for (size_t s = 0; s < network.slot_count(); ++s) {
     JugglerSlot slot;
     slot.prepare = [prepare, s](uint64_t item) { return prepare(item, s); };

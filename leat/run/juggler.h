@@ -46,6 +46,8 @@ struct JugglerSlot {
 struct JugglerDevice {
   std::string name;
   Fence* fence = nullptr;
+  /// How long after the device's last start juggle() waits at its end for runs that were given up.
+  uint64_t hang_ns = kHangTimeoutNs;
   std::vector<JugglerSlot> slots;
 };
 
@@ -76,6 +78,7 @@ struct JugglerDeviceReport {
   uint64_t items = 0;                // whose results came from it
   uint64_t deadlines = 0;            // runs skipped
   uint64_t wrong_fences = 0;         // said too much, or said it too early
+  uint64_t unended = 0;              // runs not known to be over when juggle() returns
   uint32_t slots = 0;                // used at the end
   bool is_used = false;              // at the end
   double rate_alone = 0;             // items a second
@@ -95,8 +98,9 @@ struct JugglerReport {
 };
 
 /// Leads items 0 to count-1 through the devices. The caller's thread drives; it returns when all
-/// are delivered. Errors: device_lost, when no device is left, saying how many items were
-/// delivered.
+/// are delivered and all runs are over, those that were given up too, or their device is lost or
+/// hangs (JugglerDevice::hang_ns). Errors: device_lost, when no device is left, saying how many
+/// items were delivered.
 Result<JugglerReport> juggle(std::vector<JugglerDevice> devices, uint64_t count,
                              const JugglerOptions& options);
 

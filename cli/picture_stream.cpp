@@ -154,12 +154,10 @@ Result<JugglerReport> PictureStream::juggled(
     const std::function<void(const JugglerProgress&)>& progress) {
   std::vector<JugglerDevice> devices;
   JugglerOptions options;
-  options.deadline_ns = 0;
   for (size_t d = 0; d < networks_.size(); ++d) {
     devices.push_back(juggled_network(
         *networks_[d], [this, d](uint64_t item, size_t slot) { return prepare(d, item, slot); },
         [this, d](uint64_t item, size_t slot) { return consume(d, item, slot); }));
-    options.deadline_ns = std::max(options.deadline_ns, hang_timeout_ns(*devices_[d]));
   }
   options.host_threads = options_.host_threads;
   options.trace = options_.trace;

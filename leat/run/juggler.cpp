@@ -43,9 +43,12 @@ struct DeviceRun {
   uint64_t last_start_ns = 0;
   double item_ns = 0;  // between two ends while busy, a running mean
   uint64_t last_end_ns = 0;
-  uint32_t strikes = 0;
-  uint64_t busy_ns = 0;  // device's own time since the trials
-  SlotTimes span;        // from the first run's begin to the last one's end
+  uint64_t seen_value = 0;  // the most that the fence has shown of what was asked for
+  bool is_beyond = false;   // the fence showed more than that when it was looked at last
+  uint32_t strikes = 0;     // deadlines since a run ended
+  uint32_t silent = 0;      // deadlines since the fence moved
+  uint64_t busy_ns = 0;     // device's own time since the trials
+  SlotTimes span;           // from the first run's begin to the last one's end
   JugglerDeviceReport report;
 };
 
@@ -68,8 +71,8 @@ constexpr uint64_t kProgressNs = 100'000'000;
 constexpr uint64_t kLateLookNs = 200'000;
 // How long the juggler sleeps at most while a device or a host thread works.
 constexpr uint64_t kRestNsMax = 1'000'000;
-// A device none of whose slots comes back within so many deadlines is taken out.
-constexpr uint64_t kDeadlinesUntilLost = 64;
+// The same while a fence shows more than is believed: waiting for it would be a spin.
+constexpr uint64_t kDoubtRestNs = 100'000;
 
 class JuggleRun {
  public:
@@ -84,7 +87,7 @@ class JuggleRun {
       DeviceRun& run = devices_.emplace_back();
       run.slots.resize(device.slots.size());
       run.report.name = device.name;
-      run.last_value = run.over_value = device.fence->poll();
+      run.last_value = run.over_value = run.seen_value = device.fence->poll();
       run.spec = std::move(device);
     }
   }
@@ -107,15 +110,20 @@ class JuggleRun {
   void end_run(size_t device, size_t slot, uint64_t now_ns);
   void note_times(DeviceRun& device, size_t slot, uint64_t now_ns);
   bool skip_overdue(size_t device, uint64_t now_ns);
-  void skip(size_t device, size_t slot, const char* why);
+  void skip(size_t device, size_t slot);
   void free_late(DeviceRun& device, uint64_t reached);
   bool start_ready(size_t device);
   void again(size_t device, SlotRun& slot);
   void take_out(size_t device, const std::string& reason);
   bool assign();
-  std::optional<size_t> device_for(bool is_fresh, size_t avoid) const;
+  bool assign_retry();
+  bool assign_fresh();
+  void begin(size_t device, uint64_t item, uint32_t attempts);
+  std::optional<size_t> device_for(bool is_fresh, std::optional<size_t> avoid) const;
   bool has_room(size_t device, bool is_fresh) const;
   bool is_too_slow_for_the_rest(size_t device) const;
+  bool is_healthy(size_t device) const;
+  static bool owes(const DeviceRun& device) { return device.seen_value < device.last_value; }
   static size_t busy_slots(const DeviceRun& device);
   void prepare(size_t device, size_t slot);
   void consume(size_t device, size_t slot);
@@ -300,8 +308,10 @@ void JuggleRun::take(const HostResult& result) {
 
 bool JuggleRun::look_at(size_t d) {
   if (!devices_[d].report.lost.empty()) return false;
+  // The clock before the fence: an end that comes between both is not taken for missed.
+  const uint64_t now_ns = steady_now_ns();
   bool moved = take_ends(d);
-  moved = skip_overdue(d, steady_now_ns()) || moved;
+  moved = skip_overdue(d, now_ns) || moved;
   if (!devices_[d].report.lost.empty()) return true;
   return start_ready(d) || moved;
 }
@@ -311,9 +321,14 @@ bool JuggleRun::look_at(size_t d) {
 bool JuggleRun::take_ends(size_t d) {
   DeviceRun& device = devices_[d];
   const uint64_t reached = device.spec.fence->poll();
-  if (reached > device.last_value) {  // more than anybody asked for: such a fence says nothing
+  device.is_beyond = reached > device.last_value;
+  if (device.is_beyond) {  // more than anybody asked for: such a fence says nothing
     ++device.report.wrong_fences;
     return false;
+  }
+  if (reached > device.seen_value) {
+    device.seen_value = reached;
+    device.silent = 0;
   }
   bool moved = false;
   for (size_t i = 0; i < device.running.size();) {
@@ -339,7 +354,7 @@ bool JuggleRun::take_ends(size_t d) {
          device.slots[device.running.front()].value < device.over_value) {
     const size_t s = device.running.front();
     device.running.pop_front();
-    skip(d, s, "never done");
+    skip(d, s);
     moved = true;
   }
   free_late(device, reached);
@@ -386,31 +401,36 @@ void JuggleRun::note_times(DeviceRun& device, size_t s, uint64_t now_ns) {
   device.busy_ns += times->end_ns - times->begin_ns;
 }
 
+/// A deadline is missed when the oldest run does not end in time or, with none running, when none
+/// of those given up comes back.
 bool JuggleRun::skip_overdue(size_t d, uint64_t now_ns) {
   DeviceRun& device = devices_[d];
-  if (!device.running.empty() && now_ns - device.head_since_ns > options_.deadline_ns) {
-    const size_t s = device.running.front();
-    device.running.pop_front();
-    device.head_since_ns = now_ns;
-    ++device.report.deadlines;
-    trace_mark(d, "deadline", device.slots[s]);
-    skip(d, s, "its deadline");
-    if (++device.strikes >= kStrikesMax) {
-      take_out(d, fmt::format("({}) runs in a row pass their deadline", device.strikes));
-    }
-    return true;
-  }
+  const bool has_running = !device.running.empty();
   const bool all_late = std::ranges::all_of(
       device.slots, [](const SlotRun& slot) { return slot.state == SlotState::late; });
-  if (!all_late || now_ns - device.head_since_ns < kDeadlinesUntilLost * options_.deadline_ns) {
-    return false;
+  if (!has_running && !all_late && !owes(device)) return false;
+  if (now_ns <= device.head_since_ns) return false;
+  if (now_ns - device.head_since_ns <= device.spec.deadline_ns) return false;
+  device.head_since_ns = now_ns;
+  ++device.silent;
+  if (has_running) {
+    const size_t s = device.running.front();
+    device.running.pop_front();
+    ++device.report.deadlines;
+    ++device.strikes;
+    trace_mark(d, "deadline", device.slots[s]);
+    skip(d, s);
   }
-  take_out(d, "none of its slots comes back");
+  if (device.silent >= kSilentDeadlinesMax) {
+    take_out(d, fmt::format("nothing has come back for ({}) deadlines", device.silent));
+  } else if (device.strikes >= kStrikesMax) {
+    take_out(d, fmt::format("({}) runs in a row pass their deadline", device.strikes));
+  }
   return true;
 }
 
 /// The run is given up and its item tried again; the slot stays untouched until the run is over.
-void JuggleRun::skip(size_t d, size_t s, const char*) {
+void JuggleRun::skip(size_t d, size_t s) {
   DeviceRun& device = devices_[d];
   SlotRun& slot = device.slots[s];
   again(d, slot);
@@ -503,29 +523,41 @@ bool JuggleRun::has_room(size_t d, bool is_fresh) const {
   return has_idle && busy_slots(device) < plan_.slots(d);
 }
 
+/// Neither lost nor silent since a missed deadline.
+bool JuggleRun::is_healthy(size_t d) const {
+  const DeviceRun& device = devices_[d];
+  return device.report.lost.empty() && (device.silent == 0 || !owes(device));
+}
+
 /// Near the end a slow device would still be at work when the fastest could have done it all.
 bool JuggleRun::is_too_slow_for_the_rest(size_t d) const {
   const double own_ns = devices_[d].item_ns;
   const auto left = static_cast<double>(count_ - std::min(count_, next_item_));
   for (size_t o = 0; o < devices_.size(); ++o) {
     const DeviceRun& other = devices_[o];
-    if (o == d || !plan_.is_active(o) || other.item_ns == 0 || own_ns == 0) continue;
+    if (o == d || !plan_.is_active(o) || !is_healthy(o)) continue;
+    if (other.item_ns == 0 || own_ns == 0) continue;
     const double rest_ns = (static_cast<double>(busy_slots(other)) + left) * other.item_ns;
     if (static_cast<double>(busy_slots(devices_[d]) + 1) * own_ns > rest_ns) return true;
   }
   return false;
 }
 
-/// The device that would finish one more item first.
-std::optional<size_t> JuggleRun::device_for(bool is_fresh, size_t avoid) const {
+/// The device that would finish one more item first. One that may hang, or on which a retry failed
+/// last, gets it only when there is no other.
+std::optional<size_t> JuggleRun::device_for(bool is_fresh, std::optional<size_t> avoid) const {
   std::optional<size_t> best;
   double best_ns = 0;
+  bool has_healthy = false;
   bool has_other = false;
   for (size_t d = 0; d < devices_.size(); ++d) {
-    has_other = has_other || (d != avoid && devices_[d].report.lost.empty());
+    if (!is_healthy(d) || (is_fresh && !plan_.is_active(d))) continue;
+    has_healthy = true;
+    has_other = has_other || d != avoid;
   }
   for (size_t d = 0; d < devices_.size(); ++d) {
-    if (!has_room(d, is_fresh) || (!is_fresh && has_other && d == avoid)) continue;
+    if (!has_room(d, is_fresh) || (has_healthy && !is_healthy(d))) continue;
+    if (has_other && d == avoid) continue;
     if (is_fresh && !plan_.is_trying() && is_too_slow_for_the_rest(d)) continue;
     const double ns =
         static_cast<double>(busy_slots(devices_[d]) + 1) * std::max(devices_[d].item_ns, 1.0);
@@ -538,22 +570,38 @@ std::optional<size_t> JuggleRun::device_for(bool is_fresh, size_t avoid) const {
 
 bool JuggleRun::assign() {
   bool moved = false;
-  while (true) {
-    const bool is_fresh = again_.empty();
-    const bool has_window = next_item_ < count_ && next_item_ < next_in_order_ + kReorderMax;
-    if (is_fresh && !has_window) return moved;
-    const std::optional<size_t> d = device_for(is_fresh, is_fresh ? 0 : again_.front().avoid);
-    if (!d) return moved;
-    DeviceRun& device = devices_[*d];
-    const auto idle = std::ranges::find(device.slots, SlotState::idle, &SlotRun::state);
-    SlotRun& slot = *idle;
-    slot.item = is_fresh ? next_item_++ : again_.front().item;
-    slot.attempts = is_fresh ? 0 : again_.front().attempts;
-    slot.generation = plan_.generation();
-    if (!is_fresh) again_.pop_front();
-    prepare(*d, static_cast<size_t>(idle - device.slots.begin()));
-    moved = true;
+  while (assign_retry() || assign_fresh()) moved = true;
+  return moved;
+}
+
+/// The oldest retry that a device may take now; one that has to wait holds up no other.
+bool JuggleRun::assign_retry() {
+  for (auto retry = again_.begin(); retry != again_.end(); ++retry) {
+    const std::optional<size_t> d = device_for(false, retry->avoid);
+    if (!d) continue;
+    const Again taken = *retry;
+    again_.erase(retry);
+    begin(*d, taken.item, taken.attempts);
+    return true;
   }
+  return false;
+}
+
+bool JuggleRun::assign_fresh() {
+  if (next_item_ >= count_ || next_item_ >= next_in_order_ + kReorderMax) return false;
+  const std::optional<size_t> d = device_for(true, std::nullopt);
+  if (!d) return false;
+  begin(*d, next_item_++, 0);
+  return true;
+}
+
+void JuggleRun::begin(size_t d, uint64_t item, uint32_t attempts) {
+  std::vector<SlotRun>& slots = devices_[d].slots;
+  const auto idle = std::ranges::find(slots, SlotState::idle, &SlotRun::state);
+  idle->item = item;
+  idle->attempts = attempts;
+  idle->generation = plan_.generation();
+  prepare(d, static_cast<size_t>(idle - slots.begin()));
 }
 
 void JuggleRun::finish(uint64_t item, std::optional<Error> error) {
@@ -587,6 +635,10 @@ void JuggleRun::rest() {
   DeviceRun* next = nullptr;
   for (DeviceRun& device : devices_) {
     if (device.running.empty() || !device.report.lost.empty()) continue;
+    if (device.is_beyond || device.slots[device.running.front()].is_doubted) {
+      rest_ns = std::min(rest_ns, kDoubtRestNs);
+      continue;
+    }
     const auto expected_ns = static_cast<uint64_t>(device.item_ns * 0.9);
     const uint64_t spent_ns = now_ns - device.head_since_ns;
     const uint64_t left_ns = expected_ns > spent_ns ? expected_ns - spent_ns : 0;
@@ -673,7 +725,7 @@ JugglerDevice juggled_network(
   JugglerDevice device;
   device.name = network.device().info().name;
   device.fence = &network.device().queue().fence();
-  device.hang_ns = hang_timeout_ns(network.device());
+  device.deadline_ns = device.hang_ns = hang_timeout_ns(network.device());
   for (size_t s = 0; s < network.slot_count(); ++s) {
     JugglerSlot slot;
     slot.prepare = [prepare, s](uint64_t item) { return prepare(item, s); };

@@ -25,8 +25,10 @@ namespace leat {
 inline constexpr uint64_t kReorderMax = 1024;
 /// An item that failed on devices this often is delivered as an error.
 inline constexpr uint32_t kAttemptsMax = 32;
-/// Deadlines missed in a row before a device is taken out.
+/// Deadlines missed in a row before a device is taken out, though its fence moves.
 inline constexpr uint32_t kStrikesMax = 16;
+/// The same for one whose fence does not move meanwhile: it hangs.
+inline constexpr uint32_t kSilentDeadlinesMax = 3;
 
 /// What a slot does, as functions handed in.
 struct JugglerSlot {
@@ -46,6 +48,8 @@ struct JugglerSlot {
 struct JugglerDevice {
   std::string name;
   Fence* fence = nullptr;
+  /// A run's time from when the device could begin it.
+  uint64_t deadline_ns = kHangTimeoutNs;
   /// How long after the device's last start juggle() waits at its end for runs that were given up.
   uint64_t hang_ns = kHangTimeoutNs;
   std::vector<JugglerSlot> slots;
@@ -61,8 +65,6 @@ struct JugglerProgress {
 struct JugglerOptions {
   bool keeps_order = true;
   size_t host_threads = 1;
-  /// A run's time from when the device could begin it.
-  uint64_t deadline_ns = kHangTimeoutNs;
   /// Each item once, on the calling thread; `error` is null when it has a result.
   std::function<void(uint64_t item, const Error* error)> deliver;
   /// When it is true no new items are begun; those begun are delivered. May be empty.

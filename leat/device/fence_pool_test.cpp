@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -125,6 +126,31 @@ TEST(PooledFence, AFailureReachesWhoeverWaitsAndIsForgottenByTheNextWork) {
   EXPECT_FALSE(*fence.wait(next, 0));
   fence.finish();
   EXPECT_TRUE(*fence.wait(next, kLongNs));
+}
+
+// The queue never reaches the value: only the failure can end these waits.
+TEST(PooledFence, AFailureWakesWhoWaitsOnABoundOne) {
+  HandFence queue, other;
+  PooledFence fence;
+  const uint64_t value = fence.arm();
+  fence.bind({&queue, 1});
+  const FencePoint points[] = {{&other, 1}, {&fence, value}};
+  const FencePoint alone[] = {{&fence, value}};
+  std::array<std::optional<ErrorKind>, 5> told;
+  const auto note = [](const auto& result) {
+    return result ? std::nullopt : std::optional(result.error().kind());
+  };
+  std::thread waiters[] = {
+      std::thread([&] { told[0] = note(fence.wait(value, kLongNs)); }),
+      std::thread([&] { told[1] = note(wait_any(points, kLongNs)); }),
+      std::thread([&] { told[2] = note(wait_any(alone, kLongNs)); }),
+      std::thread([&] { told[3] = note(wait_all(alone, kLongNs)); }),
+      std::thread([&] { told[4] = note(wait_all(points, kLongNs)); }),
+  };
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // until they block on the queue
+  fence.fail(Error(ErrorKind::invalid_argument, "Given up."));
+  for (std::thread& waiter : waiters) waiter.join();
+  for (const auto& kind : told) EXPECT_EQ(kind, ErrorKind::invalid_argument);
 }
 
 TEST(WaitAny, TellsWhichOneOrThatNoneIsReached) {

@@ -144,6 +144,9 @@ Result<void> PictureStream::prepare(size_t device, uint64_t item, size_t slot) c
 Result<void> PictureStream::consume(size_t device, uint64_t item, size_t slot) const {
   const ExternalView output = networks_[device]->output_view(0, slot);
   const ResultFile kind = result_file_of(output, options_.top);
+  if (kind == ResultFile::array) {  // result_bytes makes a tensor of it
+    networks_[device]->count_copy(CopyCause::output_tensor, output.size_bytes);
+  }
   TRY_ASSIGN(const std::string bytes,
              result_bytes(output, kind, options_.top, labels_, numbers_.is_bgr));
   if (options_.output_folder.empty()) return {};

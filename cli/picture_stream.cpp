@@ -166,7 +166,9 @@ Result<JugglerReport> PictureStream::juggled(
   options.trace = options_.trace;
   options.progress = progress;
   options.deliver = [this](uint64_t, const Error* error) {
-    if (error != nullptr) failures_.push_back(error->message());
+    if (error != nullptr && failures_.size() < kFailuresKept) {
+      failures_.push_back(error->message());
+    }
   };
   return juggle(std::move(devices), count_, options);
 }

@@ -79,6 +79,11 @@ Error cannot(const Device& device, const char* what) {
 
 }  // namespace
 
+void Device::size_fences(size_t count) {
+  CHECK(fences_.in_use() == 0);
+  if (count != fences_.size()) fences_ = FencePool(count);
+}
+
 MemoryFacts Device::memory_facts() const {
   MemoryFacts facts;
   facts.model = info().unified_memory ? MemoryModel::unified : MemoryModel::discrete;

@@ -194,8 +194,10 @@ class Device {
   /// io.
   virtual Result<int> export_dma_buf(const Buffer& buffer);
 
-  /// Fences for work that has not been submitted yet; sized when the device is made.
+  /// Fences for work that has not been submitted yet; sized when the device is opened.
   FencePool& fences() { return fences_; }
+  /// For who opens the device: none of its fences is in use.
+  void size_fences(size_t count);
 
  private:
   FencePool fences_;

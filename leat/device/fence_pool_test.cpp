@@ -203,5 +203,15 @@ TEST(AdaptiveSpin, SpinsForShortWaitsOnly) {
   EXPECT_EQ(AdaptiveSpin(0).budget_ns(), 0u);
 }
 
+TEST(AdaptiveSpin, LearnsFromWaitsThatMeetTheirDeadline) {
+  AdaptiveSpin spin(50'000);
+  for (int i = 0; i < 100; ++i) spin.learn(1'000);
+  const uint64_t short_ns = spin.budget_ns();
+  for (int i = 0; i < 100; ++i) spin.learn(0, false);  // a look, and no wait
+  EXPECT_EQ(spin.budget_ns(), short_ns);
+  for (int i = 0; i < 100; ++i) spin.learn(10'000'000, false);
+  EXPECT_EQ(spin.budget_ns(), kSpinNsLeast);
+}
+
 }  // namespace
 }  // namespace leat

@@ -111,7 +111,7 @@ Result<bool> OpenglThread::wait_reached(uint64_t value, uint64_t timeout_ns) {
     done = fence_.wait(value, timeout_ns - spent_ns, 0) || reached() >= value;
   }
   if (!done) TRY(health());
-  if (done) wait_spin_.learn(steady_now_ns() - start_ns);
+  wait_spin_.learn(steady_now_ns() - start_ns, done);
   return done;
 }
 

@@ -216,5 +216,6 @@ inline constexpr uint64_t kHangTimeoutNs = 120'000'000'000ull;
 /// The same for work of any length: a CPU, or a renderer that runs on one, may need an hour for
 /// what a GPU does in seconds.
 uint64_t hang_timeout_ns(const Device& device);
+uint64_t hang_timeout_ns(const DeviceInfo& info, const Target& target);
 
 }  // namespace leat

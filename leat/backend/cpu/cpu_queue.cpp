@@ -73,10 +73,11 @@ Result<void> CpuQueue::check_range(const BufferRange& range) const {
 Result<void> CpuQueue::wait_for_slot() {
   const uint64_t next = submitted_.load(std::memory_order_relaxed) + 1;
   if (next <= kSubmitsInFlightMax) return {};
-  TRY_ASSIGN(const bool is_free, fence_.wait(next - kSubmitsInFlightMax, kHangTimeoutNs));
+  const uint64_t timeout_ns = hang_timeout_ns(device_);
+  TRY_ASSIGN(const bool is_free, fence_.wait(next - kSubmitsInFlightMax, timeout_ns));
   if (is_free) return {};
   return Error(ErrorKind::device_lost, "Work on Device \"cpu\" passes its deadline (" +
-                                           std::to_string(kHangTimeoutNs) + " ns).");
+                                           std::to_string(timeout_ns) + " ns).");
 }
 
 Result<CpuCommandList*> CpuQueue::open_list() {

@@ -22,6 +22,18 @@ void* counted_or_abort(size_t size_bytes) {
   return memory;
 }
 
+void* counted(size_t size_bytes, std::align_val_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const auto align = static_cast<size_t>(alignment);
+  return std::aligned_alloc(align, (size_bytes + align - 1) / align * align);
+}
+
+void* counted_or_abort(size_t size_bytes, std::align_val_t alignment) {
+  void* memory = counted(size_bytes, alignment);
+  if (memory == nullptr) std::abort();
+  return memory;
+}
+
 }  // namespace
 
 uint64_t allocation_count() { return allocations.load(std::memory_order_relaxed); }
@@ -36,7 +48,24 @@ void* operator new(size_t size_bytes, const std::nothrow_t&) noexcept {
 void* operator new[](size_t size_bytes, const std::nothrow_t&) noexcept {
   return leat::cli::counted(size_bytes);
 }
+void* operator new(size_t size_bytes, std::align_val_t alignment) {
+  return leat::cli::counted_or_abort(size_bytes, alignment);
+}
+void* operator new[](size_t size_bytes, std::align_val_t alignment) {
+  return leat::cli::counted_or_abort(size_bytes, alignment);
+}
+void* operator new(size_t size_bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return leat::cli::counted(size_bytes, alignment);
+}
+void* operator new[](size_t size_bytes, std::align_val_t alignment,
+                     const std::nothrow_t&) noexcept {
+  return leat::cli::counted(size_bytes, alignment);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }

@@ -169,7 +169,8 @@ Result<void> add_latency_rows(ProbeList& empty, uint32_t rounds, Progress& progr
   return {};
 }
 
-/// How much later than another thread, which looks at the number without pause, a wait returns.
+/// How much later than another thread, which looks at the number without pause, a wait returns;
+/// below 0 when it returns first.
 Result<std::vector<double>> wait_overhead(ProbeList& empty, uint32_t rounds) {
   Fence& fence = empty.device->queue().fence();
   std::atomic<uint64_t> wanted = 0;
@@ -200,8 +201,7 @@ Result<std::vector<double>> wait_overhead(ProbeList& empty, uint32_t rounds) {
     const uint64_t waited_ns = steady_now_ns();
     if (!result) break;  // nobody will see the number
     while (seen_ns.load(std::memory_order_acquire) == 0) std::this_thread::yield();
-    const uint64_t seen = seen_ns.load();
-    samples.push_back(waited_ns > seen ? static_cast<double>(waited_ns - seen) : 0);
+    samples.push_back(static_cast<double>(waited_ns) - static_cast<double>(seen_ns.load()));
   }
   stops.store(true);
   observer.join();

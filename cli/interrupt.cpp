@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "leat/base/files.h"
@@ -15,16 +16,21 @@ namespace {
 
 constexpr int kInterruptedExitCode = 130;  // 128 + SIGINT, as shells report it
 
-/// Held while a file is written.
-std::mutex& writing() {
-  static std::mutex mutex;
-  return mutex;
+/// Files are written side by side; what ends the process waits for all of them.
+struct Writing {
+  std::mutex gate;  // taken before `files`: once Ctrl-C waits, no other file is begun
+  std::shared_mutex files;
+};
+
+Writing& writing() {
+  static Writing now;
+  return now;
 }
 
 }  // namespace
 
 void exit_on_interrupt() {
-  static std::mutex& mutex = writing();
+  writing();  // made before the thread that uses it
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -32,7 +38,8 @@ void exit_on_interrupt() {
   std::thread([signals] {
     int signal = 0;
     while (sigwait(&signals, &signal) != 0) continue;
-    const std::lock_guard<std::mutex> lock(mutex);
+    const std::lock_guard gate(writing().gate);
+    const std::lock_guard files(writing().files);
     if (isatty(STDERR_FILENO) != 0) {
       [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, "\n", 1);
     }
@@ -41,7 +48,9 @@ void exit_on_interrupt() {
 }
 
 Result<void> write_whole_file(const std::string& path, std::string_view bytes) {
-  const std::lock_guard<std::mutex> lock(writing());
+  std::unique_lock gate(writing().gate);
+  const std::shared_lock files(writing().files);
+  gate.unlock();
   return write_file_atomically(path, bytes);
 }
 

@@ -14,7 +14,7 @@ namespace leat::cli {
 /// Call it first in main: threads made later inherit the blocked signal.
 void exit_on_interrupt();
 
-/// write_file_atomically that Ctrl-C waits for.
+/// write_file_atomically that Ctrl-C waits for. Threads write side by side.
 Result<void> write_whole_file(const std::string& path, std::string_view bytes);
 
 }  // namespace leat::cli

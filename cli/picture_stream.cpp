@@ -144,6 +144,9 @@ Result<void> PictureStream::prepare(size_t device, uint64_t item, size_t slot) c
 Result<void> PictureStream::consume(size_t device, uint64_t item, size_t slot) const {
   const ExternalView output = networks_[device]->output_view(0, slot);
   const ResultFile kind = result_file_of(output, options_.top);
+  if (kind == ResultFile::array) {  // result_bytes makes a tensor of it
+    networks_[device]->count_copy(CopyCause::output_tensor, output.size_bytes);
+  }
   TRY_ASSIGN(const std::string bytes,
              result_bytes(output, kind, options_.top, labels_, numbers_.is_bgr));
   if (options_.output_folder.empty()) return {};
@@ -154,18 +157,18 @@ Result<JugglerReport> PictureStream::juggled(
     const std::function<void(const JugglerProgress&)>& progress) {
   std::vector<JugglerDevice> devices;
   JugglerOptions options;
-  options.deadline_ns = 0;
   for (size_t d = 0; d < networks_.size(); ++d) {
     devices.push_back(juggled_network(
         *networks_[d], [this, d](uint64_t item, size_t slot) { return prepare(d, item, slot); },
         [this, d](uint64_t item, size_t slot) { return consume(d, item, slot); }));
-    options.deadline_ns = std::max(options.deadline_ns, hang_timeout_ns(*devices_[d]));
   }
   options.host_threads = options_.host_threads;
   options.trace = options_.trace;
   options.progress = progress;
   options.deliver = [this](uint64_t, const Error* error) {
-    if (error != nullptr) failures_.push_back(error->message());
+    if (error != nullptr && failures_.size() < kFailuresKept) {
+      failures_.push_back(error->message());
+    }
   };
   return juggle(std::move(devices), count_, options);
 }

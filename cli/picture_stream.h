@@ -13,6 +13,9 @@
 
 namespace leat::cli {
 
+/// A stream may be endless, and so may what is wrong with it: more is only counted, by the report.
+inline constexpr size_t kFailuresKept = 5;
+
 struct StreamOptions {
   std::string model;
   std::string input_folder;
@@ -40,7 +43,7 @@ class PictureStream {
   /// Step by step, on the first device: an item is begun when the one before is written. Seconds.
   Result<double> step_by_step(uint64_t items);
 
-  /// What was wrong with single pictures, one sentence each.
+  /// What was wrong with single pictures, one sentence each: the first kFailuresKept.
   const std::vector<std::string>& failures() const { return failures_; }
   CopyCounts copies() const;
   size_t device_count() const { return networks_.size(); }

@@ -14,15 +14,11 @@ namespace leat::cli {
 
 namespace {
 
-constexpr size_t kFailuresShown = 5;
-
-void print_failures(const std::vector<std::string>& failures) {
-  for (size_t i = 0; i < failures.size() && i < kFailuresShown; ++i) {
-    fmt::print(stderr, "leat: {}\n", failures[i]);
-  }
-  if (failures.size() > kFailuresShown) {
-    fmt::print(stderr, "leat: ({}) more pictures have no result.\n",
-               failures.size() - kFailuresShown);
+/// `errors`: how many pictures have no result, the first of which say why.
+void print_failures(const std::vector<std::string>& failures, uint64_t errors) {
+  for (const std::string& failure : failures) fmt::print(stderr, "leat: {}\n", failure);
+  if (errors > failures.size()) {
+    fmt::print(stderr, "leat: ({}) more pictures have no result.\n", errors - failures.size());
   }
 }
 
@@ -49,7 +45,7 @@ Result<int> run_stream(StreamOptions options, const std::string& trace_path,
   }));
   progress.clear();
   if (!trace_path.empty()) TRY(write_whole_file(trace_path, trace.json()));
-  print_failures(stream->failures());
+  print_failures(stream->failures(), report.errors);
   if (json.wanted()) {
     nlohmann::ordered_json object;
     object["model"] = options.model;

@@ -29,7 +29,7 @@ ResultFile result_file_of(const ExternalView& output, int64_t top);
 /// ".png", ".txt" or ".npy".
 std::string_view ending_of(ResultFile kind);
 
-/// The bytes of that file, read in place (an array is copied once: its file's bytes).
+/// The bytes of that file, read in place (save an array, of which a tensor is made first).
 Result<std::string> result_bytes(const ExternalView& output, ResultFile kind, int64_t top,
                                  const Labels& labels, bool is_bgr);
 

@@ -197,6 +197,27 @@ Error unknown_device(std::string_view spec, const FoundGpus& found) {
       fmt::format("No device is named \"{}\"; there are ({}).", spec, fmt::join(names, ", ")));
 }
 
+Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threads,
+                                           const DeviceCheck& check) {
+  if (spec == "cpu") return checked(open_cpu(threads), check);
+  if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
+  const FoundGpus found = find_gpus();
+  if (spec.empty() || spec == "best") {
+    for (const FoundChip& chip : found.chips) {
+      if (chip[0].info.software) break;
+      if (Result<std::unique_ptr<Device>> device = open_chip(chip, check); device) return device;
+    }
+    return checked(open_cpu(threads), check);
+  }
+  for (size_t i = 0; i < found.chips.size(); ++i) {
+    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i], check);
+    for (const FoundRoute& route : found.chips[i]) {
+      if (spec == route.info.name) return open_chip({route}, check);
+    }
+  }
+  return unknown_device(spec, found);
+}
+
 }  // namespace
 
 std::vector<FoundDevice> find_devices() {
@@ -228,24 +249,14 @@ std::optional<std::string> next_route(std::string_view name) {
 }
 
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
-                                            const DeviceCheck& check) {
-  if (spec == "cpu") return checked(open_cpu(threads), check);
-  if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
-  const FoundGpus found = find_gpus();
-  if (spec.empty() || spec == "best") {
-    for (const FoundChip& chip : found.chips) {
-      if (chip[0].info.software) break;
-      if (Result<std::unique_ptr<Device>> device = open_chip(chip, check); device) return device;
-    }
-    return checked(open_cpu(threads), check);
+                                            const DeviceCheck& check, size_t fences) {
+  if (fences == 0) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Device \"{}\" is to have (0) fences.", spec));
   }
-  for (size_t i = 0; i < found.chips.size(); ++i) {
-    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i], check);
-    for (const FoundRoute& route : found.chips[i]) {
-      if (spec == route.info.name) return open_chip({route}, check);
-    }
-  }
-  return unknown_device(spec, found);
+  TRY_ASSIGN(std::unique_ptr<Device> device, open_named(spec, threads, check));
+  device->size_fences(fences);
+  return device;
 }
 
 }  // namespace leat

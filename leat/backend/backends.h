@@ -31,10 +31,11 @@ using DeviceCheck = std::function<Result<void>(Device&)>;
 
 /// Opens `spec`: "" or "best" is the first GPU that is not software and opens, else the CPU.
 /// A route that does not open or does not pass `check` gives way to the chip's next one, unless it
-/// is named. `threads` is for the CPU; 0 takes all. Errors: invalid_argument (no such device), or
-/// those of the last route tried.
+/// is named. `threads` is for the CPU; 0 takes all. `fences` is the size of Device::fences().
+/// Errors: invalid_argument (no such device, no fences), or those of the last route tried.
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
-                                            const DeviceCheck& check = nullptr);
+                                            const DeviceCheck& check = nullptr,
+                                            size_t fences = kFencesDefault);
 
 /// The usable route to the same chip that comes after the one of that name: for work that was lost
 /// on it. Nothing when it is the last.

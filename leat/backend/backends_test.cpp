@@ -56,6 +56,24 @@ TEST(Backends, ARouteThatFailsItsCheckGivesWay) {
   }
 }
 
+TEST(Backends, AFencePoolIsSizedAtOpening) {
+  for (const char* name : {"null", "cpu"}) {
+    const auto usual = open_device(name, 1);
+    if (!usual) continue;
+    EXPECT_EQ((*usual)->fences().size(), kFencesDefault);
+    const auto large = open_device(name, 1, nullptr, 1000);
+    ASSERT_TRUE(large) << large.error().message();
+    EXPECT_EQ((*large)->fences().size(), 1000u);
+    std::vector<PooledFence*> fences;
+    for (size_t i = 0; i < 1000; ++i) fences.push_back((*large)->fences().acquire());
+    EXPECT_EQ(std::ranges::count(fences, nullptr), 0);
+    EXPECT_EQ((*large)->fences().acquire(), nullptr);
+  }
+  const auto none = open_device("null", 1, nullptr, 0);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind(), ErrorKind::invalid_argument);
+}
+
 TEST(Backends, TheOrderIsStable) {
   const std::vector<FoundDevice> first = find_devices();
   const std::vector<FoundDevice> second = find_devices();

@@ -27,8 +27,12 @@ Result<void> Queue::abandon() {
 }
 
 uint64_t hang_timeout_ns(const Device& device) {
+  return hang_timeout_ns(device.info(), device.target());
+}
+
+uint64_t hang_timeout_ns(const DeviceInfo& info, const Target& target) {
   constexpr uint64_t kSlowFactor = 30;
-  const bool slow = device.info().software || device.target().is_cpu;
+  const bool slow = info.software || target.is_cpu;
   return slow ? kSlowFactor * kHangTimeoutNs : kHangTimeoutNs;
 }
 
@@ -96,6 +100,11 @@ Error cannot(const Device& device, const char* what) {
 }
 
 }  // namespace
+
+void Device::size_fences(size_t count) {
+  CHECK(fences_.in_use() == 0);
+  if (count != fences_.size()) fences_ = FencePool(count);
+}
 
 MemoryFacts Device::memory_facts() const {
   MemoryFacts facts;

@@ -200,8 +200,10 @@ class Device {
   /// io.
   virtual Result<int> export_dma_buf(const Buffer& buffer);
 
-  /// Fences for work that has not been submitted yet; sized when the device is made.
+  /// Fences for work that has not been submitted yet; sized when the device is opened.
   FencePool& fences() { return fences_; }
+  /// For who opens the device: none of its fences is in use.
+  void size_fences(size_t count);
 
  private:
   FencePool fences_;
@@ -220,5 +222,6 @@ inline constexpr uint64_t kHangTimeoutNs = 120'000'000'000ull;
 /// The same for work of any length: a CPU, or a renderer that runs on one, may need an hour for
 /// what a GPU does in seconds.
 uint64_t hang_timeout_ns(const Device& device);
+uint64_t hang_timeout_ns(const DeviceInfo& info, const Target& target);
 
 }  // namespace leat

@@ -15,6 +15,13 @@ namespace {
 
 // While several fences are awaited, each is blocked on for this long in turn.
 constexpr uint64_t kSliceNs = 200'000;
+// One block on a queue's fence beside which something else, such as a failure, has to be seen: an
+// eighth of the time waited so far, between kSliceNs and this.
+constexpr uint64_t kSliceNsMax = 5'000'000;
+
+uint64_t growing_slice(uint64_t start_ns) {
+  return std::clamp((steady_now_ns() - start_ns) / 8, kSliceNs, kSliceNsMax);
+}
 
 uint64_t rest_of(uint64_t timeout_ns, uint64_t start_ns) {
   const uint64_t spent_ns = steady_now_ns() - start_ns;
@@ -50,13 +57,22 @@ Result<std::optional<size_t>> wait_any(std::span<const FencePoint> points, uint6
   }
 }
 
+// Blocks on the first that is not reached; the others are looked at in between, for their errors.
 Result<bool> wait_all(std::span<const FencePoint> points, uint64_t timeout_ns) {
   const uint64_t start_ns = steady_now_ns();
-  for (const FencePoint& point : points) {
-    TRY_ASSIGN(const bool reached, point.fence->wait(point.value, rest_of(timeout_ns, start_ns)));
-    if (!reached) return false;
+  while (true) {
+    const uint64_t rest_ns = rest_of(timeout_ns, start_ns);
+    const FencePoint* first = nullptr;
+    for (const FencePoint& point : points) {
+      TRY_ASSIGN(const bool reached, point.fence->wait(point.value, 0));
+      if (!reached && first == nullptr) first = &point;
+    }
+    if (first == nullptr) return true;
+    if (rest_ns == 0) return false;
+    const uint64_t slice_ns =
+        points.size() == 1 ? rest_ns : std::min(rest_ns, growing_slice(start_ns));
+    TRY(first->fence->wait(first->value, slice_ns));
   }
-  return true;
 }
 
 uint64_t PooledFence::poll() {
@@ -87,8 +103,15 @@ Result<bool> PooledFence::wait(uint64_t value, uint64_t timeout_ns) {
   if (const std::optional<Error> error = failure()) return *error;
   Fence* const fence = queue_fence_.load(std::memory_order_acquire);
   if (fence == nullptr) return false;
-  TRY(fence->wait(queue_value_.load(std::memory_order_relaxed), rest_of(timeout_ns, start_ns)));
-  return done();
+  // In slices: nobody can wake a thread that blocks in the queue's driver when the work fails.
+  const uint64_t queue_value = queue_value_.load(std::memory_order_relaxed);
+  while (true) {
+    const uint64_t rest_ns = rest_of(timeout_ns, start_ns);
+    TRY(fence->wait(queue_value, std::min(rest_ns, growing_slice(start_ns))));
+    if (done()) return true;
+    if (const std::optional<Error> error = failure()) return *error;
+    if (rest_ns == 0) return false;
+  }
 }
 
 uint64_t PooledFence::arm() {

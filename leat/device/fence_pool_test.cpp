@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -129,6 +130,31 @@ TEST(PooledFence, AFailureReachesWhoeverWaitsAndIsForgottenByTheNextWork) {
   EXPECT_TRUE(*fence.wait(next, kLongNs));
 }
 
+// The queue never reaches the value: only the failure can end these waits.
+TEST(PooledFence, AFailureWakesWhoWaitsOnABoundOne) {
+  HandFence queue, other;
+  PooledFence fence;
+  const uint64_t value = fence.arm();
+  fence.bind({&queue, 1});
+  const FencePoint points[] = {{&other, 1}, {&fence, value}};
+  const FencePoint alone[] = {{&fence, value}};
+  std::array<std::optional<ErrorKind>, 5> told;
+  const auto note = [](const auto& result) {
+    return result ? std::nullopt : std::optional(result.error().kind());
+  };
+  std::thread waiters[] = {
+      std::thread([&] { told[0] = note(fence.wait(value, kLongNs)); }),
+      std::thread([&] { told[1] = note(wait_any(points, kLongNs)); }),
+      std::thread([&] { told[2] = note(wait_any(alone, kLongNs)); }),
+      std::thread([&] { told[3] = note(wait_all(alone, kLongNs)); }),
+      std::thread([&] { told[4] = note(wait_all(points, kLongNs)); }),
+  };
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // until they block on the queue
+  fence.fail(Error(ErrorKind::invalid_argument, "Given up."));
+  for (std::thread& waiter : waiters) waiter.join();
+  for (const auto& kind : told) EXPECT_EQ(kind, ErrorKind::invalid_argument);
+}
+
 TEST(WaitAny, TellsWhichOneOrThatNoneIsReached) {
   HandFence a, b;
   const FencePoint points[] = {{&a, 1}, {&b, 1}};
@@ -204,6 +230,16 @@ TEST(AdaptiveSpin, SpinsForShortWaitsOnly) {
   EXPECT_LE(spin.budget_ns(), 50'000u);
   EXPECT_GT(spin.budget_ns(), kSpinNsLeast);
   EXPECT_EQ(AdaptiveSpin(0).budget_ns(), 0u);
+}
+
+TEST(AdaptiveSpin, LearnsFromWaitsThatMeetTheirDeadline) {
+  AdaptiveSpin spin(50'000);
+  for (int i = 0; i < 100; ++i) spin.learn(1'000);
+  const uint64_t short_ns = spin.budget_ns();
+  for (int i = 0; i < 100; ++i) spin.learn(0, false);  // a look, and no wait
+  EXPECT_EQ(spin.budget_ns(), short_ns);
+  for (int i = 0; i < 100; ++i) spin.learn(10'000'000, false);
+  EXPECT_EQ(spin.budget_ns(), kSpinNsLeast);
 }
 
 }  // namespace

@@ -21,16 +21,15 @@ std::string_view name_of(CopyCause cause) {
     case CopyCause::output_tensor: return "output_tensor";
     case CopyCause::output_reordered: return "output_reordered";
     case CopyCause::output_staged: return "output_staged";
+    case CopyCause::receipt: return "receipt";
   }
   return "unknown";
 }
 
 uint64_t CopyCounts::hot_bytes() const {
   uint64_t sum = 0;
-  for (size_t cause = 0; cause < kCopyCauses; ++cause) {
-    if (cause != static_cast<size_t>(CopyCause::weights)) sum += bytes[cause];
-  }
-  return sum;
+  for (const uint64_t count : bytes) sum += count;
+  return sum - (*this)[CopyCause::weights] - (*this)[CopyCause::receipt];
 }
 
 }  // namespace leat

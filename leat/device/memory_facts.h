@@ -34,8 +34,9 @@ enum class CopyCause : uint8_t {
   output_tensor,    // from an output's buffer into a tensor for the caller; none when read in place
   output_reordered,  // on the host, from the device's order
   output_staged,     // through a second buffer
+  receipt,           // by the device: the slot's ticket, 8 bytes a run
 };
-inline constexpr size_t kCopyCauses = 7;
+inline constexpr size_t kCopyCauses = 8;
 std::string_view name_of(CopyCause cause);
 
 /// Bytes copied, by cause.
@@ -44,7 +45,7 @@ struct CopyCounts {
 
   uint64_t& operator[](CopyCause cause) { return bytes[static_cast<size_t>(cause)]; }
   uint64_t operator[](CopyCause cause) const { return bytes[static_cast<size_t>(cause)]; }
-  /// All but the weights', which are moved once and not on the hot path.
+  /// Bytes of tensors on the hot path: neither weights, which are moved once, nor receipts.
   uint64_t hot_bytes() const;
   /// What went through a second buffer.
   uint64_t staged_bytes() const {

@@ -48,9 +48,11 @@ class AdaptiveSpin {
     return std::min(limit_ns, 4 * usual_ns + kSpinNsLeast);
   }
 
-  /// A wait lasted `waited_ns`. A lost update by another thread does no harm.
-  void learn(uint64_t waited_ns) {
+  /// A wait lasted `waited_ns`; one that met its deadline first would have lasted longer, and tells
+  /// nothing if that was short. A lost update by another thread does no harm.
+  void learn(uint64_t waited_ns, bool has_ended = true) {
     const uint64_t usual_ns = usual_ns_.load(std::memory_order_relaxed);
+    if (!has_ended && waited_ns <= usual_ns) return;
     usual_ns_.store(usual_ns - usual_ns / 8 + std::min(waited_ns, kForeverNs) / 8,
                     std::memory_order_relaxed);
   }

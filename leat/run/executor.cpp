@@ -59,10 +59,8 @@ Executor::Executor(std::span<Device* const> devices)
     lanes_.push_back(std::make_unique<Lane>());
     lanes_.back()->device = device;
   }
-  for (size_t i = kSubmissionsMax; i > 0; --i) {
-    records_[i - 1].fence = fences_.acquire();
-    free_records_.push_back(i - 1);
-  }
+  for (size_t i = kSubmissionsMax; i > 0; --i) free_records_.push_back(i - 1);
+  cancelled_.reserve(kSubmissionsMax);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -82,6 +80,7 @@ Result<size_t> Executor::take_record(uint64_t timeout_ns) {
   }
   const size_t record = free_records_.back();
   free_records_.pop_back();
+  records_[record].fence = fences_.acquire();  // there is one for each record
   // Counted before the lock is given up: close() takes it, and waits for all that is counted.
   const size_t now = in_flight_.fetch_add(1, std::memory_order_acq_rel) + 1;
   size_t most = most_in_flight_.load(std::memory_order_relaxed);
@@ -96,6 +95,7 @@ void Executor::drop_owner(size_t index) {
   record.state.store(State::free, std::memory_order_relaxed);
   {
     const std::lock_guard lock(room_mutex_);
+    fences_.release(*record.fence);
     free_records_.push_back(index);
   }
   room_.notify_one();
@@ -131,10 +131,9 @@ Result<Submission> Executor::submit(size_t device, RecordedList& list, SubmitOpt
 void Executor::start_waiting(Lane& lane, std::vector<Ended>& ended) {
   while (!lane.waiting.empty() && lane.started.size() < kStartedPerDeviceMax) {
     const size_t index = lane.waiting.front();
-    const auto is_same_list = [&](size_t other) {
-      return records_[other].list == records_[index].list;
-    };
-    if (std::ranges::any_of(lane.started, is_same_list)) return;  // it is in flight once only
+    for (size_t i = 0; i < lane.started.size(); ++i) {
+      if (records_[lane.started[i]].list == records_[index].list) return;  // in flight once only
+    }
     lane.waiting.pop_front();
     start(lane, index, ended);
   }
@@ -163,12 +162,11 @@ void Executor::start(Lane& lane, size_t index, std::vector<Ended>& ended) {
 /// The device will finish nothing more. The lane is locked.
 void Executor::lose(Lane& lane, const Error& error, std::vector<Ended>& ended) {
   lane.lost = error;
-  for (std::deque<size_t>* list : {&lane.started, &lane.waiting}) {
-    for (const size_t index : *list) {
-      records_[index].state.store(State::ended, std::memory_order_release);
-      ended.push_back({index, Ending::failed, error});
+  for (IndexRing* list : {&lane.started, &lane.waiting}) {
+    for (; !list->empty(); list->pop_front()) {
+      records_[list->front()].state.store(State::ended, std::memory_order_release);
+      ended.push_back({list->front(), Ending::failed, error});
     }
-    list->clear();
   }
 }
 
@@ -209,9 +207,7 @@ bool Executor::cancel(size_t index, uint64_t) {
   for (const std::unique_ptr<Lane>& lane : lanes_) {
     {
       const std::lock_guard lock(lane->mutex);
-      const auto place = std::ranges::find(lane->waiting, index);
-      if (place == lane->waiting.end()) continue;
-      lane->waiting.erase(place);
+      if (!lane->waiting.erase(index)) continue;
       Record& record = records_[index];
       record.state.store(State::ended, std::memory_order_release);
       record.fence->fail(Error(ErrorKind::invalid_argument, "The submission was cancelled."));
@@ -231,7 +227,7 @@ void Executor::cancel_all(Lane& lane) {
   std::vector<size_t> waiting;
   {
     const std::lock_guard lock(lane.mutex);
-    waiting.assign(lane.waiting.begin(), lane.waiting.end());
+    for (size_t i = 0; i < lane.waiting.size(); ++i) waiting.push_back(lane.waiting[i]);
   }
   for (const size_t index : waiting) cancel(index, 0);
 }
@@ -270,6 +266,7 @@ void Executor::block() {
 
 void Executor::run() {
   std::vector<Ended> ended;
+  ended.reserve(kSubmissionsMax);
   uint64_t closing_since_ns = 0;
   while (true) {
     {

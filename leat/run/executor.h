@@ -5,12 +5,12 @@
 // A device is used by one thread at a time, so each has a lock, held while a list is handed to it.
 // Submissions of one device run in their order. A few are given to the device at once, so that it
 // never waits for the host; the others wait here, where they can still be cancelled. One thread for
-// the whole executor looks at the fences of all devices, starts what waits, and calls back.
+// the whole executor looks at the fences of all devices, starts what waits, and calls back. All
+// memory is taken when the executor is made, save what a callback's own captures need.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -21,6 +21,7 @@
 
 #include "leat/device/device.h"
 #include "leat/device/spin.h"
+#include "leat/run/index_ring.h"
 
 namespace leat {
 
@@ -96,6 +97,8 @@ class Executor {
   size_t in_flight() const { return in_flight_.load(std::memory_order_acquire); }
   /// The most that were in flight at once.
   size_t most_in_flight() const { return most_in_flight_.load(std::memory_order_relaxed); }
+  /// Of its own pool: held by what is in flight and by handles that were not let go.
+  size_t fences_in_use() const { return fences_.in_use(); }
   size_t device_count() const { return lanes_.size(); }
 
  private:
@@ -104,7 +107,7 @@ class Executor {
   struct Record {
     std::atomic<State> state = State::free;
     std::atomic<uint32_t> owners = 0;  // the handle and the executor
-    PooledFence* fence = nullptr;
+    PooledFence* fence = nullptr;      // while the record is in use
     RecordedList* list = nullptr;
     OnEnd on_end;
     uint64_t queue_value = 0;
@@ -117,8 +120,8 @@ class Executor {
   struct Lane {
     Device* device = nullptr;
     std::mutex mutex;  // of all that follows, and of the device
-    std::deque<size_t> waiting;
-    std::deque<size_t> started;
+    IndexRing waiting{kSubmissionsMax};
+    IndexRing started{kStartedPerDeviceMax};
     std::optional<Error> lost;
   };
 

@@ -25,8 +25,10 @@ namespace leat {
 inline constexpr uint64_t kReorderMax = 1024;
 /// An item that failed on devices this often is delivered as an error.
 inline constexpr uint32_t kAttemptsMax = 32;
-/// Deadlines missed in a row before a device is taken out.
+/// Deadlines missed in a row before a device is taken out, though its fence moves.
 inline constexpr uint32_t kStrikesMax = 16;
+/// The same for one whose fence does not move meanwhile: it hangs.
+inline constexpr uint32_t kSilentDeadlinesMax = 3;
 
 /// What a slot does, as functions handed in.
 struct JugglerSlot {
@@ -46,6 +48,10 @@ struct JugglerSlot {
 struct JugglerDevice {
   std::string name;
   Fence* fence = nullptr;
+  /// A run's time from when the device could begin it.
+  uint64_t deadline_ns = kHangTimeoutNs;
+  /// How long after the device's last start juggle() waits at its end for runs that were given up.
+  uint64_t hang_ns = kHangTimeoutNs;
   std::vector<JugglerSlot> slots;
 };
 
@@ -59,8 +65,6 @@ struct JugglerProgress {
 struct JugglerOptions {
   bool keeps_order = true;
   size_t host_threads = 1;
-  /// A run's time from when the device could begin it.
-  uint64_t deadline_ns = kHangTimeoutNs;
   /// Each item once, on the calling thread; `error` is null when it has a result.
   std::function<void(uint64_t item, const Error* error)> deliver;
   /// When it is true no new items are begun; those begun are delivered. May be empty.
@@ -76,6 +80,7 @@ struct JugglerDeviceReport {
   uint64_t items = 0;                // whose results came from it
   uint64_t deadlines = 0;            // runs skipped
   uint64_t wrong_fences = 0;         // said too much, or said it too early
+  uint64_t unended = 0;              // runs not known to be over when juggle() returns
   uint32_t slots = 0;                // used at the end
   bool is_used = false;              // at the end
   double rate_alone = 0;             // items a second
@@ -95,8 +100,9 @@ struct JugglerReport {
 };
 
 /// Leads items 0 to count-1 through the devices. The caller's thread drives; it returns when all
-/// are delivered. Errors: device_lost, when no device is left, saying how many items were
-/// delivered.
+/// are delivered and all runs are over, those that were given up too, or their device is lost or
+/// hangs (JugglerDevice::hang_ns). Errors: device_lost, when no device is left, saying how many
+/// items were delivered.
 Result<JugglerReport> juggle(std::vector<JugglerDevice> devices, uint64_t count,
                              const JugglerOptions& options);
 

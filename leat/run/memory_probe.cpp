@@ -18,6 +18,8 @@ constexpr int kRounds = 4;
 constexpr double kWindowShareLeast = 0.5;
 // Memory that is one has no host side that is this much slower than the other.
 constexpr double kUnifiedShareLeast = 0.25;
+// Reading memory that the host does not cache is slower than writing it by far more than this.
+constexpr double kCachedShareLeast = 0.25;
 
 /// Bytes a nanosecond are gigabytes a second.
 template <typename Work>
@@ -54,11 +56,13 @@ Result<double> write_rate(const Buffer& target, const std::vector<std::byte>& by
 std::string rate_text(double rate) { return fmt::format("{:.1f} GB/s", rate); }
 
 MemoryDecision input_decision(const MemoryFacts& facts, const MemoryProbe& probe) {
-  MemoryDecision row{"inputs", "", "", true};
+  MemoryDecision row{"inputs", "", "", false};
   switch (facts.model) {
     case MemoryModel::unified:
       row.place = "shared, in place";
       row.reason = "one memory; the host writes it at " + rate_text(probe.host_writes_shared);
+      row.is_verified = probe.host_writes_shared > 0 &&
+                        probe.host_writes_shared >= kUnifiedShareLeast * probe.host_writes_device;
       return row;
     case MemoryModel::discrete_window: {
       const double staged =
@@ -73,6 +77,7 @@ MemoryDecision input_decision(const MemoryFacts& facts, const MemoryProbe& probe
       row.place = "shared, read over the bus";
       row.reason = "the host does not reach the device's memory; a copy would bring " +
                    rate_text(probe.copy_in);
+      row.is_verified = probe.host_writes_device == 0;
       return row;
   }
   return row;
@@ -104,19 +109,22 @@ Result<MemoryProbe> probe_memory(Device& device) {
 std::vector<MemoryDecision> decide_memory(const MemoryFacts& facts, const MemoryProbe& probe) {
   const bool is_unified = facts.model == MemoryModel::unified;
   std::vector<MemoryDecision> rows;
-  MemoryDecision weights{"weights, activations", "the device's own memory", "", true};
+  MemoryDecision weights{"weights, activations", "the device's own memory", "", false};
   weights.reason =
       is_unified
           ? fmt::format("one memory: the host writes it at {}, shared at {}",
                         rate_text(probe.host_writes_device), rate_text(probe.host_writes_shared))
           : fmt::format("copies inside run at {}", rate_text(probe.copy_inside));
   weights.is_verified =
-      !is_unified || probe.host_writes_device >= kUnifiedShareLeast * probe.host_writes_shared;
+      is_unified ? probe.host_writes_device >= kUnifiedShareLeast * probe.host_writes_shared
+                 : probe.copy_inside > 0 && probe.copy_inside >= probe.copy_in;
   rows.push_back(std::move(weights));
   rows.push_back(input_decision(facts, probe));
-  MemoryDecision outputs{"outputs", "shared, cached by the host", "", true};
+  MemoryDecision outputs{"outputs", "shared, cached by the host", "", false};
   outputs.reason = fmt::format("the device writes them once; the host reads them at {}",
                                rate_text(probe.host_reads_shared));
+  outputs.is_verified = probe.host_reads_shared > 0 &&
+                        probe.host_reads_shared >= kCachedShareLeast * probe.host_writes_shared;
   rows.push_back(std::move(outputs));
   return rows;
 }

@@ -31,19 +31,57 @@ TEST(MemoryDecision, FollowsTheModel) {
   EXPECT_NE(row_of(decide_memory(facts, probe), "inputs").place.find("bus"), std::string::npos);
 }
 
-TEST(MemoryDecision, TheProbeMayContradict) {
+MemoryFacts facts_of(MemoryModel model) {
+  MemoryFacts facts;
+  facts.model = model;
+  return facts;
+}
+
+bool is_verified(MemoryModel model, const MemoryProbe& probe, const std::string& what) {
+  return row_of(decide_memory(facts_of(model), probe), what).is_verified;
+}
+
+// Each row of each model is borne out by one probe and contradicted by another.
+TEST(MemoryDecision, TheProbeMayContradictOneMemory) {
+  constexpr auto kModel = MemoryModel::unified;
+  MemoryProbe probe;
+  probe.host_writes_shared = probe.host_writes_device = probe.host_reads_shared = 10;
+  for (const char* what : {"weights, activations", "inputs", "outputs"}) {
+    EXPECT_TRUE(is_verified(kModel, probe, what)) << what;
+  }
+  probe.host_writes_device = 0;  // it claims one memory, but the host cannot write it
+  EXPECT_FALSE(is_verified(kModel, probe, "weights, activations"));
+  probe.host_writes_device = 100;  // nor is it one when the host's side is much slower
+  EXPECT_FALSE(is_verified(kModel, probe, "inputs"));
+  probe.host_reads_shared = 0.2;
+  EXPECT_FALSE(is_verified(kModel, probe, "outputs"));
+}
+
+TEST(MemoryDecision, TheProbeMayContradictAWindow) {
+  constexpr auto kModel = MemoryModel::discrete_window;
+  MemoryProbe probe;
+  probe.host_writes_shared = probe.host_reads_shared = 10;
+  probe.copy_in = 20;
+  probe.copy_inside = 500;
+  probe.host_writes_window = 8;
+  for (const char* what : {"weights, activations", "inputs", "outputs"}) {
+    EXPECT_TRUE(is_verified(kModel, probe, what)) << what;
+  }
+  probe.host_writes_window = 0.1;
+  EXPECT_FALSE(is_verified(kModel, probe, "inputs"));
+  probe.copy_inside = 5;  // "own memory" slower than the bus
+  EXPECT_FALSE(is_verified(kModel, probe, "weights, activations"));
+  probe.host_reads_shared = 0.2;
+  EXPECT_FALSE(is_verified(kModel, probe, "outputs"));
+}
+
+TEST(MemoryDecision, TheProbeMayContradictWhatTheHostDoesNotReach) {
+  constexpr auto kModel = MemoryModel::discrete;
   MemoryProbe probe;
   probe.host_writes_shared = 10;
-  probe.copy_in = 20;
-  probe.host_writes_window = 0.1;
-  MemoryFacts facts;
-  facts.model = MemoryModel::discrete_window;
-  EXPECT_FALSE(row_of(decide_memory(facts, probe), "inputs").is_verified);
-  probe.host_writes_window = 8;
-  EXPECT_TRUE(row_of(decide_memory(facts, probe), "inputs").is_verified);
-  facts.model = MemoryModel::unified;
-  probe.host_writes_device = 0;  // it claims one memory, but the host cannot write it
-  EXPECT_FALSE(row_of(decide_memory(facts, probe), "weights, activations").is_verified);
+  EXPECT_TRUE(is_verified(kModel, probe, "inputs"));
+  probe.host_writes_device = 3;  // the host reaches it all the same
+  EXPECT_FALSE(is_verified(kModel, probe, "inputs"));
 }
 
 TEST(MemoryProbe, MeasuresWhatIsThere) {

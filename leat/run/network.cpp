@@ -137,7 +137,7 @@ Result<void> Network::upload_weights() {
       }
     }
   }
-  stats_.copies[CopyCause::weights] += image.size();
+  count_copy(CopyCause::weights, image.size());
   return write_buffer(device_, {&weights_, 0, image.size()}, image);
 }
 
@@ -182,6 +182,7 @@ Result<void> Network::record_repeats(uint32_t count) { return record(0, count); 
 
 Result<void> Network::record(size_t slot, uint32_t count) {
   Queue& queue = device_.queue();
+  slots_[slot].copies = {};
   TRY(queue.begin_record());
   const Result<void> launched = launch_all(slot, count);
   // The queue is the device's: a failed launch must not leave it recording for the next network.
@@ -201,7 +202,20 @@ Result<void> Network::launch_all(size_t slot, uint32_t count) {
   if (options_.times) TRY(queue.mark_time(mark + 1));
   if (!options_.receipts) return {};
   const Buffer& receipt = slots_[slot].receipt;
-  return queue.copy({&receipt, kReceiptBytes, sizeof(uint64_t)}, {&receipt, 0, sizeof(uint64_t)});
+  return copy(slot, CopyCause::receipt, {&receipt, kReceiptBytes, sizeof(uint64_t)},
+              {&receipt, 0, sizeof(uint64_t)});
+}
+
+/// A copy that each run of the slot makes, counted by each start.
+Result<void> Network::copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source) {
+  slots_[slot].copies[cause] += source.size_bytes;
+  return device_.queue().copy(target, source);
+}
+
+// stats() is read while no host thread is at work.
+void Network::count_copy(CopyCause cause, uint64_t size_bytes) {
+  if (size_bytes == 0) return;
+  std::atomic_ref<uint64_t>(stats_.copies[cause]).fetch_add(size_bytes, std::memory_order_relaxed);
 }
 
 Result<void> Network::launch(const LoadedKernel& loaded, size_t slot) {
@@ -247,17 +261,19 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
   const Placement& placement = schedule_.placements[id];
   const bool in_order = placement.strides == row_major_strides(tensor.shape);
   const Buffer& buffer = slots_[slot].externals[id];
-  stats_.copies[CopyCause::input_tensor] += bytes_of(id);
+  count_copy(CopyCause::input_tensor, bytes_of(id));
   if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order)
     return to_storage(value, placement.storage, {host, bytes_of(id)});
   std::vector<std::byte> bytes(bytes_of(id));
   TRY(to_storage(value, placement.storage, bytes));
   if (!in_order) {
     bytes = to_strides(bytes, placement.storage, tensor.shape, placement.strides);
-    stats_.copies[CopyCause::input_reordered] += bytes.size();
+    count_copy(CopyCause::input_reordered, bytes.size());
   }
-  return write_buffer(device_, {&buffer, 0, bytes.size()}, bytes,
-                      &stats_.copies[CopyCause::input_staged]);
+  uint64_t staged_bytes = 0;
+  TRY(write_buffer(device_, {&buffer, 0, bytes.size()}, bytes, &staged_bytes));
+  count_copy(CopyCause::input_staged, staged_bytes);
+  return {};
 }
 
 Result<uint64_t> Network::start(size_t slot_index) {
@@ -266,6 +282,9 @@ Result<uint64_t> Network::start(size_t slot_index) {
   if (options_.receipts) {
     ++slot.ticket;
     std::memcpy(slot.receipt.host_pointer(), &slot.ticket, sizeof slot.ticket);
+  }
+  for (size_t c = 0; c < kCopyCauses; ++c) {
+    count_copy(static_cast<CopyCause>(c), slot.copies.bytes[c]);
   }
   return device_.queue().replay(*slot.list);
 }
@@ -319,15 +338,16 @@ Result<HostTensor> Network::output(size_t index, size_t slot) {
   const size_t size_bytes = bytes_of(id);
   const DType storage = schedule_.placements[id].storage;
   std::vector<std::byte> bytes(size_bytes);
-  stats_.copies[CopyCause::output_tensor] += size_bytes;
+  count_copy(CopyCause::output_tensor, size_bytes);
   if (size_bytes > 0) {
-    TRY(read_buffer(device_, {&slots_[slot].externals[id], 0, size_bytes}, bytes,
-                    &stats_.copies[CopyCause::output_staged]));
+    uint64_t staged_bytes = 0;
+    TRY(read_buffer(device_, {&slots_[slot].externals[id], 0, size_bytes}, bytes, &staged_bytes));
+    count_copy(CopyCause::output_staged, staged_bytes);
   }
   const Placement& placement = schedule_.placements[id];
   if (placement.strides != row_major_strides(tensor.shape)) {
     bytes = from_strides(bytes, placement.storage, tensor.shape, placement.strides);
-    stats_.copies[CopyCause::output_reordered] += size_bytes;
+    count_copy(CopyCause::output_reordered, size_bytes);
   }
   return from_storage(bytes, storage, tensor.dtype, tensor.shape);
 }

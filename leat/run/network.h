@@ -108,6 +108,9 @@ class Network {
   /// Runs every kernel by itself, between two time marks.
   Result<std::vector<KernelTime>> profile();
 
+  /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
+  void count_copy(CopyCause cause, uint64_t size_bytes);
+
   const Schedule& schedule() const { return schedule_; }
   const NetworkStats& stats() const { return stats_; }
   Device& device() { return device_; }
@@ -126,6 +129,7 @@ class Network {
     Buffer receipt;                 // the ticket, and behind it the receipt
     uint64_t ticket = 0;
     std::unique_ptr<RecordedList> list;
+    CopyCounts copies;  // what one run of the list copies
   };
 
   Result<void> run_once();
@@ -138,6 +142,7 @@ class Network {
   Result<void> load_kernels();
   Result<void> launch(const LoadedKernel& kernel, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
+  Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
   ExternalView view_of(TensorId id, size_t slot) const;
   Result<std::unique_ptr<Kernel>> compile(const Step& step, std::vector<TensorId>& arguments);
   BufferRange range_of(TensorId tensor, size_t slot) const;

@@ -12,6 +12,7 @@
 #include "leat/run/executor.h"
 #include "leat/run/juggler.h"
 #include "tests/flow/call_watch.h"
+#include "tests/flow/copy_watch.h"
 #include "tests/ops/tested_devices.h"
 
 namespace leat {
@@ -38,7 +39,7 @@ Result<HostTensor> read_digit(int digit) {
 }
 
 class FlowNetwork : public DeviceTest {
- protected:
+ public:
   void SetUp() override {
     DeviceTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
@@ -81,11 +82,38 @@ class FlowNetwork : public DeviceTest {
     return {};
   }
 
-  Result<JugglerReport> run(uint64_t count) {
+  using Prepare = Result<void> (FlowNetwork::*)(uint64_t item, size_t slot);
+
+  /// As prepare, by way of the network's own copying call.
+  Result<void> prepare_by_tensor(uint64_t item, size_t slot) {
+    return network_->set_input(0, pictures_[item % 10], slot);
+  }
+
+  /// As prepare, by way of a copy that nobody counts but the watch.
+  Result<void> prepare_by_memcpy(uint64_t item, size_t slot) {
+    const ExternalView view = network_->input_view(0, slot);
+    const HostTensor& picture = pictures_[item % 10];
+    CHECK(view.size_bytes == picture.bytes.size());
+    std::memcpy(view.host, picture.bytes.data(), view.size_bytes);
+    return {};
+  }
+
+  /// Of all inputs and outputs.
+  void watch_externals() {
+    forget_copies();
+    for (size_t slot = 0; slot < kSlots; ++slot) {
+      for (const ExternalView& view :
+           {network_->input_view(0, slot), network_->output_view(0, slot)}) {
+        watch_copies(view.host, view.size_bytes);
+      }
+    }
+  }
+
+  Result<JugglerReport> run(uint64_t count, Prepare by = &FlowNetwork::prepare) {
     classes_.assign(count, -1);
     std::vector<JugglerDevice> devices;
     devices.push_back(juggled_network(
-        *network_, [this](uint64_t i, size_t s) { return prepare(i, s); },
+        *network_, [this, by](uint64_t i, size_t s) { return (this->*by)(i, s); },
         [this](uint64_t i, size_t s) { return consume(i, s); }));
     JugglerOptions options;
     options.host_threads = 2;
@@ -142,15 +170,42 @@ TEST_P(FlowNetwork, SlotsAreInFlightTogether) {
 }
 
 TEST_P(FlowNetwork, AStreamCopiesNothing) {
-  const uint64_t before = network_->stats().copies.hot_bytes();
+  const CopyCounts before = network_->stats().copies;
+  watch_externals();
   const auto report = run(kItems);
+  const uint64_t by_host = watched_copy_bytes();
+  forget_copies();
   ASSERT_OK(report);
-  EXPECT_EQ(network_->stats().copies.hot_bytes(), before);
+  EXPECT_EQ(by_host, 0u);
+  const CopyCounts& after = network_->stats().copies;
+  EXPECT_EQ(after.hot_bytes(), before.hot_bytes());
+  const uint64_t receipts = after[CopyCause::receipt] - before[CopyCause::receipt];
+  EXPECT_EQ(receipts, sizeof(uint64_t) * (kItems + report->retries));
   EXPECT_EQ(order_.size(), kItems);
   EXPECT_TRUE(std::ranges::is_sorted(order_));
   for (uint64_t item = 0; item < kItems; ++item) {
     EXPECT_EQ(classes_[item], static_cast<int64_t>(item % 10)) << item;
   }
+}
+
+// That nothing was copied means something only if a copy would have been seen.
+TEST_P(FlowNetwork, ACopyInAStreamIsCountedByItsCause) {
+  const CopyCounts before = network_->stats().copies;
+  ASSERT_OK(run(kItems, &FlowNetwork::prepare_by_tensor));
+  const CopyCounts& after = network_->stats().copies;
+  const uint64_t size_bytes = network_->input_view(0).size_bytes;
+  EXPECT_EQ(after[CopyCause::input_tensor] - before[CopyCause::input_tensor], kItems * size_bytes);
+  EXPECT_GE(after.hot_bytes() - before.hot_bytes(), kItems * size_bytes);
+}
+
+TEST_P(FlowNetwork, ACopyBehindTheNetworksBackIsSeen) {
+  if (!is_watching_copies()) GTEST_SKIP() << "Copies are not watched here.";
+  watch_externals();
+  const auto report = run(kItems, &FlowNetwork::prepare_by_memcpy);
+  const uint64_t by_host = watched_copy_bytes();
+  forget_copies();
+  ASSERT_OK(report);
+  EXPECT_GE(by_host, kItems * network_->input_view(0).size_bytes);
 }
 
 TEST_P(FlowNetwork, LittleIsReservedBeyondTensors) {

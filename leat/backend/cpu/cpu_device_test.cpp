@@ -188,6 +188,33 @@ TEST_F(CpuDeviceTest, BuffersAndKernelsMayDieInFlight) {
   EXPECT_EQ(read(result), std::vector<int32_t>(4, 10));
 }
 
+TEST_F(CpuDeviceTest, AListMayDieInFlight) {
+  // A first list keeps the thread busy while the second one, which is queued behind it, dies and
+  // its memory is asked for again.
+  constexpr size_t kCopies = 4000;
+  const Buffer large = ints(1u << 24, 1);
+  Buffer source = ints(kCopies, 7);
+  Buffer target = ints(kCopies, 0);
+  ASSERT_TRUE(queue().begin_record());
+  ASSERT_TRUE(queue().copy({&large, 0, 1u << 25}, {&large, 1u << 25, 1u << 25}));
+  auto first = queue().end_record();
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(queue().begin_record());
+  for (size_t i = 0; i < kCopies; ++i)
+    ASSERT_TRUE(queue().copy({&target, 4 * i, 4}, {&source, 4 * i, 4}));
+  auto second = queue().end_record();
+  ASSERT_TRUE(second);
+  ASSERT_TRUE(queue().replay(**first));
+  const auto value = queue().replay(**second);
+  first->reset();
+  second->reset();
+  ASSERT_TRUE(queue().begin_record());  // would take the freed commands' place
+  for (size_t i = 0; i < kCopies; ++i) ASSERT_TRUE(queue().copy({&source, 0, 4}, {&source, 4, 4}));
+  const auto other = queue().end_record();
+  wait(value);
+  EXPECT_EQ(read(target), std::vector<int32_t>(kCopies, 7));
+}
+
 TEST_F(CpuDeviceTest, CodeMayCallTheCLibrary) {
   const auto kernel = load(floor_object());
   const Buffer x = ints(1, 0);

@@ -29,6 +29,8 @@ CpuKernel::CpuKernel(const KernelBinary& binary, LoadedCode code, CpuQueue& queu
       group_count_(binary.grid[0] * binary.grid[1] * binary.grid[2]),
       queue_(queue) {}
 
+CpuRecordedList::~CpuRecordedList() { queue.retire(std::move(list), last_value); }
+
 void CpuCommandList::clear() {
   commands.clear();
   pointers.clear();
@@ -59,14 +61,15 @@ CpuQueue::~CpuQueue() {
 Result<void> CpuQueue::wait_for_slot() {
   const uint64_t next = submitted_.load(std::memory_order_relaxed) + 1;
   if (next <= kSubmitsInFlightMax) return {};
-  TRY_ASSIGN(const bool is_free, fence_.wait(next - kSubmitsInFlightMax, kHangTimeoutNs));
+  const uint64_t timeout_ns = hang_timeout_ns(device_);
+  TRY_ASSIGN(const bool is_free, fence_.wait(next - kSubmitsInFlightMax, timeout_ns));
   if (is_free) return {};
   return Error(ErrorKind::device_lost, "Work on Device \"cpu\" passes its deadline (" +
-                                           std::to_string(kHangTimeoutNs) + " ns).");
+                                           std::to_string(timeout_ns) + " ns).");
 }
 
 Result<CpuCommandList*> CpuQueue::open_list() {
-  if (recording_ != nullptr) return &recording_->list;
+  if (recording_ != nullptr) return recording_->list.get();
   CpuCommandList& list = slot_of(submitted_.load(std::memory_order_relaxed) + 1).own;
   if (!is_open_) {
     TRY(wait_for_slot());
@@ -128,7 +131,7 @@ Result<uint64_t> CpuQueue::submit() {
 
 Result<void> CpuQueue::begin_record() {
   CHECK(recording_ == nullptr);
-  recording_ = std::make_unique<CpuRecordedList>();
+  recording_ = std::make_unique<CpuRecordedList>(*this);
   return {};
 }
 
@@ -146,7 +149,7 @@ Result<uint64_t> CpuQueue::replay(RecordedList& list) {
   }
   TRY(submit());
   TRY(wait_for_slot());
-  recorded.last_value = hand_over(recorded.list);
+  recorded.last_value = hand_over(*recorded.list);
   return recorded.last_value;
 }
 

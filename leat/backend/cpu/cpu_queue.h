@@ -33,8 +33,16 @@ struct CpuCommandList {
   void clear();
 };
 
+class CpuQueue;
+
+/// May die in flight: the queue, which outlives it, then keeps the commands until they are done.
 struct CpuRecordedList : RecordedList {
-  CpuCommandList list;
+  explicit CpuRecordedList(CpuQueue& maker) : queue(maker) {}
+  CpuRecordedList(const CpuRecordedList&) = delete;
+  ~CpuRecordedList() override;
+
+  CpuQueue& queue;
+  std::unique_ptr<CpuCommandList> list = std::make_unique<CpuCommandList>();
   uint64_t last_value = 0;  // fence value of the last replay
 };
 
@@ -69,14 +77,19 @@ class CpuQueue : public Queue {
 
   /// Keeps what a dead buffer or kernel leaves until everything given to the queue so far is done;
   /// frees it at once where that is so already.
-  void retire(CpuMemory memory) { retire(Retired{last_use(), std::move(memory), {}}); }
-  void retire(LoadedCode code) { retire(Retired{last_use(), {}, std::move(code)}); }
+  void retire(CpuMemory memory) { retire(Retired{last_use(), std::move(memory), {}, {}}); }
+  void retire(LoadedCode code) { retire(Retired{last_use(), {}, std::move(code), {}}); }
+  /// The same for a dead list's commands, until the list's last replay is done.
+  void retire(std::unique_ptr<CpuCommandList> list, uint64_t last_value) {
+    retire(Retired{last_value, {}, {}, std::move(list)});
+  }
 
  private:
   struct Retired {
     uint64_t last_use = 0;  // a fence value
     CpuMemory memory;
     LoadedCode code;
+    std::unique_ptr<CpuCommandList> list;
   };
   struct Submission {
     CpuCommandList own;
@@ -100,7 +113,7 @@ class CpuQueue : public Queue {
   std::array<Submission, kSubmitsInFlightMax> ring_;
   bool is_open_ = false;  // the next submission holds commands
   std::unique_ptr<CpuRecordedList> recording_;
-  std::vector<Retired> retired_;  // by last_use
+  std::vector<Retired> retired_;
   std::array<std::atomic<uint64_t>, kTimeSlots> times_ns_ = {};
   std::atomic<uint64_t> submitted_ = 0;
   std::atomic<bool> stops_ = false;

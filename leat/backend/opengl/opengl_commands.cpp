@@ -58,7 +58,7 @@ void OpenglCommands::clear() {
   deletes = 0;
 }
 
-OpenglPlayer::OpenglPlayer(const GlApi& gl) : gl_(gl) {
+OpenglPlayer::OpenglPlayer(const GlApi& gl, OpenglTimes& times) : gl_(gl), times_(times) {
   gl_.create_queries(GL_TIMESTAMP, static_cast<GLsizei>(queries_.size()), queries_.data());
 }
 
@@ -79,10 +79,18 @@ void OpenglPlayer::raise(const OpenglNumber& number, uint64_t value) {
   number.raise(gl_, value);
 }
 
-uint64_t OpenglPlayer::time_ns(uint32_t slot) const {
-  GLuint64 nanoseconds = 0;
-  gl_.get_query_result(queries_[slot], GL_QUERY_RESULT, &nanoseconds);
-  return nanoseconds;
+void OpenglPlayer::read_times() {
+  for (size_t slot = 0; unread_.any() && slot < unread_.size(); ++slot) {
+    if (!unread_.test(slot)) continue;
+    GLuint64 is_there = 0;
+    gl_.get_query_result(queries_[slot], GL_QUERY_RESULT_AVAILABLE, &is_there);
+    if (is_there == 0) continue;
+    GLuint64 nanoseconds = 0;
+    gl_.get_query_result(queries_[slot], GL_QUERY_RESULT, &nanoseconds);
+    unread_.reset(slot);
+    times_.ns[slot].store(std::max<uint64_t>(nanoseconds, OpenglTimes::kPending + 1),
+                          std::memory_order_release);
+  }
 }
 
 void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& command) {
@@ -103,6 +111,8 @@ void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& com
       return;
     case OpenglCommandKind::mark_time:
       gl_.query_counter(queries_[command.object], GL_TIMESTAMP);
+      unread_.set(command.object);
+      times_.ns[command.object].store(OpenglTimes::kPending, std::memory_order_relaxed);
       return;
     case OpenglCommandKind::delete_buffer:
       bound_.clear();  // its name may be given to another

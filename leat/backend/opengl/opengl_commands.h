@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <bitset>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -43,10 +45,18 @@ struct OpenglCommands {
   void add_binding(const BufferRange& range);
 };
 
+/// What the GL thread knows of time marks; any thread may read it.
+struct OpenglTimes {
+  static constexpr uint64_t kNone = 0;     // the slot was never marked
+  static constexpr uint64_t kPending = 1;  // marked, but the time was not read yet
+  std::array<std::atomic<uint64_t>, Queue::kTimeSlots> ns = {};
+};
+
 /// Plays command lists in the context that is current. Used on the GL thread only.
 class OpenglPlayer {
  public:
-  explicit OpenglPlayer(const GlApi& gl);
+  /// `times` outlives the player.
+  OpenglPlayer(const GlApi& gl, OpenglTimes& times);
   /// Deletes the queries; the context is still current.
   void close();
 
@@ -54,8 +64,8 @@ class OpenglPlayer {
   void play(const OpenglCommands& list);
   /// Raises `number` to `value` once all that was played is done and visible to host pointers.
   void raise(const OpenglNumber& number, uint64_t value);
-  /// Nanoseconds taken by the last mark_time of `slot`; waits for it.
-  uint64_t time_ns(uint32_t slot) const;
+  /// Reads the times of marks that the device has come to; waits for none.
+  void read_times();
 
  private:
   void play_one(const OpenglCommands& list, const OpenglCommand& command);
@@ -63,10 +73,12 @@ class OpenglPlayer {
   void bind(const OpenglCommands& list, const OpenglCommand& command);
 
   const GlApi& gl_;
+  OpenglTimes& times_;
   std::array<GLuint, Queue::kTimeSlots> queries_ = {};
-  GLuint program_ = 0;    // the one in use
-  GLbitfield stale_ = 0;  // ways to read that may miss what shaders wrote
-  OpenglCommands bound_;  // what the first bindings hold; without commands
+  std::bitset<Queue::kTimeSlots> unread_;  // marked since their time was read
+  GLuint program_ = 0;                     // the one in use
+  GLbitfield stale_ = 0;                   // ways to read that may miss what shaders wrote
+  OpenglCommands bound_;                   // what the first bindings hold; without commands
 };
 
 }  // namespace leat

@@ -87,6 +87,9 @@ class OpenglDevice final : public Device {
     target_.storage_f16 = storage_f16;
   }
 
+  /// The GL thread ends first: it plays lists that lie in the queue.
+  ~OpenglDevice() override { thread_.reset(); }
+
   const DeviceInfo& info() const override { return info_; }
   const Target& target() const override { return target_; }
   Queue& queue() override { return queue_; }

@@ -367,6 +367,44 @@ TEST_P(OpenglDeviceTest, TimesGrow) {
   EXPECT_LT(*end - *begin, 60'000'000'000u);
 }
 
+TEST_P(OpenglDeviceTest, TimesAreThoseOfTheLastRun) {
+  Queue& queue = device_->queue();
+  EXPECT_FALSE(queue.time_ns(5)) << "It was never marked.";
+  ASSERT_TRUE(queue.begin_record());
+  ASSERT_TRUE(queue.mark_time(5));
+  ASSERT_TRUE(queue.mark_time(6));
+  const auto list = queue.end_record();
+  ASSERT_TRUE(list);
+  EXPECT_FALSE(queue.time_ns(5)) << "It was not played.";
+  uint64_t last = 0;
+  for (int run = 0; run < 3; ++run) {
+    wait_for(queue.replay(**list));
+    const auto begin = queue.time_ns(5);
+    const auto end = queue.time_ns(6);
+    ASSERT_TRUE(begin && end);
+    EXPECT_GT(*begin, last);
+    EXPECT_GE(*end, *begin);
+    last = *end;
+  }
+}
+
+// What the GL thread reads while it ends is still there; the address sanitizer would tell.
+TEST_P(OpenglDeviceTest, MayCloseWithWorkInFlight) {
+  auto other = open_opengl_device(0, "gpu1:opengl");
+  if (!other) GTEST_SKIP() << other.error().message();
+  auto made = (*other)->allocate(size_t{16} << 20, MemoryKind::shared);
+  ASSERT_TRUE(made);
+  const size_t half = made->size_bytes() / 2;
+  for (int submit = 0; submit < 12; ++submit) {
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_TRUE((*other)->queue().copy({&*made, 0, half}, {&*made, half, half}));
+    }
+    ASSERT_TRUE((*other)->queue().submit());
+  }
+  *made = Buffer();
+  other->reset();
+}
+
 TEST_P(OpenglDeviceTest, FenceIsAwaitedFromOtherThreads) {
   const Buffer x = buffer(std::vector<float>(kLanes, 1.0f));
   const auto kernel = device_->load(multiply_add(1));

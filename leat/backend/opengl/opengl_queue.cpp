@@ -101,18 +101,16 @@ Result<uint64_t> OpenglQueue::replay(RecordedList& list) {
 
 Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
   CHECK(slot < kTimeSlots);
-  TRY(thread_.health());
-  uint64_t nanoseconds = 0;
-  TRY(thread_.call([&](OpenglSide& side) { nanoseconds = side.player.time_ns(slot); }));
-  return nanoseconds;
+  return thread_.time_ns(slot);
 }
 
 Result<void> OpenglQueue::naive_wait(NaiveWait how) {
   TRY(thread_.health());
-  return thread_.call([how](OpenglSide& side) {
+  const uint64_t timeout_ns = hang_timeout_ns(device_);
+  return thread_.call([how, timeout_ns](OpenglSide& side) {
     if (how == NaiveWait::idle) return side.finish();
     const GLsync sync = side.gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
-    side.gl.client_wait_sync(sync, GL_SYNC_FLUSH_COMMANDS_BIT, kHangTimeoutNs);
+    side.gl.client_wait_sync(sync, GL_SYNC_FLUSH_COMMANDS_BIT, timeout_ns);
     side.gl.delete_sync(sync);
   });
 }

@@ -87,7 +87,7 @@ Result<uint64_t> OpenglThread::execute(const OpenglCommands& list, uint64_t fenc
 }
 
 Result<void> OpenglThread::await_job(uint64_t number) {
-  if (jobs_done_.wait(number, kHangTimeoutNs, spin_ns_)) return {};
+  if (jobs_done_.wait(number, hang_ns_, spin_ns_)) return {};
   TRY(health());
   return Error(
       ErrorKind::device_lost,
@@ -96,9 +96,32 @@ Result<void> OpenglThread::await_job(uint64_t number) {
 
 Result<void> OpenglThread::call(const std::function<void(OpenglSide&)>& work) {
   TRY_ASSIGN(const uint64_t number, push({.work = &work}));
-  while (!jobs_done_.wait(number, kHangTimeoutNs, spin_ns_)) {
+  while (!jobs_done_.wait(number, hang_ns_, spin_ns_)) {
   }
   return {};
+}
+
+// The job uses nothing of the caller's, so that the wait for it may end before it does.
+Result<uint64_t> OpenglThread::time_ns(uint32_t slot) {
+  static const std::function<void(OpenglSide&)> kRead = [](OpenglSide& side) {
+    side.player.read_times();
+  };
+  const std::atomic<uint64_t>& place = times_.ns[slot];
+  const uint64_t start_ns = steady_now_ns();
+  while (steady_now_ns() - start_ns < hang_ns_) {
+    if (const uint64_t time = place.load(std::memory_order_acquire); time > OpenglTimes::kPending) {
+      return time;
+    }
+    TRY(health());
+    TRY_ASSIGN(const uint64_t number, push({.work = &kRead}));
+    TRY(await_job(number));
+    if (place.load(std::memory_order_acquire) == OpenglTimes::kNone) {
+      return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
+    }
+  }
+  return Error(ErrorKind::device_lost,
+               fmt::format("The OpenGL driver of \"{}\" has no time of slot ({}) after ({}) ns.",
+                           facts_.info.chip, slot, hang_ns_));
 }
 
 Result<bool> OpenglThread::wait_reached(uint64_t value, uint64_t timeout_ns) {
@@ -111,7 +134,7 @@ Result<bool> OpenglThread::wait_reached(uint64_t value, uint64_t timeout_ns) {
     done = fence_.wait(value, timeout_ns - spent_ns, 0) || reached() >= value;
   }
   if (!done) TRY(health());
-  if (done) wait_spin_.learn(steady_now_ns() - start_ns);
+  wait_spin_.learn(steady_now_ns() - start_ns, done);
   return done;
 }
 
@@ -137,11 +160,12 @@ void OpenglThread::run(const EglApi& egl, const EglChip& chip, std::promise<Resu
     return;
   }
   const GlApi& gl = (*context)->gl();
-  OpenglPlayer player(gl);
+  OpenglPlayer player(gl, times_);
   OpenglSide side{gl, player, egl};
   facts_ = (*context)->facts();
   spin_ns_ = facts_.info.software ? 0 : kSpinNsMax;
   wait_spin_.set_limit_ns(spin_ns_);
+  hang_ns_ = hang_timeout_ns(facts_.info, facts_.target);
   opened.set_value({});
   serve(side);
   drop_sync(gl);

@@ -81,6 +81,11 @@ class OpenglThread {
   /// since it uses the caller's variables. Errors: as execute; `work` has not run then.
   Result<void> call(const std::function<void(OpenglSide&)>& work);
 
+  /// Nanoseconds taken by the last mark_time of `slot` that was played. One question to the GL
+  /// thread answers for all slots whose times have come. Errors: invalid_argument, without such a
+  /// mark; device_lost.
+  Result<uint64_t> time_ns(uint32_t slot);
+
   uint64_t reached() const { return number_.poll(); }
   /// As Fence::wait. Errors: what the device failed with.
   Result<bool> wait_reached(uint64_t value, uint64_t timeout_ns);
@@ -111,11 +116,13 @@ class OpenglThread {
   void fail(Error error);
 
   OpenglFacts facts_;
+  uint64_t hang_ns_ = kHangTimeoutNs;
   uint64_t spin_ns_ = 0;  // 0 for a software renderer, which needs the cores itself
   std::array<Job, kJobsMax> jobs_ = {};
   std::atomic<uint64_t> jobs_given_ = 0;
   OpenglProgress jobs_done_;
   OpenglNumber number_;
+  OpenglTimes times_;
   OpenglProgress fence_;  // follows number_, for threads that sleep
   AdaptiveSpin wait_spin_;
   std::atomic<bool> stopping_ = false;

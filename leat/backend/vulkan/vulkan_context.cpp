@@ -44,7 +44,7 @@ Result<bool> VulkanFence::wait(uint64_t value, uint64_t timeout_ns) {
   Result<bool> done = spin_until(start_ns, spin_ns, [&] { return poll() >= value; });
   const uint64_t spent_ns = steady_now_ns() - start_ns;
   if (!*done && spent_ns < timeout_ns) done = block(value, timeout_ns - spent_ns);
-  if (done && *done) spin_.learn(steady_now_ns() - start_ns);
+  if (done) spin_.learn(steady_now_ns() - start_ns, *done);
   return done;
 }
 

@@ -28,7 +28,8 @@ Result<VulkanCommands*> VulkanQueue::open_commands() {
   if (next == nullptr) {
     TRY_ASSIGN(next, VulkanCommands::create(context_, memory_));
   }
-  TRY_ASSIGN(const bool free, context_.fence.wait_finished(next->fence_value, kHangTimeoutNs));
+  const uint64_t timeout_ns = hang_timeout_ns(context_.chip.info, context_.chip.target);
+  TRY_ASSIGN(const bool free, context_.fence.wait_finished(next->fence_value, timeout_ns));
   if (!free) {
     return Error(
         ErrorKind::device_lost,

@@ -27,7 +27,9 @@ enum class NvidiaStop : uint8_t {
   preempt,           // group off, then a preemption with a time-out of its own
   disable_channels,  // by the subdevice's list of channels
   reset_channel,     // group off, then error recovery of the channel
-  leave_running,     // the group stays until the end, and a new one runs beside it
+  /// The group stays until the end, and a new one runs beside it. For the fault test: nothing holds
+  /// back what the old one still writes, and both use one local memory.
+  leave_running,
 };
 const char* name_of(NvidiaStop way);
 

@@ -11,6 +11,7 @@
 
 #include "cli/samples.h"
 #include "leat/device/spin.h"
+#include "leat/run/peak.h"
 #include "leat/run/probe_kernels.h"
 
 namespace leat::cli {
@@ -251,6 +252,10 @@ Result<std::vector<FlowRow>> measure_fences(Device& device, uint32_t rounds, Pro
                         time_calls([&] { sum += fence.wait(value, kHangTimeoutNs) ? 1 : 0; })));
   CHECK(sum > 0);
   const bool is_software = device.info().software || device.target().is_cpu;
+  if (!is_software) {
+    progress.show("load, until the clock is up");
+    TRY(measure_peak_gflops(device));
+  }
   TRY_ASSIGN(std::vector<double> overhead, wait_overhead(empty, rounds));
   rows.push_back(row_of("wait_overhead", "a wait's end after the number's change, seen by a thread",
                         "ns", is_software ? "" : "< 1000 ns while spinning", std::move(overhead)));

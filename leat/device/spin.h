@@ -1,12 +1,16 @@
 // Spinning for a bounded time before a thread blocks. A blocked thread wakes 30 to 60 us late on
 // Linux, so what is soon done is spun for; what lasts long is not, because it takes a core away
-// from work. How long waits last is learnt from the waits before.
+// from work. How long waits last is learnt from the waits before. Where no driver can block a
+// thread, it sleeps between looks (PolledWait).
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <thread>
+
+#include "leat/base/result.h"
 
 namespace leat {
 
@@ -77,5 +81,55 @@ bool spin_until(uint64_t start_ns, uint64_t limit_ns, const Done& done) {
   } while (steady_now_ns() - start_ns < limit_ns);
   return done();
 }
+
+/// Waits for a number that only looks can tell of. Looks without a pause for kSpinNsMax and again
+/// around the time that the last wait lasted, and sleeps in between. Any thread may use it.
+class PolledWait {
+ public:
+  /// `is_reached` is a cheap look; `check` an Error once it can no longer be reached, asked for
+  /// between sleeps. False at the deadline.
+  template <typename IsReached, typename Check>
+  Result<bool> wait(uint64_t timeout_ns, const IsReached& is_reached, const Check& check) {
+    const uint64_t start_ns = steady_now_ns();
+    const uint64_t expected_ns = expected_ns_.load(std::memory_order_relaxed);
+    bool done = spin_until(start_ns, std::min(kSpinNsMax, timeout_ns), is_reached);
+    uint64_t spent_ns = steady_now_ns() - start_ns;
+    while (!done && spent_ns < timeout_ns) {
+      TRY(check());
+      if (is_due(spent_ns, expected_ns)) {
+        done = spin_until(start_ns, std::min(expected_ns + kWakeNs, timeout_ns), is_reached);
+      } else {
+        const uint64_t sleep_ns = std::min(sleep_ns_of(spent_ns, expected_ns), timeout_ns - spent_ns);
+        std::this_thread::sleep_for(std::chrono::nanoseconds(sleep_ns));
+        done = is_reached();
+      }
+      spent_ns = steady_now_ns() - start_ns;
+    }
+    if (done && spent_ns > kSpinNsMax) expected_ns_.store(spent_ns, std::memory_order_relaxed);
+    return done || is_reached();
+  }
+
+  /// How long to sleep `spent_ns` after the start. Never longer than half of what has passed, lest
+  /// a wait that ends sooner than the last one did be noticed late.
+  static uint64_t sleep_ns_of(uint64_t spent_ns, uint64_t expected_ns) {
+    if (spent_ns >= expected_ns) return std::clamp(spent_ns / 16, kSleepNsMin, kSleepNsMax);
+    const uint64_t left_ns = expected_ns - spent_ns;
+    return std::clamp(spent_ns / 2, kSleepNsMin,
+                      std::max(kSleepNsMin, left_ns > kWakeNs ? left_ns - kWakeNs : 0));
+  }
+
+ private:
+  // Linux wakes a sleeper up to 50 us late (timer slack), and then it must run again; so much
+  // earlier than expected a sleep ends, and as long the looking without a pause goes on.
+  static constexpr uint64_t kWakeNs = 120'000;
+  static constexpr uint64_t kSleepNsMin = 20'000;
+  static constexpr uint64_t kSleepNsMax = 2'000'000;
+
+  static bool is_due(uint64_t spent_ns, uint64_t expected_ns) {
+    return spent_ns + kWakeNs + kSleepNsMin >= expected_ns && spent_ns < expected_ns + kWakeNs;
+  }
+
+  std::atomic<uint64_t> expected_ns_ = 0;
+};
 
 }  // namespace leat

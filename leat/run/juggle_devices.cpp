@@ -38,7 +38,9 @@ bool JuggleRun::take_ends(size_t d) {
     const size_t s = device.running[i];
     SlotRun& slot = device.slots[s];
     const JugglerSlot& work = device.spec.slots[s];
-    const bool is_reached = slot.value <= reached;
+    // The verdict: a number moves over work that was lost.
+    const bool is_reached =
+        slot.value <= reached && FencePoint{device.spec.fence, slot.value}.reached();
     if (is_reached && (!work.verify || work.verify())) {
       device.over_value = std::max(device.over_value, slot.value);
       device.running.erase(device.running.begin() + static_cast<ptrdiff_t>(i));

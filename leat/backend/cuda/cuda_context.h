@@ -8,10 +8,10 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <vector>
 
 #include "leat/backend/cuda/cuda_chip.h"
+#include "leat/device/spin.h"
 
 namespace leat {
 
@@ -26,11 +26,10 @@ class CudaFence final : public Fence {
 
  private:
   friend struct CudaContext;
-  bool spin_until(uint64_t value, std::chrono::steady_clock::time_point end);
 
   CudaContext& context_;
   uint64_t* word_ = nullptr;
-  std::atomic<uint64_t> expected_ns_ = 0;  // how long the last wait that slept took
+  PolledWait wait_;
 };
 
 /// Handles that die together; those that are null are skipped.

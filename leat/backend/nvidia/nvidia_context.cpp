@@ -1,24 +1,12 @@
 #include "leat/backend/nvidia/nvidia_context.h"
 
 #include <fmt/format.h>
-#include <immintrin.h>
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 namespace leat {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// Looks at the fence between two looks at the clock and the error words.
-constexpr uint32_t kSpinsBetweenLooks = 256;
-// After that a waiting thread sleeps between looks. A wake-up costs some 60 us, which work of this
-// length hides.
-constexpr std::chrono::milliseconds kSpinFor(2);
-constexpr std::chrono::microseconds kSleep(50);
 
 uint64_t round_up(uint64_t value, uint64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -68,20 +56,15 @@ Result<bool> NvidiaFence::look(uint64_t value, bool for_result) {
 }
 
 Result<bool> NvidiaFence::wait_until(uint64_t value, uint64_t timeout_ns, bool for_result) {
-  const Clock::time_point start = Clock::now();
-  const auto timeout =
-      std::chrono::nanoseconds(std::min<uint64_t>(timeout_ns, std::numeric_limits<int64_t>::max()));
-  while (true) {
-    TRY_ASSIGN(const bool done, look(value, for_result));
-    if (done) return true;
-    const auto passed = Clock::now() - start;
-    if (passed >= timeout) return false;
-    if (passed > kSpinFor) {
-      std::this_thread::sleep_for(kSleep);
-      continue;
-    }
-    for (uint32_t i = 0; i < kSpinsBetweenLooks && poll() < value; ++i) _mm_pause();
-  }
+  TRY_ASSIGN(const bool is_done, look(value, for_result));
+  if (is_done) return true;
+  const auto is_reached = [&] { return poll() >= value; };
+  const auto check = [&]() -> Result<void> {
+    TRY(look(value, for_result));
+    return {};
+  };
+  TRY(wait_.wait(timeout_ns, is_reached, check));
+  return look(value, for_result);
 }
 
 void NvidiaFence::lose(uint64_t submitted) {

@@ -10,6 +10,7 @@
 #include "leat/backend/nvidia/nvidia_card.h"
 #include "leat/backend/nvidia/nvidia_channel.h"
 #include "leat/backend/nvidia/nvidia_memory.h"
+#include "leat/device/spin.h"
 
 namespace leat {
 
@@ -55,6 +56,7 @@ class NvidiaFence final : public Fence {
 
   uint64_t* word_ = nullptr;
   uint64_t address_ = 0;
+  PolledWait wait_;
   std::vector<const NvidiaChannel*> channels_;
   std::atomic<uint64_t> believed_ = 0;  // the largest value for which wait() said so
   std::array<Loss, kLossesMax> losses_;

@@ -96,7 +96,7 @@ class NvidiaQueue final : public Queue {
   NvidiaRange times_;  // kTimeSlots times {u64, u64 ns}
   NvidiaRange prefixes_;
   NvidiaRange arm_word_;
-  NvidiaStop stop_ = NvidiaStop::stop_channel;
+  NvidiaStop stop_ = NvidiaStop::reset_channel;
   std::vector<NvidiaStopStep> stop_steps_;
   bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;

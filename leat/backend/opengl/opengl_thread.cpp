@@ -12,8 +12,8 @@ namespace leat {
 
 namespace {
 
-// One blocking look at a sync object: an eighth of the time without progress, within these limits.
-// New commands wait that long, so it is short while work is short.
+// A sleep between two looks at a sync object: an eighth of the time without progress, within these
+// limits. New commands wait that long, so it is short while work is short.
 constexpr uint64_t kSyncSliceNsLeast = 20'000;
 constexpr uint64_t kSyncSliceNsMax = 1'000'000;
 
@@ -235,16 +235,18 @@ void OpenglThread::publish() {
   if (number > fence_.poll() && !failed_.load()) fence_.advance(number);
 }
 
-/// Waits until the number moves or, in the driver, until all that is issued is done.
-void OpenglThread::await_number(const GlApi& gl, uint64_t timeout_ns) {
-  if (timeout_ns == 0) return pause_core();
+/// Sleeps, then asks the driver whether all that is issued is done or the context is lost. To wait
+/// in NVIDIA's driver is to spin: a whole core for as long as the work lasts.
+void OpenglThread::await_number(const GlApi& gl, uint64_t sleep_ns) {
+  if (sleep_ns == 0) return pause_core();
+  std::this_thread::sleep_for(std::chrono::nanoseconds(sleep_ns));
   if (sync_ == nullptr || sync_value_ < issued_) {
     drop_sync(gl);
     sync_ = gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
     sync_value_ = issued_;
     gl.flush();
   }
-  const GLenum state = gl.client_wait_sync(sync_, 0, timeout_ns);
+  const GLenum state = gl.client_wait_sync(sync_, 0, 0);
   if (state == GL_TIMEOUT_EXPIRED) return;
   drop_sync(gl);
   if (state == GL_WAIT_FAILED || gl.get_graphics_reset_status() != GL_NO_ERROR) {

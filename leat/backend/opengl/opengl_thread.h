@@ -110,7 +110,7 @@ class OpenglThread {
   void release_fence(OpenglSide& side, uint64_t value);
   bool is_refused(const GlApi& gl, uint64_t value);
   void publish();
-  void await_number(const GlApi& gl, uint64_t timeout_ns);
+  void await_number(const GlApi& gl, uint64_t sleep_ns);
   void drop_sync(const GlApi& gl);
   void wait_for_job(uint64_t seen);
   void fail(Error error);

@@ -63,7 +63,7 @@ TEST(JugglerPlan, ASplitThatBringsMoreIsUsed) {
   EXPECT_NEAR(plan.rate(), 1300, 13);
 }
 
-TEST(JugglerPlan, ASplitThatIsSlowerIsNotUsedAndSaysSo) {
+TEST(JugglerPlan, ASplitThatBringsLessIsNotUsedAndSaysSo) {
   // The processor as a device takes the cores that feed the GPU.
   const Speed speed = [](const JugglerPlan& plan) {
     if (plan.is_active(0) && plan.is_active(1)) return 700.0;

@@ -7,12 +7,14 @@
 #     DEVICE      as `leat devices` names them; default: every GPU route, software ones left out
 # LEAT_BIN      a program built elsewhere; default: build/release/bin/leat, built if it is missing
 # LEAT_SUITE    the suite; default: bench/conv_shapes.csv of the shared folder, else two shapes
-# LEAT_ROUNDS    samples of each way to submit; default: 1000
+# LEAT_STEPS     some of "check flow latency conv2d f16"; default: all
+# LEAT_ROUNDS    samples of each way to submit; default: 10000
+# LEAT_ITEMS     pictures of a stream; default: 3000
 # LEAT_SHARED_DIR   the folder with models and pictures; default: ../shared
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 if [ $# -lt 1 ] || [ "${1:0:1}" = - ]; then
-  sed -n '2,11s/^# \{0,1\}//p' bench/on_device.sh
+  sed -n '2,13s/^# \{0,1\}//p' bench/on_device.sh
   exit 2
 fi
 mkdir -p "$1" || exit 1
@@ -47,6 +49,36 @@ step() {
   fi
 }
 
+wants() { [[ " ${LEAT_STEPS:-check flow latency conv2d f16} " == *" $1 "* ]]; }
+
+# Networks, right and at start, on device $1; its results are named $2.
+check() {
+  step "digits-$2" "$leat" run examples/digits/digits.onnx --device "$1" \
+    --input examples/digits/pictures/7.png --top 3 --labels examples/digits/labels.txt
+  [ -d "$shared/data/models" ] || return
+  step "squeezenet-$2" "$leat" run "$shared/data/models/SqueezeNet_fp16.onnx" \
+    --input "$shared/data/images/fish.png" --channels bgr --top 5 \
+    --labels "$shared/data/models/imagenet_labels.txt" --device "$1" --repeat 50
+  step "startup-$2" python3 bench/startup.py "$shared/data/models/SqueezeNet_fp16.onnx" \
+    "$shared/data/images/fish.png" --device "$1" --leat "$leat" --json "$results/startup-$2.json" \
+    -- --channels bgr
+  step "light-$2" "$leat" test-onnx "$shared/data/onnx/light" --device "$1"
+}
+
+# A stream whose host is the slower part, and one whose device is.
+flow() {
+  [ -d "$shared/data/models" ] || { step "flow-$2" "$leat" bench flow --device "$1"; return; }
+  local model options
+  for model in models/SqueezeNet_fp16 onnx/light/light_vgg19; do
+    options=(--channels rgb)
+    if [ "$model" = models/SqueezeNet_fp16 ]; then options=(--channels bgr); fi
+    step "flow-$2-${model##*/}" "$leat" bench flow --device "$1" \
+      --model "$shared/data/$model.onnx" "${options[@]}" --top 3 --input "$shared/data/images" \
+      --output "$results/stream-$2" --items "${LEAT_ITEMS:-3000}" --rounds 5000 \
+      --json "$results/flow-$2-${model##*/}.json"
+  done
+}
+
 run_all() {
   step devices "$leat" devices -v
   step doctor "$leat" doctor
@@ -62,28 +94,29 @@ for device in json.load(open(sys.argv[1]))["devices"]:
   fi
   [ ${#devices[@]} -gt 0 ] || echo "No GPU can be used here; see doctor above."
 
-  local device name peer=()
+  if wants latency; then
+    local chip
+    for chip in $(printf '%s\n' "${devices[@]%%:*}" | sort -u); do
+      step "latency-$chip" "$leat" bench latency --device "$chip" --rounds "${LEAT_ROUNDS:-10000}" \
+        --json "$results/latency-$chip.json"
+    done
+  fi
+  local device
+  for device in "${devices[@]}"; do
+    if wants check; then check "$device" "${device//:/-}"; fi
+    if wants flow; then flow "$device" "${device//:/-}"; fi
+  done
+  local peer=()
   if "$leat" doctor | grep -q '^ *cudnn: cuDNN'; then peer=(--peer cudnn); fi
   for device in "${devices[@]}"; do
-    name=${device//:/-}
-    step "digits-$name" "$leat" run examples/digits/digits.onnx --device "$device" \
-      --input examples/digits/pictures/7.png --top 3 --labels examples/digits/labels.txt
-    if [ -d "$shared/data/models" ]; then
-      step "squeezenet-$name" "$leat" run "$shared/data/models/SqueezeNet_fp16.onnx" \
-        --input "$shared/data/images/fish.png" --channels bgr --top 5 \
-        --labels "$shared/data/models/imagenet_labels.txt" --device "$device" --repeat 50
-      step "light-$name" "$leat" test-onnx "$shared/data/onnx/light" --device "$device"
-      step "flow-$name" "$leat" bench flow --device "$device" \
-        --model "$shared/data/models/SqueezeNet_fp16.onnx" --channels bgr --top 3 \
-        --input "$shared/data/images" --output "$results/stream-$name" --items 5000 \
-        --json "$results/flow-$name.json"
+    if wants conv2d; then
+      step "conv2d-${device//:/-}-f32" "$leat" bench conv2d --suite "$suite" --device "$device" \
+        "${peer[@]}" --json "$results/conv2d-${device//:/-}-f32.json"
     fi
-    step "latency-$name" "$leat" bench latency --device "$device" --rounds "${LEAT_ROUNDS:-1000}" \
-      --json "$results/latency-$name.json"
-    step "conv2d-$name-f32" "$leat" bench conv2d --suite "$suite" --device "$device" \
-      "${peer[@]}" --json "$results/conv2d-$name-f32.json"
-    step "conv2d-$name-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 --device "$device" \
-      --json "$results/conv2d-$name-f16.json"
+    if wants f16; then
+      step "conv2d-${device//:/-}-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 \
+        --device "$device" --json "$results/conv2d-${device//:/-}-f16.json"
+    fi
   done
 }
 

@@ -59,23 +59,33 @@ void add_routes(std::vector<FoundRoute>& routes, Route route, std::vector<Info> 
   }
 }
 
-/// In the order of preference of the routes, and within a route in the driver's order.
-std::vector<FoundRoute> find_routes() {
-  std::vector<FoundRoute> routes;
+/// Finds the routes of one kind, in the driver's order.
+using RouteFinder = void (*)(std::vector<FoundRoute>& routes);
+
+/// In the order of preference.
+constexpr RouteFinder kFinders[] = {
 #ifdef LEAT_HAS_NVIDIA
-  add_routes(routes, Route::direct, find_nvidia_devices(), open_nvidia_device);
+    [](std::vector<FoundRoute>& routes) {
+      add_routes(routes, Route::direct, find_nvidia_devices(), open_nvidia_device);
+    },
 #endif
 #ifdef LEAT_HAS_CUDA
-  add_routes(routes, Route::cuda, find_cuda_devices(), open_cuda_device);
+    [](std::vector<FoundRoute>& routes) {
+      add_routes(routes, Route::cuda, find_cuda_devices(), open_cuda_device);
+    },
 #endif
 #ifdef LEAT_HAS_VULKAN
-  add_routes(routes, Route::vulkan, find_vulkan_devices(), open_vulkan_device);
+    [](std::vector<FoundRoute>& routes) {
+      add_routes(routes, Route::vulkan, find_vulkan_devices(), open_vulkan_device);
+    },
 #endif
 #ifdef LEAT_HAS_OPENGL
-  add_routes(routes, Route::opengl, find_opengl_devices(), open_opengl_device);
+    [](std::vector<FoundRoute>& routes) {
+      add_routes(routes, Route::opengl, find_opengl_devices(), open_opengl_device);
+    },
 #endif
-  return routes;
-}
+    [](std::vector<FoundRoute>&) {},  // so that a build without a GPU's backend has a list, too
+};
 
 // OpenGL puts bus and driver behind the chip: "NVIDIA H200/PCIe/SSE2", "llvmpipe (LLVM 15.0.6,
 // ...".
@@ -120,10 +130,10 @@ void add_usable(std::vector<FoundChip>& chips, FoundRoute route) {
 }
 
 // A refused route is shown with the chip that another route reaches; alone it makes no device.
-FoundGpus find_gpus() {
+FoundGpus chips_of(std::vector<FoundRoute> routes) {
   FoundGpus found;
   std::vector<FoundRoute> refused;
-  for (FoundRoute& route : find_routes()) {
+  for (FoundRoute& route : routes) {
     if (!route.refusal.empty()) {
       refused.push_back(std::move(route));
     } else {
@@ -149,6 +159,12 @@ FoundGpus find_gpus() {
   return found;
 }
 
+FoundGpus find_gpus() {
+  std::vector<FoundRoute> routes;
+  for (const RouteFinder find : kFinders) find(routes);
+  return chips_of(std::move(routes));
+}
+
 Result<std::unique_ptr<Device>> open_cpu([[maybe_unused]] uint32_t threads) {
 #ifdef LEAT_HAS_LLVM
   return open_cpu_device(threads);
@@ -172,21 +188,6 @@ Result<std::unique_ptr<Device>> checked(Result<std::unique_ptr<Device>> device,
   return device;
 }
 
-/// Tries the routes of a chip in turn.
-Result<std::unique_ptr<Device>> open_chip(const FoundChip& chip, const DeviceCheck& check) {
-  Error error(ErrorKind::unsupported, "The device has no route.");
-  for (const FoundRoute& route : chip) {
-    if (!route.refusal.empty()) {
-      error = Error(ErrorKind::unsupported, route.refusal);
-      continue;
-    }
-    Result<std::unique_ptr<Device>> device = checked(route.open(route.info.name), check);
-    if (device) return device;
-    error = device.error().during(fmt::format("opening {}", route.info.name));
-  }
-  return error;
-}
-
 Error unknown_device(std::string_view spec, const FoundGpus& found) {
   std::vector<std::string> names = {"cpu"};
   for (const FoundChip& chip : found.chips) {
@@ -197,24 +198,67 @@ Error unknown_device(std::string_view spec, const FoundGpus& found) {
       fmt::format("No device is named \"{}\"; there are ({}).", spec, fmt::join(names, ", ")));
 }
 
+/// The routes that `spec` asks for, in the order in which they are tried.
+std::vector<FoundRoute> routes_of(std::string_view spec, const FoundGpus& found, bool software) {
+  const bool is_any = spec.empty() || spec == "best";
+  std::vector<FoundRoute> routes;
+  for (size_t i = 0; i < found.chips.size(); ++i) {
+    const FoundChip& chip = found.chips[i];
+    if (chip[0].info.software && (is_any || !software)) continue;
+    const bool is_all = is_any || spec == fmt::format("gpu{}", i);
+    for (const FoundRoute& route : chip) {
+      if (is_all || spec == route.info.name) routes.push_back(route);
+    }
+  }
+  return routes;
+}
+
+/// Tries routes in turn, each once.
+class RouteTrial {
+ public:
+  explicit RouteTrial(const DeviceCheck& check) : check_(check) {}
+
+  /// The first device that opens and passes, or null.
+  std::unique_ptr<Device> open_first(const std::vector<FoundRoute>& routes) {
+    for (const FoundRoute& route : routes) {
+      if (!route.refusal.empty()) {
+        error_ = Error(ErrorKind::unsupported, route.refusal);
+        continue;
+      }
+      if (std::ranges::find(tried_, route.info.name) != tried_.end()) continue;
+      tried_.push_back(route.info.name);
+      Result<std::unique_ptr<Device>> device = checked(route.open(route.info.name), check_);
+      if (device) return std::move(*device);
+      error_ = device.error().during(fmt::format("opening {}", route.info.name));
+    }
+    return nullptr;
+  }
+  /// Why the last one did not open.
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  const DeviceCheck& check_;
+  std::vector<std::string> tried_;
+  std::optional<Error> error_;
+};
+
+// Route by route, because most of a start would go into opening drivers that nobody needs: a real
+// chip has its number as soon as one route has found it, since those found later stand behind.
 Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threads,
                                            const DeviceCheck& check) {
   if (spec == "cpu") return checked(open_cpu(threads), check);
   if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
-  const FoundGpus found = find_gpus();
-  if (spec.empty() || spec == "best") {
-    for (const FoundChip& chip : found.chips) {
-      if (chip[0].info.software) break;
-      if (Result<std::unique_ptr<Device>> device = open_chip(chip, check); device) return device;
-    }
-    return checked(open_cpu(threads), check);
+  RouteTrial trial(check);
+  std::vector<FoundRoute> routes;
+  FoundGpus found;
+  for (const RouteFinder find : kFinders) {
+    find(routes);
+    found = chips_of(routes);
+    if (auto device = trial.open_first(routes_of(spec, found, false))) return device;
   }
-  for (size_t i = 0; i < found.chips.size(); ++i) {
-    if (spec == fmt::format("gpu{}", i)) return open_chip(found.chips[i], check);
-    for (const FoundRoute& route : found.chips[i]) {
-      if (spec == route.info.name) return open_chip({route}, check);
-    }
-  }
+  if (auto device = trial.open_first(routes_of(spec, found, true))) return device;
+  if (spec.empty() || spec == "best") return checked(open_cpu(threads), check);
+  if (trial.error()) return *trial.error();
   return unknown_device(spec, found);
 }
 

@@ -99,7 +99,8 @@ class PolledWait {
       if (is_due(spent_ns, expected_ns)) {
         done = spin_until(start_ns, std::min(expected_ns + kWakeNs, timeout_ns), is_reached);
       } else {
-        const uint64_t sleep_ns = std::min(sleep_ns_of(spent_ns, expected_ns), timeout_ns - spent_ns);
+        const uint64_t sleep_ns =
+            std::min(sleep_ns_of(spent_ns, expected_ns), timeout_ns - spent_ns);
         std::this_thread::sleep_for(std::chrono::nanoseconds(sleep_ns));
         done = is_reached();
       }

@@ -137,7 +137,8 @@ TEST_F(WireFaults, AHangIsStoppedBeforeItsChannelIsFreed) {
   launch_add();
   ASSERT_OK(queue().submit());
   ASSERT_OK(queue().abandon());
-  EXPECT_EQ(stops_of(queue()), "STOP_CHANNEL STOP_CHANNEL ");
+  const std::string stop = "GPFIFO_SCHEDULE off RESET_CHANNEL ";
+  EXPECT_EQ(stops_of(queue()), stop + stop);  // of both channels
   EXPECT_EQ(gpu().server().frees_of_hung(), 0u);
   expect_right_results(0);
   script(31);  // the driver has disabled this one itself

@@ -2,6 +2,7 @@
 #include "cli/latency_rows.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <chrono>
 #include <cstring>
@@ -27,7 +28,11 @@ constexpr size_t kListRounds = 200;
 constexpr uint32_t kReplaysCounted = 200;
 constexpr int kPollsPerClock = 256;
 // After arm(): long enough for any device to read the submit and to wait for the store.
-constexpr std::chrono::microseconds kArmTime{30};
+constexpr std::chrono::microseconds kArmTime{10};
+// A device that waits to be fired looks idle to its governor, and its clock falls within seconds:
+// 2.3 us became 3.8 on an H200. So there is load between so many rounds.
+constexpr uint64_t kArmedRoundsPerLoad = 2000;
+constexpr int kLoadLists = 20;
 
 /// Kernels that do next to nothing, and lists of them, on one device.
 struct Probes {
@@ -35,7 +40,7 @@ struct Probes {
   std::unique_ptr<Kernel> empty, count;
   Buffer words;  // one each kBufferAlignment
   std::unique_ptr<RecordedList> one, dependent, independent;
-  uint64_t dependent_runs = 0, independent_runs = 0;
+  uint64_t dependent_runs = 0, independent_runs = 0, armed_runs = 0;
 
   Queue& queue() { return device->queue(); }
   Result<void> launch_empty() { return queue().launch(*empty, {}); }
@@ -137,8 +142,18 @@ TimedRun submit_to_seen(Probes& probes, Submit submit, See see) {
   };
 }
 
+Result<void> run_load(Probes& probes) {
+  for (int i = 0; i < kLoadLists; ++i) {
+    ++probes.dependent_runs;
+    TRY_ASSIGN(const uint64_t value, probes.queue().replay(*probes.dependent));
+    TRY(wait_until(probes, value));
+  }
+  return {};
+}
+
 /// Seconds from fire() to seen, of a list that the device has been given beforehand.
 Result<double> run_armed(Probes& probes) {
+  if (probes.armed_runs++ % kArmedRoundsPerLoad == 0) TRY(run_load(probes));
   TRY_ASSIGN(const uint64_t value, probes.queue().arm(*probes.one));
   const Clock::time_point armed = Clock::now();
   while (Clock::now() - armed < kArmTime) pause_core();
@@ -147,6 +162,26 @@ Result<double> run_armed(Probes& probes) {
   TRY(poll_until(probes, value));
   return seconds_since(start);
 }
+
+/// Keeps the calling thread on its core; others, among them those of drivers, keep their freedom.
+class StayOnCore {
+ public:
+  StayOnCore() {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<size_t>(sched_getcpu()), &here);
+    is_set_ = sched_getaffinity(0, sizeof before_, &before_) == 0 &&
+              sched_setaffinity(0, sizeof here, &here) == 0;
+  }
+  ~StayOnCore() {
+    if (is_set_) sched_setaffinity(0, sizeof before_, &before_);
+  }
+  StayOnCore(const StayOnCore&) = delete;
+
+ private:
+  cpu_set_t before_ = {};
+  bool is_set_ = false;
+};
 
 /// Seconds of the call alone; its end is waited for outside.
 Result<double> run_host(Probes& probes) {
@@ -234,6 +269,7 @@ Result<RouteLatency> measure_latency(Device& device, uint32_t rounds, Progress& 
   TRY_ASSIGN(route.clock_before_mhz, clock_under_load(device.info(), busy));
   for (const Path& path : paths_of(probes, rounds)) {
     progress.show(fmt::format("{}: {}", route.device, path.text));
+    const StayOnCore stay;
     TRY_ASSIGN(LatencyRow row, measure(path));
     route.rows.push_back(std::move(row));
   }

@@ -222,7 +222,7 @@ class RouteTrial {
   std::unique_ptr<Device> open_first(const std::vector<FoundRoute>& routes) {
     for (const FoundRoute& route : routes) {
       if (!route.refusal.empty()) {
-        error_ = Error(ErrorKind::unsupported, route.refusal);
+        if (!error_) error_ = Error(ErrorKind::unsupported, route.refusal);
         continue;
       }
       if (std::ranges::find(tried_, route.info.name) != tried_.end()) continue;

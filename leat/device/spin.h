@@ -115,7 +115,7 @@ class PolledWait {
   static uint64_t sleep_ns_of(uint64_t spent_ns, uint64_t expected_ns) {
     if (spent_ns >= expected_ns) return std::clamp(spent_ns / 16, kSleepNsMin, kSleepNsMax);
     const uint64_t left_ns = expected_ns - spent_ns;
-    return std::clamp(spent_ns / 2, kSleepNsMin,
+    return std::clamp(std::min(spent_ns / 2, kSleepNsMax), kSleepNsMin,
                       std::max(kSleepNsMin, left_ns > kWakeNs ? left_ns - kWakeNs : 0));
   }
 

@@ -76,6 +76,11 @@ void OpenglPlayer::play(const OpenglCommands& list) {
 void OpenglPlayer::raise(const OpenglNumber& number, uint64_t value) {
   gl_.memory_barrier(kEveryReader);
   stale_ = 0;
+  if (number.program() != 0) {
+    if (program_ != number.program()) gl_.use_program(number.program());
+    program_ = number.program();
+    bound_.clear();
+  }
   number.raise(gl_, value);
 }
 

@@ -1,8 +1,9 @@
-// The fence's number in memory that the device writes: a clear of its 8 bytes stands behind the
-// work in the command stream, and the host reads it through a persistent coherent mapping. On an
-// H200 (580.159) that is 1.1 us sooner than a program of one lane that stores it. Used on the GL
-// thread, save poll(). Source: OpenGL 4.6 core, sections 6.2 (persistent mapping), 6.2.1 (clearing)
-// and 7.13.2 (memory barriers).
+// The fence's number in memory that the device writes; the host reads it through a persistent
+// coherent mapping. A one-lane program (leat/device/raise_number.h) stores it behind the work. On
+// NVIDIA's driver a clear of its 8 bytes does, which stands in the command stream too and is seen
+// 1.1 us sooner (H200, 580.159); other drivers may clear an idle buffer with the processor, at
+// once. Used on the GL thread, save poll(). Source: OpenGL 4.6 core, sections 6.2 (persistent
+// mapping), 6.2.1 (clearing) and 7.13.2 (memory barriers); Mesa, u_default_clear_buffer.
 #pragma once
 
 #include <atomic>
@@ -15,11 +16,15 @@ namespace leat {
 
 class OpenglNumber {
  public:
-  /// Makes the memory; "" or what the driver says.
-  std::string open(const GlApi& gl);
+  /// Makes memory and program; "" or what the driver says.
+  std::string open(const GlApi& gl, bool is_cleared);
   void close(const GlApi& gl);
 
-  /// Sets the number behind all commands given so far, which are visible to buffer updates.
+  /// 0 where a clear raises the number.
+  GLuint program() const { return program_; }
+  /// Raises the number from `value` - 1 behind all commands given so far, whose writes a barrier
+  /// has shown to every reader. Changes the first two bindings and needs program() in use, unless
+  /// that is 0.
   void raise(const GlApi& gl, uint64_t value) const;
   /// 0 before open(). Any thread.
   uint64_t poll() const {
@@ -28,7 +33,8 @@ class OpenglNumber {
   }
 
  private:
-  GLuint buffer_ = 0;
+  GLuint program_ = 0;
+  GLuint buffers_[2] = {};  // counter, number
   std::atomic<uint64_t*> word_ = nullptr;
 };
 

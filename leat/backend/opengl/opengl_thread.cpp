@@ -16,6 +16,7 @@ namespace {
 // limits. New commands wait that long, so it is short while work is short.
 constexpr uint64_t kSyncSliceNsLeast = 20'000;
 constexpr uint64_t kSyncSliceNsMax = 1'000'000;
+constexpr std::string_view kNvidiaVendor = "NVIDIA Corporation";  // of GL_VENDOR
 
 }  // namespace
 
@@ -73,7 +74,8 @@ void OpenglSide::finish() const {
 
 Result<void> OpenglThread::open_number() {
   std::string refusal;
-  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl); }));
+  const bool is_cleared = facts_.info.vendor == kNvidiaVendor;
+  TRY(call([&](OpenglSide& side) { refusal = number_.open(side.gl, is_cleared); }));
   if (refusal.empty()) return {};
   return Error(ErrorKind::unsupported,
                fmt::format("The OpenGL driver of \"{}\" refuses the fence's number ({}).",
@@ -206,7 +208,7 @@ void OpenglThread::do_job(OpenglSide& side, const Job& job) {
 void OpenglThread::release_fence(OpenglSide& side, uint64_t value) {
   const GlApi& gl = side.gl;
   while (issued_ - number_.poll() >= kPendingMax && !failed_.load() && !stopping_.load()) {
-    await_number(gl, kSyncSliceNsMax);
+    await_number(gl, kSyncSliceNsLeast);
     publish();
   }
   if (stopping_.load()) return;

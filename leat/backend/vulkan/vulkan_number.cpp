@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "leat/backend/vulkan/vulkan_number_spirv.h"
+#include "leat/device/raise_number.h"
 
 namespace leat {
 

@@ -1,7 +1,7 @@
 // The fence's number, written by the device: one word in mapped memory, raised by a one-lane kernel
 // at the end of every command buffer. A submit thus raises it once for each of its command buffers.
 // The host polls it with a load; reading the timeline semaphore is a call into the driver.
-// Facts: leat/backend/vulkan/vulkan_number_spirv.h; Vulkan 1.3 specification, "Host Write Ordering
+// Facts: leat/device/raise_number.h; Vulkan 1.3 specification, "Host Write Ordering
 // Guarantees" and "Memory Dependencies": the barrier before the kernel makes the work's writes
 // visible to the host before the number's store.
 #pragma once

@@ -1,10 +1,11 @@
-// The kernel that raises the fence's number. It runs behind the work: adds one to a counter in the
-// device's own memory (binding 0) and stores the sum in memory that the host sees (binding 1), both
-// as two 32-bit words, low word first, because few drivers have 64-bit integers. The store is the
-// only access over the bus.
+// The kernel that raises a fence's number, for routes that take SPIR-V with bindings (vulkan and
+// opengl). It runs behind the work: adds one to a counter in the device's own memory (binding 0)
+// and stores the sum in memory that the host sees (binding 1), both as two 32-bit words, low word
+// first, because few drivers have 64-bit integers. The store is the only access over the bus.
 //
 // Assembled from: counter = uvec2 load; low + 1; high + (low + 1 == 0); store to both.
-// Source of the encoding: SPIR-V 1.0 specification, section 3.
+// Source of the encoding: SPIR-V 1.0 specification, section 3. Block types differ because NVIDIA's
+// GL linker takes the type's name for the block's.
 #pragma once
 
 #include <cstdint>

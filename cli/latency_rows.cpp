@@ -142,18 +142,17 @@ TimedRun submit_to_seen(Probes& probes, Submit submit, See see) {
   };
 }
 
-Result<void> run_load(Probes& probes) {
-  for (int i = 0; i < kLoadLists; ++i) {
-    ++probes.dependent_runs;
-    TRY_ASSIGN(const uint64_t value, probes.queue().replay(*probes.dependent));
-    TRY(wait_until(probes, value));
-  }
-  return {};
+Result<void> run_dependent(Probes& probes) {
+  ++probes.dependent_runs;
+  TRY_ASSIGN(const uint64_t value, probes.queue().replay(*probes.dependent));
+  return wait_until(probes, value);
 }
 
 /// Seconds from fire() to seen, of a list that the device has been given beforehand.
 Result<double> run_armed(Probes& probes) {
-  if (probes.armed_runs++ % kArmedRoundsPerLoad == 0) TRY(run_load(probes));
+  if (probes.armed_runs++ % kArmedRoundsPerLoad == 0) {
+    for (int i = 0; i < kLoadLists; ++i) TRY(run_dependent(probes));
+  }
   TRY_ASSIGN(const uint64_t value, probes.queue().arm(*probes.one));
   const Clock::time_point armed = Clock::now();
   while (Clock::now() - armed < kArmTime) pause_core();
@@ -200,7 +199,7 @@ struct Path {
   double kernels = 1;
 };
 
-std::vector<Path> paths_of(Probes& probes, size_t rounds) {
+Result<std::vector<Path>> paths_of(Probes& probes, size_t rounds) {
   const auto replay = [&] { return probes.queue().replay(*probes.one); };
   const auto fresh = [&] { return submit_fresh(probes); };
   const auto dependent = [&] {
@@ -226,7 +225,9 @@ std::vector<Path> paths_of(Probes& probes, size_t rounds) {
       {"list_independent", fmt::format("one of {} that count in words apart", kListKernels),
        submit_to_seen(probes, independent, poll_until), kListRounds, kListKernels},
   };
-  if (run_armed(probes)) {
+  const Result<double> armed = run_armed(probes);
+  if (!armed && armed.error().kind() != ErrorKind::unsupported) return armed.error();
+  if (armed) {
     paths.insert(paths.begin() + 4, {"armed_poll", "empty kernel, armed, seen by polling",
                                      [&] { return run_armed(probes); }, rounds});
   }
@@ -261,13 +262,12 @@ Result<RouteLatency> measure_latency(Device& device, uint32_t rounds, Progress& 
     TRY(measure_peak_gflops(device));
   }
   const TimedRun busy = [&]() -> Result<double> {
-    ++probes.dependent_runs;
-    TRY_ASSIGN(const uint64_t value, probes.queue().replay(*probes.dependent));
-    TRY(wait_until(probes, value));
+    TRY(run_dependent(probes));
     return 0.0;
   };
   TRY_ASSIGN(route.clock_before_mhz, clock_under_load(device.info(), busy));
-  for (const Path& path : paths_of(probes, rounds)) {
+  TRY_ASSIGN(const std::vector<Path> paths, paths_of(probes, rounds));
+  for (const Path& path : paths) {
     progress.show(fmt::format("{}: {}", route.device, path.text));
     const StayOnCore stay;
     TRY_ASSIGN(LatencyRow row, measure(path));

@@ -323,7 +323,12 @@ Result<void> Network::run_once() {
 Result<void> Network::run() {
   const Result<void> done = run_once();
   if (done || done.error().kind() != ErrorKind::device_lost) return done;
-  if (!device_.queue().abandon()) return done;
+  const Result<void> abandoned = device_.queue().abandon();
+  if (!abandoned && abandoned.error().kind() == ErrorKind::unsupported) return done;
+  if (!abandoned) {
+    return Error(ErrorKind::device_lost, done.error().message() + " Nor can it be given up: " +
+                                             abandoned.error().message());
+  }
   ++stats_.repeated_runs;
   const Result<void> again = run_once();
   if (again || again.error().kind() != ErrorKind::device_lost) return again;

@@ -101,6 +101,12 @@ for device in json.load(open(sys.argv[1]))["devices"]:
         --json "$results/latency-$chip.json"
     done
   fi
+  local floors
+  floors=$(dirname "$leat")/opengl_floors
+  if wants latency && [ -x "$floors" ]; then
+    step opengl-floors "$floors" --rounds 10000
+    "$floors" --rounds 10000 --json >"$results/opengl-floors.json"
+  fi
   local device
   for device in "${devices[@]}"; do
     if wants check; then check "$device" "${device//:/-}"; fi

@@ -117,6 +117,32 @@ Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups) {
   return emit(builder.finish(), target);
 }
 
+int64_t stamp_group_size(const Target& target) {
+  return int64_t{target.wave_lanes} * waves_of(target);
+}
+
+Result<KernelBinary> stamp_kernel(const Target& target, int64_t groups) {
+  constexpr int64_t kDurations = 64;      // of workgroups
+  constexpr int64_t kRoundsPerStep = 20;  // from one to the next
+  Builder builder = builder_for("stamp", target);
+  const int64_t count = groups * stamp_group_size(target);
+  const uint32_t value = builder.parameter("value", DType::i32, false, 1);
+  const uint32_t out = builder.parameter("out", DType::i32, true, count);
+  const Element element = element_of_lane(builder, target, count);
+  const ValueId stamp = builder.load(value, builder.i32(0));
+  const ValueId rounds =
+      builder.mul(builder.rem(builder.group_id(0), kDurations), builder.i32(kRoundsPerStep));
+  const auto body = [&](ValueId, std::span<const ValueId> carried) {
+    const ValueId next = builder.mul(carried[0], builder.i32(1'664'525));
+    return std::vector<ValueId>{builder.add(next, builder.i32(1'013'904'223))};
+  };
+  const ValueId start = builder.add(element.index, stamp);
+  const ValueId busy = builder.loop(builder.i32(0), rounds, 1, {{start}}, true, body)[0];
+  const ValueId is_seven = builder.binary(Opcode::eq_i, busy, builder.i32(7));  // hardly ever
+  builder.store(out, element.index, builder.select(is_seven, builder.i32(7), stamp), element.mask);
+  return emit(builder.finish(), target);
+}
+
 Result<KernelBinary> to_half_kernel(const Target& target, int64_t count) {
   Builder builder = builder_for("to_half", target);
   const uint32_t in = builder.parameter("in", DType::f32, false, count);

@@ -19,6 +19,11 @@ Result<KernelBinary> grid_kernel(const Target& target);
 Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups);
 /// Elements of a workgroup of reverse_kernel.
 int64_t reverse_group_size(const Target& target);
+/// out[i] = value[0], i32, written last by each workgroup, and these take different times: `groups`
+/// workgroups of stamp_group_size elements. Arguments: value, out.
+Result<KernelBinary> stamp_kernel(const Target& target, int64_t groups);
+/// Elements of a workgroup of stamp_kernel.
+int64_t stamp_group_size(const Target& target);
 /// out[i] = in[i], from f32 to f16. Arguments: in, out.
 Result<KernelBinary> to_half_kernel(const Target& target, int64_t count);
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace leat {
 
@@ -63,23 +64,23 @@ ContractionParams choose_software(int64_t m, int64_t n, const Target& target) {
   return params;
 }
 
-/// A GPU tile that may be chosen. `resident` workgroups share a multiprocessor, by their registers,
-/// and run at full speed only together; `share` is the part of the full speed then reached.
-/// Fitted by hand to trial runs on an H200, 2026-11-22, whose samples were not kept; what the
-/// choices reach is in bench/results/conv2d-h200-*.json.
+/// A GPU tile that may be chosen. `resident` workgroups share a multiprocessor, by their registers;
+/// `share` is the part of the full speed that they then reach together. Fitted by hand to trial
+/// runs on an H200, 2026-11-22 and 2026-11-26, whose samples were not kept; what the choices reach
+/// is in bench/results/conv2d-h200-*.json.
 struct GpuTile {
   uint32_t waves_m, waves_n, reg_m, reg_n;
   uint32_t resident;
   double share;
 };
 constexpr GpuTile kGpuTiles[] = {
-    {4, 2, 8, 8, 1, 1.0},  {4, 1, 8, 8, 2, 1.0}, {4, 2, 8, 4, 3, 0.95}, {2, 1, 8, 8, 4, 0.9},
-    {4, 1, 4, 4, 6, 0.65}, {2, 1, 4, 4, 8, 0.5}, {1, 1, 4, 4, 8, 0.4},
+    {4, 2, 8, 8, 1, 1.0},  {4, 1, 8, 8, 2, 1.0}, {4, 2, 8, 4, 3, 0.88}, {2, 1, 8, 8, 4, 0.9},
+    {4, 1, 4, 4, 6, 0.65}, {2, 1, 4, 4, 8, 0.5}, {1, 1, 4, 4, 8, 0.52},
 };
 
-/// The same for cubins, whose cost is counted otherwise, see cubin_cost. `resident` is how many fit
-/// by the registers that ptxas 13.0 gives them. Fitted by hand to times of kernels on an H200,
-/// 2026-11-26, of which no file was kept; what the choices reach is in bench/results.
+/// The same for cubins, by the registers that ptxas 13.0 gives them. Fitted by hand to times of
+/// kernels on an H200, 2026-11-26, of which no file was kept; what the choices reach is in
+/// bench/results.
 constexpr GpuTile kCubinTiles[] = {
     {2, 2, 8, 8, 3, 1.0},  {4, 1, 8, 8, 3, 0.985}, {4, 2, 8, 8, 1, 0.96}, {2, 1, 8, 8, 5, 0.94},
     {4, 2, 8, 4, 2, 0.92}, {2, 2, 8, 4, 4, 0.91},  {2, 1, 8, 4, 8, 0.8},  {2, 2, 4, 4, 7, 0.9},
@@ -99,17 +100,6 @@ int64_t local_bytes(const ContractionParams& params) {
   return int64_t{params.tile_m() + params.tile_n()} * params.k_step * params.stages * 4;
 }
 
-/// Time of the whole contraction, in multiply-adds that one multiprocessor does one after the
-/// other.
-double gpu_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
-                int64_t batch, const Target& target) {
-  const int64_t units = std::max<int64_t>(1, target.compute_units);
-  const int64_t slots = units * tile.resident;
-  const int64_t rounds = (workgroups(params, m, n, batch) + slots - 1) / slots;
-  const int64_t work = rounds * tile.resident * params.tile_m() * params.tile_n();
-  return static_cast<double>(work) / tile.share;
-}
-
 /// Splits k while less than half of the multiprocessors have work and parts stay long.
 uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int64_t k,
                       int64_t k_inner, int64_t batch, const Target& target) {
@@ -125,8 +115,8 @@ uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int
 /// Time of one multiprocessor that has the most work, in multiply-adds at full speed. Eight waves
 /// reach that; of fewer, as in the last round, each does more than its part. Parts of k are added
 /// by another kernel.
-double cubin_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
-                  int64_t k, int64_t batch, const Target& target) {
+double gpu_cost(const ContractionParams& params, const GpuTile& tile, int64_t m, int64_t n,
+                int64_t k, int64_t batch, const Target& target) {
   constexpr double kFullSpeedWaves = 8;
   constexpr double kWavesExponent = 0.65;
   constexpr double kAddingParts = 7.5e5;  // multiply-adds in 3 us
@@ -142,28 +132,34 @@ double cubin_cost(const ContractionParams& params, const GpuTile& tile, int64_t 
   return rounds * work / tile.share + (params.split_k > 1 ? kAddingParts : 0);
 }
 
-ContractionParams choose_cubin(ContractionParams params, int64_t m, int64_t n, int64_t k,
-                               int64_t k_inner, int64_t batch, const Target& target) {
-  // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
-  // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
-  // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
-  if (params.lane_m % 2 == 0) params.lane_fold = 2;
-  double best_cost = 1e300;
-  ContractionParams best = params;
-  for (const GpuTile& tile : kCubinTiles) {
-    ContractionParams candidate = with_tile(params, tile);
-    if (local_bytes(candidate) > target.local_memory_bytes_max) continue;
-    candidate.split_k = choose_split(candidate, m, n, k, k_inner, batch, target);
-    const double cost = cubin_cost(candidate, tile, m, n, k, batch, target);
-    if (cost >= best_cost) continue;
-    best_cost = cost;
-    best = candidate;
+/// Few rows: what counts is how fast B comes. Every lane reads a vector of its row, the whole wave
+/// one stretch of it, and takes the same element of A; k is split until enough waves read.
+ContractionParams choose_few_rows(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
+                                  bool is_packed, const Target& target) {
+  constexpr int64_t kWavesPerUnit = 8;  // each with k_step vectors on their way
+  constexpr int64_t kPartMin = 128;
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_m = static_cast<uint32_t>(m);
+  params.vec_n = is_packed && n >= 4 * int64_t{target.wave_lanes} ? 4 : 1;
+  params.reg_n = params.vec_n;
+  params.k_step = 8;
+  while (workgroups(params, m, n, batch) * params.split_k * 2 <=
+             kWavesPerUnit * target.compute_units &&
+         k / (params.split_k * 2) >= kPartMin &&
+         k_inner % (params.split_k * 2 * params.k_step) == 0) {
+    params.split_k *= 2;
   }
-  return best;
+  return params;
 }
 
 ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
-                             const Target& target) {
+                             bool is_packed, const Target& target) {
+  constexpr int64_t kFewRows = 8;
+  if (m < kFewRows && n >= target.wave_lanes && k >= kFewRows) {
+    return choose_few_rows(m, n, k, k_inner, batch, is_packed, target);
+  }
   ContractionParams params;
   params.lane_n = std::min(8u, target.wave_lanes);
   params.lane_m = target.wave_lanes / params.lane_n;
@@ -178,21 +174,23 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   params.vec_n = 4;
   params.k_step = 16;
   params.stages = 2;
-  if (target.format == CodeFormat::cubin) {
-    return choose_cubin(params, m, n, k, k_inner, batch, target);
-  }
+  // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
+  // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
+  // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
+  const bool is_cubin = target.format == CodeFormat::cubin;
+  if (is_cubin && params.lane_m % 2 == 0) params.lane_fold = 2;
   double best_cost = 1e300;
   ContractionParams best = params;
-  for (const GpuTile& tile : kGpuTiles) {
-    const ContractionParams candidate = with_tile(params, tile);
+  for (const GpuTile& tile : is_cubin ? std::span<const GpuTile>(kCubinTiles) : kGpuTiles) {
+    ContractionParams candidate = with_tile(params, tile);
     if (tile.waves_m * tile.waves_n * target.wave_lanes > target.lanes_per_workgroup_max) continue;
     if (local_bytes(candidate) > target.local_memory_bytes_max) continue;
-    const double cost = gpu_cost(candidate, tile, m, n, batch, target);
+    candidate.split_k = choose_split(candidate, m, n, k, k_inner, batch, target);
+    const double cost = gpu_cost(candidate, tile, m, n, k, batch, target);
     if (cost >= best_cost) continue;
     best_cost = cost;
     best = candidate;
   }
-  best.split_k = choose_split(best, m, n, k, k_inner, batch, target);
   return best;
 }
 
@@ -236,9 +234,11 @@ KernelParams choose_params(const Graph& graph, const Node& node, const Target& t
   const int64_t k = element_count(node.contraction.k);
   const int64_t k_inner = node.contraction.k.empty() ? 1 : node.contraction.k.back();
   const int64_t batch = element_count(node.contraction.batch);
+  const bool is_packed =
+      graph.tensors[node.inputs[node.contraction.b.input]].constant != nullptr;  // mostly
   params.contraction = target.is_cpu     ? choose_cpu(m, n, target)
                        : target.software ? choose_software(m, n, target)
-                                         : choose_gpu(m, n, k, k_inner, batch, target);
+                                         : choose_gpu(m, n, k, k_inner, batch, is_packed, target);
   const TensorId a = node.inputs[node.contraction.a.input];
   if (!is_float(graph.tensors[a].dtype)) {
     params.contraction.stages = 0;  // local memory holds f32

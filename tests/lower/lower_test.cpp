@@ -215,6 +215,35 @@ TEST(Lower, MatrixProducts) {
   check_on_all_targets(matmul_case({7}, {7}), "dot product");
 }
 
+/// Rows times a constant matrix, as at the end of a classifier, with what follows in the epilogue.
+Case dense_case(int64_t rows, int64_t terms, int64_t columns) {
+  Case test;
+  test.terms = terms;
+  const TensorId x = test.graph.add_tensor("x", DType::f32, {rows, terms});
+  test.graph.inputs = {x};
+  test.inputs = {random_tensor({rows, terms}, 5)};
+  const TensorId w = test.graph.add_constant("w", random_tensor({terms, columns}, 6));
+  const TensorId bias = test.graph.add_constant("bias", random_tensor({columns}, 7));
+  const TensorId y = matmul(test.graph, "y", x, w).value();
+  const TensorId z = binary(test.graph, "z", ScalarOp::add, y, bias).value();
+  test.graph.outputs = {activation(test.graph, "relu", Activation::relu, z).value()};
+  return test;
+}
+
+TEST(Lower, FewRowsTimesManyColumns) {
+  check_on_all_targets(dense_case(1, 512, 300), "1x512x300");
+  check_on_all_targets(dense_case(7, 36, 130), "7x36x130");
+  check_on_all_targets(dense_case(3, 1030, 129), "3x1030x129");
+  check_on_all_targets(dense_case(1, 256, 40), "1x256x40");
+  check_on_all_targets(matmul_case({1, 512}, {512, 300}), "1x512x300, not constant");
+  // These are split along k: four units want 32 waves.
+  Case test = dense_case(1, 512, 300);
+  const auto schedule = make_schedule(test.graph, gpu_target(32), {});
+  ASSERT_TRUE(schedule);
+  EXPECT_EQ(schedule->steps.size(), 2u);
+  EXPECT_EQ(schedule->steps[0].params.contraction.lane_n, 32u);
+}
+
 TEST(Lower, WeightsThatTheEpilogueReadsToo) {
   Case test;
   const TensorId x = test.graph.add_tensor("x", DType::f32, {24, 24});

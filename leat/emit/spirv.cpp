@@ -48,8 +48,6 @@ std::vector<std::byte> ProgramEmitter::emit() {
 void ProgramEmitter::declare_capabilities() {
   writer_.add_capability(spv::Capability::Shader);
   if (uses_.half) writer_.add_capability(spv::Capability::StorageBuffer16BitAccess);
-  // OpenGL takes SPIR-V 1.0, where 16-bit storage is an extension; the backend tries it at start.
-  if (uses_.half && target_.opengl) writer_.add_extension("SPV_KHR_16bit_storage");
   if (has_pointers()) {
     writer_.add_capability(spv::Capability::PhysicalStorageBufferAddresses);
     writer_.add_extension("SPV_KHR_physical_storage_buffer");

@@ -85,6 +85,100 @@ void ProgramEmitter::emit_binary_int(const ir::Instruction& instruction, spv::Op
   emit_plain(instruction, op);
 }
 
+// OpSRem is undefined for negative operands in Vulkan's and OpenGL's environments (an H200 takes
+// them for unsigned ones), OpSDiv is not.
+void ProgramEmitter::emit_remainder(const ir::Instruction& instruction) {
+  const auto operands = program_.operands_of(instruction);
+  const ir::Type type = result_type(instruction);
+  const Value known_a = values_[operands[0]], known_b = values_[operands[1]];
+  if (type.width == 1 && known_a.known && known_b.known &&
+      folded(spv::Op::OpSRem, *known_a.known, *known_b.known)) {
+    return emit_binary_int(instruction, spv::Op::OpSRem);
+  }
+  const Id ints = type_of(type);
+  const Id a = widened(operands[0], type.width), b = widened(operands[1], type.width);
+  const Id quotient = writer_.value(spv::Op::OpSDiv, ints, {a, b});
+  const Id product = writer_.value(spv::Op::OpIMul, ints, {quotient, b});
+  set_result(instruction, writer_.value(spv::Op::OpISub, ints, {a, product}));
+}
+
+Id ProgramEmitter::float_op(spv::Op op, ir::Type type, Id a, Id b) {
+  const Id result = writer_.value(op, type_of(type), {a, b});
+  writer_.decorate(result, spv::Decoration::NoContraction);
+  return result;
+}
+
+/// `quotient` and `factor` times what it leaves of `dividend`, rounded once; `quotient` where that
+/// is no smaller number than the dividend: at zeros, infinities and NaNs.
+Id ProgramEmitter::corrected(ir::Type type, Id quotient, Id divisor, Id dividend, Id factor) {
+  const Id floats = type_of(type), bools = type_of({ir::Scalar::b1, type.width, type.varying});
+  const auto fma = [&](Id a, Id b, Id c) {
+    const Id result = writer_.extended_value(GLSLstd450Fma, floats, {a, b, c});
+    writer_.decorate(result, spv::Decoration::NoContraction);
+    return result;
+  };
+  const Id minus = writer_.value(spv::Op::OpFNegate, floats, {divisor});
+  const Id rest = fma(minus, quotient, dividend);
+  const Id better = fma(rest, factor, quotient);
+  const Id size = writer_.extended_value(GLSLstd450FAbs, floats, {rest});
+  const Id limit = writer_.extended_value(GLSLstd450FAbs, floats, {dividend});
+  const Id is_small = writer_.value(spv::Op::OpFOrdLessThan, bools, {size, limit});
+  return writer_.value(spv::Op::OpSelect, floats, {is_small, better, quotient});
+}
+
+// SPIR-V lets a division be 2.5 units in the last place off, and anything where the divisor is
+// above 2^126, whose reciprocal is no normal number; NVIDIA's drivers use both. One step with a
+// fused multiply-add rounds the quotient. Divisor and dividend are scaled together, so that neither
+// the reciprocal nor what the quotient leaves is below the normal numbers. Software renderers
+// divide exactly and do not fuse.
+// Source: Vulkan 1.3 specification, "Precision and Operation of SPIR-V Instructions".
+void ProgramEmitter::emit_division(const ir::Instruction& instruction) {
+  if (target_.software) return emit_plain(instruction, spv::Op::OpFDiv);
+  constexpr uint32_t kTiny = 0x0f800000, kUp = 0x4f800000;    // 2^-96, 2^32
+  constexpr uint32_t kHuge = 0x6f800000, kDown = 0x2f800000;  // 2^96, 2^-32
+  const ir::Type type = result_type(instruction);
+  const auto operands = program_.operands_of(instruction);
+  const Id dividend = widened(operands[0], type.width), divisor = widened(operands[1], type.width);
+  const auto size_of = [&](Id value) {
+    return writer_.extended_value(GLSLstd450FAbs, type_of(type), {value});
+  };
+  const Id one = constant_of(type, 0x3f800000);
+  const Id up = scale_where(type, spv::Op::OpFOrdLessThan, size_of(dividend), kTiny, kUp, one);
+  const Id scale =
+      scale_where(type, spv::Op::OpFOrdGreaterThan, size_of(divisor), kHuge, kDown, up);
+  const Id a = float_op(spv::Op::OpFMul, type, dividend, scale);
+  const Id b = float_op(spv::Op::OpFMul, type, divisor, scale);
+  const Id quotient = float_op(spv::Op::OpFDiv, type, a, b);
+  const Id reciprocal = float_op(spv::Op::OpFDiv, type, one, b);
+  set_result(instruction, corrected(type, quotient, b, a, reciprocal));
+}
+
+/// The float of the bits `scale` where `value` compares so with that of the bits `limit`.
+Id ProgramEmitter::scale_where(ir::Type type, spv::Op comparison, Id value, uint32_t limit,
+                               uint32_t scale, Id otherwise) {
+  const Id bools = type_of({ir::Scalar::b1, type.width, type.varying});
+  const Id is_beyond = writer_.value(comparison, bools, {value, constant_of(type, limit)});
+  return writer_.value(spv::Op::OpSelect, type_of(type),
+                       {is_beyond, constant_of(type, scale), otherwise});
+}
+
+// The same for the square root, which is the quotient of its operand and itself. What it leaves of
+// a number below 2^-96 could be below the normal numbers, so such a number is scaled by 2^32.
+void ProgramEmitter::emit_root(const ir::Instruction& instruction) {
+  if (target_.software) return emit_extended(instruction, GLSLstd450Sqrt);
+  constexpr uint32_t kTiny = 0x0f800000, kUp = 0x4f800000, kDown = 0x37800000;  // 2^-96, 32, -16
+  const ir::Type type = result_type(instruction);
+  const Id operand = id_of(program_.operands_of(instruction)[0]);
+  const Id one = constant_of(type, 0x3f800000);
+  const Id up = scale_where(type, spv::Op::OpFOrdLessThan, operand, kTiny, kUp, one);
+  const Id down = scale_where(type, spv::Op::OpFOrdLessThan, operand, kTiny, kDown, one);
+  const Id x = float_op(spv::Op::OpFMul, type, operand, up);
+  const Id root = writer_.extended_value(GLSLstd450Sqrt, type_of(type), {x});
+  const Id factor = float_op(spv::Op::OpFDiv, type, constant_of(type, 0x3f000000), root);  // 1/2
+  const Id better = corrected(type, root, root, x, factor);
+  set_result(instruction, float_op(spv::Op::OpFMul, type, better, down));
+}
+
 // Where SPIR-V's conversion is undefined the result is chosen by comparisons; NaN fails all of
 // them.
 void ProgramEmitter::emit_int_from_float(const ir::Instruction& instruction) {

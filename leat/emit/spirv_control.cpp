@@ -58,7 +58,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
       return set_result(instruction, group_ids_[static_cast<size_t>(instruction.imm)]);
     case Opcode::neg: return emit_by_type(instruction, Op::OpFNegate, Op::OpSNegate);
     case Opcode::abs: return emit_extended(instruction, GLSLstd450FAbs);
-    case Opcode::sqrt: return emit_extended(instruction, GLSLstd450Sqrt);
+    case Opcode::sqrt: return emit_root(instruction);
     case Opcode::floor: return emit_extended(instruction, GLSLstd450Floor);
     case Opcode::ceil: return emit_extended(instruction, GLSLstd450Ceil);
     case Opcode::round_even: return emit_extended(instruction, GLSLstd450RoundEven);
@@ -81,7 +81,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::add_f: return emit_plain(instruction, Op::OpFAdd);
     case Opcode::sub_f: return emit_plain(instruction, Op::OpFSub);
     case Opcode::mul_f: return emit_plain(instruction, Op::OpFMul);
-    case Opcode::div_f: return emit_plain(instruction, Op::OpFDiv);
+    case Opcode::div_f: return emit_division(instruction);
     case Opcode::min_f: return emit_extended(instruction, GLSLstd450FMin);
     case Opcode::max_f: return emit_extended(instruction, GLSLstd450FMax);
     case Opcode::fma: return emit_extended(instruction, GLSLstd450Fma);
@@ -89,7 +89,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::sub_i: return emit_binary_int(instruction, Op::OpISub);
     case Opcode::mul_i: return emit_binary_int(instruction, Op::OpIMul);
     case Opcode::div_i: return emit_binary_int(instruction, Op::OpSDiv);
-    case Opcode::rem_i: return emit_binary_int(instruction, Op::OpSRem);
+    case Opcode::rem_i: return emit_remainder(instruction);
     case Opcode::min_i: return emit_extended(instruction, GLSLstd450SMin);
     case Opcode::max_i: return emit_extended(instruction, GLSLstd450SMax);
     case Opcode::and_i: return emit_plain(instruction, Op::OpBitwiseAnd);

@@ -99,6 +99,13 @@ class ProgramEmitter {
   void emit_by_type(const ir::Instruction& instruction, spv::Op on_float, spv::Op on_int);
   void emit_extended(const ir::Instruction& instruction, GLSLstd450 function);
   void emit_binary_int(const ir::Instruction& instruction, spv::Op op);
+  void emit_remainder(const ir::Instruction& instruction);
+  void emit_division(const ir::Instruction& instruction);
+  void emit_root(const ir::Instruction& instruction);
+  Id float_op(spv::Op op, ir::Type type, Id a, Id b);
+  Id scale_where(ir::Type type, spv::Op comparison, Id value, uint32_t limit, uint32_t scale,
+                 Id otherwise);
+  Id corrected(ir::Type type, Id quotient, Id divisor, Id dividend, Id factor);
   void emit_constant(const ir::Instruction& instruction);
   void emit_select(const ir::Instruction& instruction);
   void emit_int_from_float(const ir::Instruction& instruction);

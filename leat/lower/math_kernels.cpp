@@ -32,7 +32,13 @@ ValueId polynomial(Builder& b, ValueId x, std::initializer_list<float> coefficie
 }
 
 ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a, c); }
-ValueId is_nan(Builder& b, ValueId x) { return b.not_b(b.binary(Opcode::eq_f, x, x)); }
+
+/// By the bits: a GPU's compiler may take it that x == x (NVIDIA's for Vulkan does, at times).
+ValueId is_nan(Builder& b, ValueId x) {
+  const ValueId bits = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
+                                b.i32(std::numeric_limits<int32_t>::max()));
+  return b.binary(Opcode::lt_i, b.i32(0x7f800000), bits);
+}
 
 /// |magnitude| with the sign of x.
 ValueId with_sign(Builder& b, ValueId magnitude, ValueId x) {

@@ -117,6 +117,21 @@ Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups) {
   return emit(builder.finish(), target);
 }
 
+Result<KernelBinary> rounding_kernel(const Target& target, int64_t count) {
+  Builder builder = builder_for("rounding", target);
+  const uint32_t a = builder.parameter("a", DType::f32, false, count);
+  const uint32_t b = builder.parameter("b", DType::f32, false, count);
+  const uint32_t quotient = builder.parameter("quotient", DType::f32, true, count);
+  const uint32_t root = builder.parameter("root", DType::f32, true, count);
+  const Element element = element_of_lane(builder, target, count);
+  const ValueId value = builder.load(a, element.index, 1, element.mask);
+  const ValueId divisor = builder.load(b, element.index, 1, element.mask);
+  builder.store(quotient, element.index, builder.binary(Opcode::div_f, value, divisor),
+                element.mask);
+  builder.store(root, element.index, builder.unary(Opcode::sqrt, value), element.mask);
+  return emit(builder.finish(), target);
+}
+
 int64_t stamp_group_size(const Target& target) {
   return int64_t{target.wave_lanes} * waves_of(target);
 }

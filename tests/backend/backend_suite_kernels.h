@@ -19,6 +19,8 @@ Result<KernelBinary> grid_kernel(const Target& target);
 Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups);
 /// Elements of a workgroup of reverse_kernel.
 int64_t reverse_group_size(const Target& target);
+/// quotient[i] = a[i] / b[i] and root[i] = sqrt(a[i]), f32. Arguments: a, b, quotient, root.
+Result<KernelBinary> rounding_kernel(const Target& target, int64_t count);
 /// out[i] = value[0], i32, written last by each workgroup, and these take different times: `groups`
 /// workgroups of stamp_group_size elements. Arguments: value, out.
 Result<KernelBinary> stamp_kernel(const Target& target, int64_t groups);

@@ -1,6 +1,9 @@
 // Conformance: kernels, the order of commands, recorded lists.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
+#include <random>
 
 #include "leat/base/half.h"
 #include "tests/backend/backend_suite.h"
@@ -34,6 +37,71 @@ TEST_P(LaunchConformance, Saxpy) {
       std::vector<float> wanted(count + 1, -1.0f);  // the last stays as it was
       for (size_t i = 0; i < count; ++i) wanted[i] = 2.5f * x[i] + y[i];
       EXPECT_TRUE(read<float>(out, count + 1) == wanted) << count << " elements";
+    }
+  }
+}
+
+/// Pairs of all signs and sizes: every special value with every other one, then random bits.
+void add_pairs(std::vector<float>& a, std::vector<float>& b) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float special[] = {0.0f,   -0.0f, 1.0f,   -3.0f,     1.2e-38f,   3e38f,
+                           1e-20f, 7e19f, 1e-30f, kInfinity, -kInfinity, std::nanf("")};
+  for (const float x : special) {
+    for (const float y : special) {
+      a.push_back(x);
+      b.push_back(y);
+    }
+  }
+  std::mt19937 bits(7);
+  for (int i = 0; i < 20000; ++i) {
+    const uint32_t x = static_cast<uint32_t>(bits()), y = static_cast<uint32_t>(bits());
+    float values[2];
+    std::memcpy(&values[0], &x, sizeof x);
+    std::memcpy(&values[1], &y, sizeof y);
+    a.push_back(values[0]);
+    b.push_back(values[1]);
+  }
+}
+
+/// Units in the last place; 0 where either is below the normal numbers, which GPUs flush.
+double rounding_error(float got, double want) {
+  constexpr double kNormalMin = std::numeric_limits<float>::min();
+  if (std::isnan(want)) return std::isnan(got) ? 0 : 1e9;
+  if (std::abs(want) > std::numeric_limits<float>::max() || want == 0) {
+    return static_cast<float>(want) == got ? 0 : 1e9;
+  }
+  if (std::abs(want) < 2 * kNormalMin) return std::abs(got) < 4 * kNormalMin ? 0 : 1e9;
+  return std::abs(got - want) / std::ldexp(1.0, std::ilogb(want) - 23);
+}
+
+// A software renderer rounds by itself and has no fused multiply-add, so what real GPUs do to round
+// is run there too, and allowed one unit more.
+TEST_P(LaunchConformance, QuotientsAndRootsAreRounded) {
+  std::vector<float> a, b;
+  add_pairs(a, b);
+  const auto count = static_cast<int64_t>(a.size());
+  const Buffer a_buffer = buffer_of(a), b_buffer = buffer_of(b);
+  const Buffer quotients = buffer_of(std::vector<float>(a.size(), 0.0f));
+  const Buffer roots = buffer_of(std::vector<float>(a.size(), 0.0f));
+  for (const bool as_real_gpu : {false, true}) {
+    Target target = device().target();
+    if (as_real_gpu && !target.software) break;
+    if (as_real_gpu) target.software = false;
+    const auto kernel = load(rounding_kernel(target, count));
+    ASSERT_NE(kernel, nullptr);
+    launch(*kernel, {&a_buffer, &b_buffer, &quotients, &roots});
+    submit_and_wait();
+    if (!runs_kernels()) return;
+    const auto quotient = read<float>(quotients, a.size()), root = read<float>(roots, a.size());
+    constexpr float kNormalMin = std::numeric_limits<float>::min();
+    const auto is_flushed = [&](float x) { return x != 0 && std::abs(x) < kNormalMin; };
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (is_flushed(a[i]) || is_flushed(b[i])) continue;
+      const double limit = as_real_gpu ? 1.6 : 0.51;
+      const double ratio = static_cast<double>(a[i]) / static_cast<double>(b[i]);
+      ASSERT_LE(rounding_error(quotient[i], ratio), limit) << a[i] << " / " << b[i];
+      ASSERT_LE(rounding_error(root[i], std::sqrt(static_cast<double>(a[i]))), limit) << a[i];
+      ASSERT_TRUE(ratio != 0 || std::signbit(quotient[i]) == std::signbit(ratio)) << a[i];
     }
   }
 }

@@ -43,7 +43,6 @@ class OpenglContext {
   OpenglContext& operator=(const OpenglContext&) = delete;
 
   const GlApi& gl() const { return gl_; }
-  /// All but target.storage_f16, which only a trial tells.
   OpenglFacts facts() const;
 
  private:

@@ -78,13 +78,12 @@ Result<void> check_limits(const KernelBinary& binary, const Target& target) {
 
 class OpenglDevice final : public Device {
  public:
-  OpenglDevice(std::unique_ptr<OpenglThread> thread, std::string name, bool storage_f16)
+  OpenglDevice(std::unique_ptr<OpenglThread> thread, std::string name)
       : thread_(std::move(thread)),
         info_(thread_->facts().info),
         target_(thread_->facts().target),
         queue_(*thread_, *this) {
     info_.name = std::move(name);
-    target_.storage_f16 = storage_f16;
   }
 
   /// The GL thread ends first: it plays lists that lie in the queue.
@@ -201,10 +200,8 @@ Result<std::unique_ptr<Device>> open_opengl_device(size_t index, std::string nam
   }
   TRY_ASSIGN(std::unique_ptr<OpenglThread> thread, OpenglThread::start(egl, chips[index]));
   TRY(thread->open_number());
-  bool storage_f16 = false;
-  TRY(thread->call([&](OpenglSide& side) { storage_f16 = stores_halves(side.gl); }));
   return std::unique_ptr<Device>(
-      std::make_unique<OpenglDevice>(std::move(thread), std::move(name), storage_f16));
+      std::make_unique<OpenglDevice>(std::move(thread), std::move(name)));
 }
 
 }  // namespace leat

@@ -1,5 +1,4 @@
-// SPIR-V to a GL program, and the question whether the driver stores 16-bit floats. Both run where
-// the context is current.
+// SPIR-V to a GL program, where the context is current.
 #pragma once
 
 #include <cstddef>
@@ -19,10 +18,5 @@ struct OpenglProgram {
 /// Compiles and links one compute shader. The caller deletes the program.
 OpenglProgram link_opengl_program(const GlApi& gl, std::span<const std::byte> spirv,
                                   const char* entry);
-
-/// Runs a small kernel that loads halves, multiplies them as f32 and stores them rounded to nearest
-/// even; true if all results are right. GL has no extension that promises it for SPIR-V: NVIDIA
-/// 580.159 on an H200 and Mesa 22.3.6 do it all the same, hence the trial.
-bool stores_halves(const GlApi& gl);
 
 }  // namespace leat

@@ -11,10 +11,11 @@
 # LEAT_ROUNDS    samples of each way to submit; default: 10000
 # LEAT_ITEMS     pictures of a stream; default: 3000
 # LEAT_SHARED_DIR   the folder with models and pictures; default: ../shared
+# LEAT_ONNX_DIR     a folder of ONNX conformance cases to run on every route; default: none
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 if [ $# -lt 1 ] || [ "${1:0:1}" = - ]; then
-  sed -n '2,13s/^# \{0,1\}//p' bench/on_device.sh
+  sed -n '2,14s/^# \{0,1\}//p' bench/on_device.sh
   exit 2
 fi
 mkdir -p "$1" || exit 1
@@ -28,6 +29,7 @@ if [ ! -x "$leat" ]; then
   cmake --preset release && cmake --build build/release --target leat || exit 1
 fi
 shared=${LEAT_SHARED_DIR:-$(cd .. && pwd)/shared}
+conformance=${LEAT_ONNX_DIR:-}
 suite=${LEAT_SUITE:-$shared/bench/conv_shapes.csv}
 if [ ! -f "$suite" ]; then
   suite=$results/suite.csv
@@ -63,6 +65,8 @@ check() {
     "$shared/data/images/fish.png" --device "$1" --leat "$leat" --json "$results/startup-$2.json" \
     -- --channels bgr
   step "light-$2" "$leat" test-onnx "$shared/data/onnx/light" --device "$1"
+  [ -d "$conformance" ] || return
+  step "conformance-$2" "$leat" test-onnx "$conformance" --device "$1"
 }
 
 # A stream whose host is the slower part, and one whose device is.

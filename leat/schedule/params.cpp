@@ -174,11 +174,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   params.vec_n = 4;
   params.k_step = 16;
   params.stages = 2;
-  // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
-  // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
-  // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
   const bool is_cubin = target.format == CodeFormat::cubin;
-  if (is_cubin && params.lane_m % 2 == 0) params.lane_fold = 2;
   double best_cost = 1e300;
   ContractionParams best = params;
   for (const GpuTile& tile : is_cubin ? std::span<const GpuTile>(kCubinTiles) : kGpuTiles) {
@@ -191,6 +187,12 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
     best_cost = cost;
     best = candidate;
   }
+  // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
+  // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
+  // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
+  // From SPIR-V the driver makes more of small tiles so (15 % and more), less of most large ones.
+  const bool is_small = best.reg_m * best.reg_n <= 16;
+  if ((is_cubin || is_small) && best.lane_m % 2 == 0) best.lane_fold = 2;
   return best;
 }
 

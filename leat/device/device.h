@@ -95,8 +95,8 @@ class RecordedList {
   virtual ~RecordedList() = default;
 };
 
-/// Ordered commands on one device: each starts after all earlier ones are done and their writes are
-/// visible to it.
+/// Ordered commands on one device: each sees what all earlier ones wrote, and none sees what a later
+/// one writes. Commands that touch no memory in common may run at the same time.
 class Queue {
  public:
   virtual ~Queue() = default;

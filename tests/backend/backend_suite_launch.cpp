@@ -226,6 +226,64 @@ TEST_P(LaunchConformance, CopiesAndKernelsAlternate) {
   EXPECT_EQ(read<int32_t>(a, kCount), std::vector<int32_t>(kCount, 67));
 }
 
+/// Slices of buffers; what a kernel or a copy does to them, here and on the device.
+struct Slices {
+  static constexpr size_t kBuffers = 3, kSlices = 5, kCount = 64;  // of i32: kBufferAlignment
+  std::vector<std::vector<uint32_t>> values =
+      std::vector(kBuffers, std::vector<uint32_t>(kSlices* kCount, 1));
+
+  static BufferRange range(const Buffer& buffer, size_t slice) {
+    return {&buffer, slice * kCount * sizeof(int32_t), kCount * sizeof(int32_t)};
+  }
+  uint32_t* at(size_t buffer, size_t slice) { return values[buffer].data() + slice * kCount; }
+  void triple(size_t buffer, size_t slice, uint32_t addend) {
+    for (size_t i = 0; i < kCount; ++i) at(buffer, slice)[i] = 3 * at(buffer, slice)[i] + addend;
+  }
+};
+
+// Commands that do not meet may run at once; whatever meets must not show it.
+TEST_P(LaunchConformance, RandomCommandsSeemToRunInOrder) {
+  static_assert(Slices::kCount * sizeof(int32_t) % kBufferAlignment == 0);
+  Slices slices;
+  std::vector<std::unique_ptr<Kernel>> kernels;
+  for (int32_t addend = 0; addend < 4; ++addend) {
+    kernels.push_back(load(triple_kernel(device().target(), Slices::kCount, addend)));
+    ASSERT_NE(kernels.back(), nullptr);
+  }
+  std::vector<Buffer> buffers;
+  for (size_t b = 0; b < Slices::kBuffers; ++b) {
+    const MemoryKind kind = b == 0 ? MemoryKind::shared : MemoryKind::device;
+    buffers.push_back(buffer_of(std::vector<int32_t>(Slices::kSlices * Slices::kCount, 1), kind));
+  }
+  std::mt19937 random(11);
+  const auto below = [&](size_t limit) { return random() % limit; };
+  ASSERT_OK(queue().begin_record());
+  for (int command = 0; command < 300; ++command) {
+    const size_t b = below(Slices::kBuffers), slice = below(Slices::kSlices);
+    if (below(4) == 0) {
+      const size_t from = below(Slices::kBuffers), source = below(Slices::kSlices);
+      if (b == from && slice == source) continue;
+      ASSERT_OK(
+          queue().copy(Slices::range(buffers[b], slice), Slices::range(buffers[from], source)));
+      std::copy_n(slices.at(from, source), Slices::kCount, slices.at(b, slice));
+    } else {
+      const size_t addend = below(kernels.size());
+      const BufferRange arguments[] = {Slices::range(buffers[b], slice)};
+      ASSERT_OK(queue().launch(*kernels[addend], arguments));
+      slices.triple(b, slice, static_cast<uint32_t>(addend));
+    }
+  }
+  const Result<std::unique_ptr<RecordedList>> list = queue().end_record();
+  ASSERT_OK(list);
+  const Result<uint64_t> value = queue().replay(**list);
+  ASSERT_OK(value);
+  wait_for(*value);
+  if (!runs_kernels()) return;
+  for (size_t b = 0; b < Slices::kBuffers; ++b) {
+    EXPECT_EQ(read<uint32_t>(buffers[b], slices.values[b].size()), slices.values[b]) << b;
+  }
+}
+
 TEST_P(LaunchConformance, ArgumentsMayBePartsOfOneBuffer) {
   constexpr size_t kCount = 100;
   constexpr size_t kPart = 2 * kBufferAlignment;

@@ -25,11 +25,6 @@ constexpr size_t kComputeDwordsPerLaunch = 8;
 constexpr size_t kCopyDwords = 1024;
 constexpr size_t kTwoImagesLaunchesMax = 16;
 
-bool overlap(const NvidiaAccess& a, const NvidiaAccess& b) {
-  return (a.written || b.written) && a.address < b.address + b.size_bytes &&
-         b.address < a.address + a.size_bytes;
-}
-
 uint32_t low(uint64_t value) { return static_cast<uint32_t>(value); }
 uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 
@@ -100,12 +95,12 @@ void NvidiaCommands::semaphore(std::vector<uint32_t>& words, uint64_t address, u
 // --- Launches -----------------------------------------------------------------------------------
 
 /// The one chain that conflicts, kNone, or kEvery when several do.
-uint32_t NvidiaCommands::conflicting_chain(std::span<const NvidiaAccess> accesses) const {
+uint32_t NvidiaCommands::conflicting_chain(std::span<const MemoryAccess> accesses) const {
   uint32_t found = kNone;
   for (const ChainAccess& earlier : accesses_) {
     if (earlier.chain == found) continue;
-    for (const NvidiaAccess& access : accesses) {
-      if (!overlap(earlier.access, access)) continue;
+    for (const MemoryAccess& access : accesses) {
+      if (!conflict(earlier.access, access)) continue;
       if (found != kNone) return kEvery;
       found = earlier.chain;
       break;
@@ -114,8 +109,8 @@ uint32_t NvidiaCommands::conflicting_chain(std::span<const NvidiaAccess> accesse
   return found;
 }
 
-void NvidiaCommands::remember(std::span<const NvidiaAccess> accesses, uint32_t chain) {
-  for (const NvidiaAccess& access : accesses) {
+void NvidiaCommands::remember(std::span<const MemoryAccess> accesses, uint32_t chain) {
+  for (const MemoryAccess& access : accesses) {
     const auto same = std::ranges::find_if(accesses_, [&](const ChainAccess& known) {
       return known.chain == chain && known.access.address == access.address &&
              known.access.size_bytes == access.size_bytes;
@@ -134,14 +129,14 @@ void NvidiaCommands::front_end_barrier() {
   accesses_.clear();
 }
 
-void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const NvidiaAccess> arguments) {
+void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments) {
   is_empty_ = false;
   close_copies();
   const auto index = static_cast<uint32_t>(launches_.size());
   launches_.push_back({.bank = &kernel.bank(),
                        .first_parameter = static_cast<uint32_t>(parameters_.size()),
                        .parameter_count = static_cast<uint32_t>(arguments.size())});
-  for (const NvidiaAccess& argument : arguments) parameters_.push_back(argument.address);
+  for (const MemoryAccess& argument : arguments) parameters_.push_back(argument.address);
   qmds_.push_back(kernel.qmd());
   const size_t accesses_max = launches_max_ == 0 ? kAccessesMax : kFreshAccessesMax;
   uint32_t chain =

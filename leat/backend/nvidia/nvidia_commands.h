@@ -14,15 +14,9 @@
 #include <vector>
 
 #include "leat/backend/nvidia/nvidia_kernel.h"
+#include "leat/device/memory_hazards.h"
 
 namespace leat {
-
-/// A span of the GPU's address space that a command reads or writes.
-struct NvidiaAccess {
-  uint64_t address = 0;
-  uint64_t size_bytes = 0;
-  bool written = false;
-};
 
 class NvidiaCommands final : public RecordedList {
  public:
@@ -39,7 +33,7 @@ class NvidiaCommands final : public RecordedList {
   /// Forgets all commands; the memory stays.
   void clear();
 
-  void launch(const NvidiaKernel& kernel, std::span<const NvidiaAccess> arguments);
+  void launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments);
   /// Of at most kCopyBytesMax.
   void copy(uint64_t target, uint64_t source, uint64_t size_bytes);
   static constexpr uint64_t kCopyBytesMax = 2 * method::kCopyBytesMax;
@@ -104,7 +98,7 @@ class NvidiaCommands final : public RecordedList {
     bool waits = true;  // the dword where `busy` enters waits; an armed submit may change it
   };
   struct ChainAccess {
-    NvidiaAccess access;
+    MemoryAccess access;
     uint32_t chain = 0;
   };
   static constexpr uint32_t kArmDwords = 6;
@@ -120,8 +114,8 @@ class NvidiaCommands final : public RecordedList {
   void close_copies();
   void release_to_copies();
   void front_end_barrier();
-  uint32_t conflicting_chain(std::span<const NvidiaAccess> accesses) const;
-  void remember(std::span<const NvidiaAccess> accesses, uint32_t chain);
+  uint32_t conflicting_chain(std::span<const MemoryAccess> accesses) const;
+  void remember(std::span<const MemoryAccess> accesses, uint32_t chain);
   void semaphore(std::vector<uint32_t>& words, uint64_t address, uint64_t payload,
                  uint32_t execute);
   void place_release(uint64_t fence_value);

@@ -136,15 +136,15 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   return open_;
 }
 
-Result<NvidiaAccess> NvidiaQueue::access_of(const BufferRange& range, bool written) const {
+Result<MemoryAccess> NvidiaQueue::access_of(const BufferRange& range, bool written) const {
   TRY(check_range(range));
   const uint64_t address = buffers_.at(range.buffer->handle()).address + range.offset_bytes;
-  return NvidiaAccess{address, range.size_bytes, written};
+  return MemoryAccess{address, range.size_bytes, written};
 }
 
 Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   CHECK(arguments.size() == kernel.arguments().size() && arguments.size() <= kArgumentsMax);
-  std::array<NvidiaAccess, kArgumentsMax> accesses;
+  std::array<MemoryAccess, kArgumentsMax> accesses;
   for (size_t i = 0; i < arguments.size(); ++i) {
     CHECK(arguments[i].offset_bytes % kBufferAlignment == 0);
     TRY_ASSIGN(accesses[i], access_of(arguments[i], kernel.arguments()[i].written));
@@ -156,8 +156,8 @@ Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRan
 }
 
 Result<void> NvidiaQueue::copy(BufferRange target, BufferRange source) {
-  TRY_ASSIGN(const NvidiaAccess to, access_of(target, true));
-  TRY_ASSIGN(const NvidiaAccess from, access_of(source, false));
+  TRY_ASSIGN(const MemoryAccess to, access_of(target, true));
+  TRY_ASSIGN(const MemoryAccess from, access_of(source, false));
   if (to.size_bytes != from.size_bytes) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",

@@ -80,7 +80,7 @@ class NvidiaQueue final : public Queue {
     open_ = commands;
     context_.has_open_commands = open_ != nullptr || recording_ != nullptr;
   }
-  Result<NvidiaAccess> access_of(const BufferRange& range, bool written) const;
+  Result<MemoryAccess> access_of(const BufferRange& range, bool written) const;
   Result<void> prepare_submit();
   Result<void> submit_open();
   Result<void> push(NvidiaCommands& commands, bool armed);

@@ -17,32 +17,39 @@ constexpr GLbitfield kEveryReader = GL_SHADER_STORAGE_BARRIER_BIT | GL_BUFFER_UP
 
 }  // namespace
 
-void OpenglCommands::add_binding(const BufferRange& range) {
+void OpenglCommands::add_binding(const BufferRange& range, bool written) {
+  accesses.push_back({range.offset_bytes, range.size_bytes, written, range.buffer->handle()});
   buffers.push_back(static_cast<GLuint>(range.buffer->handle()));
   offsets.push_back(static_cast<GLintptr>(range.offset_bytes));
   sizes.push_back(static_cast<GLsizeiptr>(range.size_bytes));
 }
 
 void OpenglCommands::add_launch(GLuint program, const std::array<uint32_t, 3>& grid,
-                                std::span<const BufferRange> arguments) {
+                                std::span<const BufferRange> arguments,
+                                std::span<const KernelArgument> roles) {
   commands.push_back({.kind = OpenglCommandKind::launch,
                       .object = program,
                       .first_binding = static_cast<uint32_t>(buffers.size()),
                       .binding_count = static_cast<uint32_t>(arguments.size()),
                       .grid = grid});
-  for (const BufferRange& range : arguments) add_binding(range);
+  accesses.clear();
+  for (size_t i = 0; i < arguments.size(); ++i) add_binding(arguments[i], roles[i].written);
+  commands.back().waits = hazards.add(accesses);
 }
 
 void OpenglCommands::add_copy(const BufferRange& target, const BufferRange& source) {
   commands.push_back({.kind = OpenglCommandKind::copy,
                       .first_binding = static_cast<uint32_t>(buffers.size()),
                       .binding_count = 2});
-  add_binding(target);
-  add_binding(source);
+  accesses.clear();
+  add_binding(target, true);
+  add_binding(source, false);
+  commands.back().waits = hazards.add(accesses);
 }
 
 void OpenglCommands::add_mark_time(uint32_t slot) {
   commands.push_back({.kind = OpenglCommandKind::mark_time, .object = slot});
+  hazards.close();  // what follows is not to run within the time that is marked
 }
 
 void OpenglCommands::add_delete(OpenglCommandKind kind, GLuint name) {
@@ -56,6 +63,7 @@ void OpenglCommands::clear() {
   offsets.clear();
   sizes.clear();
   deletes = 0;
+  hazards.clear();
 }
 
 OpenglPlayer::OpenglPlayer(const GlApi& gl, OpenglTimes& times) : gl_(gl), times_(times) {
@@ -67,7 +75,9 @@ void OpenglPlayer::close() {
   gl_.delete_queries(static_cast<GLsizei>(queries_.size()), queries_.data());
 }
 
+// A list knows nothing of those before it.
 void OpenglPlayer::play(const OpenglCommands& list) {
+  make_visible();
   for (const OpenglCommand& command : list.commands) play_one(list, command);
 }
 
@@ -75,7 +85,7 @@ void OpenglPlayer::play(const OpenglCommands& list) {
 // which so starts without a barrier: none stands between the host's submit and the work.
 void OpenglPlayer::raise(const OpenglNumber& number, uint64_t value) {
   gl_.memory_barrier(kEveryReader);
-  stale_ = 0;
+  is_stale_ = false;
   if (number.program() != 0) {
     if (program_ != number.program()) gl_.use_program(number.program());
     program_ = number.program();
@@ -100,17 +110,16 @@ void OpenglPlayer::read_times() {
 
 void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& command) {
   const uint32_t first = command.first_binding;
+  if (command.waits) make_visible();
   switch (command.kind) {
     case OpenglCommandKind::launch:
-      make_visible(GL_SHADER_STORAGE_BARRIER_BIT);
       if (program_ != command.object) gl_.use_program(command.object);
       program_ = command.object;
       bind(list, command);
       gl_.dispatch_compute(command.grid[0], command.grid[1], command.grid[2]);
-      stale_ = kEveryReader;
+      is_stale_ = true;
       return;
     case OpenglCommandKind::copy:
-      make_visible(GL_BUFFER_UPDATE_BARRIER_BIT);
       gl_.copy_buffer(list.buffers[first + 1], list.buffers[first], list.offsets[first + 1],
                       list.offsets[first], list.sizes[first]);
       return;
@@ -153,10 +162,9 @@ void OpenglPlayer::bind(const OpenglCommands& list, const OpenglCommand& command
                          list.sizes.data() + first);
 }
 
-void OpenglPlayer::make_visible(GLbitfield to) {
-  if ((stale_ & to) == 0) return;
-  gl_.memory_barrier(to);
-  stale_ &= ~to;
+void OpenglPlayer::make_visible() {
+  if (is_stale_) gl_.memory_barrier(kEveryReader);
+  is_stale_ = false;
 }
 
 }  // namespace leat

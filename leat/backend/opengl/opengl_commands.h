@@ -12,6 +12,7 @@
 #include "leat/backend/opengl/opengl_api.h"
 #include "leat/backend/opengl/opengl_number.h"
 #include "leat/device/device.h"
+#include "leat/device/memory_hazards.h"
 
 namespace leat {
 
@@ -22,6 +23,7 @@ struct OpenglCommand {
   GLuint object = 0;           // program, time slot, or the name to delete
   uint32_t first_binding = 0;  // copy: the target, then the source
   uint32_t binding_count = 0;
+  bool waits = false;  // for what earlier launches wrote or read
   std::array<uint32_t, 3> grid = {};
 };
 
@@ -34,15 +36,19 @@ struct OpenglCommands {
   std::vector<GLsizeiptr> sizes;
   uint32_t deletes = 0;  // commands that delete something
 
+  /// `arguments` in the order of `roles`.
   void add_launch(GLuint program, const std::array<uint32_t, 3>& grid,
-                  std::span<const BufferRange> arguments);
+                  std::span<const BufferRange> arguments, std::span<const KernelArgument> roles);
   void add_copy(const BufferRange& target, const BufferRange& source);
   void add_mark_time(uint32_t slot);
   void add_delete(OpenglCommandKind kind, GLuint name);
   void clear();
 
  private:
-  void add_binding(const BufferRange& range);
+  void add_binding(const BufferRange& range, bool written);
+
+  MemoryHazards hazards;
+  std::vector<MemoryAccess> accesses;  // scratch of one command
 };
 
 /// What the GL thread knows of time marks; any thread may read it.
@@ -69,7 +75,7 @@ class OpenglPlayer {
 
  private:
   void play_one(const OpenglCommands& list, const OpenglCommand& command);
-  void make_visible(GLbitfield to);
+  void make_visible();
   void bind(const OpenglCommands& list, const OpenglCommand& command);
 
   const GlApi& gl_;
@@ -77,7 +83,7 @@ class OpenglPlayer {
   std::array<GLuint, Queue::kTimeSlots> queries_ = {};
   std::bitset<Queue::kTimeSlots> unread_;  // marked since their time was read
   GLuint program_ = 0;                     // the one in use
-  GLbitfield stale_ = 0;                   // ways to read that may miss what shaders wrote
+  bool is_stale_ = false;                  // shaders have run since the last barrier
   OpenglCommands bound_;                   // what the first bindings hold; without commands
 };
 

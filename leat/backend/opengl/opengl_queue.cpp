@@ -41,7 +41,7 @@ Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRan
                                kernel.name(), range.size_bytes, bytes_max, device_.info().name));
     }
   }
-  open_list().add_launch(loaded.program(), loaded.grid(), arguments);
+  open_list().add_launch(loaded.program(), loaded.grid(), arguments, kernel.arguments());
   ++(recording_ != nullptr ? recording_->launches : counts_.descriptor_updates);
   return {};
 }

@@ -1,5 +1,6 @@
-// Recording. A barrier stands between every two commands, so that they run in order, as the seam
-// promises; the one that ends a command buffer (vulkan_number.cpp) orders it and the next.
+// Recording. A barrier stands before every command that meets an earlier one in memory, so that
+// they seem to run in order, as the seam promises; the one that ends a command buffer
+// (vulkan_number.cpp) orders it and the next.
 // Facts: Vulkan 1.3 specification, "Synchronization and Cache Control".
 #include "leat/backend/vulkan/vulkan_commands.h"
 
@@ -53,7 +54,7 @@ Result<void> VulkanCommands::begin(VkCommandBufferUsageFlags usage) {
   chunk_used_ = 0;
   chunk_sets_ = 0;
   bound_ = VK_NULL_HANDLE;
-  is_empty_ = true;
+  hazards_.clear();
   writes_seen_ = false;
   const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                          .flags = usage};
@@ -69,11 +70,19 @@ Result<void> VulkanCommands::end() {
   return {};
 }
 
-void VulkanCommands::wait_for_earlier() {
-  if (is_empty_) {
-    is_empty_ = false;
-    return;
-  }
+void VulkanCommands::add_access(const BufferRange& range, bool written) {
+  const uint64_t handle = range.buffer->handle();
+  const VulkanAllocation& memory = memory_.at(handle);
+  writes_seen_ |= written && memory.is_seen;
+  // All memory from outside counts as one buffer, which no handle is.
+  accesses_.push_back(memory.is_foreign
+                          ? MemoryAccess{0, UINT64_MAX, written, UINT64_MAX}
+                          : MemoryAccess{range.offset_bytes, range.size_bytes, written, handle});
+}
+
+/// Before the command that touches accesses_.
+void VulkanCommands::wait_where_needed() {
+  if (!hazards_.add(accesses_)) return;
   const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                    .srcAccessMask = kWrites,
                                    .dstAccessMask = kReads | kWrites};
@@ -88,19 +97,21 @@ Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
     bound_ = kernel.pipeline();
     context_.calls.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, bound_);
   }
-  wait_for_earlier();
+  accesses_.clear();
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!kernel.arguments()[i].written) continue;
-    writes_seen_ |= memory_.at(arguments[i].buffer->handle()).is_seen;
+    add_access(arguments[i], kernel.arguments()[i].written);
   }
+  wait_where_needed();
   const uint32_t* grid = kernel.grid();
   context_.calls.vkCmdDispatch(commands_, grid[0], grid[1], grid[2]);
   return {};
 }
 
 void VulkanCommands::copy(const BufferRange& target, const BufferRange& source) {
-  wait_for_earlier();
-  writes_seen_ |= memory_.at(target.buffer->handle()).is_seen;
+  accesses_.clear();
+  add_access(target, true);
+  add_access(source, false);
+  wait_where_needed();
   const VkBufferCopy region = {.srcOffset = source.offset_bytes,
                                .dstOffset = target.offset_bytes,
                                .size = source.size_bytes};
@@ -109,6 +120,7 @@ void VulkanCommands::copy(const BufferRange& target, const BufferRange& source) 
 }
 
 void VulkanCommands::mark_time(VkQueryPool pool, uint32_t slot) {
+  hazards_.close();  // what follows is not to run within the time that is marked
   context_.calls.vkCmdResetQueryPool(commands_, pool, slot, 1);
   context_.calls.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pool, slot);
 }

@@ -5,6 +5,7 @@
 
 #include "leat/backend/vulkan/vulkan_kernel.h"
 #include "leat/backend/vulkan/vulkan_memory.h"
+#include "leat/device/memory_hazards.h"
 
 namespace leat {
 
@@ -35,13 +36,15 @@ class VulkanCommands final : public RecordedList {
   Result<std::byte*> take_block(uint64_t size_bytes, VkDeviceAddress& address);
   Result<VkDescriptorSet> take_set(const VulkanKernel& kernel);
   Result<void> add_pool();
-  void wait_for_earlier();
+  void add_access(const BufferRange& range, bool written);
+  void wait_where_needed();
 
   VulkanContext& context_;
   const VulkanMemory& memory_;
   VkCommandBuffer commands_ = VK_NULL_HANDLE;
-  bool is_empty_ = true;      // no command yet that a barrier need stand before
-  bool writes_seen_ = false;  // what the host or another device sees
+  MemoryHazards hazards_;
+  std::vector<MemoryAccess> accesses_;  // scratch of one command
+  bool writes_seen_ = false;            // what the host or another device sees
   VkPipeline bound_ = VK_NULL_HANDLE;
 
   std::vector<VulkanAllocation> arenas_;       // pointers

@@ -192,7 +192,8 @@ Result<VulkanAllocation> allocate_vulkan(VulkanContext& context, uint64_t size_b
   allocation.size_bytes = size_bytes;
   Result<void> made = create_buffer(context, sharing, allocation);
   if (made) made = create_memory(context, place, sharing, allocation);
-  allocation.is_seen = allocation.host != nullptr || sharing.is_exportable || sharing.dma_buf >= 0;
+  allocation.is_foreign = sharing.host != nullptr || sharing.is_exportable || sharing.dma_buf >= 0;
+  allocation.is_seen = allocation.host != nullptr || allocation.is_foreign;
   if (made) return allocation;
   retire_vulkan(context, allocation);
   return made.error().during(fmt::format("allocating {} bytes", size_bytes));

@@ -15,7 +15,8 @@ struct VulkanAllocation {
   VkDeviceAddress address = 0;  // 0 with bindings
   std::byte* host = nullptr;
   uint64_t size_bytes = 0;
-  bool is_seen = false;  // by the host or by another device
+  bool is_seen = false;     // by the host or by another device
+  bool is_foreign = false;  // imported or exported, so that another buffer may be the same memory
 };
 
 enum class VulkanPlace : uint8_t {

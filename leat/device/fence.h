@@ -21,7 +21,7 @@ class Fence {
   /// was lost too, so whether a value is reached is FencePoint::look's or wait's to say.
   virtual uint64_t poll() = 0;
   /// Waits until `value` is reached. Returns false at the deadline, an Error when its work was
-  /// lost.
+  /// lost, with a timeout of 0 too.
   virtual Result<bool> wait(uint64_t value, uint64_t timeout_ns) = 0;
 };
 
@@ -30,7 +30,8 @@ struct FencePoint {
   Fence* fence = nullptr;
   uint64_t value = 0;
 
-  /// Whether it is reached now; an Error when its work was lost. Costs poll() until then.
+  /// Whether it is reached now; an Error when the number has moved over it, since its work was
+  /// lost. Costs poll() until then; that a device is lost whose number stands still, wait tells.
   Result<bool> look() const {
     if (fence->poll() < value) return false;
     return fence->wait(value, 0);

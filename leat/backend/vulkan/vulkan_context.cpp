@@ -43,7 +43,8 @@ Result<bool> VulkanFence::wait(uint64_t value, uint64_t timeout_ns) {
   const uint64_t spin_ns = std::min(spin_.budget_ns(), timeout_ns);
   Result<bool> done = spin_until(start_ns, spin_ns, [&] { return poll() >= value; });
   const uint64_t spent_ns = steady_now_ns() - start_ns;
-  if (!*done && spent_ns < timeout_ns) done = block(value, timeout_ns - spent_ns);
+  // Without time left too: only the driver tells that the device is lost.
+  if (!*done) done = block(value, timeout_ns - std::min(spent_ns, timeout_ns));
   if (done) spin_.learn(steady_now_ns() - start_ns, *done);
   return done;
 }

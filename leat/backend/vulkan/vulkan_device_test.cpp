@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "leat/backend/vulkan/vulkan_context.h"
 #include "leat/backend/vulkan/vulkan_pipeline_cache.h"
 #include "leat/base/files.h"
 
@@ -175,6 +176,29 @@ TEST(VulkanDevice, ListsAndDevicesMayDieInFlight) {
   ASSERT_TRUE(device->queue().launch(**kernel, {}).has_value());  // never submitted
   kernel->reset();
   device.reset();
+}
+
+// No driver here loses its device, so its answer is put in the place of the call.
+TEST(VulkanFence, ALostDeviceIsToldWithoutAWaitToo) {
+  auto instance = VulkanInstance::create();
+  if (!instance) GTEST_SKIP() << instance.error().message();
+  const auto devices = (*instance)->physical_devices();
+  if (!devices || devices->empty()) GTEST_SKIP() << "No Vulkan device is found.";
+  VulkanChip chip = inspect_chip((*instance)->calls(), devices->front());
+  if (!chip.refusal.empty()) GTEST_SKIP() << chip.refusal;
+  VulkanContext context;
+  ASSERT_TRUE(context.open(std::move(*instance), std::move(chip)).has_value());
+  const FencePoint never[] = {{&context.fence, 1}};
+  EXPECT_FALSE(context.fence.wait(1, 0).value());
+  EXPECT_FALSE(wait_all(never, 0).value());
+  const PFN_vkWaitSemaphores real = std::exchange(
+      context.calls.vkWaitSemaphores,
+      [](VkDevice, const VkSemaphoreWaitInfo*, uint64_t) { return VK_ERROR_DEVICE_LOST; });
+  const Result<bool> waited = context.fence.wait(1, 0);
+  ASSERT_FALSE(waited.has_value());
+  EXPECT_EQ(waited.error().kind(), ErrorKind::device_lost);
+  EXPECT_FALSE(wait_all(never, 0).has_value());
+  context.calls.vkWaitSemaphores = real;
 }
 
 TEST(VulkanPipelineCache, PacksAndUnpacks) {

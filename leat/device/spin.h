@@ -52,6 +52,11 @@ class AdaptiveSpin {
     return std::min(limit_ns, 4 * usual_ns + kSpinNsLeast);
   }
 
+  /// Whether waits end within the limit, as a rule.
+  bool is_soon() const {
+    return usual_ns_.load(std::memory_order_relaxed) <= limit_ns_.load(std::memory_order_relaxed);
+  }
+
   /// A wait lasted `waited_ns`; one that met its deadline first would have lasted longer, and tells
   /// nothing if that was short. A lost update by another thread does no harm.
   void learn(uint64_t waited_ns, bool has_ended = true) {

@@ -12,6 +12,18 @@ constexpr uint64_t kMs = 1'000'000;
 
 Result<void> all_is_well() { return {}; }
 
+// As the executor waits for a long list: in slices that all meet their deadline.
+TEST(AdaptiveSpin, LearnsFromSlicesThatWaitsAreLong) {
+  AdaptiveSpin spin;
+  EXPECT_TRUE(spin.is_soon());
+  for (int i = 0; i < 20; ++i) spin.learn(kMs / 5, false);
+  EXPECT_FALSE(spin.is_soon());
+  EXPECT_LE(spin.budget_ns(), kSpinNsLeast);
+  for (int i = 0; i < 40; ++i) spin.learn(1'000);
+  EXPECT_TRUE(spin.is_soon());
+  EXPECT_GT(spin.budget_ns(), kSpinNsLeast);
+}
+
 TEST(PolledWait, SleepsAreShortWhileTheEndIsNear) {
   for (const uint64_t expected_ns : {uint64_t{0}, kMs / 10, kMs, 10 * kMs, 1000 * kMs}) {
     for (uint64_t spent_ns = 50'000; spent_ns < 2000 * kMs; spent_ns += spent_ns / 3) {

@@ -9,9 +9,10 @@ namespace leat {
 
 namespace {
 
-// With work on several devices each is blocked on this long in turn; with work on one, a new
-// submission that could not start at once is seen that late at most.
-constexpr uint64_t kBlockNs = 200'000;
+// Devices with work are blocked on in turn, for an eighth of the time without news, between these:
+// what comes meanwhile and could not start at once, or ends on another device, is seen that late.
+constexpr uint64_t kBlockNsLeast = 200'000;
+constexpr uint64_t kBlockNsMax = 1'000'000;
 
 std::chrono::steady_clock::time_point deadline_in(uint64_t timeout_ns) {
   return std::chrono::steady_clock::now() +
@@ -251,7 +252,9 @@ void Executor::block() {
       value = records_[lane.started.front()].queue_value;
     }
     Fence& fence = lane.device->queue().fence();
-    const Result<bool> reached = fence.wait(value, kBlockNs);
+    const uint64_t quiet_ns = steady_now_ns() - last_news_ns_;
+    const Result<bool> reached =
+        fence.wait(value, std::clamp(quiet_ns / 8, kBlockNsLeast, kBlockNsMax));
     if (reached) return;
     std::vector<Ended> ended;
     {
@@ -271,6 +274,7 @@ void Executor::run() {
   while (true) {
     {
       const std::lock_guard lock(work_mutex_);
+      if (seen_news_ != news_) last_news_ns_ = steady_now_ns();
       seen_news_ = news_;
       ended.swap(cancelled_);
     }
@@ -281,6 +285,7 @@ void Executor::run() {
     }
     if (!ended.empty()) {
       finish(ended);
+      last_news_ns_ = steady_now_ns();
       continue;
     }
     if (is_closing_.load()) {

@@ -154,6 +154,7 @@ class Executor {
   std::condition_variable work_;
   uint64_t news_ = 0;  // under work_mutex_
   uint64_t seen_news_ = 0;
+  uint64_t last_news_ns_ = 0;
   std::vector<Ended> cancelled_;  // under work_mutex_: ends are told on the executor's thread
   size_t turn_ = 0;               // which device is blocked on next
   std::thread thread_;

@@ -39,8 +39,12 @@ void CpuCommandList::clear() {
 Result<bool> CpuFence::wait(uint64_t value, uint64_t timeout_ns) {
   if (poll() >= value) return true;
   if (timeout_ns == 0) return false;
+  const uint64_t start_ns = steady_now_ns();
   const auto timeout = std::chrono::nanoseconds(std::min(timeout_ns, kTimeoutNsMax));
-  return reached_.wait_until(Clock::now() + timeout, [&] { return poll() >= value; });
+  const bool done = reached_.wait_until(
+      Clock::now() + timeout, [&] { return poll() >= value; }, spin_.is_soon());
+  spin_.learn(steady_now_ns() - start_ns, done);
+  return done;
 }
 
 void CpuFence::reach(uint64_t value) {

@@ -56,6 +56,7 @@ class CpuFence : public Fence {
  private:
   std::atomic<uint64_t> value_ = 0;
   CpuWait reached_;
+  AdaptiveSpin spin_;  // whoever waits in slices must not give a core away anew in each
 };
 
 class CpuQueue : public Queue {

@@ -57,9 +57,22 @@ TEST(CpuThreads, SleepersWake) {
 TEST(CpuWait, HasADeadline) {
   CpuWait wait;
   const auto start = CpuWait::Clock::now();
-  EXPECT_FALSE(wait.wait_until(start + std::chrono::milliseconds(10), [] { return false; }));
+  EXPECT_FALSE(wait.wait_until(
+      start + std::chrono::milliseconds(10), [] { return false; }, true));
   EXPECT_GE(CpuWait::Clock::now() - start, std::chrono::milliseconds(10));
-  EXPECT_TRUE(wait.wait_until(start, [] { return true; }));
+  EXPECT_TRUE(wait.wait_until(
+      start, [] { return true; }, true));
+}
+
+TEST(CpuWait, SleepsSoonWhereItGivesNoCoreAway) {
+  CpuWait wait;
+  uint32_t looks = 0;
+  const auto look = [&] { return ++looks == 0; };
+  EXPECT_FALSE(wait.wait_until(CpuWait::Clock::now() + std::chrono::milliseconds(1), look, false));
+  EXPECT_LT(looks, kPausesMax + kYieldsMax);
+  looks = 0;
+  EXPECT_FALSE(wait.wait_until(CpuWait::Clock::now() + std::chrono::milliseconds(1), look, true));
+  EXPECT_GT(looks, kPausesMax + kYieldsMax);
 }
 
 }  // namespace

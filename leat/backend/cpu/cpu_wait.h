@@ -24,10 +24,10 @@ class CpuWait {
   using Clock = std::chrono::steady_clock;
 
   /// Returns once done() is true, or at the deadline with its last answer. done() must read atomics
-  /// that are changed before a call of wake().
+  /// that are changed before a call of wake(). Without `yields` it sleeps after the pauses.
   template <typename Done>
-  bool wait_until(Clock::time_point deadline, const Done& done) {
-    if (spin(done)) return true;
+  bool wait_until(Clock::time_point deadline, const Done& done, bool yields) {
+    if (spin(done, yields)) return true;
     const Sleeper sleeper(*this);
     std::unique_lock lock(mutex_);
     return woken_.wait_until(lock, deadline, done);
@@ -35,7 +35,7 @@ class CpuWait {
 
   template <typename Done>
   void wait(const Done& done) {
-    if (spin(done)) return;
+    if (spin(done, true)) return;
     const Sleeper sleeper(*this);
     std::unique_lock lock(mutex_);
     woken_.wait(lock, done);
@@ -63,12 +63,12 @@ class CpuWait {
   };
 
   template <typename Done>
-  static bool spin(const Done& done) {
+  static bool spin(const Done& done, bool yields) {
     for (uint32_t i = 0; i < kPausesMax; ++i) {
       if (done()) return true;
       pause_core();
     }
-    for (uint32_t i = 0; i < kYieldsMax; ++i) {
+    for (uint32_t i = 0; yields && i < kYieldsMax; ++i) {
       if (done()) return true;
       std::this_thread::yield();
     }

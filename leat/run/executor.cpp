@@ -77,7 +77,8 @@ Result<size_t> Executor::take_record(uint64_t timeout_ns) {
   if (free_records_.empty()) {
     return Error(ErrorKind::out_of_memory,
                  "The executor has (" + std::to_string(kSubmissionsMax) +
-                     ") submissions in flight, its limit (kSubmissionsMax).");
+                     ") submissions in flight or with a handle that is kept, its limit "
+                     "(kSubmissionsMax).");
   }
   const size_t record = free_records_.back();
   free_records_.pop_back();
@@ -313,7 +314,15 @@ uint64_t Executor::close_timeout_ns() const {
   return longest_ns;
 }
 
+void Executor::on_device(size_t device, const std::function<void(Device&)>& work) {
+  CHECK(device < lanes_.size());
+  Lane& lane = *lanes_[device];
+  const std::lock_guard lock(lane.mutex);
+  work(*lane.device);
+}
+
 void Executor::close() {
+  const std::lock_guard only_one(close_mutex_);
   {
     const std::scoped_lock lock(room_mutex_, work_mutex_);
     if (!thread_.joinable()) return;

@@ -27,7 +27,7 @@ namespace leat {
 
 class Executor;
 
-/// Submissions accepted and not yet let go, over all devices. One more waits for room.
+/// Submissions in flight or whose handle is kept, over all devices. One more waits for room.
 inline constexpr size_t kSubmissionsMax = 4096;
 /// Of these, lists handed to one device at once. No backend blocks below it.
 inline constexpr size_t kStartedPerDeviceMax = 14;
@@ -41,7 +41,7 @@ using OnEnd = std::function<void(Ending ending, const Error* error)>;
 
 struct SubmitOptions {
   OnEnd on_end;
-  /// How long to wait for room when kSubmissionsMax are in flight.
+  /// How long to wait for room when kSubmissionsMax are taken.
   uint64_t timeout_ns = 0;
 };
 
@@ -77,20 +77,26 @@ class Submission {
 
 class Executor {
  public:
-  /// The devices outlive the executor, and their queues are used by it alone until it is gone.
+  /// The devices outlive the executor, and are used through it alone until it is gone: see
+  /// on_device().
   explicit Executor(std::span<Device* const> devices);
   /// As close().
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  /// Gives `list` to device `device`; it lives until the submission ends, and is in flight once
-  /// only. Errors: out_of_memory, when there is no room before the timeout; invalid_argument after
-  /// close().
+  /// Gives `list` to device `device`; it lives until the submission ends and dies in on_device() or
+  /// after the executor, and is in flight once only. Errors: out_of_memory, when there is no room
+  /// before the timeout; invalid_argument after close().
   Result<Submission> submit(size_t device, RecordedList& list, SubmitOptions options = {});
 
+  /// Runs `work`, on this thread, while the executor leaves the device alone: to record, to
+  /// allocate, and to let lists and buffers go, each of which uses the device. Nothing starts there
+  /// meanwhile. Not from within another call of it.
+  void on_device(size_t device, const std::function<void(Device&)>& work);
+
   /// Takes no more, cancels what has not started, and waits for what has, but no longer than a hang
-  /// takes to be certain. What has not ended by then fails.
+  /// takes to be certain. What has not ended by then fails. Any thread, save in a callback.
   void close();
 
   /// Accepted and not ended.
@@ -149,6 +155,7 @@ class Executor {
   std::atomic<size_t> in_flight_ = 0;
   std::atomic<size_t> most_in_flight_ = 0;
   std::atomic<bool> is_closing_ = false;
+  std::mutex close_mutex_;
 
   std::mutex work_mutex_;
   std::condition_variable work_;

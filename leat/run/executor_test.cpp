@@ -301,5 +301,22 @@ TEST(Executor, ClosesWithWorkInFlight) {
   EXPECT_EQ(copied, done.load());
 }
 
+TEST(Executor, SeveralThreadsMayCloseIt) {
+  Copies copies("null", 200);
+  Device* const devices[] = {copies.device()};
+  Executor executor(devices);
+  for (size_t i = 0; i < copies.size(); ++i) {
+    ASSERT_TRUE(executor.submit(0, copies.list(i)).has_value());
+  }
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      executor.close();
+      EXPECT_EQ(executor.in_flight(), 0u);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 }  // namespace leat

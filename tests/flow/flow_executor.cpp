@@ -10,6 +10,7 @@
 #include "cli/allocation_count.h"
 #include "leat/backend/backends.h"
 #include "leat/run/executor.h"
+#include "tests/ops/tested_devices.h"
 
 namespace leat {
 namespace {
@@ -57,6 +58,47 @@ TEST_P(FlowExecutor, AllocatesNothingOnceItIsMade) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, FlowExecutor, testing::Values("null", "cpu"),
                          [](const auto& test) { return std::string(test.param); });
+
+using FlowExecutorOnDevice = DeviceTest;
+
+/// `count` lists, each of which copies the first word of its part of `words` to the second.
+std::vector<std::unique_ptr<RecordedList>> copies_of_words(Queue& queue, const Buffer& words,
+                                                           size_t count) {
+  std::vector<std::unique_ptr<RecordedList>> lists;
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_TRUE(queue.begin_record().has_value());
+    EXPECT_TRUE(queue.copy({&words, i * 16 + 8, 8}, {&words, i * 16, 8}).has_value());
+    lists.push_back(queue.end_record().value());
+  }
+  return lists;
+}
+
+// A list that has ended is let go while later ones run, and new ones are recorded.
+TEST_P(FlowExecutorOnDevice, ListsComeAndGoWhileOthersRun) {
+  const Buffer words = device().allocate(kLists * 16, MemoryKind::shared).value();
+  const auto word = [&](size_t i) -> uint64_t& {
+    return *reinterpret_cast<uint64_t*>(words.host_pointer() + i * 8);
+  };
+  for (size_t i = 0; i < kLists; ++i) word(2 * i) = 1000 + i;
+  Device* const devices[] = {&device()};
+  Executor executor(devices);
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < kLists; ++i) word(2 * i + 1) = 0;
+    std::vector<std::unique_ptr<RecordedList>> lists;
+    executor.on_device(
+        0, [&](Device& owned) { lists = copies_of_words(owned.queue(), words, kLists); });
+    std::vector<Submission> submissions;
+    for (const auto& list : lists) submissions.push_back(executor.submit(0, *list).value());
+    for (size_t i = 0; i < kLists; ++i) {
+      ASSERT_TRUE(submissions[i].wait(kLongNs).value());
+      executor.on_device(0, [&](Device&) { lists[i].reset(); });
+      EXPECT_EQ(word(2 * i + 1), 1000 + i);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, FlowExecutorOnDevice, testing::ValuesIn(tested_devices()),
+                         test_name_of);
 
 struct alignas(128) Aligned {
   char bytes[128];

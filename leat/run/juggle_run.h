@@ -149,7 +149,12 @@ class JuggleRun {
   uint64_t steady_since_ns_ = 0;
   uint64_t steady_from_ = 0;  // delivered_ then
   uint64_t shown_ns_ = 0;
-  uint64_t shown_delivered_ = 0;
+  struct RateMark {
+    uint64_t at_ns = 0;
+    uint64_t delivered = 0;
+  };
+  RateMark rate_from_;  // the rate that is shown is counted from here
+  RateMark rate_next_;  // where it will be counted from, once that tells enough
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "leat/device/spin.h"
 #include "leat/run/juggle_run.h"
@@ -15,6 +16,10 @@ namespace leat {
 namespace {
 
 constexpr uint64_t kProgressNs = 100'000'000;
+// The rate shown is that of the last two stretches, each of which lasts this long and has so many
+// items at least.
+constexpr uint64_t kRateNs = 1'000'000'000;
+constexpr uint64_t kRateItems = 4;
 // Between two looks at runs that were given up, when there is nothing else to do.
 constexpr uint64_t kLateLookNs = 200'000;
 // How long the juggler sleeps at most while a device or a host thread works.
@@ -25,7 +30,7 @@ constexpr uint64_t kDoubtRestNs = 100'000;
 }  // namespace
 
 Result<JugglerReport> JuggleRun::run() {
-  start_ns_ = shown_ns_ = steady_now_ns();
+  start_ns_ = shown_ns_ = rate_from_.at_ns = rate_next_.at_ns = steady_now_ns();
   while (!is_over()) {
     bool moved = take_host_results();
     for (size_t d = 0; d < devices_.size(); ++d) moved = look_at(d) || moved;
@@ -212,10 +217,13 @@ void JuggleRun::show_progress(bool is_last) {
   progress.delivered = delivered_;
   progress.count = count_;
   progress.seconds = static_cast<double>(now_ns - start_ns_) * 1e-9;
-  const double passed = static_cast<double>(std::max<uint64_t>(1, now_ns - shown_ns_)) * 1e-9;
-  progress.rate = static_cast<double>(delivered_ - shown_delivered_) / passed;
+  const uint64_t passed_ns = std::max<uint64_t>(1, now_ns - rate_from_.at_ns);
+  progress.rate =
+      static_cast<double>(delivered_ - rate_from_.delivered) * 1e9 / static_cast<double>(passed_ns);
+  if (now_ns - rate_next_.at_ns >= kRateNs && delivered_ - rate_next_.delivered >= kRateItems) {
+    rate_from_ = std::exchange(rate_next_, {now_ns, delivered_});
+  }
   shown_ns_ = now_ns;
-  shown_delivered_ = delivered_;
   options_.progress(progress);
 }
 

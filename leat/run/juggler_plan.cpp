@@ -50,6 +50,23 @@ double JugglerPlan::measured_rate() const {
   return static_cast<double>(count_) * 1e9 / static_cast<double>(last_ns_ - first_ns_);
 }
 
+/// Of what has been tried; 0 while nothing has finished anything.
+double JugglerPlan::best_known_rate() const {
+  const double alone = *std::ranges::max_element(best_rate_);
+  return stage_ == Stage::together ? std::max(alone, best_together_) : alone;
+}
+
+uint64_t JugglerPlan::trial_limit_ns() const {
+  const uint64_t longest_ns = kTrialStretchMax * options_.trial_ns_max;
+  const double known = best_known_rate();
+  if (known == 0) return std::min(longest_ns, stretch_ * options_.trial_ns_max);
+  uint64_t items = kSlowTrialItems;  // behind what was begun before and does not count
+  for (size_t d = 0; d < slots_.size(); ++d) items += active_[d] ? use_[d] : 0;
+  const double wanted_ns = static_cast<double>(items) * 1e9 / known;
+  if (wanted_ns >= static_cast<double>(longest_ns)) return longest_ns;
+  return std::max(options_.trial_ns_max, static_cast<uint64_t>(wanted_ns));
+}
+
 void JugglerPlan::finished(size_t device, uint64_t now_ns) {
   if (!active_[device]) return;
   if (trial_begin_ns_ == 0) trial_begin_ns_ = now_ns;
@@ -68,11 +85,15 @@ void JugglerPlan::finished(size_t device, uint64_t now_ns) {
 void JugglerPlan::tick(uint64_t now_ns) {
   if (trial_begin_ns_ == 0) trial_begin_ns_ = now_ns;
   if (stage_ != Stage::steady) {
-    if (now_ns - trial_begin_ns_ > options_.trial_ns_max) end_trial(measured_rate(), now_ns);
+    const uint64_t spent_ns = now_ns - trial_begin_ns_;
+    const bool is_told = count_ >= kSlowTrialItems && spent_ns > options_.trial_ns_max;
+    if (is_told || spent_ns > trial_limit_ns()) end_trial(measured_rate(), now_ns);
     return;
   }
-  if (!options_.measures || now_ns - trial_begin_ns_ < options_.drift_ns || count_ == 0) return;
+  const bool has_passed = now_ns - trial_begin_ns_ >= options_.drift_ns;
+  if (!options_.measures || !has_passed || count_ < options_.trial_items) return;
   const double rate = measured_rate();
+  if (plan_rate_ == 0) plan_rate_ = rate;  // no trial was long enough
   const bool has_drifted = plan_rate_ > 0 && std::abs(rate / plan_rate_ - 1) > kDriftShare;
   if (!has_drifted) {
     trial_begin_ns_ = now_ns;
@@ -80,6 +101,10 @@ void JugglerPlan::tick(uint64_t now_ns) {
     count_ = 0;
     return;
   }
+  try_all(now_ns);
+}
+
+void JugglerPlan::try_all(uint64_t now_ns) {
   stage_ = Stage::alone;
   device_ = slots_.size();  // none yet
   next_alone(now_ns);
@@ -121,7 +146,11 @@ void JugglerPlan::end_alone(double rate, uint64_t now_ns) {
 void JugglerPlan::next_alone(uint64_t now_ns) {
   device_ = device_ >= slots_.size() ? 0 : device_ + 1;
   while (device_ < slots_.size() && dropped_[device_]) ++device_;
-  if (device_ >= slots_.size()) return begin_together(now_ns);
+  if (device_ >= slots_.size()) {
+    if (best_known_rate() > 0 || stretch_ >= kTrialStretchMax) return begin_together(now_ns);
+    stretch_ *= kTrialStretch;  // items last longer than the trials did
+    return try_all(now_ns);
+  }
   active_.assign(slots_.size(), false);
   active_[device_] = true;
   best_rate_[device_] = 0;
@@ -180,6 +209,11 @@ std::string JugglerPlan::text(const std::vector<std::string>& names) const {
                         best_use_[d]);
   }
   for (const auto& [device, rate] : refusals_) {
+    if (rate == 0) {
+      text += fmt::format("With {} too little ended to tell its worth, so it is not used. ",
+                          names[device]);
+      continue;
+    }
     text += fmt::format("With {} it would be {:.1f} a second, so it is not used. ", names[device],
                         rate);
   }

@@ -16,14 +16,20 @@ namespace leat {
 /// More slots, or one more device, must bring this much to be kept.
 inline constexpr double kSlotGainLeast = 1.03;
 inline constexpr double kSplitGainLeast = 1.02;
+/// Where items last long, a trial lasts until the best that is known would have finished this many;
+/// where nothing is known after all trials, they are made again, kTrialStretch times as long. Never
+/// beyond kTrialStretchMax times JugglerPlanOptions::trial_ns_max.
+inline constexpr uint64_t kSlowTrialItems = 4;
+inline constexpr uint64_t kTrialStretch = 4;
+inline constexpr uint64_t kTrialStretchMax = 16;
 /// A plan whose rate moved by more than this is tried anew.
 inline constexpr double kDriftShare = 0.25;
 
 struct JugglerPlanOptions {
   uint64_t trial_items = 16;              // finished ones that make a trial, at least
   uint64_t trial_ns = 20'000'000;         // and at least that long
-  uint64_t trial_ns_max = 3'000'000'000;  // then it ends with what it has
-  uint64_t drift_ns = 2'000'000'000;      // a window over which the rate is looked at
+  uint64_t trial_ns_max = 3'000'000'000;  // then it ends with what it has, if that tells something
+  uint64_t drift_ns = 2'000'000'000;      // a window over which the rate is looked at, at least
   bool measures = true;                   // false: all devices, all slots
 };
 
@@ -59,11 +65,14 @@ class JugglerPlan {
   void end_trial(double rate, uint64_t now_ns);
   void end_alone(double rate, uint64_t now_ns);
   void end_together(double rate, uint64_t now_ns);
+  void try_all(uint64_t now_ns);
   void next_alone(uint64_t now_ns);
   void begin_together(uint64_t now_ns);
   void next_together(uint64_t now_ns);
   void settle(uint64_t now_ns);
   double measured_rate() const;
+  double best_known_rate() const;
+  uint64_t trial_limit_ns() const;
 
   std::vector<uint32_t> slots_;
   JugglerPlanOptions options_;
@@ -81,6 +90,7 @@ class JugglerPlan {
   std::vector<std::pair<size_t, double>> refusals_;  // device, rate of the split with it
   uint32_t trials_ = 0;
   uint64_t generation_ = 0;
+  uint64_t stretch_ = 1;  // of trials while no rate is known
   uint64_t trial_begin_ns_ = 0;
   uint64_t first_ns_ = 0;  // of the first item finished in the trial or window
   uint64_t last_ns_ = 0;

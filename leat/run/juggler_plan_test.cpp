@@ -118,6 +118,64 @@ TEST(JugglerPlan, ADeviceThatFinishesNothingEndsItsTrial) {
   for (int i = 0; i < 100 && plan.is_active(0); ++i) plan.tick(now_ns += 200'000'000);
   EXPECT_FALSE(plan.is_active(0));
   EXPECT_TRUE(plan.is_active(1));
+  // Nor does the other one: in the end the plan settles for something.
+  for (int i = 0; i < 2000 && plan.is_trying(); ++i) plan.tick(now_ns += 200'000'000);
+  EXPECT_FALSE(plan.is_trying());
+  EXPECT_NE(plan.is_active(0), plan.is_active(1));
+}
+
+/// As feed, for items that last longer than a look at the clock: `count` of them.
+void feed_slowly(JugglerPlan& plan, const Speed& speed, int count) {
+  constexpr uint64_t kLookNs = 20'000'000;
+  uint64_t now_ns = 1;
+  for (double begun = 0; count > 0; plan.tick(now_ns += kLookNs)) {
+    begun += speed(plan) * static_cast<double>(kLookNs) * 1e-9;
+    if (begun < 1) continue;
+    begun -= 1;
+    --count;
+    plan.finished(plan.is_active(0) ? 0 : 1, now_ns);
+  }
+}
+
+// Items last longer than the shortest trials, on the device named first much longer.
+TEST(JugglerPlan, SlowItemsAreMeasuredToo) {
+  for (const double rate : {1.0, 0.5, 0.25, 0.1}) {
+    const Speed speed = [rate](const JugglerPlan& plan) {
+      if (plan.is_active(0) && plan.is_active(1)) return 0.6 * rate;
+      return plan.is_active(0) ? 0.1 * rate : rate;
+    };
+    JugglerPlan plan({3, 3}, {});
+    feed_slowly(plan, speed, 100);
+    EXPECT_FALSE(plan.is_trying()) << rate;
+    EXPECT_FALSE(plan.is_active(0)) << rate << ": " << plan.text({"slow", "quick"});
+    EXPECT_TRUE(plan.is_active(1)) << rate;
+    EXPECT_NEAR(plan.rate(), rate, 0.1 * rate);
+  }
+}
+
+TEST(JugglerPlan, ASplitOfSlowItemsThatBringsMoreIsUsed) {
+  const Speed speed = [](const JugglerPlan& plan) {
+    return (plan.is_active(0) ? 0.2 : 0) + (plan.is_active(1) ? 0.3 : 0);
+  };
+  JugglerPlan plan({2, 2}, {});
+  feed_slowly(plan, speed, 100);
+  EXPECT_TRUE(plan.is_active(0));
+  EXPECT_TRUE(plan.is_active(1));
+  EXPECT_NEAR(plan.rate(), 0.5, 0.05);
+}
+
+// Beside a device whose speed is known one that finishes nothing is not waited for long.
+TEST(JugglerPlan, ASlowDeviceDoesNotHoldUpAQuickOne) {
+  JugglerPlan plan({2, 2}, {});
+  uint64_t now_ns = 1;
+  for (int i = 0; i < 10'000 && plan.is_trying(); ++i) {
+    plan.tick(now_ns += 2'000'000);
+    if (plan.is_active(0)) plan.finished(0, now_ns);
+  }
+  EXPECT_FALSE(plan.is_trying());
+  EXPECT_TRUE(plan.is_active(0));
+  EXPECT_FALSE(plan.is_active(1));
+  EXPECT_LT(now_ns, 5'000'000'000u);
 }
 
 }  // namespace

@@ -194,6 +194,25 @@ TEST(JugglerAssign, ARetryThatWaitsHoldsUpNoOther) {
   EXPECT_LT(place(2), place(1));
 }
 
+// Items last longer than the time between two reports, so most reports see no new one.
+TEST(JugglerProgress, HasARateBetweenTwoItemsToo) {
+  HandDevice slow([](uint64_t) { return 250 * kMs; });
+  std::vector<JugglerDevice> devices;
+  devices.push_back(slow.juggled("slow", 2, kNever));
+  std::vector<JugglerProgress> reports;
+  JugglerOptions options = all_at_once();
+  options.progress = [&](const JugglerProgress& progress) { reports.push_back(progress); };
+  const auto report = juggle(std::move(devices), 4, options);
+  ASSERT_TRUE(report.has_value()) << report.error().message();
+  size_t without_news = 0;
+  for (size_t i = 1; i < reports.size(); ++i) {
+    EXPECT_EQ(reports[i].rate > 0, reports[i].delivered > 0) << reports[i].delivered;
+    EXPECT_LE(reports[i].rate, 4.01);
+    without_news += reports[i].delivered == reports[i - 1].delivered && reports[i].delivered > 0;
+  }
+  EXPECT_GT(without_news, 0u);
+}
+
 // While the fence says "done" and the receipt does not, the juggler sleeps between its looks.
 TEST(JugglerRest, DoesNotSpinWhereAFenceIsDoubted) {
   HandDevice early([](uint64_t) { return kMs / 10; });

@@ -2,8 +2,10 @@
 #include "cli/picture_stream.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -52,6 +54,7 @@ Result<std::unique_ptr<PictureStream>> PictureStream::open(const StreamOptions& 
   }
   TRY(stream->load_networks());
   TRY(stream->check_views());
+  TRY(stream->check_output());
   return stream;
 }
 
@@ -126,6 +129,29 @@ Result<void> PictureStream::check_views() const {
                              network->device().info().name));
   }
   return {};
+}
+
+// Found out here and not by each picture, when it has been computed.
+Result<void> PictureStream::check_output() const {
+  const std::string& folder = options_.output_folder;
+  if (folder.empty()) return {};
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error && access(folder.c_str(), W_OK | X_OK) != 0) {
+    error = std::error_code(errno, std::generic_category());
+  }
+  if (error) {
+    return Error(ErrorKind::io,
+                 fmt::format("Folder \"{}\" cannot be written to: {}.", folder, error.message()));
+  }
+  const ResultFile kind = result_file_of(networks_[0]->output_view(0), options_.top);
+  if (kind != ResultFile::picture || !fs::equivalent(folder, options_.input_folder, error)) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Folder \"{}\" is both input and output: the results, pictures too, "
+                           "would replace the pictures that they are made of.",
+                           folder));
 }
 
 std::string PictureStream::result_path(uint64_t item) const {

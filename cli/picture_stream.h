@@ -34,7 +34,8 @@ struct StreamOptions {
 class PictureStream {
  public:
   /// Finds the pictures, imports the model and loads it on every device.
-  /// Errors: those of files, model and devices; invalid_argument, when there is no picture.
+  /// Errors: those of files, model and devices; invalid_argument, when there is no picture, or when
+  /// results would replace pictures.
   static Result<std::unique_ptr<PictureStream>> open(const StreamOptions& options);
 
   uint64_t count() const { return count_; }
@@ -56,6 +57,7 @@ class PictureStream {
   Result<void> check_result_names() const;
   Result<void> load_networks();
   Result<void> check_views() const;
+  Result<void> check_output() const;
   const std::string& path_of(uint64_t item) const { return paths_[item % paths_.size()]; }
   std::string result_path(uint64_t item) const;
   Result<void> prepare(size_t device, uint64_t item, size_t slot) const;

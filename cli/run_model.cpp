@@ -153,10 +153,10 @@ bool is_folder(const std::vector<std::string>& inputs) {
 }
 
 Result<int> run_folder(const Options& options) {
-  if (options.outputs.size() != 1) {
+  if (options.outputs.size() != 1 || options.outputs[0].empty()) {
     return Error(ErrorKind::invalid_argument,
-                 fmt::format("A folder of inputs needs one --output folder, not ({}).",
-                             options.outputs.size()));
+                 fmt::format("A folder of inputs needs one --output folder with a name, not ({}).",
+                             fmt::join(options.outputs, ", ")));
   }
   StreamOptions stream;
   stream.model = options.model;

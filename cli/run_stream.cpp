@@ -44,8 +44,8 @@ Result<int> run_stream(StreamOptions options, const std::string& trace_path,
     progress.show(progress_bar(now.delivered, now.count, now.rate));
   }));
   progress.clear();
-  if (!trace_path.empty()) TRY(write_whole_file(trace_path, trace.json()));
   print_failures(stream->failures(), report.errors);
+  if (!trace_path.empty()) TRY(write_whole_file(trace_path, trace.json()));
   if (json.wanted()) {
     nlohmann::ordered_json object;
     object["model"] = options.model;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -314,6 +315,39 @@ TEST_F(CliStream, AnEmptyFolderIsOneSentence) {
       run_leat({"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_TRUE(contains(result.err, "holds no picture")) << result.err;
+}
+
+// Pictures that become pictures of the same names.
+TEST_F(CliStream, ResultsDoNotReplaceTheirPictures) {
+  OnnxBuilder model;
+  model.input("x", {1, 3, 28, 28});
+  model.node("Neg", {"x"}, {"y"});
+  model.output("y");
+  const std::string path = scratch_file("negative.onnx", model.bytes());
+  std::filesystem::copy(kSeven, in());
+  const std::string before = read_file(in() + "/7.png", 1 << 20).value();
+  const auto run_into = [&](const std::string& folder) {
+    return run_leat({"run", path, "--input", in(), "--output", folder, "--device", "cpu"});
+  };
+  const ProgramResult refused = run_into(in() + "/../in");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_TRUE(contains(refused.err, "both input and output")) << refused.err;
+  EXPECT_EQ(read_file(in() + "/7.png", 1 << 20).value(), before);
+  EXPECT_EQ(run_into(out()).exit_code, 0);
+  EXPECT_NE(result("7.png"), before);
+}
+
+TEST_F(CliStream, AnOutputFolderThatCannotBeIsOneSentence) {
+  for (const char* name : {"a.png", "b.png", "c.png"}) {
+    std::filesystem::copy(kSeven, in() + "/" + name);
+  }
+  for (const std::string& folder : {in() + "/a.png", in() + "/a.png/out", std::string()}) {
+    const ProgramResult result =
+        run_leat({"run", kDigits, "--input", in(), "--output", folder, "--device", "cpu"});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+    EXPECT_TRUE(result.out.empty()) << result.out;
+  }
 }
 
 TEST_F(CliStream, BenchFlowMeasuresEveryRow) {

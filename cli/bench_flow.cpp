@@ -111,7 +111,7 @@ void add_syscall_rows(const std::string& device, const Options& options, std::ve
 
 struct StreamResult {
   JugglerReport report;
-  double step_rate = 0;
+  CopyCounts copies;  // since the networks were loaded
 };
 
 Result<StreamResult> add_stream_rows(const Options& options, Progress& progress,
@@ -123,24 +123,30 @@ Result<StreamResult> add_stream_rows(const Options& options, Progress& progress,
   progress.show("pictures step by step");
   TRY(stream->step_by_step(1));
   TRY_ASSIGN(const double seconds, stream->step_by_step(steps));
-  result.step_rate = static_cast<double>(steps) / std::max(seconds, 1e-9);
+  const double step_rate = static_cast<double>(steps) / std::max(seconds, 1e-9);
   const uint64_t copied = stream->copies().hot_bytes();
   TRY_ASSIGN(result.report, stream->juggled([&](const JugglerProgress& now) {
     progress.show(progress_bar(now.delivered, now.count, now.rate));
   }));
   progress.clear();
   const JugglerReport& report = result.report;
+  if (report.errors > 0) {  // they cost little, so a rate with them is none
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("({}) of ({}) items have no result, the first because: {}",
+                             report.errors, report.delivered, stream->failures().front()));
+  }
+  result.copies = stream->copies();
   const double rate = report.steady_rate > 0 ? report.steady_rate : report.rate;
-  rows.push_back(single("stream_steps", "pictures step by step", result.step_rate, "a second", ""));
+  rows.push_back(single("stream_steps", "pictures step by step", step_rate, "a second", ""));
   rows.push_back(
       single("stream_juggled",
              fmt::format("pictures juggled, {} host threads, {}", stream->host_threads(),
                          report.steady_rate > 0 ? "since the trials" : "trials included"),
              rate, "a second", ""));
-  rows.push_back(single("stream_ratio", "juggled over step by step", rate / result.step_rate, "",
+  rows.push_back(single("stream_ratio", "juggled over step by step", rate / step_rate, "",
                         ">= 2.0 on an H200 with 16 cores"));
   rows.push_back(single("stream_copied", "bytes copied on the hot path of the stream",
-                        static_cast<double>(stream->copies().hot_bytes() - copied), "B", "0"));
+                        static_cast<double>(result.copies.hot_bytes() - copied), "B", "0"));
   for (const JugglerDeviceReport& device : report.devices) {
     if (!device.idle_share) continue;
     rows.push_back(single("stream_idle", fmt::format("idle time of {} between items", device.name),
@@ -186,13 +192,16 @@ Result<int> run(Options options) {
   if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
   if (!note.empty()) object["note"] = note;
   if (stream) object["stream"] = json_of(stream->report);
+  if (stream) object["copied_bytes"] = copies_json(stream->copies);
   object["model"] = options.stream.model;
   object["results"] = Json::array();
   for (const FlowRow& row : rows) object["results"].push_back(json_of(row));
   if (options.json.wanted()) TRY(write_json(options.json, object));
   if (options.json.to_stdout()) return 0;
   fmt::print("{}\n{}", described, table_of(rows));
-  if (stream) fmt::print("{}", text_of(stream->report));
+  if (stream) {
+    fmt::print("{}copied    {}\n", text_of(stream->report), copies_text(stream->copies));
+  }
   if (!note.empty()) fmt::print("{}\n", note);
   return 0;
 }
@@ -206,10 +215,11 @@ CommandRun add_bench_flow(CLI::App& command) {
   command.add_option("--rounds", o.rounds, "Submits for each way of waiting (1000)")
       ->type_name("N")
       ->check(CLI::Range(1, 1'000'000));
-  command.add_option("--model", o.stream.model,
-                     "An ONNX file, for the rows on replays and streams");
+  CLI::Option* const model = command.add_option(
+      "--model", o.stream.model, "An ONNX file, for the rows on replays and streams");
   command.add_option("--input", o.stream.input_folder, "A folder of pictures, for the stream")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->needs(model);
   command.add_option("--output", o.stream.output_folder, "Where the stream writes its results")
       ->type_name("DIR");
   command.add_option("--items", o.stream.items, "Items of the stream; pictures are taken in turn")
@@ -228,7 +238,8 @@ CommandRun add_bench_flow(CLI::App& command) {
   command
       .add_option("--host-threads", o.stream.host_threads,
                   "Threads that decode and write; default: cores to spare")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
   command
       .add_option("--trace", o.trace,
                   "Writes the stream's trace, for Chrome's or Perfetto's viewer")

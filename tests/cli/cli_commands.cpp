@@ -350,6 +350,24 @@ TEST_F(CliStream, AnOutputFolderThatCannotBeIsOneSentence) {
   }
 }
 
+// The broken picture is not among those done step by step.
+TEST_F(CliStream, BenchFlowMeasuresNoBrokenPictures) {
+  std::filesystem::copy(kSeven, in());
+  ASSERT_TRUE(write_file_atomically(in() + "/z_bad.png", "no picture").has_value());
+  const ProgramResult result =
+      run_leat({"bench", "flow", "--device", "cpu", "--rounds", "3", "--model", kDigits, "--input",
+                in(), "--steps", "1", "--items", "40"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(contains(result.err, "(20) of (40)")) << result.err;
+  EXPECT_TRUE(contains(result.err, "z_bad.png")) << result.err;
+  EXPECT_TRUE(result.out.empty()) << result.out;
+}
+
+TEST(CliBench, FlowRefusesWhatItCannotDo) {
+  EXPECT_EQ(run_leat({"bench", "flow", "--host-threads", "100000"}).exit_code, 2);
+  EXPECT_EQ(run_leat({"bench", "flow", "--input", "folder"}).exit_code, 2);
+}
+
 TEST_F(CliStream, BenchFlowMeasuresEveryRow) {
   const Json object =
       json_of(run_leat({"bench", "flow", "--device", "cpu", "--rounds", "3", "--model", kDigits,
@@ -367,6 +385,8 @@ TEST_F(CliStream, BenchFlowMeasuresEveryRow) {
   EXPECT_EQ(rows["replay_allocations"]["value"], 0);
   EXPECT_EQ(rows["replay_descriptors"]["value"], 0);
   EXPECT_EQ(rows["stream_copied"]["value"], 0);
+  EXPECT_GT(object["copied_bytes"]["weights"], 0);
+  EXPECT_EQ(object["copied_bytes"]["output_tensor"], 0);
   EXPECT_GT(rows["poll"]["value"], 0);
   EXPECT_TRUE(rows.contains("replay_syscalls") || object.contains("note"));
 }

@@ -247,6 +247,38 @@ ExternalView Network::output_view(size_t index, size_t slot) const {
   return view_of(schedule_.graph.outputs[index], slot);
 }
 
+Result<void> Network::place_input(size_t index, Buffer memory, size_t slot) {
+  CHECK(index < schedule_.graph.inputs.size() && slot < slots_.size());
+  return place(schedule_.graph.inputs[index], std::move(memory), slot);
+}
+
+Result<void> Network::place_output(size_t index, Buffer memory, size_t slot) {
+  CHECK(index < schedule_.graph.outputs.size() && slot < slots_.size());
+  return place(schedule_.graph.outputs[index], std::move(memory), slot);
+}
+
+Result<void> Network::place(TensorId id, Buffer memory, size_t slot) {
+  Buffer& external = slots_[slot].externals[id];
+  CHECK(external);
+  const bool is_ours = memory.device() == external.device();
+  if (!is_ours || memory.size_bytes() < bytes_of(id)) {
+    return Error(ErrorKind::invalid_argument,
+                 "Tensor \"" + schedule_.graph.tensors[id].name + "\" needs (" +
+                     std::to_string(bytes_of(id)) + ") bytes of Device \"" + device_.info().name +
+                     "\"; the memory given has (" + std::to_string(memory.size_bytes()) +
+                     (is_ours ? ")." : ") of another device."));
+  }
+  std::swap(external, memory);
+  const Result<void> recorded = record(slot, 1);
+  if (!recorded) {
+    std::swap(external, memory);
+    return recorded;
+  }
+  stats_.reserved_bytes += external.size_bytes();
+  stats_.reserved_bytes -= memory.size_bytes();
+  return {};
+}
+
 Result<void> Network::set_input(size_t index, const HostTensor& value, size_t slot) {
   CHECK(index < schedule_.graph.inputs.size() && slot < slots_.size());
   const TensorId id = schedule_.graph.inputs[index];

@@ -93,6 +93,12 @@ class Network {
   /// In place: to write an input, or read an output, without a copy.
   ExternalView input_view(size_t index, size_t slot = 0) const;
   ExternalView output_view(size_t index, size_t slot = 0) const;
+  /// Lets the input (output) lie in memory that the caller has, such as a camera's frame or an
+  /// array: a buffer of this device, imported or allocated, whose bytes are as the view tells. The
+  /// slot's list is recorded anew, for one run; none of the slot is in flight. Errors:
+  /// invalid_argument, for a buffer that is too small or another device's; those of recording.
+  Result<void> place_input(size_t index, Buffer memory, size_t slot = 0);
+  Result<void> place_output(size_t index, Buffer memory, size_t slot = 0);
   size_t slot_count() const { return slots_.size(); }
   /// Whether the slot's last started run has come to its end; true without
   /// NetworkOptions::receipts. A load; any thread.
@@ -137,6 +143,7 @@ class Network {
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
   Result<Buffer> allocate_external(TensorId id);
+  Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
   Result<void> upload_weights();
   Result<void> load_kernels();

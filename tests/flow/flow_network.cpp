@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "cli/allocation_count.h"
@@ -206,6 +207,79 @@ TEST_P(FlowNetwork, ACopyBehindTheNetworksBackIsSeen) {
   forget_copies();
   ASSERT_OK(report);
   EXPECT_GE(by_host, kItems * network_->input_view(0).size_bytes);
+}
+
+/// Page-aligned memory of the program's own, at least `size_bytes` of it.
+class OwnMemory {
+ public:
+  OwnMemory(size_t size_bytes, size_t alignment)
+      : size_bytes_((size_bytes + alignment - 1) / alignment * alignment),
+        data_(std::aligned_alloc(alignment, size_bytes_)) {
+    std::memset(data_.get(), 0, size_bytes_);
+  }
+  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(data_.get()), size_bytes_}; }
+  float* numbers() const { return static_cast<float*>(data_.get()); }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  size_t size_bytes_;
+  std::unique_ptr<void, Free> data_;
+};
+
+// A frame that the program has already is read where it lies, and the scores come where it wants
+// them.
+TEST_P(FlowNetwork, MemoryOfTheProgramIsInputAndOutput) {
+  const MemoryFacts facts = device().memory_facts();
+  if (!facts.imports_host) GTEST_SKIP() << "The device imports no host memory.";
+  const size_t alignment = std::max<size_t>(facts.import_alignment_bytes, 4096);
+  const OwnMemory frame(network_->input_view(0).size_bytes, alignment);
+  const OwnMemory scores(network_->output_view(0).size_bytes, alignment);
+  auto input = device().import_host(frame.bytes());
+  auto output = device().import_host(scores.bytes());
+  ASSERT_OK(input);
+  ASSERT_OK(output);
+  ASSERT_OK(network_->place_input(0, std::move(*input), 1));
+  ASSERT_OK(network_->place_output(0, std::move(*output), 1));
+  EXPECT_EQ(network_->input_view(0, 1).host, frame.bytes().data());
+  EXPECT_EQ(network_->output_view(0, 1).host, scores.bytes().data());
+  forget_copies();
+  watch_copies(frame.bytes().data(), frame.bytes().size());
+  watch_copies(scores.bytes().data(), scores.bytes().size());
+  for (const int64_t digit : {3, 8}) {
+    for (int64_t i = 0; i < element_count(pictures_[0].shape); ++i) {
+      frame.numbers()[i] = static_cast<float>(pictures_[static_cast<size_t>(digit)].number(i));
+    }
+    const auto value = network_->start(1);
+    ASSERT_OK(value);
+    ASSERT_OK(network_->wait(*value));
+    EXPECT_EQ(std::max_element(scores.numbers(), scores.numbers() + 10) - scores.numbers(), digit);
+  }
+  EXPECT_EQ(watched_copy_bytes(), 0u);
+  forget_copies();
+  ASSERT_OK(run(kItems));  // the other slots beside it
+  for (uint64_t item = 0; item < kItems; ++item) {
+    EXPECT_EQ(classes_[item], static_cast<int64_t>(item % 10)) << item;
+  }
+}
+
+TEST_P(FlowNetwork, MemoryThatDoesNotFitIsRefused) {
+  const size_t size_bytes = network_->input_view(0).size_bytes;
+  auto small = device().allocate(size_bytes - 1, MemoryKind::shared);
+  ASSERT_OK(small);
+  const auto too_small = network_->place_input(0, std::move(*small));
+  ASSERT_FALSE(too_small.has_value());
+  EXPECT_EQ(too_small.error().kind(), ErrorKind::invalid_argument);
+  const auto other = open_device("null", 0);
+  ASSERT_OK(other);
+  auto foreign = (*other)->allocate(size_bytes, MemoryKind::shared);
+  ASSERT_OK(foreign);
+  const auto not_ours = network_->place_input(0, std::move(*foreign));
+  ASSERT_FALSE(not_ours.has_value());
+  EXPECT_EQ(not_ours.error().kind(), ErrorKind::invalid_argument);
+  ASSERT_OK(run(10));
+  for (int64_t item = 0; item < 10; ++item) EXPECT_EQ(classes_[static_cast<size_t>(item)], item);
 }
 
 TEST_P(FlowNetwork, LittleIsReservedBeyondTensors) {

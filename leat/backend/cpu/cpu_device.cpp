@@ -41,6 +41,9 @@ DeviceInfo make_info() {
   return info;
 }
 
+// More are a mistake, and the system refuses them by an exception that nobody catches.
+constexpr uint32_t kThreadsMax = 4096;
+
 // Kernels load and store whole elements at their own alignment; four bytes is the largest.
 constexpr size_t kImportAlignment = 4;
 
@@ -144,6 +147,11 @@ Result<std::unique_ptr<Kernel>> CpuDevice::load(const KernelBinary& binary) {
 }  // namespace
 
 Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads) {
+  if (threads > kThreadsMax) {
+    return Error(ErrorKind::invalid_argument, "Threads (" + std::to_string(threads) +
+                                                  ") of Device \"cpu\" are more than the limit (" +
+                                                  std::to_string(kThreadsMax) + ").");
+  }
   TRY_ASSIGN(CpuJit jit, CpuJit::create());
   return std::unique_ptr<Device>(std::make_unique<CpuDevice>(std::move(jit), threads));
 }

@@ -9,7 +9,7 @@
 namespace leat {
 
 /// Opens the processor with `threads` threads; 0 takes one a core.
-/// Errors: internal (LLVM's JIT does not start).
+/// Errors: internal (LLVM's JIT does not start); invalid_argument, above 4096 threads.
 Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads);
 
 }  // namespace leat

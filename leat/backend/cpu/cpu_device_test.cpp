@@ -257,6 +257,13 @@ TEST_F(CpuDeviceTest, RefusesBadBinaries) {
   refused(binary);
 }
 
+TEST(CpuDeviceOpening, TooManyThreadsAreRefused) {
+  const Result<std::unique_ptr<Device>> device = open_cpu_device(100'000);
+  ASSERT_FALSE(device.has_value());
+  EXPECT_EQ(device.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_NE(device.error().message().find("(100000)"), std::string::npos);
+}
+
 TEST(CpuTarget, ForAarch64) {
   const Target target = aarch64_target();
   EXPECT_EQ(target.name, "aarch64 neon");

@@ -28,6 +28,8 @@ namespace leat::cli {
 
 namespace {
 
+constexpr uint32_t kRepeatDefault = 5;
+
 struct Options {
   std::string model;
   std::vector<std::string> inputs;
@@ -36,7 +38,7 @@ struct Options {
   int64_t top = 0;
   std::string labels;
   std::string device;
-  uint32_t repeat = 5;
+  uint32_t repeat = 0;  // 0: kRepeatDefault
   bool no_cache = false;
   bool profile = false;
   size_t host_threads = 0;
@@ -158,6 +160,10 @@ Result<int> run_folder(const Options& options) {
                  fmt::format("A folder of inputs needs one --output folder with a name, not ({}).",
                              fmt::join(options.outputs, ", ")));
   }
+  if (options.profile || options.repeat > 0) {
+    return Error(ErrorKind::invalid_argument,
+                 "A folder of inputs goes without --profile and --repeat.");
+  }
   StreamOptions stream;
   stream.model = options.model;
   stream.input_folder = options.inputs[0];
@@ -179,7 +185,7 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   TRY_ASSIGN(const Prepared prepared, prepare(options));
   ModelRunOptions settings;
   settings.device = options.device;
-  settings.repeat = std::max(1u, options.repeat);
+  settings.repeat = options.repeat == 0 ? kRepeatDefault : options.repeat;
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
   Trace trace;
@@ -214,7 +220,7 @@ CommandRun add_run(CLI::App& command) {
       .add_option(
           "-i,--input", o.inputs,
           "A value for an input: .npy, .pb, .png or .jpg; once for each input. Or a folder: "
-          "each picture in it is run by itself")
+          "each picture in it is run by itself, on all devices of --device A,B,... that bring more")
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();

@@ -92,7 +92,7 @@ class Executor {
 
   /// Runs `work`, on this thread, while the executor leaves the device alone: to record, to
   /// allocate, and to let lists and buffers go, each of which uses the device. Nothing starts there
-  /// meanwhile. Not from within another call of it.
+  /// meanwhile, so `work` is short and calls nothing of the executor.
   void on_device(size_t device, const std::function<void(Device&)>& work);
 
   /// Takes no more, cancels what has not started, and waits for what has, but no longer than a hang

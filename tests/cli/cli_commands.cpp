@@ -337,6 +337,19 @@ TEST_F(CliStream, ResultsDoNotReplaceTheirPictures) {
   EXPECT_NE(result("7.png"), before);
 }
 
+TEST_F(CliStream, WhatAFolderCannotHaveIsRefused) {
+  std::filesystem::copy(kSeven, in());
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--profile"}, std::vector<std::string>{"--repeat", "3"}}) {
+    std::vector<std::string> arguments = {"run",      kDigits, "--input",  in(),
+                                          "--device", "cpu",   "--output", out()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = run_leat(arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_TRUE(contains(result.err, more[0])) << result.err;
+  }
+}
+
 TEST_F(CliStream, AnOutputFolderThatCannotBeIsOneSentence) {
   for (const char* name : {"a.png", "b.png", "c.png"}) {
     std::filesystem::copy(kSeven, in() + "/" + name);

@@ -95,8 +95,9 @@ class RecordedList {
   virtual ~RecordedList() = default;
 };
 
-/// Ordered commands on one device: each sees what all earlier ones wrote, and none sees what a later
-/// one writes. Commands that touch no memory in common may run at the same time.
+/// Ordered commands on one device: each sees what all earlier ones wrote, and none sees what a
+/// later one writes. Launches that touch no memory in common may run at the same time; a copy
+/// starts after all earlier commands are done, so that one at the end of a list tells its end.
 class Queue {
  public:
   virtual ~Queue() = default;

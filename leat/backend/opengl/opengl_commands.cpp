@@ -41,6 +41,7 @@ void OpenglCommands::add_copy(const BufferRange& target, const BufferRange& sour
   commands.push_back({.kind = OpenglCommandKind::copy,
                       .first_binding = static_cast<uint32_t>(buffers.size()),
                       .binding_count = 2});
+  hazards.close();  // a copy tells that what stands before it is done
   accesses.clear();
   add_binding(target, true);
   add_binding(source, false);

@@ -108,6 +108,7 @@ Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
 }
 
 void VulkanCommands::copy(const BufferRange& target, const BufferRange& source) {
+  hazards_.close();  // a copy tells that what stands before it is done
   accesses_.clear();
   add_access(target, true);
   add_access(source, false);

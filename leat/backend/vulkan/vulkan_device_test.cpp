@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "leat/backend/vulkan/vulkan_context.h"
+#include "leat/backend/vulkan/vulkan_commands.h"
 #include "leat/backend/vulkan/vulkan_pipeline_cache.h"
 #include "leat/base/files.h"
 
@@ -178,16 +178,50 @@ TEST(VulkanDevice, ListsAndDevicesMayDieInFlight) {
   device.reset();
 }
 
+/// Opens the first device; false where there is none.
+bool open_first(VulkanContext& context) {
+  auto instance = VulkanInstance::create();
+  if (!instance) return false;
+  const auto devices = (*instance)->physical_devices();
+  if (!devices || devices->empty()) return false;
+  VulkanChip chip = inspect_chip((*instance)->calls(), devices->front());
+  return chip.refusal.empty() && context.open(std::move(*instance), std::move(chip)).has_value();
+}
+
+uint32_t barriers = 0;
+
+void VKAPI_CALL count_barrier(VkCommandBuffer, VkPipelineStageFlags, VkPipelineStageFlags,
+                              VkDependencyFlags, uint32_t, const VkMemoryBarrier*, uint32_t,
+                              const VkBufferMemoryBarrier*, uint32_t, const VkImageMemoryBarrier*) {
+  ++barriers;
+}
+
+// A receipt is a copy that meets nothing before it, and tells all the same that it is done.
+TEST(VulkanCommands, ACopyStartsBehindAllThatStandsBeforeIt) {
+  VulkanContext context;
+  if (!open_first(context)) GTEST_SKIP() << "No Vulkan device opens.";
+  VulkanMemory memory(context);
+  std::vector<Buffer> buffers;
+  for (int i = 0; i < 4; ++i) {
+    const auto handle = memory.allocate(256, VulkanPlace::shared, {});
+    ASSERT_TRUE(handle.has_value());
+    buffers.emplace_back(nullptr, *handle, 256, nullptr);
+  }
+  const auto commands = VulkanCommands::create(context, memory);
+  ASSERT_TRUE(commands.has_value());
+  ASSERT_TRUE((*commands)->begin(0).has_value());
+  context.calls.vkCmdPipelineBarrier = count_barrier;
+  barriers = 0;
+  (*commands)->copy({&buffers[0], 0, 256}, {&buffers[1], 0, 256});
+  EXPECT_EQ(barriers, 0u);
+  (*commands)->copy({&buffers[2], 0, 256}, {&buffers[3], 0, 256});
+  EXPECT_EQ(barriers, 1u);
+}
+
 // No driver here loses its device, so its answer is put in the place of the call.
 TEST(VulkanFence, ALostDeviceIsToldWithoutAWaitToo) {
-  auto instance = VulkanInstance::create();
-  if (!instance) GTEST_SKIP() << instance.error().message();
-  const auto devices = (*instance)->physical_devices();
-  if (!devices || devices->empty()) GTEST_SKIP() << "No Vulkan device is found.";
-  VulkanChip chip = inspect_chip((*instance)->calls(), devices->front());
-  if (!chip.refusal.empty()) GTEST_SKIP() << chip.refusal;
   VulkanContext context;
-  ASSERT_TRUE(context.open(std::move(*instance), std::move(chip)).has_value());
+  if (!open_first(context)) GTEST_SKIP() << "No Vulkan device opens.";
   const FencePoint never[] = {{&context.fence, 1}};
   EXPECT_FALSE(context.fence.wait(1, 0).value());
   EXPECT_FALSE(wait_all(never, 0).value());

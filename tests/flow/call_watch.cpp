@@ -96,6 +96,9 @@ const Row kRows[] = {
     row<5, CudaNoArguments>("cuCtxSynchronize", true),
     row<6, CudaOnePointer>("cuStreamSynchronize", true),
     row<7, CudaOnePointer>("cuEventSynchronize", true),
+    row<17, CudaOnePointer>("cuMemFreeHost", true),  // these three wait inside the driver
+    row<18, CudaOnePointer>("cuMemHostUnregister", true),
+    row<19, CudaOnePointer>("cuModuleUnload", true),
     row<8, PFN_vkUpdateDescriptorSets>("vkUpdateDescriptorSets", false),
     row<9, PFN_vkAllocateMemory>("vkAllocateMemory", false),
     row<10, PFN_vkAllocateDescriptorSets>("vkAllocateDescriptorSets", false),

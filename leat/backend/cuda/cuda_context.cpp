@@ -83,11 +83,12 @@ void CudaContext::retire(const CudaRemains& remains) {
   retired_.push_back({value, remains});
 }
 
-void CudaContext::drain_retired() {
+void CudaContext::drain_retired(Drain what) {
   if (retired_.empty()) return;
   const uint64_t reached = fence.poll();
   std::erase_if(retired_, [&](const Retired& retired) {
-    if (retired.fence_value > reached) return false;
+    const bool is_list = retired.remains.graph != nullptr || retired.remains.executable != nullptr;
+    if (retired.fence_value > reached || (what == Drain::lists && !is_list)) return false;
     destroy(retired.remains);
     return true;
   });

@@ -58,9 +58,12 @@ struct CudaContext {
   /// The stream's state: an Error when the device is lost.
   Result<void> check_stream();
 
-  /// Destroys `remains` now, or once everything in the stream is done. Never waits.
+  /// Destroys `remains` now, or once everything in the stream is done.
   void retire(const CudaRemains& remains);
-  void drain_retired();
+  /// Destroys what is done with. Lists only: what a submit may do, since freeing memory and
+  /// unloading a module wait for the whole device inside the driver.
+  enum class Drain : uint8_t { lists, everything };
+  void drain_retired(Drain what);
 
   CudaApi api;
   CudaChip chip;

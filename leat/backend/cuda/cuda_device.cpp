@@ -28,7 +28,7 @@ class CudaDevice final : public Device {
     if (size_bytes == 0) {
       return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
     }
-    context_.drain_retired();
+    context_.drain_retired(CudaContext::Drain::everything);
     TRY_ASSIGN(const uint64_t handle, memory_.allocate(size_bytes, kind));
     return Buffer(this, handle, size_bytes, memory_.at(handle).host);
   }
@@ -41,12 +41,13 @@ class CudaDevice final : public Device {
   }
   Result<Buffer> import_host(std::span<std::byte> memory) override {
     TRY(check_import(memory, CudaMemory::kPage));
-    context_.drain_retired();
+    context_.drain_retired(CudaContext::Drain::everything);
     TRY_ASSIGN(const uint64_t handle, memory_.import(memory));
     return Buffer(this, handle, memory.size(), memory.data());
   }
 
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override {
+    context_.drain_retired(CudaContext::Drain::everything);
     return CudaKernel::load(context_, binary);
   }
 

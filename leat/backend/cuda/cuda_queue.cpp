@@ -86,7 +86,7 @@ Result<uint64_t> CudaQueue::submit() {
   CHECK(!is_recording_);
   if (!context_.has_unsubmitted) return context_.submitted.load();
   TRY(context_.enter());
-  context_.drain_retired();
+  context_.drain_retired(CudaContext::Drain::lists);
   return context_.signal();
 }
 
@@ -121,7 +121,7 @@ Result<uint64_t> CudaQueue::replay(RecordedList& list) {
                              recorded.fence_value));
   }
   TRY(context_.enter());
-  context_.drain_retired();
+  context_.drain_retired(CudaContext::Drain::lists);
   if (!recorded.slots.empty()) {
     TRY(times_.renew_epoch());
     for (const uint32_t slot : recorded.slots) times_.replayed(slot);

@@ -11,6 +11,8 @@
 #include <cmath>
 #include <span>
 
+#include "leat/schedule/map_reduce_params.h"
+
 namespace leat {
 
 namespace {
@@ -196,41 +198,15 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   return best;
 }
 
-MapReduceParams choose_map_reduce(const Node& node, const Target& target) {
-  MapReduceParams params;
-  const int64_t outputs = element_count(node.out_extents);
-  const Shape& reduce = node.map_reduce.reduce;
-  const bool whole = node.map_reduce.op != ReduceOp::none &&
-                     node.map_reduce.op != ReduceOp::product && !reduce.empty() &&
-                     node.exprs.type(node.map_reduce.element) != ScalarType::b1;
-  const bool few = outputs < int64_t{target.wave_lanes} * target.compute_units;
-  if (whole && few && reduce.back() >= 4 * int64_t{target.wave_lanes}) {
-    const bool is_float = node.exprs.type(node.map_reduce.element) == ScalarType::f32;
-    params.lanes_reduce = is_float;
-    if (params.lanes_reduce) return params;
-  }
-  const int64_t lanes_busy = int64_t{target.wave_lanes} * target.compute_units;
-  if (target.is_cpu || target.software) {
-    // Software renderers leave loops after some 2^16 rounds in all; see emit/spirv_control.cpp.
-    const int64_t reduced = std::max<int64_t>(element_count(reduce), 1);
-    const int64_t most = std::clamp<int64_t>(16384 / reduced, 1, 64);
-    params.per_lane =
-        static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, most));
-    return params;
-  }
-  params.waves = std::max(1u, std::min(8u, target.lanes_per_workgroup_max / target.wave_lanes));
-  while (params.waves > 1 && outputs < lanes_busy * params.waves) params.waves /= 2;
-  return params;
-}
-
 }  // namespace
 
-KernelParams choose_params(const Graph& graph, const Node& node, const Target& target) {
+KernelParams choose_params(const Schedule& schedule, const Node& node, const Target& target) {
   KernelParams params;
   if (node.family == Family::map_reduce) {
-    params.map_reduce = choose_map_reduce(node, target);
+    params.map_reduce = choose_map_reduce(schedule, node, target);
     return params;
   }
+  const Graph& graph = schedule.graph;
   const int64_t m = element_count(node.contraction.m);
   const int64_t n = element_count(node.contraction.n);
   const int64_t k = element_count(node.contraction.k);

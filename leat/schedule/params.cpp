@@ -156,11 +156,34 @@ ContractionParams choose_few_rows(int64_t m, int64_t n, int64_t k, int64_t k_inn
   return params;
 }
 
+/// Few columns and many rows: a lane has rows of its own, whose k it reads in vectors, and all
+/// lanes take the same elements of B. A step of 8 uses up the sectors of 32 bytes that it touches.
+ContractionParams choose_few_columns(int64_t m, int64_t n, int64_t batch, bool is_packed,
+                                     const Target& target) {
+  constexpr int64_t kWavesPerUnit = 16;
+  ContractionParams params;
+  params.lane_m = target.wave_lanes;
+  params.lane_n = 1;
+  params.vec_n = !is_packed || n == 1 ? 1 : n == 2 ? 2 : 4;
+  params.reg_n = (static_cast<uint32_t>(n) + params.vec_n - 1) / params.vec_n * params.vec_n;
+  params.k_step = 8;
+  while (params.reg_m > 1 &&
+         workgroups(params, m, n, batch) < kWavesPerUnit * target.compute_units) {
+    params.reg_m /= 2;
+  }
+  return params;
+}
+
 ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
                              bool is_packed, const Target& target) {
-  constexpr int64_t kFewRows = 8;
-  if (m < kFewRows && n >= target.wave_lanes && k >= kFewRows) {
+  constexpr int64_t kFew = 8;
+  if (m < kFew && n >= target.wave_lanes && k >= kFew) {
     return choose_few_rows(m, n, k, k_inner, batch, is_packed, target);
+  }
+  constexpr int64_t kRowWavesPerUnit = 4;  // fewer leave the chip idle
+  const int64_t lanes_busy = kRowWavesPerUnit * target.compute_units * target.wave_lanes;
+  if (n < kFew && m * batch >= lanes_busy) {
+    return choose_few_columns(m, n, batch, is_packed, target);
   }
   ContractionParams params;
   params.lane_n = std::min(8u, target.wave_lanes);

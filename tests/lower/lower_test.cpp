@@ -170,6 +170,25 @@ TEST(Lower, FewRowsTimesManyColumns) {
   EXPECT_EQ(schedule->steps[0].params.contraction.lane_n, 32u);
 }
 
+TEST(Lower, ManyRowsTimesFewColumns) {
+  for (const int64_t columns : {1, 2, 3, 5, 7}) {
+    const std::string what = "x" + std::to_string(columns);
+    check_on_all_targets(dense_case(530, 36, columns), "530x36" + what);
+    check_on_all_targets(matmul_case({2, 300, 20}, {2, 20, columns}), "2x300x20" + what);
+    check_on_all_targets(conv_case({1, 16, 24, 25, columns, 5, 1, 2, 1, 1}, true), "conv" + what);
+  }
+  check_on_all_targets(conv_case({1, 3, 24, 25, 3, 3, 1, 1, 1, 1}, false), "3 channels to 3");
+  check_on_all_targets(conv_case({3, 6, 24, 25, 6, 3, 2, 1, 3, 1}, true), "groups of 2");
+  check(dense_case(9001, 16, 3), gpu_target(32), {}, "several rows a lane");
+  Case test = dense_case(9001, 16, 3);
+  const auto schedule = make_schedule(test.graph, gpu_target(32), {});
+  ASSERT_TRUE(schedule);
+  const ContractionParams& params = schedule->steps[0].params.contraction;
+  EXPECT_EQ(params.lane_m, 32u);
+  EXPECT_EQ(params.reg_m, 4u);
+  EXPECT_EQ(params.tile_n(), 4u);
+}
+
 TEST(Lower, WeightsThatTheEpilogueReadsToo) {
   Case test;
   const TensorId x = test.graph.add_tensor("x", DType::f32, {24, 24});

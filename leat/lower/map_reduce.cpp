@@ -8,6 +8,7 @@
 #include "leat/lower/address.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/map_reduce_params.h"
 
 namespace leat {
 
@@ -57,6 +58,7 @@ struct MapReduceLowering {
   ValueId combine(ValueId accumulated, ValueId element);
   ValueId reduce_serial(std::vector<ValueId> axes, size_t reduce_axis, ValueId accumulated,
                         ValueId mask);
+  int unroll_of(size_t reduce_axis, int64_t rounds) const;
   void sort_axes();
   void set_grid(int64_t workgroups);
   ValueId flat_group();
@@ -105,6 +107,20 @@ ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
   return accumulated;
 }
 
+/// Only the innermost loop is unrolled: whole when it is short, else by the factor with the fewest
+/// trips to memory. What is left over takes one each.
+int MapReduceLowering::unroll_of(size_t reduce_axis, int64_t rounds) const {
+  const int64_t most = params.unroll;
+  if (most == 1 || reduce_axis != lane_axis_of(node.map_reduce.reduce)) return 1;
+  if (rounds <= 2 * most) return static_cast<int>(std::max<int64_t>(rounds, 1));
+  int64_t best = most;
+  const auto trips = [&](int64_t factor) { return rounds / factor + rounds % factor; };
+  for (int64_t factor = most - 1; factor > 0; --factor) {
+    if (trips(factor) < trips(best)) best = factor;
+  }
+  return static_cast<int>(best);
+}
+
 /// Loops over the reduce axes from `reduce_axis` on; `axes` holds all coordinates known so far.
 ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduce_axis,
                                          ValueId accumulated, ValueId mask) {
@@ -122,7 +138,8 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
       [&](ValueId counter, std::span<const ValueId> carried) {
         axes[rank + reduce_axis] = counter;
         return std::vector<ValueId>{reduce_serial(axes, reduce_axis + 1, carried[0], mask)};
-      })[0];
+      },
+      unroll_of(reduce_axis, extents[reduce_axis]))[0];
 }
 
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
@@ -207,7 +224,8 @@ void MapReduceLowering::emit_outputs() {
   });
 }
 
-/// One wave for every output: lanes take every lanes-th element of the innermost reduce axis.
+/// One wave for every output: lanes take every lanes-th element of the innermost reduce axis that
+/// is longer than 1.
 void MapReduceLowering::emit_shared_reduction() {
   const int64_t count = element_count(node.out_extents);
   const int64_t lanes = target.wave_lanes;
@@ -216,31 +234,36 @@ void MapReduceLowering::emit_shared_reduction() {
   std::vector<ValueId> coordinates = output_coordinates(flat);
   const ValueId exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
   const Shape& extents = node.map_reduce.reduce;
-  const size_t last = extents.size() - 1;
+  const size_t last = lane_axis_of(extents);
+  for (size_t axis = last + 1; axis < extents.size(); ++axis) {
+    coordinates[rank + axis] = builder.i32(0);
+  }
 
   std::function<ValueId(size_t, ValueId)> nest = [&](size_t axis, ValueId accumulated) {
     const ValueId init[] = {accumulated};
     const bool innermost = axis == last;
     const int64_t rounds = innermost ? (extents[axis] + lanes - 1) / lanes : extents[axis];
-    return builder.loop(builder.i32(0), builder.i32(rounds), 1, init, true,
-                        [&](ValueId counter, std::span<const ValueId> carried) {
-                          if (!innermost) {
-                            coordinates[rank + axis] = counter;
-                            return std::vector<ValueId>{nest(axis + 1, carried[0])};
-                          }
-                          const ValueId at = builder.add(builder.mul(counter, builder.i32(lanes)),
-                                                         builder.lane_id());
-                          coordinates[rank + axis] = at;
-                          ValueId mask = exists;
-                          if (extents[axis] % lanes != 0) {
-                            mask = builder.logical_and(
-                                mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
-                          }
-                          ValueId element = exprs.value(node.map_reduce.element,
-                                                        {.axes = coordinates, .mask = mask});
-                          const ValueId inside = builder.select(mask, element, identity());
-                          return std::vector<ValueId>{combine(carried[0], inside)};
-                        })[0];
+    return builder.loop(
+        builder.i32(0), builder.i32(rounds), 1, init, true,
+        [&](ValueId counter, std::span<const ValueId> carried) {
+          if (!innermost) {
+            coordinates[rank + axis] = counter;
+            return std::vector<ValueId>{nest(axis + 1, carried[0])};
+          }
+          const ValueId at =
+              builder.add(builder.mul(counter, builder.i32(lanes)), builder.lane_id());
+          coordinates[rank + axis] = at;
+          ValueId mask = exists;
+          if (extents[axis] % lanes != 0) {
+            mask = builder.logical_and(
+                mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
+          }
+          ValueId element =
+              exprs.value(node.map_reduce.element, {.axes = coordinates, .mask = mask});
+          const ValueId inside = builder.select(mask, element, identity());
+          return std::vector<ValueId>{combine(carried[0], inside)};
+        },
+        unroll_of(axis, rounds))[0];
   };
   const ValueId partial = nest(0, identity());
   const Opcode reduce = node.map_reduce.op == ReduceOp::sum   ? Opcode::reduce_add

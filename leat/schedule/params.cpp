@@ -11,6 +11,8 @@
 #include <cmath>
 #include <span>
 
+#include "leat/schedule/map_reduce_params.h"
+
 namespace leat {
 
 namespace {
@@ -154,11 +156,34 @@ ContractionParams choose_few_rows(int64_t m, int64_t n, int64_t k, int64_t k_inn
   return params;
 }
 
+/// Few columns and many rows: a lane has rows of its own, whose k it reads in vectors, and all
+/// lanes take the same elements of B. A step of 8 uses up the sectors of 32 bytes that it touches.
+ContractionParams choose_few_columns(int64_t m, int64_t n, int64_t batch, bool is_packed,
+                                     const Target& target) {
+  constexpr int64_t kWavesPerUnit = 16;
+  ContractionParams params;
+  params.lane_m = target.wave_lanes;
+  params.lane_n = 1;
+  params.vec_n = !is_packed || n == 1 ? 1 : n == 2 ? 2 : 4;
+  params.reg_n = (static_cast<uint32_t>(n) + params.vec_n - 1) / params.vec_n * params.vec_n;
+  params.k_step = 8;
+  while (params.reg_m > 1 &&
+         workgroups(params, m, n, batch) < kWavesPerUnit * target.compute_units) {
+    params.reg_m /= 2;
+  }
+  return params;
+}
+
 ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, int64_t batch,
                              bool is_packed, const Target& target) {
-  constexpr int64_t kFewRows = 8;
-  if (m < kFewRows && n >= target.wave_lanes && k >= kFewRows) {
+  constexpr int64_t kFew = 8;
+  if (m < kFew && n >= target.wave_lanes && k >= kFew) {
     return choose_few_rows(m, n, k, k_inner, batch, is_packed, target);
+  }
+  constexpr int64_t kRowWavesPerUnit = 4;  // fewer leave the chip idle
+  const int64_t lanes_busy = kRowWavesPerUnit * target.compute_units * target.wave_lanes;
+  if (n < kFew && m * batch >= lanes_busy) {
+    return choose_few_columns(m, n, batch, is_packed, target);
   }
   ContractionParams params;
   params.lane_n = std::min(8u, target.wave_lanes);
@@ -196,41 +221,15 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   return best;
 }
 
-MapReduceParams choose_map_reduce(const Node& node, const Target& target) {
-  MapReduceParams params;
-  const int64_t outputs = element_count(node.out_extents);
-  const Shape& reduce = node.map_reduce.reduce;
-  const bool whole = node.map_reduce.op != ReduceOp::none &&
-                     node.map_reduce.op != ReduceOp::product && !reduce.empty() &&
-                     node.exprs.type(node.map_reduce.element) != ScalarType::b1;
-  const bool few = outputs < int64_t{target.wave_lanes} * target.compute_units;
-  if (whole && few && reduce.back() >= 4 * int64_t{target.wave_lanes}) {
-    const bool is_float = node.exprs.type(node.map_reduce.element) == ScalarType::f32;
-    params.lanes_reduce = is_float;
-    if (params.lanes_reduce) return params;
-  }
-  const int64_t lanes_busy = int64_t{target.wave_lanes} * target.compute_units;
-  if (target.is_cpu || target.software) {
-    // Software renderers leave loops after some 2^16 rounds in all; see emit/spirv_control.cpp.
-    const int64_t reduced = std::max<int64_t>(element_count(reduce), 1);
-    const int64_t most = std::clamp<int64_t>(16384 / reduced, 1, 64);
-    params.per_lane =
-        static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, most));
-    return params;
-  }
-  params.waves = std::max(1u, std::min(8u, target.lanes_per_workgroup_max / target.wave_lanes));
-  while (params.waves > 1 && outputs < lanes_busy * params.waves) params.waves /= 2;
-  return params;
-}
-
 }  // namespace
 
-KernelParams choose_params(const Graph& graph, const Node& node, const Target& target) {
+KernelParams choose_params(const Schedule& schedule, const Node& node, const Target& target) {
   KernelParams params;
   if (node.family == Family::map_reduce) {
-    params.map_reduce = choose_map_reduce(node, target);
+    params.map_reduce = choose_map_reduce(schedule, node, target);
     return params;
   }
+  const Graph& graph = schedule.graph;
   const int64_t m = element_count(node.contraction.m);
   const int64_t n = element_count(node.contraction.n);
   const int64_t k = element_count(node.contraction.k);

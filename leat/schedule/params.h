@@ -10,6 +10,8 @@
 
 namespace leat {
 
+struct Schedule;
+
 /// A workgroup computes a tile of (waves_m * lane_m * reg_m) rows by (waves_n * lane_n * reg_n)
 /// columns.
 struct ContractionParams {
@@ -36,6 +38,8 @@ struct MapReduceParams {
   uint32_t waves = 1;         // waves of the workgroup
   uint32_t per_lane = 1;      // output elements of one lane
   bool lanes_reduce = false;  // lanes share one output's reduction instead of owning outputs
+  uint32_t split = 1;         // parts of the reduction computed apart and then reduced themselves
+  uint32_t unroll = 1;        // loads on their way at once: rounds of the innermost reduce axis
   bool operator==(const MapReduceParams&) const = default;
 };
 
@@ -46,8 +50,9 @@ struct KernelParams {
 };
 
 /// The analytic first choice: register tile from the number of registers, lane grid along the
-/// channels, staging through local memory on GPUs when the tile is large enough to repay it.
-KernelParams choose_params(const Graph& graph, const Node& node, const Target& target);
+/// channels, staging through local memory on GPUs when the tile is large enough to repay it. For a
+/// map-reduce node the schedule's strides must be assigned.
+KernelParams choose_params(const Schedule& schedule, const Node& node, const Target& target);
 
 /// "tile 6x16 lanes 1x8 regs 6x2 k4 stages 0".
 std::string to_string(const ContractionParams& params);

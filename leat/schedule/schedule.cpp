@@ -1,11 +1,14 @@
 // Puts the parts of scheduling in their order; see schedule.h.
 #include "leat/schedule/schedule.h"
 
+#include <algorithm>
+
 #include "leat/schedule/fuse.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
 #include "leat/schedule/split_constant.h"
 #include "leat/schedule/split_k.h"
+#include "leat/schedule/split_reduce.h"
 
 namespace leat {
 
@@ -72,15 +75,35 @@ void clone_shared_weights(Graph& graph) {
   }
 }
 
-void split_contractions(Graph& graph, const Target& target, ChooseParams choose) {
+void split_contractions(Schedule& schedule, const Target& target, ChooseParams choose) {
+  Graph& graph = schedule.graph;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (node.family != Family::contraction || element_count(node.out_extents) == 0) continue;
-    const uint32_t parts = choose(graph, node, target).contraction.split_k;
+    const uint32_t parts = choose(schedule, node, target).contraction.split_k;
     // The sum binds the epilogue's inputs, the partial results and the output.
     if (node.inputs.size() + 2 > target.buffer_bindings_max) continue;
     // The partial contraction and the sum are not split again.
     if (parts > 1) split_k(graph, n++, parts);
+  }
+}
+
+bool is_reduction(const Node& node) {
+  return node.family == Family::map_reduce && node.map_reduce.op != ReduceOp::none;
+}
+
+void split_reductions(Schedule& schedule, const Target& target, const ScheduleOptions& options) {
+  std::vector<Node>& nodes = schedule.graph.nodes;
+  if (std::ranges::none_of(nodes, is_reduction)) return;
+  assign_layouts(schedule, target, options.external_channels_last);  // the choice reads strides
+  for (size_t n = 0; n < nodes.size(); ++n) {
+    const Node& node = nodes[n];
+    if (!is_reduction(node) || element_count(node.out_extents) == 0) continue;
+    const uint32_t parts = options.choose(schedule, node, target).map_reduce.split;
+    // The second kernel binds what the result loads, the partial results and the output.
+    if (node.inputs.size() + 2 > target.buffer_bindings_max) continue;
+    // What was split is not split again.
+    if (parts > 1) split_reduce(schedule, n++, parts);
   }
 }
 
@@ -100,14 +123,15 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   TRY(check_dtypes(schedule.graph));
   fuse(schedule.graph, target);
   clone_shared_weights(schedule.graph);
-  split_large_constants(schedule.graph, target, options);
-  split_contractions(schedule.graph, target, options.choose);
+  split_large_constants(schedule, target, options);
+  split_contractions(schedule, target, options.choose);
+  split_reductions(schedule, target, options);
   for (uint32_t n = 0; n < schedule.graph.nodes.size(); ++n) {
     if (!is_empty(schedule.graph, schedule.graph.nodes[n])) schedule.steps.push_back({n, {}});
   }
   assign_layouts(schedule, target, options.external_channels_last);
   for (Step& step : schedule.steps) {
-    step.params = options.choose(schedule.graph, schedule.graph.nodes[step.node], target);
+    step.params = options.choose(schedule, schedule.graph.nodes[step.node], target);
   }
   mark_packed(schedule);
   TRY(check_argument_sizes(schedule, target, options));
@@ -124,6 +148,9 @@ std::string to_string(const Schedule& schedule) {
     if (node.family == Family::contraction) {
       text += " m" + to_string(node.contraction.m) + " n" + to_string(node.contraction.n) + " k" +
               to_string(node.contraction.k) + " " + to_string(step.params.contraction);
+    } else if (is_reduction(node)) {
+      text += " reduce" + to_string(node.map_reduce.reduce) +
+              (step.params.map_reduce.lanes_reduce ? " by lanes" : "");
     }
     for (TensorId id : node.inputs) {
       const Placement& placement = schedule.placements[id];

@@ -5,8 +5,9 @@
 // that computes their input (conv + batch-norm + activation + residual add become one kernel; a
 // concat's copies become views of the producers); storage types; layouts (channels innermost for
 // what convolutions read and write); contractions with a constant too large for the target are
-// split; parameters of every kernel; memory: one arena for weights, one
-// for activations, planned so that tensors whose lives do not overlap share bytes.
+// split; contractions and reductions that leave most of a GPU idle are split into parts; parameters
+// of every kernel; memory: one arena for weights, one for activations, planned so that tensors
+// whose lives do not overlap share bytes.
 #pragma once
 
 #include <string>
@@ -58,7 +59,8 @@ struct Schedule {
 };
 
 /// Chooses the parameters of one kernel; the tuner takes this seat.
-using ChooseParams = KernelParams (*)(const Graph& graph, const Node& node, const Target& target);
+using ChooseParams = KernelParams (*)(const Schedule& schedule, const Node& node,
+                                      const Target& target);
 
 struct ScheduleOptions {
   ChooseParams choose = choose_params;

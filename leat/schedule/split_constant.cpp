@@ -95,16 +95,16 @@ Node part_of(const Node& whole, const Cut& cut, bool is_b, int64_t first, int64_
 }
 
 /// Bytes of the constant of a part with `count` rows or columns, as it will lie in memory.
-uint64_t constant_bytes(const Graph& graph, const Node& whole, const Cut& cut, bool is_b,
+uint64_t constant_bytes(const Schedule& schedule, const Node& whole, const Cut& cut, bool is_b,
                         int64_t count, const Target& target, ChooseParams choose) {
   const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
-  const Tensor& constant = graph.tensors[whole.inputs[operand.input]];
+  const Tensor& constant = schedule.graph.tensors[whole.inputs[operand.input]];
   Shape shape = constant.shape;
   shape[cut.constant_dim] = count;
   int64_t elements = element_count(shape);
   if (is_b) {
     const Node part = part_of(whole, cut, is_b, 0, count);
-    const ContractionParams params = choose(graph, part, target).contraction;
+    const ContractionParams params = choose(schedule, part, target).contraction;
     elements = std::max(elements, packed_element_count(part.contraction, params));
   }
   const DType storage = storage_on(target, constant.dtype);
@@ -124,8 +124,9 @@ int64_t part_extent(const Cut& cut, uint64_t limit, auto bytes_of_part) {
 }
 
 /// True when the node was split; its parts stand in its place.
-bool split_operand(Graph& graph, size_t node_index, bool is_b, const Target& target,
+bool split_operand(Schedule& schedule, size_t node_index, bool is_b, const Target& target,
                    const ScheduleOptions& options) {
+  Graph& graph = schedule.graph;
   const Node whole = graph.nodes[node_index];
   const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
   const std::shared_ptr<const HostTensor> constant =
@@ -134,7 +135,7 @@ bool split_operand(Graph& graph, size_t node_index, bool is_b, const Target& tar
   if (!cut || cut->extent < 2) return false;
   const uint64_t limit = argument_bytes_max(target, options);
   const auto bytes_of_part = [&](int64_t count) {
-    return constant_bytes(graph, whole, *cut, is_b, count, target, options.choose);
+    return constant_bytes(schedule, whole, *cut, is_b, count, target, options.choose);
   };
   if (bytes_of_part(cut->extent) <= limit) return false;
   const int64_t extent = part_extent(*cut, limit, bytes_of_part);
@@ -157,13 +158,15 @@ uint64_t argument_bytes_max(const Target& target, const ScheduleOptions& options
   return std::min(target.argument_bytes_max, options.argument_bytes_max);
 }
 
-void split_large_constants(Graph& graph, const Target& target, const ScheduleOptions& options) {
+void split_large_constants(Schedule& schedule, const Target& target,
+                           const ScheduleOptions& options) {
+  const Graph& graph = schedule.graph;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (node.family != Family::contraction || element_count(node.out_extents) == 0) continue;
     // A part is small enough for its own constant, but may have another large one.
-    while (split_operand(graph, n, true, target, options) ||
-           split_operand(graph, n, false, target, options)) {
+    while (split_operand(schedule, n, true, target, options) ||
+           split_operand(schedule, n, false, target, options)) {
     }
   }
 }

@@ -11,7 +11,8 @@ namespace leat {
 /// the output have: columns for B, rows for A. Runs after fusion, so that the epilogue goes with
 /// the parts, and before split_k. A contraction stays whole when no axis of it is plainly one
 /// dimension of the constant and one of the output (groups); check_argument_sizes refuses it then.
-void split_large_constants(Graph& graph, const Target& target, const ScheduleOptions& options);
+void split_large_constants(Schedule& schedule, const Target& target,
+                           const ScheduleOptions& options);
 
 /// The most bytes that one argument of a kernel may have.
 uint64_t argument_bytes_max(const Target& target, const ScheduleOptions& options);

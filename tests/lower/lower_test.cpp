@@ -2,89 +2,15 @@
 // and compared with the reference evaluator. Parameters may only change speed, never results.
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <random>
-
 #include "leat/tensor/ops.h"
-#include "tests/lower/interpreted_network.h"
+#include "tests/lower/lowered_case.h"
 
 namespace leat {
 
 using namespace ops;
+using namespace testing;
 
 namespace {
-
-HostTensor random_tensor(Shape shape, uint32_t seed) {
-  HostTensor value = HostTensor::zeros(DType::f32, std::move(shape));
-  std::mt19937 generator(seed);
-  std::uniform_real_distribution<double> uniform(-1, 1);
-  for (int64_t i = 0; i < element_count(value.shape); ++i) {
-    value.set_number(i, uniform(generator));
-  }
-  return value;
-}
-
-Target cpu_target(uint32_t lanes) {
-  Target target;
-  target.name = "test cpu";
-  target.is_cpu = true;
-  target.wave_lanes = lanes;
-  target.lanes_per_workgroup_max = lanes;
-  target.vector_registers = 16;
-  return target;
-}
-
-Target gpu_target(uint32_t lanes) {
-  Target target;
-  target.name = "test gpu";
-  target.wave_lanes = lanes;
-  target.compute_units = 4;
-  return target;
-}
-
-/// Sums of `terms` products of numbers below 1 in f32 against f64.
-double tolerance(int64_t terms) { return 1e-6 * std::sqrt(static_cast<double>(terms)) + 1e-6; }
-
-void expect_equal(const HostTensor& got, const HostTensor& want, double tolerance_value,
-                  const std::string& what) {
-  ASSERT_EQ(got.shape, want.shape) << what;
-  for (int64_t i = 0; i < element_count(want.shape); ++i) {
-    const double difference = std::abs(got.number(i) - want.number(i));
-    ASSERT_LE(difference, tolerance_value * std::max(1.0, std::abs(want.number(i))))
-        << what << ", element " << i << ": " << got.number(i) << " instead of " << want.number(i);
-  }
-}
-
-struct Case {
-  Graph graph;
-  std::vector<HostTensor> inputs;
-  int64_t terms = 1;
-};
-
-void check(const Case& test, const Target& target, const ScheduleOptions& options,
-           const std::string& what) {
-  const auto want = evaluate(test.graph, test.inputs);
-  ASSERT_TRUE(want) << want.error().message();
-  const auto got = testing::run_interpreted(test.graph, target, options, test.inputs);
-  ASSERT_TRUE(got) << what << ": " << got.error().message();
-  ASSERT_EQ(got->size(), want->size());
-  for (size_t i = 0; i < want->size(); ++i) {
-    expect_equal((*got)[i], (*want)[i], tolerance(test.terms), what);
-  }
-}
-
-void check_on_all_targets(const Case& test, const std::string& what) {
-  for (bool last : {false, true}) {
-    const ScheduleOptions options{.external_channels_last = last};
-    for (uint32_t lanes : {4u, 8u}) {
-      check(test, cpu_target(lanes), options, what + " on cpu " + std::to_string(lanes));
-    }
-    check(test, gpu_target(32), options, what + " on gpu");
-    Target software = gpu_target(8);
-    software.software = true;
-    check(test, software, options, what + " on software gpu");
-  }
-}
 
 struct ConvCase {
   int64_t n, c, h, w, k, r, stride, pad, groups, dilation;
@@ -137,8 +63,8 @@ TEST(Lower, ConvolutionsOnAllTargets) {
 }
 
 template <uint32_t stages, uint32_t k_step, uint32_t reg, uint32_t vec>
-KernelParams staged(const Graph& graph, const Node& node, const Target& target) {
-  KernelParams params = choose_params(graph, node, target);
+KernelParams staged(const Schedule& schedule, const Node& node, const Target& target) {
+  KernelParams params = choose_params(schedule, node, target);
   params.contraction = {.lane_m = 4,
                         .lane_n = target.wave_lanes / 4,
                         .waves_m = 2,
@@ -177,8 +103,8 @@ TEST(Lower, StagedTilesUnderManyParameters) {
 }
 
 template <uint32_t parts>
-KernelParams split(const Graph& graph, const Node& node, const Target& target) {
-  KernelParams params = choose_params(graph, node, target);
+KernelParams split(const Schedule& schedule, const Node& node, const Target& target) {
+  KernelParams params = choose_params(schedule, node, target);
   params.contraction.split_k = parts;
   return params;
 }
@@ -242,6 +168,25 @@ TEST(Lower, FewRowsTimesManyColumns) {
   ASSERT_TRUE(schedule);
   EXPECT_EQ(schedule->steps.size(), 2u);
   EXPECT_EQ(schedule->steps[0].params.contraction.lane_n, 32u);
+}
+
+TEST(Lower, ManyRowsTimesFewColumns) {
+  for (const int64_t columns : {1, 2, 3, 5, 7}) {
+    const std::string what = "x" + std::to_string(columns);
+    check_on_all_targets(dense_case(530, 36, columns), "530x36" + what);
+    check_on_all_targets(matmul_case({2, 300, 20}, {2, 20, columns}), "2x300x20" + what);
+    check_on_all_targets(conv_case({1, 16, 24, 25, columns, 5, 1, 2, 1, 1}, true), "conv" + what);
+  }
+  check_on_all_targets(conv_case({1, 3, 24, 25, 3, 3, 1, 1, 1, 1}, false), "3 channels to 3");
+  check_on_all_targets(conv_case({3, 6, 24, 25, 6, 3, 2, 1, 3, 1}, true), "groups of 2");
+  check(dense_case(9001, 16, 3), gpu_target(32), {}, "several rows a lane");
+  Case test = dense_case(9001, 16, 3);
+  const auto schedule = make_schedule(test.graph, gpu_target(32), {});
+  ASSERT_TRUE(schedule);
+  const ContractionParams& params = schedule->steps[0].params.contraction;
+  EXPECT_EQ(params.lane_m, 32u);
+  EXPECT_EQ(params.reg_m, 4u);
+  EXPECT_EQ(params.tile_n(), 4u);
 }
 
 TEST(Lower, WeightsThatTheEpilogueReadsToo) {

@@ -13,9 +13,10 @@ namespace leat {
 namespace {
 
 // A sleep between two looks at a sync object: an eighth of the time without progress, within these
-// limits. New commands wait that long, so it is short while work is short.
+// limits. A new job ends it.
 constexpr uint64_t kSyncSliceNsLeast = 20'000;
 constexpr uint64_t kSyncSliceNsMax = 1'000'000;
+constexpr uint64_t kNoJob = UINT64_MAX;                           // none ends the sleep
 constexpr std::string_view kNvidiaVendor = "NVIDIA Corporation";  // of GL_VENDOR
 
 }  // namespace
@@ -62,8 +63,7 @@ Result<std::unique_ptr<OpenglThread>> OpenglThread::start(const EglApi& egl, con
 
 OpenglThread::~OpenglThread() {
   stopping_.store(true);
-  jobs_given_.fetch_add(1);  // no job: it only ends the wait for one
-  jobs_given_.notify_one();
+  jobs_given_.advance(jobs_given_.poll() + 1);  // no job: it only ends the wait for one
   thread_.join();
 }
 
@@ -147,11 +147,10 @@ Result<void> OpenglThread::health() {
 }
 
 Result<uint64_t> OpenglThread::push(const Job& job) {
-  const uint64_t number = jobs_given_.load(std::memory_order_relaxed) + 1;
+  const uint64_t number = jobs_given_.poll() + 1;
   if (number > kJobsMax) TRY(await_job(number - kJobsMax));
   jobs_[number % kJobsMax] = job;
-  jobs_given_.store(number);
-  jobs_given_.notify_one();
+  jobs_given_.advance(number);
   return number;
 }
 
@@ -179,7 +178,7 @@ void OpenglThread::serve(OpenglSide& side) {
   uint64_t done = 0;
   uint64_t last_progress_ns = steady_now_ns();
   while (true) {
-    const uint64_t given = jobs_given_.load();
+    const uint64_t given = jobs_given_.poll();
     if (stopping_.load())
       return;  // looked at after the number, which the destructor raises falsely
     if (given > done) {
@@ -189,10 +188,10 @@ void OpenglThread::serve(OpenglSide& side) {
     } else if (number_.poll() < issued_ && !failed_.load()) {
       const uint64_t idle_ns = steady_now_ns() - last_progress_ns;
       const uint64_t slice_ns = std::clamp(idle_ns / 8, kSyncSliceNsLeast, kSyncSliceNsMax);
-      await_number(side.gl, idle_ns > spin_ns_ ? slice_ns : 0);
+      await_number(side.gl, idle_ns > spin_ns_ ? slice_ns : 0, done + 1);
     } else {
       publish();
-      wait_for_job(done);
+      jobs_given_.wait(done + 1, kForeverNs, spin_ns_);
     }
     publish();
   }
@@ -208,7 +207,7 @@ void OpenglThread::do_job(OpenglSide& side, const Job& job) {
 void OpenglThread::release_fence(OpenglSide& side, uint64_t value) {
   const GlApi& gl = side.gl;
   while (issued_ - number_.poll() >= kPendingMax && !failed_.load() && !stopping_.load()) {
-    await_number(gl, kSyncSliceNsLeast);
+    await_number(gl, kSyncSliceNsLeast, kNoJob);
     publish();
   }
   if (stopping_.load()) return;
@@ -237,11 +236,12 @@ void OpenglThread::publish() {
   if (number > fence_.poll() && !failed_.load()) fence_.advance(number);
 }
 
-/// Sleeps, then asks the driver whether all that is issued is done or the context is lost. To wait
-/// in NVIDIA's driver is to spin: a whole core for as long as the work lasts.
-void OpenglThread::await_number(const GlApi& gl, uint64_t sleep_ns) {
+/// Sleeps, until `next_job` is given at most, then asks the driver whether all that is issued is
+/// done or the context is lost. To wait in NVIDIA's driver is to spin: a whole core for as long as
+/// the work lasts.
+void OpenglThread::await_number(const GlApi& gl, uint64_t sleep_ns, uint64_t next_job) {
   if (sleep_ns == 0) return pause_core();
-  std::this_thread::sleep_for(std::chrono::nanoseconds(sleep_ns));
+  if (jobs_given_.wait(next_job, sleep_ns, 0)) return;
   if (sync_ == nullptr || sync_value_ < issued_) {
     drop_sync(gl);
     sync_ = gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
@@ -265,11 +265,6 @@ void OpenglThread::await_number(const GlApi& gl, uint64_t sleep_ns) {
 void OpenglThread::drop_sync(const GlApi& gl) {
   if (sync_ != nullptr) gl.delete_sync(sync_);
   sync_ = nullptr;
-}
-
-void OpenglThread::wait_for_job(uint64_t seen) {
-  if (spin_until(steady_now_ns(), spin_ns_, [&] { return jobs_given_.load() != seen; })) return;
-  jobs_given_.wait(seen);
 }
 
 void OpenglThread::fail(Error error) {

@@ -110,16 +110,15 @@ class OpenglThread {
   void release_fence(OpenglSide& side, uint64_t value);
   bool is_refused(const GlApi& gl, uint64_t value);
   void publish();
-  void await_number(const GlApi& gl, uint64_t sleep_ns);
+  void await_number(const GlApi& gl, uint64_t sleep_ns, uint64_t next_job);
   void drop_sync(const GlApi& gl);
-  void wait_for_job(uint64_t seen);
   void fail(Error error);
 
   OpenglFacts facts_;
   uint64_t hang_ns_ = kHangTimeoutNs;
   uint64_t spin_ns_ = 0;  // 0 for a software renderer, which needs the cores itself
   std::array<Job, kJobsMax> jobs_ = {};
-  std::atomic<uint64_t> jobs_given_ = 0;
+  OpenglProgress jobs_given_;
   OpenglProgress jobs_done_;
   OpenglNumber number_;
   OpenglTimes times_;

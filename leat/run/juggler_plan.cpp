@@ -43,6 +43,13 @@ void JugglerPlan::begin_trial(uint64_t now_ns) {
   trial_begin_ns_ = now_ns;
   first_ns_ = last_ns_ = 0;
   count_ = 0;
+  to_skip_ = slots_in_use();
+}
+
+uint64_t JugglerPlan::slots_in_use() const {
+  uint64_t sum = 0;
+  for (size_t d = 0; d < slots_.size(); ++d) sum += active_[d] ? use_[d] : 0;
+  return sum;
 }
 
 double JugglerPlan::measured_rate() const {
@@ -60,8 +67,8 @@ uint64_t JugglerPlan::trial_limit_ns() const {
   const uint64_t longest_ns = kTrialStretchMax * options_.trial_ns_max;
   const double known = best_known_rate();
   if (known == 0) return std::min(longest_ns, stretch_ * options_.trial_ns_max);
-  uint64_t items = kSlowTrialItems;  // behind what was begun before and does not count
-  for (size_t d = 0; d < slots_.size(); ++d) items += active_[d] ? use_[d] : 0;
+  // Behind what was begun before, and what fills the slots.
+  const uint64_t items = kSlowTrialItems + 2 * slots_in_use();
   const double wanted_ns = static_cast<double>(items) * 1e9 / known;
   if (wanted_ns >= static_cast<double>(longest_ns)) return longest_ns;
   return std::max(options_.trial_ns_max, static_cast<uint64_t>(wanted_ns));
@@ -70,6 +77,11 @@ uint64_t JugglerPlan::trial_limit_ns() const {
 void JugglerPlan::finished(size_t device, uint64_t now_ns) {
   if (!active_[device]) return;
   if (trial_begin_ns_ == 0) trial_begin_ns_ = now_ns;
+  // All slots begin at once, so the first of each end in a burst that tells nothing.
+  if (to_skip_ > 0) {
+    --to_skip_;
+    return;
+  }
   if (first_ns_ == 0) {
     first_ns_ = last_ns_ = now_ns;
     return;
@@ -77,8 +89,8 @@ void JugglerPlan::finished(size_t device, uint64_t now_ns) {
   ++count_;
   last_ns_ = now_ns;
   if (stage_ == Stage::steady) return;
-  const bool is_enough =
-      count_ >= options_.trial_items && last_ns_ - first_ns_ >= options_.trial_ns;
+  const bool is_enough = count_ >= std::max(options_.trial_items, 2 * slots_in_use()) &&
+                         last_ns_ - first_ns_ >= options_.trial_ns;
   if (is_enough) end_trial(measured_rate(), now_ns);
 }
 

@@ -26,8 +26,8 @@ inline constexpr uint64_t kTrialStretchMax = 16;
 inline constexpr double kDriftShare = 0.25;
 
 struct JugglerPlanOptions {
-  uint64_t trial_items = 16;              // finished ones that make a trial, at least
-  uint64_t trial_ns = 20'000'000;         // and at least that long
+  uint64_t trial_items = 16;       // finished ones that make a trial, and two a slot at least
+  uint64_t trial_ns = 20'000'000;  // and at least that long
   uint64_t trial_ns_max = 3'000'000'000;  // then it ends with what it has, if that tells something
   uint64_t drift_ns = 2'000'000'000;      // a window over which the rate is looked at, at least
   bool measures = true;                   // false: all devices, all slots
@@ -72,6 +72,7 @@ class JugglerPlan {
   void settle(uint64_t now_ns);
   double measured_rate() const;
   double best_known_rate() const;
+  uint64_t slots_in_use() const;
   uint64_t trial_limit_ns() const;
 
   std::vector<uint32_t> slots_;
@@ -91,6 +92,7 @@ class JugglerPlan {
   uint32_t trials_ = 0;
   uint64_t generation_ = 0;
   uint64_t stretch_ = 1;  // of trials while no rate is known
+  uint64_t to_skip_ = 0;  // items that fill the slots, before the trial counts
   uint64_t trial_begin_ns_ = 0;
   uint64_t first_ns_ = 0;  // of the first item finished in the trial or window
   uint64_t last_ns_ = 0;

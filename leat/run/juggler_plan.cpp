@@ -89,8 +89,8 @@ void JugglerPlan::finished(size_t device, uint64_t now_ns) {
   ++count_;
   last_ns_ = now_ns;
   if (stage_ == Stage::steady) return;
-  const bool is_enough = count_ >= std::max(options_.trial_items, 2 * slots_in_use()) &&
-                         last_ns_ - first_ns_ >= options_.trial_ns;
+  const uint64_t items_min = std::max(options_.trial_items, kTrialItemsPerSlot * slots_in_use());
+  const bool is_enough = count_ >= items_min && last_ns_ - first_ns_ >= options_.trial_ns;
   if (is_enough) end_trial(measured_rate(), now_ns);
 }
 

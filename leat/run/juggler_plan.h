@@ -16,6 +16,8 @@ namespace leat {
 /// More slots, or one more device, must bring this much to be kept.
 inline constexpr double kSlotGainLeast = 1.03;
 inline constexpr double kSplitGainLeast = 1.02;
+/// A trial sees so many items of each slot: with fewer, a chance of the host's decides.
+inline constexpr uint64_t kTrialItemsPerSlot = 4;
 /// Where items last long, a trial lasts until the best that is known would have finished this many;
 /// where nothing is known after all trials, they are made again, kTrialStretch times as long. Never
 /// beyond kTrialStretchMax times JugglerPlanOptions::trial_ns_max.

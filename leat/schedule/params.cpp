@@ -167,10 +167,12 @@ ContractionParams choose_few_columns(int64_t m, int64_t n, int64_t batch, bool i
   params.vec_n = !is_packed || n == 1 ? 1 : n == 2 ? 2 : 4;
   params.reg_n = (static_cast<uint32_t>(n) + params.vec_n - 1) / params.vec_n * params.vec_n;
   params.k_step = 8;
-  while (params.reg_m > 1 &&
-         workgroups(params, m, n, batch) < kWavesPerUnit * target.compute_units) {
-    params.reg_m /= 2;
-  }
+  // As high as repays, and no higher than the rows of one of the batch need.
+  const auto is_too_high = [&] {
+    return params.tile_m() / 2 >= m ||
+           workgroups(params, m, n, batch) < kWavesPerUnit * target.compute_units;
+  };
+  while (params.reg_m > 1 && is_too_high()) params.reg_m /= 2;
   return params;
 }
 
@@ -182,7 +184,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   }
   constexpr int64_t kRowWavesPerUnit = 4;  // fewer leave the chip idle
   const int64_t lanes_busy = kRowWavesPerUnit * target.compute_units * target.wave_lanes;
-  if (n < kFew && m * batch >= lanes_busy) {
+  if (n < kFew && m >= target.wave_lanes && m * batch >= lanes_busy) {
     return choose_few_columns(m, n, batch, is_packed, target);
   }
   ContractionParams params;

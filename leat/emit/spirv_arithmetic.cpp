@@ -129,8 +129,9 @@ Id ProgramEmitter::corrected(ir::Type type, Id quotient, Id divisor, Id dividend
 // SPIR-V lets a division be 2.5 units in the last place off, and anything where the divisor is
 // above 2^126, whose reciprocal is no normal number; NVIDIA's drivers use both. One step with a
 // fused multiply-add rounds the quotient. Divisor and dividend are scaled together, so that neither
-// the reciprocal nor what the quotient leaves is below the normal numbers. Software renderers
-// divide exactly and do not fuse.
+// the reciprocal nor what the quotient leaves is below the normal numbers, nor the reciprocal of a
+// number below them, where they are kept, infinite. A scale that makes the dividend infinite does
+// so where the quotient is. Software renderers divide exactly and do not fuse.
 // Source: Vulkan 1.3 specification, "Precision and Operation of SPIR-V Instructions".
 void ProgramEmitter::emit_division(const ir::Instruction& instruction) {
   if (target_.software) return emit_plain(instruction, spv::Op::OpFDiv);
@@ -143,9 +144,11 @@ void ProgramEmitter::emit_division(const ir::Instruction& instruction) {
     return writer_.extended_value(GLSLstd450FAbs, type_of(type), {value});
   };
   const Id one = constant_of(type, 0x3f800000);
-  const Id up = scale_where(type, spv::Op::OpFOrdLessThan, size_of(dividend), kTiny, kUp, one);
-  const Id scale =
-      scale_where(type, spv::Op::OpFOrdGreaterThan, size_of(divisor), kHuge, kDown, up);
+  const Id divisor_size = size_of(divisor);
+  const Id smaller =
+      writer_.extended_value(GLSLstd450FMin, type_of(type), {size_of(dividend), divisor_size});
+  const Id up = scale_where(type, spv::Op::OpFOrdLessThan, smaller, kTiny, kUp, one);
+  const Id scale = scale_where(type, spv::Op::OpFOrdGreaterThan, divisor_size, kHuge, kDown, up);
   const Id a = float_op(spv::Op::OpFMul, type, dividend, scale);
   const Id b = float_op(spv::Op::OpFMul, type, divisor, scale);
   const Id quotient = float_op(spv::Op::OpFDiv, type, a, b);

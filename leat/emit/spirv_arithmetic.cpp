@@ -128,10 +128,11 @@ Id ProgramEmitter::corrected(ir::Type type, Id quotient, Id divisor, Id dividend
 
 // SPIR-V lets a division be 2.5 units in the last place off, and anything where the divisor is
 // above 2^126, whose reciprocal is no normal number; NVIDIA's drivers use both. One step with a
-// fused multiply-add rounds the quotient. Divisor and dividend are scaled together, so that neither
-// the reciprocal nor what the quotient leaves is below the normal numbers, nor the reciprocal of a
-// number below them, where they are kept, infinite. A scale that makes the dividend infinite does
-// so where the quotient is. Software renderers divide exactly and do not fuse.
+// fused multiply-add rounds the quotient; as the reciprocal is not exact either, one in some ten
+// million ends a hair more than half a unit off. Divisor and dividend are scaled together, so that
+// neither the reciprocal nor what the quotient leaves is below the normal numbers, nor the
+// reciprocal of a number below them, where they are kept, infinite. A scale that makes the dividend
+// infinite does so where the quotient is. Software renderers divide exactly and do not fuse.
 // Source: Vulkan 1.3 specification, "Precision and Operation of SPIR-V Instructions".
 void ProgramEmitter::emit_division(const ir::Instruction& instruction) {
   if (target_.software) return emit_plain(instruction, spv::Op::OpFDiv);

@@ -20,5 +20,25 @@ TEST(OpenglCommands, ACopyStartsBehindAllThatStandsBeforeIt) {
   EXPECT_TRUE(list.commands.back().waits);
 }
 
+TEST(OpenglCommands, LaunchesThatMeetWait) {
+  const Buffer a(nullptr, 1, 512, nullptr), b(nullptr, 2, 512, nullptr);
+  OpenglCommands list;
+  const auto waits = [&](const BufferRange& range, bool written) {
+    const KernelArgument role = {.written = written};
+    list.add_launch(1, {1, 1, 1}, {&range, 1}, {&role, 1});
+    return list.commands.back().waits;
+  };
+  EXPECT_FALSE(waits({&a, 0, 256}, true));
+  EXPECT_FALSE(waits({&a, 256, 256}, true));  // its neighbour
+  EXPECT_FALSE(waits({&b, 0, 512}, false));
+  EXPECT_TRUE(waits({&a, 252, 8}, false));  // reads the ends of both
+  EXPECT_FALSE(waits({&a, 0, 512}, false));
+  EXPECT_TRUE(waits({&a, 256, 4}, true));  // writes what was read
+  list.add_mark_time(0);
+  EXPECT_TRUE(waits({&b, 0, 4}, true));
+  list.clear();
+  EXPECT_FALSE(waits({&b, 0, 4}, true));
+}
+
 }  // namespace
 }  // namespace leat

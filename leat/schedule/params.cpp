@@ -184,7 +184,9 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   }
   constexpr int64_t kRowWavesPerUnit = 4;  // fewer leave the chip idle
   const int64_t lanes_busy = kRowWavesPerUnit * target.compute_units * target.wave_lanes;
-  if (n < kFew && m >= target.wave_lanes && m * batch >= lanes_busy) {
+  // Where rows are few as well, a lane grid of 8 columns leaves fewer lanes idle.
+  const bool has_rows = 8 * m >= n * target.wave_lanes;
+  if (n < kFew && has_rows && m * batch >= lanes_busy) {
     return choose_few_columns(m, n, batch, is_packed, target);
   }
   ContractionParams params;

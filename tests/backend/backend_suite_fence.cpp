@@ -74,6 +74,7 @@ class FenceOrder : public FenceConformance {
 
   /// Replays `list`, which writes the value in `stamp` to all of `words`, and looks from the end.
   void expect_order(RecordedList& list, const Buffer& stamp, const Buffer& words) {
+    ASSERT_GT(rounds(), 0u) << "LEAT_ORDER_ROUNDS is no number of rounds.";
     auto* const value = reinterpret_cast<volatile int32_t*>(stamp.host_pointer());
     const auto* const out = reinterpret_cast<const int32_t*>(words.host_pointer());
     const size_t count = words.size_bytes() / sizeof(int32_t);

@@ -269,9 +269,11 @@ Result<void> Network::place(TensorId id, Buffer memory, size_t slot) {
                      (is_ours ? ")." : ") of another device."));
   }
   std::swap(external, memory);
+  const CopyCounts copies = slots_[slot].copies;
   const Result<void> recorded = record(slot, 1);
-  if (!recorded) {
+  if (!recorded) {  // the list before stays, with its copies and its memory
     std::swap(external, memory);
+    slots_[slot].copies = copies;
     return recorded;
   }
   stats_.reserved_bytes += external.size_bytes();

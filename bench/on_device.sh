@@ -108,8 +108,8 @@ for device in json.load(open(sys.argv[1]))["devices"]:
   local floors
   floors=$(dirname "$leat")/opengl_floors
   if wants latency && [ -x "$floors" ]; then
-    step opengl-floors "$floors" --rounds 10000
-    "$floors" --rounds 10000 --json >"$results/opengl-floors.json"
+    step opengl-floors "$floors" --rounds 10000 --json
+    cp "$results/opengl-floors.log" "$results/opengl-floors.json"
   fi
   local device
   for device in "${devices[@]}"; do

@@ -28,8 +28,8 @@ inline constexpr uint64_t kTrialStretchMax = 16;
 inline constexpr double kDriftShare = 0.25;
 
 struct JugglerPlanOptions {
-  uint64_t trial_items = 16;       // finished ones that make a trial, and two a slot at least
-  uint64_t trial_ns = 20'000'000;  // and at least that long
+  uint64_t trial_items = 16;              // finished ones that make a trial, at least
+  uint64_t trial_ns = 20'000'000;         // and at least that long
   uint64_t trial_ns_max = 3'000'000'000;  // then it ends with what it has, if that tells something
   uint64_t drift_ns = 2'000'000'000;      // a window over which the rate is looked at, at least
   bool measures = true;                   // false: all devices, all slots

@@ -2,8 +2,7 @@
 // through, each with its way to memory and back; only where more waves run than keep a chip busy,
 // or where they waste what memory brings, does a round take longer. So of the two forms the one
 // with fewer rounds wins, and a reduction is split where both halves and a second launch take
-// fewer. The constants are estimates; with them candy.onnx takes 2.4 ms where it took 7.9 before
-// (one H200 by route direct, 2026-11-26, read off `leat run`).
+// fewer. The constants are estimates.
 #include "leat/schedule/map_reduce_params.h"
 
 #include <algorithm>

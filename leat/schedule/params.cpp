@@ -102,13 +102,12 @@ int64_t local_bytes(const ContractionParams& params) {
   return int64_t{params.tile_m() + params.tile_n()} * params.k_step * params.stages * 4;
 }
 
-/// Splits k while less than half of the multiprocessors have work and parts stay long.
+/// Splits k while the workgroups are no more than `workgroups_max` and parts keep `part_min` of k.
 uint32_t choose_split(const ContractionParams& params, int64_t m, int64_t n, int64_t k,
-                      int64_t k_inner, int64_t batch, const Target& target) {
-  constexpr int64_t kPartMin = 256;
+                      int64_t k_inner, int64_t batch, int64_t workgroups_max, int64_t part_min) {
   uint32_t parts = 1;
-  while (workgroups(params, m, n, batch) * parts * 2 <= target.compute_units &&
-         k / (parts * 2) >= kPartMin && k_inner % (parts * 2 * params.k_step) == 0) {
+  while (workgroups(params, m, n, batch) * parts * 2 <= workgroups_max &&
+         k / (parts * 2) >= part_min && k_inner % (parts * 2 * params.k_step) == 0) {
     parts *= 2;
   }
   return parts;
@@ -147,12 +146,8 @@ ContractionParams choose_few_rows(int64_t m, int64_t n, int64_t k, int64_t k_inn
   params.vec_n = is_packed && n >= 4 * int64_t{target.wave_lanes} ? 4 : 1;
   params.reg_n = params.vec_n;
   params.k_step = 8;
-  while (workgroups(params, m, n, batch) * params.split_k * 2 <=
-             kWavesPerUnit * target.compute_units &&
-         k / (params.split_k * 2) >= kPartMin &&
-         k_inner % (params.split_k * 2 * params.k_step) == 0) {
-    params.split_k *= 2;
-  }
+  params.split_k =
+      choose_split(params, m, n, k, k_inner, batch, kWavesPerUnit * target.compute_units, kPartMin);
   return params;
 }
 
@@ -203,6 +198,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   params.vec_n = 4;
   params.k_step = 16;
   params.stages = 2;
+  constexpr int64_t kPartMin = 256;
   const bool is_cubin = target.format == CodeFormat::cubin;
   double best_cost = 1e300;
   ContractionParams best = params;
@@ -210,7 +206,8 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
     ContractionParams candidate = with_tile(params, tile);
     if (tile.waves_m * tile.waves_n * target.wave_lanes > target.lanes_per_workgroup_max) continue;
     if (local_bytes(candidate) > target.local_memory_bytes_max) continue;
-    candidate.split_k = choose_split(candidate, m, n, k, k_inner, batch, target);
+    candidate.split_k =
+        choose_split(candidate, m, n, k, k_inner, batch, target.compute_units, kPartMin);
     const double cost = gpu_cost(candidate, tile, m, n, k, batch, target);
     if (cost >= best_cost) continue;
     best_cost = cost;
@@ -219,7 +216,7 @@ ContractionParams choose_gpu(int64_t m, int64_t n, int64_t k, int64_t k_inner, i
   // Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
   // i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
   // an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
-  // From SPIR-V the driver makes more of small tiles so (15 % and more), less of most large ones.
+  // From SPIR-V the driver makes more of small tiles so, less of most large ones.
   const bool is_small = best.reg_m * best.reg_n <= 16;
   if ((is_cubin || is_small) && best.lane_m % 2 == 0) best.lane_fold = 2;
   return best;

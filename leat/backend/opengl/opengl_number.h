@@ -1,7 +1,7 @@
 // The fence's number in memory that the device writes; the host reads it through a persistent
 // coherent mapping. A one-lane program (leat/device/raise_number.h) stores it behind the work. On
 // NVIDIA's driver a clear of its 8 bytes does, which stands in the command stream too: it is seen
-// 1.6 us sooner, and never before the work's data, whereas the program's store, behind the same
+// 1.7 us sooner, and never before the work's data, whereas the program's store, behind the same
 // barrier, overtook the last words of the work in 4 of 10,000 rounds (H200, 580.159,
 // bench/opengl_floors). Other drivers may clear an idle buffer with the processor, at once. Used on
 // the GL thread, save poll(). Source: OpenGL 4.6 core, sections 6.2 (persistent mapping), 6.2.1

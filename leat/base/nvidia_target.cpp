@@ -16,6 +16,7 @@ Target nvidia_target(const NvidiaChip& chip) {
   Target target;
   target.name = "nvidia " + architecture;
   target.format = CodeFormat::cubin;
+  target.tile_rates = TileRates::ptxas;
   target.llvm_triple = "nvptx64-nvidia-cuda";
   target.llvm_cpu = architecture;
   target.wave_lanes = 32;

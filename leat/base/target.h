@@ -20,6 +20,10 @@ enum class CodeFormat : uint8_t {
 // order of KernelBinary::arguments, 8 bytes each; local memory is dynamic shared memory of
 // local_memory_bytes; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) threads.
 
+/// Which compiler gives a kernel its registers, and so which rates of tiles hold for it; see
+/// schedule/model_constants.h.
+enum class TileRates : uint8_t { driver, ptxas };
+
 struct Target {
   std::string name;  // "x86-64 avx2", "spirv lavapipe": shown to people, part of cache keys
   CodeFormat format = CodeFormat::interpreted;
@@ -41,7 +45,14 @@ struct Target {
   uint64_t cache_bytes = 1u << 20;    // CPU: second-level cache of one core; GPU: L2
   uint32_t buffer_bindings_max = 16;  // buffers a kernel may have
   uint64_t argument_bytes_max = UINT64_MAX;  // of a buffer that a kernel may have as one argument
-  bool storage_f16 = true;                   // loads and stores of 16-bit floats work
+  /// Loads and stores of 16-bit floats work and cost no more than those of f32.
+  bool storage_f16 = true;
+
+  // What decides the speed of a kernel's forms.
+  bool waves_hide_latency = true;  // many waves of a compute unit take turns; else one has it alone
+  bool local_memory_is_fast = true;      // nearer than the caches, so that staging pays
+  bool uniform_loads_broadcast = false;  // a uniform load is scalar and feeds all lanes for nothing
+  TileRates tile_rates = TileRates::driver;
 
   bool operator==(const Target&) const = default;
 };

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "leat/ir/builder.h"
-#include "leat/schedule/schedule.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 

@@ -43,7 +43,7 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node
       node(node_in),
       contraction(node_in.contraction),
       params(params_in),
-      builder(node_in.name, target.wave_lanes, params_in.waves_m * params_in.waves_n),
+      builder("contraction", target.wave_lanes, params_in.waves_m * params_in.waves_n),
       slots(declare_parameters(builder, schedule_in, node_in)),
       a(make_operand(schedule_in, node_in, slots, contraction.a)),
       b(make_operand(schedule_in, node_in, slots, contraction.b)),
@@ -53,7 +53,7 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node
       k_count(count_of(contraction.k)),
       m_tiles((m_count + params.tile_m() - 1) / params.tile_m()),
       n_tiles((n_count + params.tile_n() - 1) / params.tile_n()),
-      vector_rows(!target.is_cpu),
+      vector_rows(!target.uniform_loads_broadcast),
       grid_limit(target.workgroups_max[0]),
       batch_limit(target.workgroups_max[2]),
       m_first(contraction.batch.size()),
@@ -201,7 +201,7 @@ class PlainTile {
     rows_ = &rows;
     columns_ = &columns;
     column_masks_ = &column_masks;
-    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, l_.zero());
+    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, builder_.f32(0));
     k_coordinates_.assign(l_.contraction.k.size(), ir::kNone);
     return nest(0, std::move(zeros));
   }
@@ -331,7 +331,7 @@ class PlainTile {
       const ValueId value = load_a(i, component);
       for (uint32_t j = 0; j < reg_n; ++j) {
         ValueId& accumulator = accumulators[i * reg_n + j];
-        accumulator = l_.multiply_add(value, b[j], accumulator);
+        accumulator = builder_.fma(value, b[j], accumulator);
       }
     }
     return accumulators;
@@ -417,11 +417,8 @@ void ContractionLowering::emit_plain_tile() {
 }
 
 ir::Program lower_contraction(const Schedule& schedule, const Node& node,
-                              const ContractionParams& params, const Target& target,
-                              std::vector<TensorId>& arguments) {
-  ContractionLowering lowering(schedule, node, params, target);
-  arguments = lowering.slots.arguments;
-  return lowering.emit();
+                              const ContractionParams& params, const Target& target) {
+  return ContractionLowering(schedule, node, params, target).emit();
 }
 
 }  // namespace leat

@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "leat/base/target.h"
 #include "leat/ir/builder.h"
 #include "leat/lower/address.h"
 #include "leat/lower/expr_lowering.h"
@@ -57,12 +58,6 @@ struct ContractionLowering {
   /// Row (column) number within the tile of register row i of this lane.
   ir::ValueId row_in_tile(uint32_t i);
   ir::ValueId column_in_tile(uint32_t j);
-  /// Whole-number products accumulate in i32.
-  bool is_integer() const { return builder.program().parameters[a.slot].storage == DType::i32; }
-  ir::ValueId zero() { return is_integer() ? builder.i32(0) : builder.f32(0); }
-  ir::ValueId multiply_add(ir::ValueId x, ir::ValueId y, ir::ValueId sum) {
-    return is_integer() ? builder.add(builder.mul(x, y), sum) : builder.fma(x, y, sum);
-  }
   bool m_tail() const { return m_count % params.tile_m() != 0; }
   bool n_tail() const { return n_count % params.tile_n() != 0; }
 

@@ -5,25 +5,36 @@
 #include <limits>
 
 #include "leat/lower/address.h"
+#include "leat/lower/lower.h"
 
 namespace leat {
 
 using ir::Opcode;
 using ir::ValueId;
 
+std::vector<TensorId> arguments_of(const Node& node) {
+  std::vector<TensorId> arguments;
+  for (TensorId input : node.inputs) {
+    if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
+  }
+  arguments.push_back(node.output);
+  return arguments;
+}
+
 KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node) {
+  const std::vector<TensorId> arguments = arguments_of(node);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Placement& placement = schedule.placements[arguments[i]];
+    const bool written = i + 1 == arguments.size();
+    builder.parameter(written ? "out" : "in" + std::to_string(i), placement.storage, written,
+                      placement.element_count);
+  }
   KernelSlots slots;
-  auto declare = [&](TensorId tensor, bool written) {
-    const Placement& placement = schedule.placements[tensor];
-    for (uint32_t i = 0; i < slots.arguments.size(); ++i) {
-      if (slots.arguments[i] == tensor && !written) return i;
-    }
-    slots.arguments.push_back(tensor);
-    return builder.parameter("t" + std::to_string(tensor), placement.storage, written,
-                             placement.element_count);
-  };
-  for (TensorId input : node.inputs) slots.input_slots.push_back(declare(input, false));
-  slots.output_slot = declare(node.output, true);
+  for (TensorId input : node.inputs) {
+    const auto found = std::ranges::find(arguments, input);
+    slots.input_slots.push_back(static_cast<uint32_t>(found - arguments.begin()));
+  }
+  slots.output_slot = static_cast<uint32_t>(arguments.size() - 1);
   return slots;
 }
 

@@ -6,7 +6,7 @@
 
 #include "leat/ir/builder.h"
 #include "leat/lower/merge_axes.h"
-#include "leat/schedule/schedule.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 
@@ -14,7 +14,6 @@ namespace leat {
 struct KernelSlots {
   std::vector<uint32_t> input_slots;  // parameter of node.inputs[i]
   uint32_t output_slot = 0;
-  std::vector<TensorId> arguments;  // tensor of every parameter
 };
 
 /// Declares the parameters of `node`'s kernel. An input that stands twice has one parameter.

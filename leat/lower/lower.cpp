@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
 #include "leat/lower/address.h"
@@ -65,13 +66,16 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
     if (!verified) return verified.error().during("lowering " + node.name + ", " + stage);
     return {};
   };
-  kernel.program =
-      node.family == Family::contraction
-          ? lower_contraction(schedule, node, step.params.contraction, target, kernel.arguments)
-          : lower_map_reduce(schedule, node, step.params.map_reduce, target, kernel.arguments);
+  kernel.program = node.family == Family::contraction
+                       ? lower_contraction(schedule, node, step.params.contraction, target)
+                       : lower_map_reduce(schedule, node, step.params.map_reduce, target);
   TRY(keep("lower"));
   kernel.program = expand_math(kernel.program);
   TRY(keep("expand_math"));
+  Hasher hasher;
+  hasher.add(ir::print_program(kernel.program));
+  kernel.program.name += "_" + hex_of(hasher.value());
+  kernel.text = ir::print_program(kernel.program);
   return kernel;
 }
 

@@ -5,17 +5,23 @@
 
 #include <vector>
 
+#include "leat/base/target.h"
 #include "leat/ir/ir.h"
-#include "leat/schedule/schedule.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 
-/// A kernel's program and the tensors it takes, in the order of its parameters.
+/// A kernel's program. It has no name of a node or tensor in it, so that equal nodes have equal
+/// programs: it is called after the hash of its text.
 struct LoweredKernel {
   ir::Program program;
-  std::vector<TensorId> arguments;
+  std::string text;                 // of the program, as print_program gives it
   std::vector<std::string> stages;  // text after each stage, when asked for
 };
+
+/// The tensors that the node's kernel takes, in the order of its parameters: each that it reads
+/// once, then the one that it writes.
+std::vector<TensorId> arguments_of(const Node& node);
 
 /// Lowers the node of `step`; `keep_stages` fills LoweredKernel::stages for `leat dump`.
 /// Errors: unsupported (more buffers than the target binds, an index beyond 32 bits).
@@ -24,11 +30,9 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
 
 /// The two families; used by lower().
 ir::Program lower_contraction(const Schedule& schedule, const Node& node,
-                              const ContractionParams& params, const Target& target,
-                              std::vector<TensorId>& arguments);
+                              const ContractionParams& params, const Target& target);
 ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
-                             const MapReduceParams& params, const Target& target,
-                             std::vector<TensorId>& arguments);
+                             const MapReduceParams& params, const Target& target);
 
 /// Writes constant `value` (b's tensor) into the packed order, as `storage` (f32 or f16):
 /// element ((batch * column_tiles + column_tile) * k_count + k) * tile_n + column.

@@ -8,7 +8,7 @@
 #include "leat/lower/address.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
-#include "leat/schedule/map_reduce_params.h"
+#include "leat/schedule/reduction_strides.h"
 
 namespace leat {
 
@@ -24,7 +24,7 @@ struct MapReduceLowering {
         node(node_in),
         params(params_in),
         target(target_in),
-        builder(node_in.name, target_in.wave_lanes, params_in.waves),
+        builder("map_reduce", target_in.wave_lanes, params_in.waves),
         slots(declare_parameters(builder, schedule_in, node_in)),
         exprs(builder, schedule_in, node_in, slots),
         placement(schedule_in.placements[node_in.output]),
@@ -298,7 +298,7 @@ void MapReduceLowering::sort_axes() {
 }
 
 ir::Program MapReduceLowering::emit() {
-  if (params.lanes_reduce) {
+  if (params.lanes_reduce == 1) {
     emit_shared_reduction();
   } else {
     emit_outputs();
@@ -309,11 +309,8 @@ ir::Program MapReduceLowering::emit() {
 }  // namespace
 
 ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
-                             const MapReduceParams& params, const Target& target,
-                             std::vector<TensorId>& arguments) {
-  MapReduceLowering lowering(schedule, node, params, target);
-  arguments = lowering.slots.arguments;
-  return lowering.emit();
+                             const MapReduceParams& params, const Target& target) {
+  return MapReduceLowering(schedule, node, params, target).emit();
 }
 
 }  // namespace leat

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "leat/base/half.h"
+#include "leat/lower/address.h"
 #include "leat/lower/lower.h"
-#include "leat/schedule/layout.h"
 
 namespace leat {
 
@@ -49,16 +49,7 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
         packed_element_count(contraction, params) * element_bytes);
   std::memset(packed.data(), 0, packed.size());
 
-  const std::vector<int64_t> strides = row_major_strides(value.shape);
-  Affine address;
-  for (size_t d = 0; d < strides.size(); ++d) {
-    const Affine& index = contraction.b.index[d];
-    address.coefficients.resize(index.coefficients.size(), 0);
-    address.constant += strides[d] * index.constant;
-    for (size_t i = 0; i < index.coefficients.size(); ++i) {
-      address.coefficients[i] += strides[d] * index.coefficients[i];
-    }
-  }
+  const Affine address = address_of(row_major_strides(value.shape), contraction.b.index);
   const size_t n_first = contraction.batch.size() + contraction.m.size();
   const std::vector<int64_t> batches = offsets_of(address, 0, contraction.batch);
   const std::vector<int64_t> columns = offsets_of(address, n_first, contraction.n);

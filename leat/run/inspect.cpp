@@ -23,7 +23,8 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kStages[] = {"graph", "schedule", "lower", "expand_math", "code"};
+constexpr std::string_view kStages[] = {"graph",    "normalise", "fuse",        "layout", "choose",
+                                        "schedule", "lower",     "expand_math", "code"};
 constexpr std::string_view kPlainTargets[] = {
     "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
 
@@ -33,9 +34,24 @@ Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const T
     case Stage::expand_math: return kernel.stages.back();
     case Stage::code: return disassemble(kernel.program, target);
     case Stage::graph:
+    case Stage::normalise:
+    case Stage::fuse:
+    case Stage::layout:
+    case Stage::choose:
     case Stage::schedule: break;
   }
   return Error(ErrorKind::invalid_argument, "A single kernel has no graph and no schedule.");
+}
+
+Stage stage_after(PlanStep step) {
+  switch (step) {
+    case PlanStep::normalise: return Stage::normalise;
+    case PlanStep::fuse: return Stage::fuse;
+    case PlanStep::layout: return Stage::layout;
+    case PlanStep::choose: return Stage::choose;
+    case PlanStep::memory: return Stage::schedule;
+  }
+  return Stage::schedule;
 }
 
 Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uint32_t registers) {
@@ -43,6 +59,10 @@ Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uin
   target.name = name;
   target.format = CodeFormat::native_object;
   target.is_cpu = true;
+  target.storage_f16 = false;  // a core widens halves in every inner loop
+  target.waves_hide_latency = false;
+  target.local_memory_is_fast = false;
+  target.uniform_loads_broadcast = true;
   target.llvm_triple = triple;
   target.llvm_cpu = name == "aarch64" ? "generic" : name;
   target.wave_lanes = lanes;
@@ -86,9 +106,13 @@ Stage stage_of(std::string_view name) {
 Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stage stage,
                                   std::string_view node) {
   if (stage == Stage::graph) return to_string(graph);
-  TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, {}));
-  if (stage == Stage::schedule) return to_string(schedule);
   std::string text;
+  ScheduleOptions options;
+  options.after_step = [&](PlanStep step, const Schedule& plan) {
+    if (stage_after(step) == stage) text = to_string(plan);
+  };
+  TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, options));
+  if (stage <= Stage::schedule) return text;
   for (const Step& step : schedule.steps) {
     const std::string& name = schedule.graph.nodes[step.node].name;
     if (name.find(node) == std::string::npos) continue;

@@ -12,7 +12,17 @@
 namespace leat {
 
 /// In the order in which they are passed.
-enum class Stage : uint8_t { graph, schedule, lower, expand_math, code };
+enum class Stage : uint8_t {
+  graph,
+  normalise,
+  fuse,
+  layout,
+  choose,
+  schedule,
+  lower,
+  expand_math,
+  code
+};
 std::span<const std::string_view> stage_names();
 /// `name` must be one of stage_names().
 Stage stage_of(std::string_view name);

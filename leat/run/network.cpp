@@ -6,12 +6,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <unordered_map>
 
-#include "leat/emit/emit.h"
-#include "leat/ir/text.h"
 #include "leat/lower/lower.h"
+#include "leat/run/compile.h"
 #include "leat/run/transfer.h"
-#include "leat/schedule/layout.h"
+#include "leat/schedule/kernel_key.h"
 
 namespace leat {
 
@@ -28,15 +28,6 @@ constexpr size_t kReceiptBytes = 64;
 constexpr uint32_t kSlotsMax = Queue::kTimeSlots / 2;
 
 size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBufferAlignment); }
-
-/// A cached kernel is trusted by its key; this catches a renamed file or a colliding hash.
-bool is_binary_of(const KernelBinary& binary, const ir::Program& program) {
-  const auto is_of = [](const KernelArgument& argument, const ir::Parameter& parameter) {
-    return argument.storage == parameter.storage && argument.written == parameter.written;
-  };
-  return binary.name == program.name && std::ranges::equal(binary.grid, program.grid) &&
-         std::ranges::equal(binary.arguments, program.parameters, is_of);
-}
 
 }  // namespace
 
@@ -58,8 +49,7 @@ Result<void> Network::prepare(const Graph& graph) {
 }
 
 size_t Network::bytes_of(TensorId tensor) const {
-  const Placement& placement = schedule_.placements[tensor];
-  return static_cast<size_t>(placement.element_count * size_bytes_of(placement.storage));
+  return schedule_.placements[tensor].size_bytes();
 }
 
 Result<void> Network::allocate() {
@@ -141,39 +131,23 @@ Result<void> Network::upload_weights() {
   return write_buffer(device_, {&weights_, 0, image.size()}, image);
 }
 
-Result<std::unique_ptr<Kernel>> Network::compile(const Step& step,
-                                                 std::vector<TensorId>& arguments) {
-  TRY_ASSIGN(LoweredKernel lowered, lower(schedule_, step, device_.target()));
-  arguments = lowered.arguments;
-  const uint64_t key =
-      KernelCache::key_of(ir::print_program(lowered.program), device_.target(),
-                          emitter_version(device_.target()), device_.info().driver);
-  ++stats_.kernels;
-  const std::optional<KernelBinary> known = cache_.find(key, device_.target());
-  if (known && is_binary_of(*known, lowered.program)) {
-    Result<std::unique_ptr<Kernel>> kernel = device_.load(*known);
-    if (kernel) return kernel;
-  }
-  ++stats_.compiled;
-  TRY_ASSIGN(const KernelBinary binary, emit(lowered.program, device_.target()));
-  TRY_ASSIGN(std::unique_ptr<Kernel> kernel, device_.load(binary));
-  cache_.store(key, binary);
-  return kernel;
-}
-
 Result<void> Network::load_kernels() {
   const auto start = std::chrono::steady_clock::now();
+  std::unordered_map<std::string, size_t> known;
+  std::vector<uint32_t> first_steps;  // of each distinct kernel
   for (uint32_t s = 0; s < schedule_.steps.size(); ++s) {
     const Step& step = schedule_.steps[s];
-    LoadedKernel loaded;
-    loaded.step = s;
-    Result<std::unique_ptr<Kernel>> kernel = compile(step, loaded.arguments);
-    if (!kernel) {
-      return kernel.error().during("compiling kernel " + schedule_.graph.nodes[step.node].name);
-    }
-    loaded.kernel = std::move(*kernel);
-    kernels_.push_back(std::move(loaded));
+    const Node& node = schedule_.graph.nodes[step.node];
+    const std::string key = kernel_key(schedule_, node) + to_string(step.params, node);
+    const auto [found, is_first] = known.emplace(key, first_steps.size());
+    if (is_first) first_steps.push_back(s);
+    launches_.push_back({found->second, arguments_of(node), s});
   }
+  TRY_ASSIGN(CompiledKernels compiled, compile_kernels(schedule_, first_steps, device_, cache_));
+  kernels_ = std::move(compiled.kernels);
+  stats_.launches = static_cast<uint32_t>(launches_.size());
+  stats_.kernels = static_cast<uint32_t>(kernels_.size());
+  stats_.compiled = compiled.compiled;
   stats_.compile_ms = ms_since(start);
   return {};
 }
@@ -197,7 +171,7 @@ Result<void> Network::launch_all(size_t slot, uint32_t count) {
   const auto mark = static_cast<uint32_t>(2 * slot);
   if (options_.times) TRY(queue.mark_time(mark));
   for (uint32_t i = 0; i < count; ++i) {
-    for (const LoadedKernel& loaded : kernels_) TRY(launch(loaded, slot));
+    for (const Launch& step : launches_) TRY(launch(step, slot));
   }
   if (options_.times) TRY(queue.mark_time(mark + 1));
   if (!options_.receipts) return {};
@@ -218,10 +192,10 @@ void Network::count_copy(CopyCause cause, uint64_t size_bytes) {
   std::atomic_ref<uint64_t>(stats_.copies[cause]).fetch_add(size_bytes, std::memory_order_relaxed);
 }
 
-Result<void> Network::launch(const LoadedKernel& loaded, size_t slot) {
+Result<void> Network::launch(const Launch& launch, size_t slot) {
   ranges_.clear();
-  for (TensorId id : loaded.arguments) ranges_.push_back(range_of(id, slot));
-  return device_.queue().launch(*loaded.kernel, ranges_);
+  for (TensorId id : launch.arguments) ranges_.push_back(range_of(id, slot));
+  return device_.queue().launch(*kernels_[launch.kernel], ranges_);
 }
 
 ExternalView Network::view_of(TensorId id, size_t slot) const {
@@ -394,11 +368,11 @@ Result<HostTensor> Network::output(size_t index, size_t slot) {
 Result<std::vector<KernelTime>> Network::profile() {
   Queue& queue = device_.queue();
   std::vector<KernelTime> times;
-  for (const LoadedKernel& loaded : kernels_) {
-    const Step& step = schedule_.steps[loaded.step];
+  for (const Launch& launched : launches_) {
+    const Step& step = schedule_.steps[launched.step];
     const Node& node = schedule_.graph.nodes[step.node];
     TRY(queue.mark_time(0));
-    TRY(launch(loaded, 0));
+    TRY(launch(launched, 0));
     TRY(queue.mark_time(1));
     TRY_ASSIGN(const uint64_t value, queue.submit());
     TRY(wait(value));
@@ -409,7 +383,7 @@ Result<std::vector<KernelTime>> Network::profile() {
     time.op = node.op;
     time.flop = flop_count(schedule_.graph, node);
     time.time_ns = end_ns - begin_ns;
-    time.params = node.family == Family::contraction ? to_string(step.params.contraction) : "";
+    time.params = to_string(step.params, node);
     for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
     times.push_back(std::move(time));
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "leat/device/device.h"
-#include "leat/run/kernel_cache.h"
+#include "leat/run/compile.h"
 #include "leat/schedule/schedule.h"
 
 namespace leat {
@@ -32,8 +32,9 @@ struct NetworkOptions {
 
 /// What making a network ready took, and what it moved.
 struct NetworkStats {
-  uint32_t kernels = 0;
-  uint32_t compiled = 0;        // not found in the cache
+  uint32_t launches = 0;
+  uint32_t kernels = 0;         // distinct ones
+  uint32_t compiled = 0;        // of them not found in the cache
   double compile_ms = 0;        // lowering, emission and loading, cache hits included
   CopyCounts copies;            // since load
   uint64_t reserved_bytes = 0;  // device memory allocated
@@ -125,8 +126,9 @@ class Network {
   Network(Device& device, const NetworkOptions& options)
       : device_(device), options_(options), cache_(options.cache_folder) {}
 
-  struct LoadedKernel {
-    std::unique_ptr<Kernel> kernel;
+  /// One step of the schedule; equal steps share a kernel.
+  struct Launch {
+    size_t kernel = 0;  // in kernels_
     std::vector<TensorId> arguments;
     uint32_t step = 0;
   };
@@ -147,11 +149,10 @@ class Network {
   Result<void> record(size_t slot, uint32_t count);
   Result<void> upload_weights();
   Result<void> load_kernels();
-  Result<void> launch(const LoadedKernel& kernel, size_t slot);
+  Result<void> launch(const Launch& launch, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
   Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
   ExternalView view_of(TensorId id, size_t slot) const;
-  Result<std::unique_ptr<Kernel>> compile(const Step& step, std::vector<TensorId>& arguments);
   BufferRange range_of(TensorId tensor, size_t slot) const;
   size_t bytes_of(TensorId tensor) const;
 
@@ -161,7 +162,8 @@ class Network {
   Schedule schedule_;
   Buffer weights_;
   Buffer activations_;
-  std::vector<LoadedKernel> kernels_;
+  std::vector<std::unique_ptr<Kernel>> kernels_;
+  std::vector<Launch> launches_;
   std::vector<BufferRange> ranges_;  // scratch of one launch
   std::vector<Slot> slots_;
   NetworkStats stats_;

@@ -1,4 +1,5 @@
-// Two rules, applied until neither finds anything.
+// Two rules, applied until neither finds anything; who reads and writes what is kept true
+// meanwhile, so that a chain of 10,000 nodes costs what its nodes cost.
 //
 // Into the producer: a map node C that reads tensor T only at its own coordinates is evaluated by
 // T's producers on the value they are about to store; their views are composed with C's. So
@@ -10,6 +11,7 @@
 #include "leat/schedule/fuse.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace leat {
@@ -22,98 +24,62 @@ constexpr size_t kInlineExprsMax = 64;
 /// element-wise nodes.
 constexpr size_t kFusedExprsMax = 1024;
 
-/// A node whose output is kNoTensor has been absorbed and waits for its removal.
-struct Uses {
-  std::vector<std::vector<size_t>> readers;    // by tensor: nodes, once per node
-  std::vector<std::vector<size_t>> producers;  // by tensor
-  std::vector<bool> is_output;
-};
-
-Uses find_uses(const Graph& graph) {
-  Uses uses;
-  uses.readers.resize(graph.tensors.size());
-  uses.producers.resize(graph.tensors.size());
-  uses.is_output.assign(graph.tensors.size(), false);
-  for (TensorId output : graph.outputs) uses.is_output[output] = true;
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (graph.nodes[n].output == kNoTensor) continue;
-    for (TensorId input : graph.nodes[n].inputs) {
-      if (uses.readers[input].empty() || uses.readers[input].back() != n) {
-        uses.readers[input].push_back(n);
-      }
-    }
-    uses.producers[graph.nodes[n].output].push_back(n);
-  }
-  return uses;
-}
-
-/// Copies an expression with coordinates, inputs and an extra mask replaced. `mask` (kNoExpr: none)
-/// is a condition of the target tree under which the copied value is wanted at all.
-class ExprCopy {
+/// Who reads and writes each tensor, kept true while nodes are absorbed. A node whose output is
+/// kNoTensor has been absorbed and waits for its removal. Of readers only their number and the sum
+/// of their node numbers is kept: where there is one, the sum is its number, and a change costs the
+/// same however many there are.
+class Uses {
  public:
-  ExprCopy(const ExprTree& source, ExprTree& target, std::vector<ExprId> axes,
-           std::vector<uint32_t> inputs, ExprId mask)
-      : source_(source),
-        target_(target),
-        axes_(std::move(axes)),
-        inputs_(std::move(inputs)),
-        mask_(mask),
-        memo_(source.size(), kNoExpr) {}
-
-  /// Loads of source input `input` become the target's `value`.
-  void replace_loads(uint32_t input, ExprId value) {
-    replaced_input_ = input;
-    replacement_ = value;
+  explicit Uses(const Graph& graph) : tensors_(graph.tensors.size()) {
+    for (TensorId output : graph.outputs) tensors_[output].is_output = true;
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      add_reads(graph.nodes[n], n);
+      tensors_[graph.nodes[n].output].producers.push_back(n);
+    }
   }
 
-  ExprId copy(ExprId id) {
-    if (memo_[id] != kNoExpr) return memo_[id];
-    const ExprNode& node = source_.node(id);
-    ExprId result = kNoExpr;
-    switch (node.kind) {
-      case ExprKind::constant: result = copy_constant(node); break;
-      case ExprKind::axis: result = axes_[node.index]; break;
-      case ExprKind::accumulator: result = target_.accumulator(node.type); break;
-      case ExprKind::load: result = copy_load(node); break;
-      case ExprKind::apply: {
-        ExprId arguments[3] = {kNoExpr, kNoExpr, kNoExpr};
-        for (size_t i = 0; i < 3; ++i) {
-          if (node.arguments[i] != kNoExpr) arguments[i] = copy(node.arguments[i]);
-        }
-        result = target_.apply(node.op, arguments[0], arguments[1], arguments[2]);
-        break;
-      }
-    }
-    return memo_[id] = result;
+  bool is_output(TensorId tensor) const { return tensors_[tensor].is_output; }
+  const std::vector<size_t>& producers(TensorId tensor) const { return tensors_[tensor].producers; }
+  std::optional<size_t> only_reader(TensorId tensor) const {
+    const Tensor& uses = tensors_[tensor];
+    return uses.reader_count == 1 ? std::optional(uses.reader_sum) : std::nullopt;
+  }
+  bool written_before(TensorId tensor, size_t node) const {
+    return std::ranges::all_of(producers(tensor), [&](size_t p) { return p < node; });
+  }
+
+  void add_reads(const Node& node, size_t n) {
+    for_each_read(node, [&](Tensor& uses) { ++uses.reader_count, uses.reader_sum += n; });
+  }
+  void remove_reads(const Node& node, size_t n) {
+    for_each_read(node, [&](Tensor& uses) { --uses.reader_count, uses.reader_sum -= n; });
+  }
+  void remove_producer(TensorId tensor, size_t n) { std::erase(tensors_[tensor].producers, n); }
+  /// `to` is written by what wrote `from`.
+  void move_producers(TensorId from, TensorId to) {
+    std::vector<size_t> moved = std::exchange(tensors_[from].producers, {});
+    std::vector<size_t>& target = tensors_[to].producers;
+    target.insert(target.end(), moved.begin(), moved.end());
   }
 
  private:
-  ExprId copy_constant(const ExprNode& node) {
-    if (node.type == ScalarType::f32) return target_.constant(node.number);
-    if (node.type == ScalarType::b1) return target_.constant_bool(node.number != 0);
-    return target_.constant_int(static_cast<int64_t>(node.number));
-  }
+  struct Tensor {
+    size_t reader_count = 0;  // a node that reads it twice counts once
+    size_t reader_sum = 0;
+    std::vector<size_t> producers;
+    bool is_output = false;
+  };
 
-  ExprId copy_load(const ExprNode& node) {
-    if (node.index == replaced_input_) return replacement_;
-    std::vector<ExprId> indices;
-    for (ExprId index : node.indices) indices.push_back(copy(index));
-    ExprId mask = mask_;
-    if (node.mask != kNoExpr) {
-      const ExprId own = copy(node.mask);
-      mask = mask == kNoExpr ? own : target_.apply(ScalarOp::logical_and, own, mask);
+  void for_each_read(const Node& node, auto change) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const auto first = std::find(node.inputs.begin(), node.inputs.end(), node.inputs[i]);
+      if (first - node.inputs.begin() == static_cast<std::ptrdiff_t>(i)) {
+        change(tensors_[node.inputs[i]]);
+      }
     }
-    return target_.load(inputs_[node.index], node.type, std::move(indices), mask, node.number);
   }
 
-  const ExprTree& source_;
-  ExprTree& target_;
-  std::vector<ExprId> axes_;
-  std::vector<uint32_t> inputs_;
-  ExprId mask_;
-  std::vector<ExprId> memo_;
-  uint32_t replaced_input_ = UINT32_MAX;
-  ExprId replacement_ = kNoExpr;
+  std::vector<Tensor> tensors_;
 };
 
 bool whole_view(const Graph& graph, const Node& node) {
@@ -124,6 +90,11 @@ bool whole_view(const Graph& graph, const Node& node) {
 
 bool is_map(const Node& node) {
   return node.family == Family::map_reduce && node.map_reduce.op == ReduceOp::none;
+}
+
+/// A node that only moves elements: its result is one load, no arithmetic on values.
+bool moves_only(const Node& node) {
+  return is_map(node) && node.exprs.node(node.result).kind == ExprKind::load;
 }
 
 /// True if every load of input number `input` is unmasked and at the element's own coordinates.
@@ -166,39 +137,101 @@ size_t distinct_inputs(const Node& a, const Node& b, TensorId except) {
   return static_cast<size_t>(std::unique(all.begin(), all.end()) - all.begin());
 }
 
+/// The output coordinates of `producer` as coordinates of the tensor that its view writes into.
+std::vector<ExprId> tensor_coordinates(Node& producer) {
+  std::vector<ExprId> axes;
+  ExprTree& tree = producer.exprs;
+  for (size_t d = 0; d < producer.out_extents.size(); ++d) {
+    const ExprId step = tree.constant_int(producer.view.step[d]);
+    const ExprId offset = tree.constant_int(producer.view.offset[d]);
+    const ExprId axis = tree.axis(static_cast<uint32_t>(d));
+    axes.push_back(tree.apply(ScalarOp::add, tree.apply(ScalarOp::mul, axis, step), offset));
+  }
+  return axes;
+}
+
+/// The producer stores what `consumer` makes of its result, where the consumer would store it.
+void append(Node& producer, const Node& consumer, uint32_t input) {
+  ExprSubstitution substitution;
+  substitution.inputs = merge_inputs(producer, consumer, consumer.inputs[input]);
+  substitution.axes = tensor_coordinates(producer);
+  const ExprId stored = producer.result;
+  substitution.load = [&](const ExprNode& load, const std::vector<ExprId>&, ExprId) {
+    return load.index == input ? stored : kNoExpr;
+  };
+  producer.result = copy_expr(consumer.exprs, consumer.result, producer.exprs, substitution);
+  for (size_t d = 0; d < producer.out_extents.size(); ++d) {
+    producer.view.offset[d] =
+        producer.view.offset[d] * consumer.view.step[d] + consumer.view.offset[d];
+    producer.view.step[d] *= consumer.view.step[d];
+  }
+  producer.output = consumer.output;
+  // What only moves elements, as a concatenation does, is no part of the kernel's name.
+  if (!moves_only(consumer)) producer.op += "+" + consumer.op;
+}
+
+ExprId fill_of(ExprTree& tree, const ExprNode& load) {
+  if (load.type == ScalarType::f32) return tree.constant(load.number);
+  if (load.type == ScalarType::b1) return tree.constant_bool(load.number != 0);
+  return tree.constant_int(static_cast<int64_t>(load.number));
+}
+
+/// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
+void substitute(Node& reader, const Node& view, TensorId tensor) {
+  const Node old = std::exchange(reader, {});
+  reader = old;
+  reader.exprs = {};
+  std::erase(reader.inputs, tensor);
+  std::ranges::sort(reader.inputs);
+  const auto repeated = std::ranges::unique(reader.inputs);
+  reader.inputs.erase(repeated.begin(), repeated.end());
+  const std::vector<uint32_t> view_inputs = merge_inputs(reader, view, kNoTensor);
+
+  ExprSubstitution outer;
+  for (TensorId input : old.inputs) {
+    const auto found = std::find(reader.inputs.begin(), reader.inputs.end(), input);
+    outer.inputs.push_back(static_cast<uint32_t>(found - reader.inputs.begin()));
+  }
+  ExprTree& tree = reader.exprs;
+  outer.load = [&](const ExprNode& load, const std::vector<ExprId>& indices, ExprId mask) {
+    if (old.inputs[load.index] != tensor) return kNoExpr;
+    ExprSubstitution inner;
+    inner.axes = indices;
+    inner.inputs = view_inputs;
+    inner.mask = mask;
+    const ExprId value = copy_expr(view.exprs, view.result, tree, inner);
+    const double view_fill = view.exprs.node(view.result).number;
+    if (mask == kNoExpr || view_fill == load.number) return value;
+    return tree.apply(ScalarOp::select, mask, value, fill_of(tree, load));
+  };
+  reader.result = copy_expr(old.exprs, old.result, tree, outer);
+  reader.map_reduce.element = copy_expr(old.exprs, old.map_reduce.element, tree, outer);
+}
+
 class Fusion {
  public:
-  Fusion(Graph& graph, const Target& target) : graph_(graph), target_(target) {}
+  Fusion(Graph& graph, const Target& target) : graph_(graph), target_(target), uses_(graph) {}
 
-  void run() {
-    bool changed = true;
-    while (changed) {
-      changed = false;
-      uses_ = find_uses(graph_);
-      for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-        if (removed(n)) continue;
-        if (into_producers(n) || into_reader(n)) changed = true;
-      }
-      std::erase_if(graph_.nodes, [](const Node& node) { return node.output == kNoTensor; });
+  /// One pass over the nodes; true if it absorbed any.
+  bool run() {
+    bool changed = false;
+    for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+      if (!removed(n)) changed |= into_producers(n) || into_reader(n);
     }
+    std::erase_if(graph_.nodes, [](const Node& node) { return node.output == kNoTensor; });
+    return changed;
   }
 
  private:
   bool removed(size_t n) const { return graph_.nodes[n].output == kNoTensor; }
 
-  bool computed_before(TensorId tensor, size_t node) const {
-    return std::all_of(uses_.producers[tensor].begin(), uses_.producers[tensor].end(),
-                       [&](size_t producer) { return producer < node; });
-  }
-
   bool into_producers(size_t n) {
     const Node& consumer = graph_.nodes[n];
     if (!is_map(consumer) || consumer.reshape) return false;
     for (uint32_t i = 0; i < consumer.inputs.size(); ++i) {
-      if (absorbable(n, i)) {
-        absorb(n, i);
-        return true;
-      }
+      if (!absorbable(n, i)) continue;
+      absorb(n, i);
+      return true;
     }
     return false;
   }
@@ -206,155 +239,56 @@ class Fusion {
   bool absorbable(size_t n, uint32_t i) const {
     const Node& consumer = graph_.nodes[n];
     const TensorId tensor = consumer.inputs[i];
-    const std::vector<size_t>& producers = uses_.producers[tensor];
-    if (producers.empty() || uses_.readers[tensor].size() != 1 || uses_.is_output[tensor]) {
-      return false;
-    }
-    if (std::count(consumer.inputs.begin(), consumer.inputs.end(), tensor) != 1) return false;
+    const std::vector<size_t>& producers = uses_.producers(tensor);
+    if (producers.empty() || !uses_.only_reader(tensor) || uses_.is_output(tensor)) return false;
+    if (std::ranges::count(consumer.inputs, tensor) != 1) return false;
     if (graph_.tensors[tensor].shape != consumer.out_extents) return false;
     if (!reads_own_element(consumer, i)) return false;
     if (producers.size() > 1 && consumer.exprs.size() > kInlineExprsMax) return false;
-    for (size_t p : producers) {
-      const Node& producer = graph_.nodes[p];
-      if (removed(p) || producer.reshape) return false;
-      if (producer.exprs.size() + consumer.exprs.size() > kFusedExprsMax) return false;
-      if (distinct_inputs(producer, consumer, tensor) + 1 > target_.buffer_bindings_max) {
-        return false;
-      }
-      for (TensorId other : consumer.inputs) {
-        if (other != tensor && !computed_before(other, p)) return false;
-      }
-    }
-    return true;
+    return std::ranges::all_of(producers, [&](size_t p) { return takes(p, consumer, tensor); });
+  }
+
+  bool takes(size_t p, const Node& consumer, TensorId tensor) const {
+    const Node& producer = graph_.nodes[p];
+    if (producer.reshape) return false;
+    if (producer.exprs.size() + consumer.exprs.size() > kFusedExprsMax) return false;
+    if (distinct_inputs(producer, consumer, tensor) + 1 > target_.buffer_bindings_max) return false;
+    return std::ranges::all_of(consumer.inputs, [&](TensorId other) {
+      return other == tensor || uses_.written_before(other, p);
+    });
   }
 
   void absorb(size_t n, uint32_t i) {
     const Node consumer = std::exchange(graph_.nodes[n], Node{});
     const TensorId tensor = consumer.inputs[i];
-    for (size_t p : uses_.producers[tensor]) {
-      Node& producer = graph_.nodes[p];
-      const size_t rank = producer.out_extents.size();
-      const std::vector<uint32_t> inputs = merge_inputs(producer, consumer, tensor);
-      std::vector<ExprId> axes;
-      for (size_t d = 0; d < rank; ++d) {
-        ExprTree& tree = producer.exprs;
-        const ExprId step = tree.constant_int(producer.view.step[d]);
-        const ExprId offset = tree.constant_int(producer.view.offset[d]);
-        const ExprId axis = tree.axis(static_cast<uint32_t>(d));
-        axes.push_back(tree.apply(ScalarOp::add, tree.apply(ScalarOp::mul, axis, step), offset));
-      }
-      ExprCopy copy(consumer.exprs, producer.exprs, std::move(axes), inputs, kNoExpr);
-      copy.replace_loads(i, producer.result);
-      producer.result = copy.copy(consumer.result);
-      for (size_t d = 0; d < rank; ++d) {
-        producer.view.offset[d] =
-            producer.view.offset[d] * consumer.view.step[d] + consumer.view.offset[d];
-        producer.view.step[d] *= consumer.view.step[d];
-      }
-      producer.output = consumer.output;
-      if (consumer.op != "Concat") producer.op += "+" + consumer.op;
+    uses_.remove_reads(consumer, n);
+    uses_.remove_producer(consumer.output, n);
+    for (size_t p : uses_.producers(tensor)) {
+      uses_.remove_reads(graph_.nodes[p], p);
+      append(graph_.nodes[p], consumer, i);
+      uses_.add_reads(graph_.nodes[p], p);
     }
-    uses_ = find_uses(graph_);
-  }
-
-  /// A node that only moves elements: its result is one load, no arithmetic on values.
-  bool moves_only(const Node& node) const {
-    return is_map(node) && node.exprs.node(node.result).kind == ExprKind::load;
+    uses_.move_producers(tensor, consumer.output);
   }
 
   bool into_reader(size_t n) {
     const Node& view = graph_.nodes[n];
     const TensorId tensor = view.output;
-    if (!moves_only(view) || view.reshape || uses_.producers[tensor].size() != 1) return false;
-    if (uses_.readers[tensor].size() != 1 || uses_.is_output[tensor]) return false;
-    if (!whole_view(graph_, view)) return false;
-    const size_t r = uses_.readers[tensor][0];
-    Node& reader = graph_.nodes[r];
+    const std::optional<size_t> r = uses_.only_reader(tensor);
+    if (!moves_only(view) || view.reshape || uses_.producers(tensor).size() != 1) return false;
+    if (!r || uses_.is_output(tensor) || !whole_view(graph_, view)) return false;
+    Node& reader = graph_.nodes[*r];
     if (reader.family != Family::map_reduce || reader.reshape) return false;
     if (distinct_inputs(reader, view, tensor) + 1 > target_.buffer_bindings_max) return false;
     if (reader.exprs.size() > kInlineExprsMax * 4) return false;
+    uses_.remove_reads(reader, *r);
+    uses_.remove_reads(view, n);
+    uses_.remove_producer(tensor, n);
     substitute(reader, view, tensor);
+    uses_.add_reads(reader, *r);
     graph_.nodes[n].output = kNoTensor;
-    uses_ = find_uses(graph_);
     return true;
   }
-
-  /// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
-  static void substitute(Node& reader, const Node& view, TensorId tensor) {
-    const ExprTree old = std::move(reader.exprs);
-    reader.exprs = ExprTree();
-    const std::vector<TensorId> old_inputs = std::exchange(reader.inputs, {});
-    for (TensorId input : old_inputs) {
-      if (input != tensor) reader.inputs.push_back(input);
-    }
-    std::ranges::sort(reader.inputs);
-    reader.inputs.erase(std::unique(reader.inputs.begin(), reader.inputs.end()),
-                        reader.inputs.end());
-    const std::vector<uint32_t> view_inputs = merge_inputs(reader, view, kNoTensor);
-    Rewrite rewrite{old, reader.exprs, old_inputs, reader.inputs, view, view_inputs, tensor, {}};
-    rewrite.memo.assign(old.size(), kNoExpr);
-    reader.result = rewrite.copy(reader.result);
-    if (reader.map_reduce.element != kNoExpr) {
-      reader.map_reduce.element = rewrite.copy(reader.map_reduce.element);
-    }
-  }
-
-  struct Rewrite {
-    const ExprTree& source;
-    ExprTree& target;
-    const std::vector<TensorId>& old_inputs;
-    const std::vector<TensorId>& new_inputs;
-    const Node& view;
-    const std::vector<uint32_t>& view_inputs;
-    TensorId tensor;
-    std::vector<ExprId> memo;
-
-    ExprId copy(ExprId id) {
-      if (memo[id] != kNoExpr) return memo[id];
-      const ExprNode& node = source.node(id);
-      ExprId result = kNoExpr;
-      if (node.kind == ExprKind::load) {
-        result = copy_load(node);
-      } else if (node.kind == ExprKind::apply) {
-        ExprId arguments[3] = {kNoExpr, kNoExpr, kNoExpr};
-        for (size_t i = 0; i < 3; ++i) {
-          if (node.arguments[i] != kNoExpr) arguments[i] = copy(node.arguments[i]);
-        }
-        result = target.apply(node.op, arguments[0], arguments[1], arguments[2]);
-      } else if (node.kind == ExprKind::axis) {
-        result = target.axis(node.index);
-      } else if (node.kind == ExprKind::accumulator) {
-        result = target.accumulator(node.type);
-      } else if (node.type == ScalarType::f32) {
-        result = target.constant(node.number);
-      } else if (node.type == ScalarType::b1) {
-        result = target.constant_bool(node.number != 0);
-      } else {
-        result = target.constant_int(static_cast<int64_t>(node.number));
-      }
-      return memo[id] = result;
-    }
-
-    ExprId copy_load(const ExprNode& node) {
-      std::vector<ExprId> indices;
-      for (ExprId index : node.indices) indices.push_back(copy(index));
-      const ExprId mask = node.mask == kNoExpr ? kNoExpr : copy(node.mask);
-      if (old_inputs[node.index] != tensor) {
-        const auto found = std::find(new_inputs.begin(), new_inputs.end(), old_inputs[node.index]);
-        return target.load(static_cast<uint32_t>(found - new_inputs.begin()), node.type,
-                           std::move(indices), mask, node.number);
-      }
-      ExprCopy inner(view.exprs, target, std::move(indices), view_inputs, mask);
-      const ExprId value = inner.copy(view.result);
-      const double view_fill = view.exprs.node(view.result).number;
-      if (mask == kNoExpr || view_fill == node.number) return value;
-      const ExprId fill = node.type == ScalarType::f32 ? target.constant(node.number)
-                          : node.type == ScalarType::b1
-                              ? target.constant_bool(node.number != 0)
-                              : target.constant_int(static_cast<int64_t>(node.number));
-      return target.apply(ScalarOp::select, mask, value, fill);
-    }
-  };
 
   Graph& graph_;
   const Target& target_;
@@ -363,20 +297,10 @@ class Fusion {
 
 }  // namespace
 
-void remove_dead_nodes(Graph& graph) {
-  std::vector<bool> wanted(graph.tensors.size(), false);
-  for (TensorId output : graph.outputs) wanted[output] = true;
-  for (size_t n = graph.nodes.size(); n > 0; --n) {
-    Node& node = graph.nodes[n - 1];
-    if (!wanted[node.output]) {
-      node.output = kNoTensor;
-      continue;
-    }
-    for (TensorId input : node.inputs) wanted[input] = true;
+void fuse(Graph& graph, const Target& target) {
+  // A pass finds nearly all; another looks at what the absorbed left behind.
+  while (Fusion(graph, target).run()) {
   }
-  std::erase_if(graph.nodes, [](const Node& node) { return node.output == kNoTensor; });
 }
-
-void fuse(Graph& graph, const Target& target) { Fusion(graph, target).run(); }
 
 }  // namespace leat

@@ -6,11 +6,9 @@
 
 namespace leat {
 
-/// Drops nodes whose results nobody reads.
-void remove_dead_nodes(Graph& graph);
-
 /// Absorbs element-wise nodes into the nodes that compute their input, and views into the nodes
-/// that read them. No kernel gets more than target.buffer_bindings_max buffers.
+/// that read them. No kernel gets more than target.buffer_bindings_max buffers. Takes time in
+/// proportion to the graph.
 void fuse(Graph& graph, const Target& target);
 
 }  // namespace leat

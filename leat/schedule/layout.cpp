@@ -6,10 +6,9 @@
 #include "leat/schedule/layout.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace leat {
-
-namespace {
 
 std::vector<int64_t> channels_last_strides(const Shape& shape) {
   std::vector<int64_t> strides(shape.size());
@@ -24,10 +23,11 @@ std::vector<int64_t> channels_last_strides(const Shape& shape) {
   return strides;
 }
 
-/// A contraction with a window: convolutions of any rank, not matrix products.
 bool is_convolution(const Node& node) {
   return node.family == Family::contraction && node.contraction.k.size() >= 2;
 }
+
+namespace {
 
 std::vector<bool> find_channels_last(const Graph& graph) {
   std::vector<bool> last(graph.tensors.size(), false);
@@ -43,22 +43,22 @@ std::vector<bool> find_channels_last(const Graph& graph) {
     mark(node.inputs[node.contraction.a.input]);
     mark(node.output);
   }
+  const auto spread = [&](const Node& node) {
+    if (node.reshape || node.family == Family::contraction) return false;
+    const size_t rank = graph.tensors[node.output].shape.size();
+    const auto has_rank = [&](TensorId id) { return graph.tensors[id].shape.size() == rank; };
+    bool any = last[node.output];
+    for (TensorId input : node.inputs) any |= last[input] && has_rank(input);
+    bool changed = any && mark(node.output);
+    for (TensorId input : node.inputs) changed |= any && has_rank(input) && mark(input);
+    return changed;
+  };
+  // Forwards along chains, then backwards: each way takes one pass however long the chain is.
   bool changed = true;
   while (changed) {
     changed = false;
-    for (const Node& node : graph.nodes) {
-      if (node.reshape || node.family == Family::contraction) continue;
-      const size_t rank = graph.tensors[node.output].shape.size();
-      bool any = last[node.output];
-      for (TensorId input : node.inputs) {
-        any |= last[input] && graph.tensors[input].shape.size() == rank;
-      }
-      if (!any) continue;
-      changed |= mark(node.output);
-      for (TensorId input : node.inputs) {
-        if (graph.tensors[input].shape.size() == rank) changed |= mark(input);
-      }
-    }
+    for (const Node& node : graph.nodes) changed |= spread(node);
+    for (const Node& node : std::views::reverse(graph.nodes)) changed |= spread(node);
   }
   return last;
 }
@@ -76,68 +76,46 @@ bool is_row_major(const Shape& shape, const std::vector<int64_t>& strides) {
 
 class Aliases {
  public:
-  explicit Aliases(Schedule& schedule) : schedule_(schedule) {}
+  explicit Aliases(Schedule& schedule)
+      : schedule_(schedule), has_alias_(schedule.placements.size(), false) {}
 
   void run() {
-    std::vector<Step> kept;
-    for (const Step& step : schedule_.steps) {
-      if (!alias(schedule_.graph.nodes[step.node])) kept.push_back(step);
-    }
-    schedule_.steps = std::move(kept);
+    for (const Node& node : schedule_.graph.nodes) alias(node);
   }
 
  private:
-  bool alias(const Node& node) {
-    if (!node.reshape) return false;
+  void alias(const Node& node) {
+    if (!node.reshape || element_count(node.out_extents) == 0) return;
     const TensorId input = node.inputs[0];
     Placement& source = schedule_.placements[input];
     Placement& target = schedule_.placements[node.output];
     const Graph& graph = schedule_.graph;
-    if (node.out_extents != graph.tensors[node.output].shape) return false;
-    if (source.storage != target.storage) return false;
+    if (node.out_extents != graph.tensors[node.output].shape) return;
+    if (source.storage != target.storage) return;
     if (!is_row_major(graph.tensors[input].shape, source.strides) ||
         !is_row_major(graph.tensors[node.output].shape, target.strides)) {
-      return false;
+      return;
     }
     if (target.space == Space::activations && source.space != Space::weights) {
       target.alias_of = input;
-      return true;
+      has_alias_[input] = true;
+      return;
     }
     // A graph output cannot lie in its source; its source may lie in it instead.
     const bool free_source = source.space == Space::activations && source.alias_of == kNoTensor;
-    if (target.space != Space::external || !free_source || has_alias(input)) return false;
+    if (target.space != Space::external || !free_source || has_alias_[input]) return;
     source.alias_of = node.output;
-    return true;
-  }
-
-  bool has_alias(TensorId tensor) const {
-    return std::any_of(schedule_.placements.begin(), schedule_.placements.end(),
-                       [&](const Placement& p) { return p.alias_of == tensor; });
+    has_alias_[node.output] = true;
+    return;
   }
 
   Schedule& schedule_;
+  std::vector<bool> has_alias_;
 };
 
-}  // namespace
-
-TensorId root_of(const Schedule& schedule, TensorId tensor) {
-  while (schedule.placements[tensor].alias_of != kNoTensor) {
-    tensor = schedule.placements[tensor].alias_of;
-  }
-  return tensor;
-}
-
-DType storage_on(const Target& target, DType dtype) {
-  // A CPU widens halves in every inner loop; there f16 tensors are held as f32.
-  const bool narrow = target.storage_f16 && !target.is_cpu && !target.software;
-  const DType storage = storage_of(dtype);
-  return storage == DType::f16 && !narrow ? DType::f32 : storage;
-}
-
-void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last) {
+/// Who owns the bytes of each tensor.
+void assign_spaces(Schedule& schedule) {
   const Graph& graph = schedule.graph;
-  const std::vector<bool> channels_last = find_channels_last(graph);
-  schedule.placements.assign(graph.tensors.size(), Placement{});
   for (const Node& node : graph.nodes) {
     for (TensorId input : node.inputs) {
       schedule.placements[input].space =
@@ -147,23 +125,30 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
   }
   for (TensorId input : graph.inputs) schedule.placements[input].space = Space::external;
   for (TensorId output : graph.outputs) schedule.placements[output].space = Space::external;
-  for (TensorId id = 0; id < graph.tensors.size(); ++id) {
-    Placement& placement = schedule.placements[id];
-    const Tensor& tensor = graph.tensors[id];
-    placement.storage = storage_on(target, tensor.dtype);
-    placement.element_count = element_count(tensor.shape);
-    const bool free = placement.space == Space::activations ||
-                      (placement.space == Space::external && external_channels_last);
-    placement.strides = free && channels_last[id] ? channels_last_strides(tensor.shape)
-                                                  : row_major_strides(tensor.shape);
-  }
-  Aliases(schedule).run();
 }
 
-int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {
-  const int64_t n = element_count(contraction.n);
-  const int64_t columns = (n + params.tile_n() - 1) / params.tile_n() * params.tile_n();
-  return element_count(contraction.batch) * columns * element_count(contraction.k);
+void mark_packed(Schedule& schedule) {
+  const Graph& graph = schedule.graph;
+  std::vector<uint32_t> reads(graph.tensors.size(), 0);
+  for (const Node& node : graph.nodes) {
+    for (TensorId input : node.inputs) ++reads[input];
+  }
+  for (const Node& node : graph.nodes) {
+    if (node.family != Family::contraction) continue;
+    const ContractionOperand& b = node.contraction.b;
+    const TensorId weights = node.inputs[b.input];
+    Placement& placement = schedule.placements[weights];
+    if (placement.space != Space::weights || reads[weights] != 1) continue;
+    if (std::ranges::count(b.bounded, true) > 0 || loads_input(node, b.input)) continue;
+    placement.packed = true;
+  }
+}
+
+}  // namespace
+
+DType storage_on(const Target& target, DType dtype) {
+  const DType storage = storage_of(dtype);
+  return storage == DType::f16 && !target.storage_f16 ? DType::f32 : storage;
 }
 
 bool loads_input(const Node& node, uint32_t input) {
@@ -174,23 +159,41 @@ bool loads_input(const Node& node, uint32_t input) {
   return false;
 }
 
-void mark_packed(Schedule& schedule) {
-  std::vector<uint32_t> reads(schedule.graph.tensors.size(), 0);
-  for (const Node& node : schedule.graph.nodes) {
-    for (TensorId input : node.inputs) ++reads[input];
+Placement row_major_placement(const Tensor& tensor, const Target& target) {
+  Placement placement;
+  placement.space = tensor.constant ? Space::weights : Space::activations;
+  placement.storage = storage_on(target, tensor.dtype);
+  placement.strides = row_major_strides(tensor.shape);
+  placement.element_count = element_count(tensor.shape);
+  return placement;
+}
+
+void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last) {
+  const Graph& graph = schedule.graph;
+  const std::vector<bool> channels_last = find_channels_last(graph);
+  schedule.placements.clear();
+  for (const Tensor& tensor : graph.tensors) {
+    schedule.placements.push_back(row_major_placement(tensor, target));
+    schedule.placements.back().space = Space::none;
   }
-  for (const Step& step : schedule.steps) {
-    const Node& node = schedule.graph.nodes[step.node];
-    if (node.family != Family::contraction) continue;
-    const TensorId weights = node.inputs[node.contraction.b.input];
-    Placement& placement = schedule.placements[weights];
-    const auto& bounded = node.contraction.b.bounded;
-    const bool any_bound = std::find(bounded.begin(), bounded.end(), true) != bounded.end();
-    if (placement.space != Space::weights || reads[weights] != 1 || any_bound) continue;
-    if (loads_input(node, node.contraction.b.input)) continue;
-    placement.packed = true;
-    placement.element_count = packed_element_count(node.contraction, step.params.contraction);
+  assign_spaces(schedule);
+  for (TensorId id = 0; id < graph.tensors.size(); ++id) {
+    Placement& placement = schedule.placements[id];
+    const bool free = placement.space == Space::activations ||
+                      (placement.space == Space::external && external_channels_last);
+    if (free && channels_last[id]) {
+      placement.strides = channels_last_strides(graph.tensors[id].shape);
+    }
   }
+  Aliases(schedule).run();
+  mark_packed(schedule);
+}
+
+bool moves_nothing(const Schedule& schedule, const Node& node) {
+  if (!node.reshape) return false;
+  const TensorId input = node.inputs[0];
+  return schedule.placements[node.output].alias_of == input ||
+         schedule.placements[input].alias_of == node.output;
 }
 
 }  // namespace leat

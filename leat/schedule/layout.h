@@ -1,32 +1,35 @@
-// Layout: the order in memory of every tensor, and which tensors share bytes because a reshape
-// between them moves nothing.
+// Layout: the order in memory of every tensor of the graph, decided before parameters are chosen,
+// which read strides.
 #pragma once
 
-#include <vector>
-
-#include "leat/schedule/schedule.h"
+#include "leat/base/target.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 
 /// What a tensor of this element type is held as in the device's memory: f32, f16 or i32.
 DType storage_on(const Target& target, DType dtype);
 
-/// Fills space, storage, strides, element_count and alias_of of `schedule.placements`; drops the
-/// steps of reshapes that became aliases. Packed weights are marked by mark_packed afterwards.
+/// Fills space, storage, strides, element_count, alias_of and packed of `schedule.placements`; what
+/// is packed gets its size with its parameters. Graph inputs
+/// and outputs are row-major unless `external_channels_last`. Weights are packed when one
+/// contraction reads them, only as its b and without bounds.
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last);
 
-/// Marks constant b operands that one contraction reads, and only as its b, as packed under its
-/// step's parameters.
-void mark_packed(Schedule& schedule);
+/// A placement for a tensor that a later step adds: row-major, of the space it is written in.
+Placement row_major_placement(const Tensor& tensor, const Target& target);
+
+/// A contraction with a window: convolutions of any rank, not matrix products. What it reads and
+/// writes has its channels innermost, where it may.
+bool is_convolution(const Node& node);
+/// Of a shape (N, C, ...) whose C moves fastest.
+std::vector<int64_t> channels_last_strides(const Shape& shape);
+
+/// True for a reshape whose tensors share bytes (alias_of), so that there is nothing to run.
+bool moves_nothing(const Schedule& schedule, const Node& node);
 
 /// True when an expression of the node loads its input number `input`: a factor of a contraction
 /// that its epilogue reads too (x * w + w).
 bool loads_input(const Node& node, uint32_t input);
-
-/// The tensor whose bytes `tensor` has, itself if it is no alias.
-TensorId root_of(const Schedule& schedule, TensorId tensor);
-
-/// Elements of the packed b operand: batch * column tiles * k * tile_n, padded with zeros.
-int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params);
 
 }  // namespace leat

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <span>
 
-#include "leat/schedule/layout.h"
-
 namespace leat {
 
 namespace {
@@ -33,10 +31,6 @@ size_t align_up(size_t value) {
   return (value + kPlacementAlignment - 1) / kPlacementAlignment * kPlacementAlignment;
 }
 
-size_t bytes_of(const Placement& placement) {
-  return static_cast<size_t>(placement.element_count * size_bytes_of(placement.storage));
-}
-
 std::vector<Interval> find_intervals(const Schedule& schedule) {
   std::vector<Interval> by_tensor(schedule.placements.size());
   auto touch = [&](TensorId tensor, size_t step) {
@@ -44,7 +38,7 @@ std::vector<Interval> find_intervals(const Schedule& schedule) {
     if (schedule.placements[root].space != Space::activations) return;
     Interval& interval = by_tensor[root];
     interval.tensor = root;
-    interval.size_bytes = align_up(std::max<size_t>(bytes_of(schedule.placements[root]), 1));
+    interval.size_bytes = align_up(std::max<size_t>(schedule.placements[root].size_bytes(), 1));
     interval.first = std::min(interval.first, step);
     interval.last = std::max(interval.last, step);
   };
@@ -78,15 +72,44 @@ size_t highest_offset(size_t size_bytes, std::vector<const Interval*>& together,
   return end >= size_bytes ? end - size_bytes : SIZE_MAX;
 }
 
+/// Which placed intervals live at each step: whom a new one lives with is found by looking at its
+/// own steps, so that a long network of short lives costs what its lives cost.
+class Lives {
+ public:
+  explicit Lives(size_t steps) : at_step_(steps) {}
+
+  void add(const Interval& interval) {
+    for (size_t s = interval.first; s <= interval.last; ++s) at_step_[s].push_back(&interval);
+  }
+
+  /// Each once, in no order.
+  void find(const Interval& interval, std::vector<const Interval*>& together) const {
+    together.clear();
+    for (size_t s = interval.first; s <= interval.last; ++s) {
+      for (const Interval* other : at_step_[s]) {
+        const bool met_before = s > interval.first && other->first < s;
+        if (!met_before) together.push_back(other);
+      }
+    }
+  }
+
+ private:
+  std::vector<std::vector<const Interval*>> at_step_;
+};
+
+size_t step_count(const std::vector<Interval>& intervals) {
+  size_t count = 0;
+  for (const Interval& i : intervals) count = std::max(count, i.last + 1);
+  return count;
+}
+
 /// Places the intervals in their order, those from the end below `limit`; returns the arena's size.
 size_t place(std::vector<Interval>& intervals, size_t limit) {
   size_t arena = 0;
-  std::vector<const Interval*> placed, together;
+  Lives placed(step_count(intervals));
+  std::vector<const Interval*> together;
   for (Interval& interval : intervals) {
-    together.clear();
-    for (const Interval* other : placed) {
-      if (other->lives_with(interval)) together.push_back(other);
-    }
+    placed.find(interval, together);
     size_t offset = SIZE_MAX;
     if (interval.from_end) offset = highest_offset(interval.size_bytes, together, limit);
     if (offset == SIZE_MAX) {
@@ -95,19 +118,21 @@ size_t place(std::vector<Interval>& intervals, size_t limit) {
     }
     interval.offset_bytes = offset;
     arena = std::max(arena, interval.end_bytes());
-    placed.push_back(&interval);
+    placed.add(interval);
   }
   return arena;
 }
 
-size_t lower_bound(const std::vector<Interval>& intervals, size_t steps) {
-  size_t most = 0;
-  for (size_t s = 0; s < steps; ++s) {
-    size_t live = 0;
-    for (const Interval& i : intervals) live += i.first <= s && s <= i.last ? i.size_bytes : 0;
-    most = std::max(most, live);
+/// The largest sum of what lives at one step.
+size_t lower_bound(const std::vector<Interval>& intervals) {
+  std::vector<std::ptrdiff_t> change(step_count(intervals) + 1, 0);
+  for (const Interval& i : intervals) {
+    change[i.first] += static_cast<std::ptrdiff_t>(i.size_bytes);
+    change[i.last + 1] -= static_cast<std::ptrdiff_t>(i.size_bytes);
   }
-  return most;
+  std::ptrdiff_t live = 0, most = 0;
+  for (std::ptrdiff_t bytes : change) most = std::max(most, live += bytes);
+  return static_cast<size_t>(most);
 }
 
 void plan_weights(Schedule& schedule) {
@@ -115,7 +140,7 @@ void plan_weights(Schedule& schedule) {
   for (Placement& placement : schedule.placements) {
     if (placement.space != Space::weights) continue;
     placement.offset_bytes = end;
-    end = align_up(end + std::max<size_t>(bytes_of(placement), 1));
+    end = align_up(end + std::max<size_t>(placement.size_bytes(), 1));
   }
   schedule.memory.weights_bytes = end;
 }
@@ -218,7 +243,7 @@ size_t end_of(const std::vector<Interval>& plan) {
 void plan_memory(Schedule& schedule) {
   plan_weights(schedule);
   std::vector<Interval> intervals = find_intervals(schedule);
-  schedule.memory.lower_bound_bytes = lower_bound(intervals, schedule.steps.size());
+  schedule.memory.lower_bound_bytes = lower_bound(intervals);
 
   auto life = [](const Interval& i) { return i.last - i.first; };
   using Before = bool (*)(const Interval&, const Interval&);

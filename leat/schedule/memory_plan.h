@@ -1,7 +1,7 @@
 // The memory plan: an offset for every tensor in its arena, ahead of time.
 #pragma once
 
-#include "leat/schedule/schedule.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 

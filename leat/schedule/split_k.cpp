@@ -27,15 +27,22 @@ Contraction partial_contraction(const Contraction& whole, int64_t parts, int64_t
   return part;
 }
 
-}  // namespace
+/// The partial results, in the layout that a convolution's output has.
+TensorId add_partial_tensor(Schedule& schedule, const Node& part) {
+  const TensorId id = schedule.graph.add_tensor(part.name, DType::f32, part.out_extents);
+  Placement placement;
+  placement.space = Space::activations;
+  placement.element_count = element_count(part.out_extents);
+  placement.strides = is_convolution(part) && part.out_extents.size() >= 3
+                          ? channels_last_strides(part.out_extents)
+                          : row_major_strides(part.out_extents);
+  schedule.placements.push_back(std::move(placement));
+  return id;
+}
 
-void split_k(Graph& graph, size_t node_index, int64_t parts) {
-  Node whole = graph.nodes[node_index];
-  CHECK(whole.family == Family::contraction && !whole.contraction.k.empty());
-  CHECK(whole.contraction.k.back() % parts == 0 && !whole.out_extents.empty());
+Node partial_node(const Node& whole, int64_t parts) {
   const size_t rank = whole.out_extents.size();
   const int64_t rows = whole.out_extents[0];
-
   Node part;
   part.name = whole.name + ".part";
   part.op = whole.op;
@@ -48,38 +55,48 @@ void split_k(Graph& graph, size_t node_index, int64_t parts) {
   part.out_extents[0] = rows * parts;
   part.view = {std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 1)};
   part.result = part.exprs.accumulator(ScalarType::f32);
-  part.output = graph.add_tensor(part.name, DType::f32, part.out_extents);
+  return part;
+}
 
+/// Of the whole's inputs only those that the epilogue loads stay: A and B belong to the parts.
+Node sum_node(const Node& whole, int64_t parts, TensorId partial) {
   Node sum = whole;
   sum.family = Family::map_reduce;
   sum.contraction = {};
-  // Of the inputs only those that the epilogue loads stay: A and B belong to the parts.
-  std::vector<uint32_t> numbers(whole.inputs.size(), 0);
+  ExprSubstitution renumbered;
+  renumbered.inputs.assign(whole.inputs.size(), 0);
   sum.inputs.clear();
   for (uint32_t i = 0; i < whole.inputs.size(); ++i) {
     if (!loads_input(whole, i)) continue;
-    numbers[i] = static_cast<uint32_t>(sum.inputs.size());
+    renumbered.inputs[i] = static_cast<uint32_t>(sum.inputs.size());
     sum.inputs.push_back(whole.inputs[i]);
   }
   sum.exprs = {};
-  ExprSubstitution renumbered;
-  renumbered.inputs = numbers;
   sum.result = copy_expr(whole.exprs, whole.result, sum.exprs, renumbered);
   sum.map_reduce.op = ReduceOp::sum;
   sum.map_reduce.reduce = {parts};
-  const uint32_t input = static_cast<uint32_t>(sum.inputs.size());
-  sum.inputs.push_back(part.output);
   ExprTree& tree = sum.exprs;
+  const uint32_t rank = static_cast<uint32_t>(whole.out_extents.size());
   std::vector<ExprId> indices;
   for (uint32_t d = 0; d < rank; ++d) indices.push_back(tree.axis(d));
-  const ExprId part_axis = tree.axis(static_cast<uint32_t>(rank));
-  indices[0] = tree.apply(
-      ScalarOp::add, tree.apply(ScalarOp::mul, part_axis, tree.constant_int(rows)), indices[0]);
-  sum.map_reduce.element = tree.load(input, ScalarType::f32, std::move(indices));
+  const ExprId rows = tree.constant_int(whole.out_extents[0]);
+  const ExprId first_row = tree.apply(ScalarOp::mul, tree.axis(rank), rows);
+  indices[0] = tree.apply(ScalarOp::add, first_row, indices[0]);
+  sum.map_reduce.element =
+      tree.load(static_cast<uint32_t>(sum.inputs.size()), ScalarType::f32, std::move(indices));
+  sum.inputs.push_back(partial);
+  return sum;
+}
 
-  graph.nodes[node_index] = std::move(part);
-  graph.nodes.insert(graph.nodes.begin() + static_cast<std::ptrdiff_t>(node_index) + 1,
-                     std::move(sum));
+}  // namespace
+
+NodePair split_k(Schedule& schedule, const Node& whole, int64_t parts) {
+  CHECK(whole.family == Family::contraction && !whole.contraction.k.empty());
+  CHECK(whole.contraction.k.back() % parts == 0 && !whole.out_extents.empty());
+  Node part = partial_node(whole, parts);
+  part.output = add_partial_tensor(schedule, part);
+  Node sum = sum_node(whole, parts, part.output);
+  return {std::move(part), std::move(sum)};
 }
 
 }  // namespace leat

@@ -1,15 +1,19 @@
-// Split of k: a contraction with few output tiles and a long k becomes several partial ones and a
-// sum.
+// Split of k: a contraction with few output tiles and a long k becomes a partial one and a sum.
 #pragma once
 
-#include "leat/tensor/graph.h"
+#include "leat/schedule/plan.h"
 
 namespace leat {
 
-/// Replaces contraction `node` by `parts` contractions over equal parts of the innermost k axis,
-/// made one by a batch axis, and a map-reduce that adds the partial results in order and applies
-/// the epilogue. `parts` must divide that axis. Invalidates node numbers after `node` (one is
-/// inserted).
-void split_k(Graph& graph, size_t node, int64_t parts);
+/// What a node was split into; the second reads what the first writes.
+struct NodePair {
+  Node first;
+  Node second;
+};
+
+/// The contraction over `parts` equal parts of the innermost k axis, made one kernel by a batch
+/// axis, and the map-reduce that adds the partial results in order and applies the epilogue.
+/// `parts` must divide that axis. Adds the tensor of the partial results with its placement.
+NodePair split_k(Schedule& schedule, const Node& whole, int64_t parts);
 
 }  // namespace leat

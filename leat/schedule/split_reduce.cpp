@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "leat/schedule/layout.h"
-#include "leat/schedule/map_reduce_params.h"
+#include "leat/schedule/reduction_strides.h"
 
 namespace leat {
 
@@ -122,23 +122,18 @@ Node final_node(const Node& whole, int64_t parts, const std::vector<int64_t>& co
 
 }  // namespace
 
-void split_reduce(Schedule& schedule, size_t node_index, int64_t parts) {
-  Graph& graph = schedule.graph;
-  const Node whole = graph.nodes[node_index];
-  CHECK(whole.family == Family::map_reduce && parts > 1);
-  CHECK(whole.map_reduce.op == ReduceOp::sum || whole.map_reduce.op == ReduceOp::max ||
-        whole.map_reduce.op == ReduceOp::min);
-  CHECK(whole.exprs.type(whole.map_reduce.element) == ScalarType::f32);
+NodePair split_reduce(Schedule& schedule, const Node& whole, int64_t parts) {
+  CHECK(is_associative(whole) && parts > 1);
   const std::vector<int64_t> columns = column_strides(schedule, whole);
   Node part = partial_node(whole, parts, columns);
-  part.output = graph.add_tensor(part.name, DType::f32, part.out_extents);
+  part.output = schedule.graph.add_tensor(part.name, DType::f32, part.out_extents);
   Placement placement;
+  placement.space = Space::activations;
   placement.strides = row_major_strides(part.out_extents);
+  placement.element_count = element_count(part.out_extents);
   schedule.placements.push_back(std::move(placement));
   Node last = final_node(whole, parts, columns, part.output);
-  graph.nodes[node_index] = std::move(part);
-  graph.nodes.insert(graph.nodes.begin() + static_cast<std::ptrdiff_t>(node_index) + 1,
-                     std::move(last));
+  return {std::move(part), std::move(last)};
 }
 
 }  // namespace leat

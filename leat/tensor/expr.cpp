@@ -227,17 +227,24 @@ class ExprCopier {
   }
 
   ExprId load(const ExprNode& node) {
-    if (node.index == substitution_.replaced_input && substitution_.replacement != kNoExpr) {
-      return substitution_.replacement;
+    std::vector<ExprId> indices;
+    for (ExprId index : node.indices) indices.push_back(copy(index));
+    ExprId mask = copy(node.mask);
+    if (mask == kNoExpr) {
+      mask = substitution_.mask;
+    } else if (substitution_.mask != kNoExpr) {
+      mask = target_.apply(ScalarOp::logical_and, mask, substitution_.mask);
+    }
+    if (substitution_.load) {
+      const ExprId replaced = substitution_.load(node, indices, mask);
+      if (replaced != kNoExpr) return replaced;
     }
     uint32_t input = node.index;
     if (!substitution_.inputs.empty()) {
       CHECK(input < substitution_.inputs.size());
       input = substitution_.inputs[input];
     }
-    std::vector<ExprId> indices;
-    for (ExprId index : node.indices) indices.push_back(copy(index));
-    return target_.load(input, node.type, std::move(indices), copy(node.mask), node.number);
+    return target_.load(input, node.type, std::move(indices), mask, node.number);
   }
 
   const ExprTree& source_;

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,15 +75,15 @@ class ExprTree {
   std::vector<ExprNode> nodes_;
 };
 
-/// How copy_expr replaces leaves of the source tree.
+/// How copy_expr replaces leaves of the source tree. What is empty, or kNoExpr, replaces nothing.
 struct ExprSubstitution {
-  std::vector<ExprId> axes;      // target expression for source axis i; empty: same axis
-  std::vector<uint32_t> inputs;  // target input number for source input i; empty: same
-  ExprId accumulator = kNoExpr;  // target expression for the accumulator, or none: same
-  /// For loads of source input `replaced_input`: the target expression that stands for the loaded
-  /// value, given that it is loaded exactly at (axis 0, axis 1, ...). kNoExpr: nothing is replaced.
-  uint32_t replaced_input = 0xffffffffu;
-  ExprId replacement = kNoExpr;
+  std::vector<ExprId> axes;      // target expression for source axis i
+  std::vector<uint32_t> inputs;  // target input number for source input i
+  ExprId accumulator = kNoExpr;  // target expression for the accumulator
+  ExprId mask = kNoExpr;         // condition of the target tree for every load that is copied
+  /// The target expression that stands for a load, whose indices and mask are copies already; or
+  /// kNoExpr for a load that is copied as it is.
+  std::function<ExprId(const ExprNode& load, const std::vector<ExprId>& indices, ExprId mask)> load;
 };
 
 /// Copies expression `id` of `source` into `target` under the substitution.

@@ -80,10 +80,24 @@ TEST(Expr, CopiesUnderASubstitution) {
                        target.apply(ScalarOp::mul, target.axis(0), target.constant_int(4))};
   substitution.inputs = {7, 8, 9};
   substitution.accumulator = target.constant(3);
-  substitution.replaced_input = 2;
-  substitution.replacement = target.apply(ScalarOp::exp, target.accumulator(ScalarType::f32));
+  const ExprId exponential = target.apply(ScalarOp::exp, target.accumulator(ScalarType::f32));
+  substitution.load = [&](const ExprNode& load, const std::vector<ExprId>&, ExprId) {
+    return load.index == 2 ? exponential : kNoExpr;
+  };
   const ExprId copy = copy_expr(source, sum, target, substitution);
   EXPECT_EQ(to_string(target, copy), "(3 + load8[a0 * 4]) + exp(acc)");
+}
+
+TEST(Expr, ACopiedLoadTakesTheMaskBesideItsOwn) {
+  ExprTree source;
+  const ExprId own = source.apply(ScalarOp::less, source.axis(0), source.constant_int(3));
+  const ExprId masked = source.load(0, ScalarType::f32, {source.axis(0)}, own, -1);
+  const ExprId sum = source.apply(ScalarOp::add, masked, source.load(1, ScalarType::f32, {}));
+  ExprTree target;
+  ExprSubstitution substitution;
+  substitution.mask = target.apply(ScalarOp::equal, target.axis(1), target.constant_int(2));
+  EXPECT_EQ(to_string(target, copy_expr(source, sum, target, substitution)),
+            "load0[a0 if (a0 < 3) && (a1 == 2) else -1] + load1[ if a1 == 2 else 0]");
 }
 
 }  // namespace

@@ -201,10 +201,14 @@ TEST(CliBench, LatencyOfEveryWayToSubmit) {
 
 TEST(CliDump, ShowsEveryStage) {
   const std::pair<const char*, const char*> stages[] = {{"graph", "Conv"},
-                                                        {"schedule", "tile"},
+                                                        {"normalise", "Conv"},
+                                                        {"fuse", "Conv+BatchNormalization"},
+                                                        {"layout", "f32 packed"},
+                                                        {"choose", "regs"},
+                                                        {"schedule", "regs"},
                                                         {"lower", "leat-kernel 1"},
                                                         {"expand_math", "leat-kernel 1"},
-                                                        {"code", "conv"}};
+                                                        {"code", "contraction_"}};
   for (const auto& [stage, part] : stages) {
     const ProgramResult result = run_leat({"dump", kDigits, "--after", stage});
     EXPECT_EQ(result.exit_code, 0) << result.err;

@@ -5,15 +5,10 @@
 
 #include "leat/ir/interpret.h"
 #include "leat/run/transfer.h"
-#include "leat/schedule/layout.h"
 
 namespace leat::testing {
 
 namespace {
-
-size_t bytes_of(const Placement& placement) {
-  return static_cast<size_t>(placement.element_count * size_bytes_of(placement.storage));
-}
 
 class Memory {
  public:
@@ -24,7 +19,7 @@ class Memory {
     externals_.resize(schedule.placements.size());
     for (size_t id = 0; id < externals_.size(); ++id) {
       if (schedule.placements[id].space == Space::external) {
-        externals_[id].assign(bytes_of(schedule.placements[id]), std::byte{0xff});
+        externals_[id].assign(schedule.placements[id].size_bytes(), std::byte{0xff});
       }
     }
   }
@@ -32,7 +27,7 @@ class Memory {
   std::span<std::byte> of(TensorId tensor) {
     const TensorId root = root_of(schedule_, tensor);
     const Placement& placement = schedule_.placements[root];
-    const size_t size_bytes = bytes_of(schedule_.placements[tensor]);
+    const size_t size_bytes = schedule_.placements[tensor].size_bytes();
     if (placement.space == Space::external) return {externals_[root].data(), size_bytes};
     CHECK(placement.space != Space::none);
     std::vector<std::byte>& arena = arenas_[placement.space == Space::weights ? 0 : 1];
@@ -80,7 +75,8 @@ Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target
     TRY(load_weights(schedule, step, memory));
     TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target));
     std::vector<std::span<std::byte>> buffers;
-    for (TensorId id : kernel.arguments) buffers.push_back(memory.of(id));
+    for (TensorId id : arguments_of(schedule.graph.nodes[step.node]))
+      buffers.push_back(memory.of(id));
     const Result<void> done = ir::interpret(kernel.program, buffers);
     if (!done) return done.error().during(schedule.graph.nodes[step.node].name);
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "leat/lower/lower.h"
+#include "leat/schedule/schedule.h"
 
 namespace leat::testing {
 

@@ -63,8 +63,9 @@ TEST(Lower, ConvolutionsOnAllTargets) {
 }
 
 template <uint32_t stages, uint32_t k_step, uint32_t reg, uint32_t vec>
-KernelParams staged(const Schedule& schedule, const Node& node, const Target& target) {
-  KernelParams params = choose_params(schedule, node, target);
+KernelParams staged(const Schedule& schedule, const Node& node, const Target& target,
+                    Splitting splitting) {
+  KernelParams params = choose_by_model(schedule, node, target, splitting);
   params.contraction = {.lane_m = 4,
                         .lane_n = target.wave_lanes / 4,
                         .waves_m = 2,
@@ -86,14 +87,15 @@ TEST(Lower, StagedTilesUnderManyParameters) {
       {1, 12, 5, 5, 36, 1, 1, 0, 1, 1},
       {2, 8, 6, 7, 16, 3, 2, 1, 2, 1},
   };
-  const ChooseParams choices[] = {staged<1, 8, 4, 4>,  staged<2, 8, 4, 4>, staged<2, 4, 4, 2>,
-                                  staged<2, 16, 8, 4>, staged<1, 4, 2, 1>, staged<2, 8, 2, 2>};
+  const ChooseFunction choices[] = {staged<1, 8, 4, 4>,  staged<2, 8, 4, 4>, staged<2, 4, 4, 2>,
+                                    staged<2, 16, 8, 4>, staged<1, 4, 2, 1>, staged<2, 8, 2, 2>};
   for (const ConvCase& shape : cases) {
     for (size_t i = 0; i < std::size(choices); ++i) {
       for (bool constant_weights : {true, false}) {
         for (bool last : {true, false}) {
+          Chooser chooser(gpu_target(16), choices[i]);
           check(conv_case(shape, constant_weights), gpu_target(16),
-                {.choose = choices[i], .external_channels_last = last},
+                {.chooser = &chooser, .external_channels_last = last},
                 "staged choice " + std::to_string(i) + " c" + std::to_string(shape.c));
           if (HasFatalFailure()) return;
         }
@@ -103,9 +105,10 @@ TEST(Lower, StagedTilesUnderManyParameters) {
 }
 
 template <uint32_t parts>
-KernelParams split(const Schedule& schedule, const Node& node, const Target& target) {
-  KernelParams params = choose_params(schedule, node, target);
-  params.contraction.split_k = parts;
+KernelParams split(const Schedule& schedule, const Node& node, const Target& target,
+                   Splitting splitting) {
+  KernelParams params = choose_by_model(schedule, node, target, splitting);
+  if (splitting == Splitting::allowed) params.contraction.split_k = parts;
   return params;
 }
 
@@ -114,8 +117,10 @@ TEST(Lower, SplitOfK) {
   const ConvCase grouped = {1, 16, 6, 6, 24, 3, 1, 1, 2, 1};
   for (const ConvCase& s : {shape, grouped}) {
     for (const Target& target : {cpu_target(8), gpu_target(32)}) {
-      check(conv_case(s, true), target, {.choose = split<4>}, "split 4");
-      check(conv_case(s, true), target, {.choose = split<2>, .external_channels_last = true},
+      Chooser in_four(target, split<4>);
+      check(conv_case(s, true), target, {.chooser = &in_four}, "split 4");
+      Chooser in_two(target, split<2>);
+      check(conv_case(s, true), target, {.chooser = &in_two, .external_channels_last = true},
             "split 2");
     }
   }

@@ -41,6 +41,10 @@ Target cpu_target(uint32_t lanes) {
   Target target;
   target.name = "test cpu";
   target.is_cpu = true;
+  target.storage_f16 = false;
+  target.waves_hide_latency = false;
+  target.local_memory_is_fast = false;
+  target.uniform_loads_broadcast = true;
   target.wave_lanes = lanes;
   target.lanes_per_workgroup_max = lanes;
   target.vector_registers = 16;
@@ -52,6 +56,16 @@ Target gpu_target(uint32_t lanes) {
   target.name = "test gpu";
   target.wave_lanes = lanes;
   target.compute_units = 4;
+  return target;
+}
+
+Target software_target(uint32_t lanes) {
+  Target target = gpu_target(lanes);
+  target.name = "test software gpu";
+  target.software = true;
+  target.storage_f16 = false;
+  target.waves_hide_latency = false;
+  target.local_memory_is_fast = false;
   return target;
 }
 
@@ -74,9 +88,7 @@ void check_on_all_targets(const Case& test, const std::string& what) {
       check(test, cpu_target(lanes), options, what + " on cpu " + std::to_string(lanes));
     }
     check(test, gpu_target(32), options, what + " on gpu");
-    Target software = gpu_target(8);
-    software.software = true;
-    check(test, software, options, what + " on software gpu");
+    check(test, software_target(8), options, what + " on software gpu");
   }
 }
 

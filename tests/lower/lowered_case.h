@@ -15,6 +15,8 @@ HostTensor random_tensor(Shape shape, uint32_t seed);
 Target cpu_target(uint32_t lanes);
 /// A GPU of four multiprocessors.
 Target gpu_target(uint32_t lanes);
+/// A GPU API run by a CPU.
+Target software_target(uint32_t lanes);
 
 struct Case {
   Graph graph;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "leat/schedule/map_reduce_params.h"
+#include "leat/schedule/reduction_strides.h"
 #include "leat/tensor/ops.h"
 #include "tests/lower/lowered_case.h"
 
@@ -54,16 +54,16 @@ size_t parts_in(const Schedule& schedule) {
 
 /// Splits whatever can be split so.
 template <uint32_t parts, bool lanes_reduce = false>
-KernelParams forced(const Schedule& schedule, const Node& node, const Target& target) {
-  KernelParams params = choose_params(schedule, node, target);
-  if (node.family != Family::map_reduce) return params;
-  const ReduceOp op = node.map_reduce.op;
-  if (op == ReduceOp::none || op == ReduceOp::product) return params;
-  if (node.exprs.type(node.map_reduce.element) != ScalarType::f32) return params;
+KernelParams forced(const Schedule& schedule, const Node& node, const Target& target,
+                    Splitting splitting) {
+  KernelParams params = choose_by_model(schedule, node, target, splitting);
+  if (!is_associative(node)) return params;
   const Shape& reduce = node.map_reduce.reduce;
   const bool leaves_some = element_count(reduce) > parts;
-  if (leaves_some && parts_of_axes(reduce, parts)) params.map_reduce.split = parts;
-  params.map_reduce.lanes_reduce = lanes_reduce;
+  const bool may_split = splitting == Splitting::allowed && leaves_some;
+  if (may_split && parts_of_axes(reduce, parts)) params.map_reduce.split = parts;
+  params.map_reduce.lanes_reduce = lanes_reduce ? 1 : 0;
+  if (lanes_reduce) params.map_reduce.waves = 1;
   return params;
 }
 
@@ -119,8 +119,7 @@ TEST(SplitReduce, ShortOnesAndThoseThatFillTheChipStayWhole) {
   Target unknown = gpu_target(32);
   unknown.compute_units = 1;
   EXPECT_EQ(schedule_of(long_one, unknown).steps.size(), 1u);
-  Target software = gpu_target(32);
-  software.software = true;
+  Target software = software_target(32);
   EXPECT_EQ(schedule_of(long_one, software).steps.size(), 1u);
 }
 
@@ -163,7 +162,7 @@ TEST(SplitReduce, InstanceNormalisationOfChannelsLast) {
     for (const Step& step : schedule.steps) {
       const Node& node = schedule.graph.nodes[step.node];
       if (!node.name.ends_with("mean.part")) continue;
-      EXPECT_FALSE(step.params.map_reduce.lanes_reduce);
+      EXPECT_EQ(step.params.map_reduce.lanes_reduce, 0u);
       EXPECT_EQ(node.out_extents[1], 2 * channels);
       EXPECT_EQ(reduced_strides(schedule, node)->at(1), 1);
     }
@@ -180,7 +179,7 @@ TEST(SplitReduce, SoftmaxOverALongAxis) {
     EXPECT_EQ(parts_in(schedule), 2u);
     for (const Step& step : schedule.steps) {
       if (!schedule.graph.nodes[step.node].name.ends_with(".part")) continue;
-      EXPECT_EQ(step.params.map_reduce.lanes_reduce, axis == 1);
+      EXPECT_EQ(step.params.map_reduce.lanes_reduce, axis == 1 ? 1u : 0u);
     }
   }
 }
@@ -237,15 +236,16 @@ Case odd_case() {
 }
 
 TEST(SplitReduce, AnyNumberOfParts) {
-  const ChooseParams choices[] = {forced<2>,  forced<3>,       forced<4>,        forced<6>,
-                                  forced<12>, forced<24>,      forced<16>,       forced<96>,
-                                  forced<48>, forced<4, true>, forced<16, true>, forced<8, true>};
+  const ChooseFunction choices[] = {forced<2>,  forced<3>,       forced<4>,        forced<6>,
+                                    forced<12>, forced<24>,      forced<16>,       forced<96>,
+                                    forced<48>, forced<4, true>, forced<16, true>, forced<8, true>};
   for (const Target& target : {cpu_target(8), gpu_target(32), gpu_target(4)}) {
     for (size_t i = 0; i < std::size(choices); ++i) {
       const std::string what = target.name + ", choice " + std::to_string(i);
-      EXPECT_GT(parts_in(schedule_of(odd_case(), target, {.choose = choices[i]})), 0u) << what;
-      check(odd_case(), target, {.choose = choices[i]}, what);
-      check(norm_case(5, 8, 12), target, {.choose = choices[i], .external_channels_last = true},
+      Chooser chooser(target, choices[i]);
+      EXPECT_GT(parts_in(schedule_of(odd_case(), target, {.chooser = &chooser})), 0u) << what;
+      check(odd_case(), target, {.chooser = &chooser}, what);
+      check(norm_case(5, 8, 12), target, {.chooser = &chooser, .external_channels_last = true},
             what);
       if (HasFatalFailure()) return;
     }

@@ -10,6 +10,7 @@
 #include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/schedule.h"
 
 namespace leat::replay {
 
@@ -28,29 +29,17 @@ std::string hash_of_unnamed(ir::Program program) {
   return hex_of(hasher.value());
 }
 
-std::string params_text(const Node& node, const KernelParams& params) {
-  if (node.family == Family::contraction) {
-    const ContractionParams& p = params.contraction;
-    return fmt::format("{} split_k {} group_m {}", to_string(p), p.split_k, p.group_m);
-  }
-  const MapReduceParams& p = params.map_reduce;
-  return fmt::format("waves {} per_lane {} lanes_reduce {} split {} unroll {}", p.waves, p.per_lane,
-                     p.lanes_reduce ? 1 : 0, p.split, p.unroll);
-}
-
 ir::Program lower_family(const Schedule& schedule, const Node& node, const KernelParams& params,
                          const Target& target) {
-  std::vector<TensorId> arguments;
   return node.family == Family::contraction
-             ? lower_contraction(schedule, node, params.contraction, target, arguments)
-             : lower_map_reduce(schedule, node, params.map_reduce, target, arguments);
+             ? lower_contraction(schedule, node, params.contraction, target)
+             : lower_map_reduce(schedule, node, params.map_reduce, target);
 }
 
 uint64_t bytes_of(const Schedule& schedule, std::span<const TensorId> arguments) {
   uint64_t bytes = 0;
   for (TensorId id : std::set<TensorId>(arguments.begin(), arguments.end())) {
-    const Placement& placement = schedule.placements[id];
-    bytes += static_cast<uint64_t>(placement.element_count * size_bytes_of(placement.storage));
+    bytes += schedule.placements[id].size_bytes();
   }
   return bytes;
 }
@@ -71,11 +60,11 @@ Result<TargetRecord> record(const Graph& graph, const Target& target) {
     TRY_ASSIGN(LoweredKernel lowered, lower(schedule, step, target));
     KernelRecord kernel;
     kernel.name = node.name;
-    kernel.params = params_text(node, step.params);
+    kernel.params = to_string(step.params, node);
     kernel.text = hash_of_unnamed(lower_family(schedule, node, step.params, target));
     kernel.passed = hash_of_unnamed(std::move(lowered.program));
     kernel.flop = flop_count(schedule.graph, node);
-    kernel.bytes = bytes_of(schedule, lowered.arguments);
+    kernel.bytes = bytes_of(schedule, arguments_of(node));
     texts.insert(kernel.text);
     result.kernels.push_back(std::move(kernel));
   }

@@ -213,6 +213,8 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
   target.format = CodeFormat::spirv_bindings;
   target.opengl = true;
   target.software = software;
+  target.waves_hide_latency = !software;
+  target.local_memory_is_fast = !software;
   // GL has no extension that promises it for SPIR-V. NVIDIA's driver (580.159, H200) takes such
   // programs, but some compute zeros: that of ONNX's test_causal_conv_with_state_fp16_expanded.
   target.storage_f16 = false;

@@ -157,6 +157,8 @@ void fill_limits(const Properties& properties, VulkanChip& chip) {
   Target& target = chip.target;
   target.name = fmt::format("spirv {}", core.deviceName);
   target.software = chip.info.software;
+  target.waves_hide_latency = !target.software;
+  target.local_memory_is_fast = !target.software;
   target.wave_lanes = std::max(1u, properties.subgroup.subgroupSize);
   target.lanes_per_workgroup_max =
       std::min(core.limits.maxComputeWorkGroupInvocations, core.limits.maxComputeWorkGroupSize[0]);
@@ -242,7 +244,9 @@ void read_features(const VulkanCalls& calls, uint32_t version, const Extensions&
 
 void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
                    VulkanChip& chip) {
-  chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
+  // A software renderer widens halves lane by lane.
+  chip.target.storage_f16 =
+      features.storage16.storageBuffer16BitAccess == VK_TRUE && !chip.target.software;
   const bool pointers =
       features.address.bufferDeviceAddress == VK_TRUE && env_number("LEAT_VULKAN_BINDINGS", 0) == 0;
   chip.target.format = pointers ? CodeFormat::spirv_pointers : CodeFormat::spirv_bindings;

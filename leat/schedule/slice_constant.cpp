@@ -1,9 +1,10 @@
 // The slices are copies on the host: the limit holds for what a kernel binds, and packed weights of
 // a part must be one piece.
-#include "leat/schedule/split_constant.h"
+#include "leat/schedule/slice_constant.h"
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "leat/schedule/layout.h"
 
@@ -96,19 +97,17 @@ Node part_of(const Node& whole, const Cut& cut, bool is_b, int64_t first, int64_
 
 /// Bytes of the constant of a part with `count` rows or columns, as it will lie in memory.
 uint64_t constant_bytes(const Schedule& schedule, const Node& whole, const Cut& cut, bool is_b,
-                        int64_t count, const Target& target, ChooseParams choose) {
+                        int64_t count, const ContractionParams& params) {
   const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
-  const Tensor& constant = schedule.graph.tensors[whole.inputs[operand.input]];
-  Shape shape = constant.shape;
+  const TensorId id = whole.inputs[operand.input];
+  Shape shape = schedule.graph.tensors[id].shape;
   shape[cut.constant_dim] = count;
   int64_t elements = element_count(shape);
-  if (is_b) {
+  if (schedule.placements[id].packed) {
     const Node part = part_of(whole, cut, is_b, 0, count);
-    const ContractionParams params = choose(schedule, part, target).contraction;
     elements = std::max(elements, packed_element_count(part.contraction, params));
   }
-  const DType storage = storage_on(target, constant.dtype);
-  return static_cast<uint64_t>(elements) * static_cast<uint64_t>(size_bytes_of(storage));
+  return static_cast<uint64_t>(elements * size_bytes_of(schedule.placements[id].storage));
 }
 
 /// The parts' extent: parts as few as the limit allows and about equal, in whole vectors.
@@ -123,74 +122,50 @@ int64_t part_extent(const Cut& cut, uint64_t limit, auto bytes_of_part) {
   return extent();
 }
 
-/// True when the node was split; its parts stand in its place.
-bool split_operand(Schedule& schedule, size_t node_index, bool is_b, const Target& target,
-                   const ScheduleOptions& options) {
-  Graph& graph = schedule.graph;
-  const Node whole = graph.nodes[node_index];
+/// A tensor for a slice of the whole's constant.
+TensorId add_slice(Schedule& schedule, std::string name, HostTensor value, TensorId whole,
+                   const Target& target) {
+  const TensorId id = schedule.graph.add_constant(std::move(name), std::move(value));
+  schedule.placements.push_back(row_major_placement(schedule.graph.tensors[id], target));
+  schedule.placements[id].packed = schedule.placements[whole].packed;
+  return id;
+}
+
+std::vector<Node> slice_operand(Schedule& schedule, const Node& whole, bool is_b,
+                                const ContractionParams& params, const Target& target,
+                                uint64_t bytes_max) {
   const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
-  const std::shared_ptr<const HostTensor> constant =
-      graph.tensors[whole.inputs[operand.input]].constant;
+  const TensorId id = whole.inputs[operand.input];
+  const std::shared_ptr<const HostTensor> constant = schedule.graph.tensors[id].constant;
   const std::optional<Cut> cut = constant ? find_cut(whole, is_b) : std::nullopt;
-  if (!cut || cut->extent < 2) return false;
-  const uint64_t limit = argument_bytes_max(target, options);
+  if (!cut || cut->extent < 2) return {};
   const auto bytes_of_part = [&](int64_t count) {
-    return constant_bytes(schedule, whole, *cut, is_b, count, target, options.choose);
+    return constant_bytes(schedule, whole, *cut, is_b, count, params);
   };
-  if (bytes_of_part(cut->extent) <= limit) return false;
-  const int64_t extent = part_extent(*cut, limit, bytes_of_part);
+  if (bytes_of_part(cut->extent) <= bytes_max) return {};
+  const int64_t extent = part_extent(*cut, bytes_max, bytes_of_part);
   std::vector<Node> parts;
   for (int64_t first = 0; first < cut->extent; first += extent) {
     const int64_t count = std::min(extent, cut->extent - first);
     Node part = part_of(whole, *cut, is_b, first, count);
-    part.inputs[operand.input] = graph.add_constant(
-        part.name + ".constant", slice_of(*constant, cut->constant_dim, first, count));
+    part.inputs[operand.input] =
+        add_slice(schedule, part.name + ".constant",
+                  slice_of(*constant, cut->constant_dim, first, count), id, target);
     parts.push_back(std::move(part));
   }
-  const auto place = graph.nodes.begin() + static_cast<std::ptrdiff_t>(node_index);
-  graph.nodes.insert(graph.nodes.erase(place), parts.begin(), parts.end());
-  return true;
+  // Nothing reads the whole any more.
+  schedule.placements[id].space = Space::none;
+  return parts;
 }
 
 }  // namespace
 
-uint64_t argument_bytes_max(const Target& target, const ScheduleOptions& options) {
-  return std::min(target.argument_bytes_max, options.argument_bytes_max);
-}
-
-void split_large_constants(Schedule& schedule, const Target& target,
-                           const ScheduleOptions& options) {
-  const Graph& graph = schedule.graph;
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    if (node.family != Family::contraction || element_count(node.out_extents) == 0) continue;
-    // A part is small enough for its own constant, but may have another large one.
-    while (split_operand(schedule, n, true, target, options) ||
-           split_operand(schedule, n, false, target, options)) {
-    }
-  }
-}
-
-Result<void> check_argument_sizes(const Schedule& schedule, const Target& target,
-                                  const ScheduleOptions& options) {
-  const uint64_t limit = argument_bytes_max(target, options);
-  for (const Step& step : schedule.steps) {
-    const Node& node = schedule.graph.nodes[step.node];
-    std::vector<TensorId> tensors = node.inputs;
-    tensors.push_back(node.output);
-    for (TensorId id : tensors) {
-      const Placement& placement = schedule.placements[id];
-      const uint64_t size_bytes = static_cast<uint64_t>(placement.element_count) *
-                                  static_cast<uint64_t>(size_bytes_of(placement.storage));
-      if (size_bytes <= limit) continue;
-      return Error(ErrorKind::unsupported,
-                   "Size (" + std::to_string(size_bytes) + " bytes) of tensor \"" +
-                       schedule.graph.tensors[id].name + "\", which kernel \"" + node.name +
-                       "\" has as an argument, is larger than the limit (" + std::to_string(limit) +
-                       ") of target \"" + target.name + "\".");
-    }
-  }
-  return {};
+std::vector<Node> slice_large_constant(Schedule& schedule, const Node& node,
+                                       const ContractionParams& params, const Target& target,
+                                       uint64_t bytes_max) {
+  std::vector<Node> parts = slice_operand(schedule, node, true, params, target, bytes_max);
+  if (!parts.empty()) return parts;
+  return slice_operand(schedule, node, false, params, target, bytes_max);
 }
 
 }  // namespace leat

@@ -1,0 +1,39 @@
+// The ways in which a node may be computed: which are possible, which are worth a trial, and what
+// the analytic model thinks that each costs. Everybody who chooses parameters takes them from here.
+#pragma once
+
+#include <vector>
+
+#include "leat/base/target.h"
+#include "leat/schedule/plan.h"
+
+namespace leat {
+
+struct Candidate {
+  KernelParams params;
+  /// What the model expects, to be compared between candidates of one node only: a unit of time
+  /// that differs by family.
+  double price = 0;
+};
+
+/// Whether a node may become several: parts of a split node are not split again.
+enum class Splitting : uint8_t { forbidden, allowed };
+
+/// The legal ways worth a trial, in the order in which the first of equal price is preferred; never
+/// empty for a node that computes something. The placements of the node's tensors must have their
+/// strides, and packed weights their mark.
+std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
+                                  Splitting splitting);
+
+/// Of all fields of the node's family, whether lowering takes them and the target runs what comes
+/// of it. Errors: invalid_argument, naming the field, its value and the limit.
+Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
+                      const Target& target);
+
+/// The families' parts of the two.
+std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
+                                              const Target& target, Splitting splitting);
+std::vector<Candidate> reduction_candidates(const Schedule& schedule, const Node& node,
+                                            const Target& target, Splitting splitting);
+
+}  // namespace leat

@@ -1,0 +1,207 @@
+// Ways to compute a contraction, and what the model thinks of them.
+//
+// Plain tiles, where nothing is gained by local memory: a row of the tile is one broadcast, a
+// column one vector. With R vector registers, reg_m x reg_n accumulators, reg_n vectors of B and
+// one broadcast must fit: 6x2 of 16 registers, 14x2 of 32. That also keeps the loads per
+// multiply-add under what two load ports give. Staged tiles: 8x8 accumulators a lane repay their 16
+// loads from local memory four times over; the best is the one whose rounds over the compute units
+// waste least, and k is split when most of them would idle.
+#include <algorithm>
+#include <cmath>
+
+#include "leat/schedule/candidates.h"
+#include "leat/schedule/model_constants.h"
+
+namespace leat {
+
+namespace {
+
+/// What the model sees of a node.
+struct Product {
+  int64_t m = 1, n = 1, k = 1, k_inner = 1, batch = 1;
+  bool packed = false;     // b comes in whole vectors of columns
+  bool may_split = false;  // k may be split
+};
+
+int64_t workgroups(const ContractionParams& params, const Product& p) {
+  const int64_t rows = (p.m + params.tile_m() - 1) / params.tile_m();
+  const int64_t columns = (p.n + params.tile_n() - 1) / params.tile_n();
+  return rows * columns * p.batch;
+}
+
+/// Rows of the register tile: from half of what fits to all of it. A row's multiply-adds cost 1,
+/// the vectors of B loaded beside them kVectorLoadCost.
+std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_n = p.n > target.wave_lanes ? 2 : 1;
+  // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
+  const bool many_registers = target.vector_registers >= 32;
+  params.k_step = many_registers ? 1 : 4;
+  const uint32_t rows_max = (many_registers ? 14 : 6) * 2 / params.reg_n;
+  std::vector<Candidate> found;
+  for (uint32_t rows = rows_max; rows >= std::max(1u, rows_max / 2); --rows) {
+    const double tiles = static_cast<double>((p.m + rows - 1) / rows);
+    params.reg_m = static_cast<uint32_t>(std::min<int64_t>(rows, p.m));
+    found.push_back({{.contraction = params}, tiles * (rows + kVectorLoadCost)});
+  }
+  return found;
+}
+
+/// Where every load becomes a loop over the lanes, the tile is large, loads are vectors, and
+/// spilled accumulators are the smaller evil.
+std::vector<Candidate> vector_tiles(const Product& p, const Target& target) {
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_m = static_cast<uint32_t>(std::min<int64_t>(8, p.m));
+  params.vec_n = p.n > 2 * int64_t{target.wave_lanes} ? 4 : 1;
+  params.reg_n = params.vec_n;
+  params.k_step = 4;
+  return {{{.contraction = params}, 0}};
+}
+
+/// Parts of k, while the workgroups are no more than `workgroups_max` and parts keep `part_min`.
+uint32_t parts_of_k(const ContractionParams& params, const Product& p, int64_t workgroups_max,
+                    int64_t part_min) {
+  if (!p.may_split) return 1;
+  uint32_t parts = 1;
+  while (workgroups(params, p) * parts * 2 <= workgroups_max && p.k / (parts * 2) >= part_min &&
+         p.k_inner % (parts * 2 * params.k_step) == 0) {
+    parts *= 2;
+  }
+  return parts;
+}
+
+/// Few rows: what counts is how fast B comes. Every lane reads a vector of its row, the whole wave
+/// one stretch of it, and takes the same element of A; k is split until enough waves read.
+std::vector<Candidate> few_rows(const Product& p, const Target& target) {
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_m = static_cast<uint32_t>(p.m);
+  params.vec_n = p.packed && p.n >= 4 * int64_t{target.wave_lanes} ? 4 : 1;
+  params.reg_n = params.vec_n;
+  params.k_step = 8;
+  params.split_k = parts_of_k(params, p, kWavesOfFewRows * target.compute_units, kPartOfRowsMin);
+  return {{{.contraction = params}, 0}};
+}
+
+/// Few columns and many rows: a lane has rows of its own, whose k it reads in vectors, and all
+/// lanes take the same elements of B. A step of 8 uses up the sectors of 32 bytes that it touches.
+std::vector<Candidate> few_columns(const Product& p, const Target& target) {
+  ContractionParams params;
+  params.lane_m = target.wave_lanes;
+  params.lane_n = 1;
+  params.vec_n = !p.packed || p.n == 1 ? 1 : p.n == 2 ? 2 : 4;
+  params.reg_n = (static_cast<uint32_t>(p.n) + params.vec_n - 1) / params.vec_n * params.vec_n;
+  params.k_step = 8;
+  // As high as repays, and no higher than the rows of one of the batch need.
+  const auto is_too_high = [&] {
+    return params.tile_m() / 2 >= p.m ||
+           workgroups(params, p) < kWavesOfFewColumns * target.compute_units;
+  };
+  while (params.reg_m > 1 && is_too_high()) params.reg_m /= 2;
+  return {{{.contraction = params}, 0}};
+}
+
+/// Time of the compute unit that has the most work, in multiply-adds at full speed. Some waves
+/// reach that; of fewer, as in the last round, each does more than its part. Parts of k are added
+/// by another kernel.
+double staged_price(const ContractionParams& params, const TileRate& rate, const Product& p,
+                    const Target& target) {
+  const int64_t units = std::max<int64_t>(1, target.compute_units);
+  const int64_t tiles = (workgroups(params, p) * params.split_k + units - 1) / units;
+  const int64_t rest = tiles % rate.resident;
+  const double waves = static_cast<double>(rest * params.waves_m * params.waves_n);
+  const double speed = std::pow(std::min(1.0, waves / kFullSpeedWaves), kWavesExponent);
+  const double rounds =
+      static_cast<double>(tiles - rest) + (rest > 0 ? static_cast<double>(rest) / speed : 0);
+  const double work = static_cast<double>(params.tile_m() * params.tile_n()) *
+                      static_cast<double>(p.k) / params.split_k;
+  return rounds * work / rate.share + (params.split_k > 1 ? kAddingParts : 0);
+}
+
+/// Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
+/// i, i ^ 1 share a column vector and i, i ^ 2 a row vector, which the hardware joins (measured on
+/// an H200, 2026-11-26, by the counter of its shared-memory wavefronts: 65 million against 94).
+/// From SPIR-V the driver makes more of small tiles so, less of most large ones.
+uint32_t lane_fold_of(const ContractionParams& params, const Target& target) {
+  const bool pays = target.tile_rates == TileRates::ptxas || params.reg_m * params.reg_n <= 16;
+  return pays && params.lane_m % 2 == 0 ? 2 : 1;
+}
+
+ContractionParams lane_grid(const Target& target) {
+  ContractionParams params;
+  params.lane_n = std::min(8u, target.wave_lanes);
+  params.lane_m = target.wave_lanes / params.lane_n;
+  params.reg_m = 1;
+  params.reg_n = 1;
+  params.k_step = 4;
+  return params;
+}
+
+std::vector<Candidate> staged_tiles(const Product& p, const Target& target) {
+  ContractionParams params = lane_grid(target);
+  // Rows whose k is contiguous are staged in vectors along k; others in vectors of rows.
+  params.vec_m = p.k_inner % 4 == 0 ? 1 : 4;
+  params.vec_n = 4;
+  params.k_step = 16;
+  params.stages = 2;
+  std::vector<Candidate> found;
+  for (const TileRate& rate : tile_rates(target.tile_rates)) {
+    params.waves_m = rate.waves_m;
+    params.waves_n = rate.waves_n;
+    params.reg_m = rate.reg_m;
+    params.reg_n = rate.reg_n;
+    params.split_k = 1;
+    params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
+    params.lane_fold = lane_fold_of(params, target);
+    found.push_back({{.contraction = params}, staged_price(params, rate, p, target)});
+  }
+  return found;
+}
+
+/// One wave, a row and a column a lane: what remains where no tile above is legal.
+std::vector<Candidate> smallest_tile(const Target& target) {
+  return {{{.contraction = lane_grid(target)}, 0}};
+}
+
+std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
+  if (target.uniform_loads_broadcast) return broadcast_tiles(p, target);
+  if (!target.local_memory_is_fast) return vector_tiles(p, target);
+  if (p.m < kFew && p.n >= target.wave_lanes && p.k >= kFew) return few_rows(p, target);
+  // Where rows are few as well, a lane grid of 8 columns leaves fewer lanes idle.
+  const bool has_rows = kFew * p.m >= p.n * target.wave_lanes;
+  const int64_t lanes_busy =
+      kWavesOfFewColumnsMin * target.compute_units * int64_t{target.wave_lanes};
+  if (p.n < kFew && has_rows && p.m * p.batch >= lanes_busy) return few_columns(p, target);
+  if (p.k < kFew || p.m < kFew || p.n < kFew) return smallest_tile(target);
+  return staged_tiles(p, target);
+}
+
+}  // namespace
+
+std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
+                                              const Target& target, Splitting splitting) {
+  const Contraction& contraction = node.contraction;
+  const Product product = {
+      .m = element_count(contraction.m),
+      .n = element_count(contraction.n),
+      .k = element_count(contraction.k),
+      .k_inner = contraction.k.empty() ? 1 : contraction.k.back(),
+      .batch = element_count(contraction.batch),
+      .packed = schedule.placements[node.inputs[contraction.b.input]].packed,
+      // The kernel that adds binds the epilogue's inputs, the parts and the output.
+      .may_split =
+          splitting == Splitting::allowed && node.inputs.size() + 2 <= target.buffer_bindings_max,
+  };
+  std::vector<Candidate> found = tiles_of(product, target);
+  std::erase_if(found, [&](const Candidate& candidate) {
+    return !is_legal(schedule, node, candidate.params, target);
+  });
+  return found.empty() ? smallest_tile(target) : found;
+}
+
+}  // namespace leat

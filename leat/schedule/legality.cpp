@@ -1,0 +1,137 @@
+// What lowering and the target take; see candidates.h.
+#include <fmt/format.h>
+
+#include "leat/schedule/candidates.h"
+#include "leat/schedule/reduction_strides.h"
+
+namespace leat {
+
+namespace {
+
+/// Values that one loop carries: Instruction::operand_count is a byte, and three operands are the
+/// loop's own (leat/ir/ir.h).
+constexpr uint32_t kAccumulatorsMax = 252;
+constexpr uint32_t kStagesMax = 2;
+constexpr uint32_t kLocalElementBytes = 4;
+
+Error illegal(const Node& node, std::string_view field, uint64_t value, std::string_view rule) {
+  return Error(ErrorKind::invalid_argument, fmt::format("Parameter {} ({}) of kernel \"{}\" {}.",
+                                                        field, value, node.name, rule));
+}
+
+Result<void> check_divides(const Node& node, std::string_view field, uint32_t value,
+                           std::string_view of, int64_t whole) {
+  if (value > 0 && whole % value == 0) return {};
+  return illegal(node, field, value, fmt::format("does not divide {} ({})", of, whole));
+}
+
+Result<void> check_at_most(const Node& node, std::string_view field, uint64_t value,
+                           std::string_view of, uint64_t limit) {
+  if (value <= limit) return {};
+  return illegal(node, field, value, fmt::format("is larger than {} ({})", of, limit));
+}
+
+struct NamedValue {
+  std::string_view field;
+  uint32_t value;
+};
+
+Result<void> check_positive(const Node& node, std::initializer_list<NamedValue> values) {
+  for (const auto& [field, value] : values) {
+    if (value == 0) return illegal(node, field, value, "is not positive");
+  }
+  return {};
+}
+
+Result<void> check_width(const Node& node, std::string_view field, uint32_t value) {
+  if (value == 1 || value == 2 || value == 4) return {};
+  return illegal(node, field, value, "is not 1, 2 or 4");
+}
+
+Result<void> check_tile(const Node& node, const ContractionParams& p, const Target& target) {
+  TRY(check_positive(node, {{"waves_m", p.waves_m},
+                            {"waves_n", p.waves_n},
+                            {"reg_m", p.reg_m},
+                            {"reg_n", p.reg_n},
+                            {"k", p.k_step},
+                            {"group", p.group_m},
+                            {"split", p.split_k}}));
+  if (uint64_t{p.lane_m} * p.lane_n != target.wave_lanes) {
+    return illegal(node, "lanes", uint64_t{p.lane_m} * p.lane_n,
+                   fmt::format("is not the wave's ({})", target.wave_lanes));
+  }
+  TRY(check_divides(node, "fold", p.lane_fold, "lane_m", p.lane_m));
+  TRY(check_divides(node, "vec_m", p.vec_m, "reg_m", p.reg_m));
+  TRY(check_divides(node, "vec_n", p.vec_n, "reg_n", p.reg_n));
+  TRY(check_width(node, "vec_m", p.vec_m));
+  TRY(check_width(node, "vec_n", p.vec_n));
+  TRY(check_at_most(node, "regs", uint64_t{p.reg_m} * p.reg_n, "what a loop carries",
+                    kAccumulatorsMax));
+  return check_at_most(node, "waves", uint64_t{p.waves_m} * p.waves_n * target.wave_lanes,
+                       "the lanes of a workgroup", target.lanes_per_workgroup_max);
+}
+
+Result<void> check_staging(const Schedule& schedule, const Node& node, const ContractionParams& p,
+                           const Target& target) {
+  TRY(check_at_most(node, "stages", p.stages, "the limit", kStagesMax));
+  const uint64_t elements = uint64_t{p.tile_m() + p.tile_n()} * p.k_step * p.stages;
+  TRY(check_at_most(node, "stages", elements * kLocalElementBytes, "the local memory",
+                    target.local_memory_bytes_max));
+  const DType storage = schedule.placements[node.inputs[node.contraction.a.input]].storage;
+  if (p.stages == 0 || is_float(storage)) return {};
+  return illegal(node, "stages", p.stages, "is not 0, and local memory holds floats only");
+}
+
+Result<void> check_contraction(const Schedule& schedule, const Node& node,
+                               const ContractionParams& p, const Target& target) {
+  TRY(check_tile(node, p, target));
+  TRY(check_staging(schedule, node, p, target));
+  if (p.split_k == 1) return {};
+  const Shape& k = node.contraction.k;
+  TRY(check_divides(node, "split", p.split_k, "the innermost k", k.empty() ? 1 : k.back()));
+  if (node.out_extents.empty()) return illegal(node, "split", p.split_k, "splits a single number");
+  return check_at_most(node, "split", node.inputs.size() + 2, "the buffers of a kernel",
+                       target.buffer_bindings_max);
+}
+
+Result<void> check_reduction(const Node& node, const MapReduceParams& p, const Target& target) {
+  TRY(check_positive(
+      node,
+      {{"waves", p.waves}, {"per_lane", p.per_lane}, {"split", p.split}, {"unroll", p.unroll}}));
+  TRY(check_at_most(node, "waves", uint64_t{p.waves} * target.wave_lanes,
+                    "the lanes of a workgroup", target.lanes_per_workgroup_max));
+  TRY(check_at_most(node, "lanes_reduce", p.lanes_reduce, "the limit", 1));
+  if (p.lanes_reduce == 1 && p.waves > 1) {
+    return illegal(node, "waves", p.waves, "is not 1, and one wave shares a reduction");
+  }
+  if ((p.lanes_reduce == 1 || p.split > 1) && !is_associative(node)) {
+    return illegal(node, p.split > 1 ? "split" : "lanes_reduce", std::max(p.split, 1u),
+                   "needs a sum, minimum or maximum of floats");
+  }
+  if (p.split == 1) return {};
+  const Shape& reduce = node.map_reduce.reduce;
+  if (p.split >= element_count(reduce) || !parts_of_axes(reduce, p.split)) {
+    return illegal(node, "split", p.split,
+                   fmt::format("does not cut the reduction {}", to_string(reduce)));
+  }
+  return check_at_most(node, "split", node.inputs.size() + 2, "the buffers of a kernel",
+                       target.buffer_bindings_max);
+}
+
+}  // namespace
+
+Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
+                      const Target& target) {
+  return node.family == Family::contraction
+             ? check_contraction(schedule, node, params.contraction, target)
+             : check_reduction(node, params.map_reduce, target);
+}
+
+std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
+                                  Splitting splitting) {
+  return node.family == Family::contraction
+             ? contraction_candidates(schedule, node, target, splitting)
+             : reduction_candidates(schedule, node, target, splitting);
+}
+
+}  // namespace leat

@@ -1,0 +1,85 @@
+// Constants of speed that the analytic model multiplies with what a Target tells of its chip. They
+// stand here and nowhere else, each with where it comes from; most are estimates, or fitted by hand
+// to one chip, and the place that calibration will fill.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "leat/base/target.h"
+
+namespace leat {
+
+// --- Contractions
+// ---------------------------------------------------------------------------------------------
+
+/// A tile with staging that may be chosen. `resident` workgroups share a compute unit, by their
+/// registers; `share` is the part of the full speed that they then reach together.
+struct TileRate {
+  uint32_t waves_m, waves_n, reg_m, reg_n;
+  uint32_t resident;
+  double share;
+};
+
+/// Where a driver compiles from SPIR-V. Fitted by hand to trial runs on an H200, 2026-11-22 and
+/// 2026-11-26, whose samples were not kept; what the choices reach is in
+/// bench/results/conv2d-h200-vulkan-*.json and conv2d-h200-opengl-*.json.
+inline constexpr TileRate kDriverTiles[] = {
+    {4, 2, 8, 8, 1, 1.0},  {4, 1, 8, 8, 2, 1.0}, {4, 2, 8, 4, 3, 0.88}, {2, 1, 8, 8, 4, 0.9},
+    {4, 1, 4, 4, 6, 0.65}, {2, 1, 4, 4, 8, 0.5}, {1, 1, 4, 4, 8, 0.52},
+};
+/// By the registers that ptxas 13.0 gives. Fitted by hand to times of kernels on an H200,
+/// 2026-11-26, of which no file was kept; what the choices reach is in
+/// bench/results/conv2d-h200-direct-f32.json and conv2d-h200-cuda-f32.json.
+inline constexpr TileRate kPtxasTiles[] = {
+    {2, 2, 8, 8, 3, 1.0},  {4, 1, 8, 8, 3, 0.985}, {4, 2, 8, 8, 1, 0.96}, {2, 1, 8, 8, 5, 0.94},
+    {4, 2, 8, 4, 2, 0.92}, {2, 2, 8, 4, 4, 0.91},  {2, 1, 8, 4, 8, 0.8},  {2, 2, 4, 4, 7, 0.9},
+    {4, 1, 4, 4, 7, 0.8},  {2, 1, 4, 4, 14, 0.7},  {1, 1, 4, 4, 16, 0.6},
+};
+
+inline std::span<const TileRate> tile_rates(TileRates rates) {
+  switch (rates) {
+    case TileRates::driver: return kDriverTiles;
+    case TileRates::ptxas: return kPtxasTiles;
+  }
+  return {};
+}
+
+/// Loading the vectors of B beside a row's multiply-adds, in rows. Estimate.
+inline constexpr double kVectorLoadCost = 0.35;
+/// Waves that reach a compute unit's full speed with staged tiles, and how the speed of fewer
+/// falls. Fitted with the tiles above.
+inline constexpr double kFullSpeedWaves = 8;
+inline constexpr double kWavesExponent = 0.65;
+/// Another kernel that adds the parts of k, in multiply-adds of one compute unit: 3 us.
+inline constexpr double kAddingParts = 7.5e5;
+/// The least that a part of k is worth: of staged tiles, and of those whose rows are few.
+inline constexpr int64_t kPartOfTileMin = 256;
+inline constexpr int64_t kPartOfRowsMin = 128;
+/// Waves a compute unit that keep loads on their way: where rows are few (each wave has k_step
+/// vectors on its way), where columns are few, and the fewest that few columns are worth it for.
+inline constexpr int64_t kWavesOfFewRows = 8;
+inline constexpr int64_t kWavesOfFewColumns = 16;
+inline constexpr int64_t kWavesOfFewColumnsMin = 4;
+/// Rows or columns below this are few.
+inline constexpr int64_t kFew = 8;
+
+// --- Reductions
+// -------------------------------------------------------------------------------------------------
+
+/// Waves that keep a compute unit's share of the memory busy: half of what an NVIDIA chip holds
+/// (64; CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
+inline constexpr int64_t kWavesOfReduction = 32;
+/// A part has no fewer elements than this: each wave has its own start and end. Estimate.
+inline constexpr int64_t kPartOfReductionMin = 64;
+/// What a second kernel costs, in rounds: about 3 us.
+inline constexpr double kLaunchRounds = 64;
+/// A wave that reads neighbours takes a sector of 32 bytes for 8 floats, one that reads afar takes
+/// it for one.
+inline constexpr int64_t kFloatsPerSector = 8;
+/// Loads that a lane has on their way, where a loop has so many rounds. Estimate.
+inline constexpr uint32_t kReductionUnroll = 8;
+/// Lanes share a reduction whose innermost axis gives each so many rounds. Estimate.
+inline constexpr int64_t kSharedRoundsMin = 4;
+
+}  // namespace leat

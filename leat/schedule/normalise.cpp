@@ -1,0 +1,96 @@
+// See normalise.h.
+#include "leat/schedule/normalise.h"
+
+#include <algorithm>
+
+namespace leat {
+
+namespace {
+
+Result<void> check_dtypes(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    for (TensorId id : node.inputs) {
+      if (graph.tensors[id].dtype == DType::f64) {
+        return Error(ErrorKind::unsupported, "Tensor \"" + graph.tensors[id].name +
+                                                 "\" of node \"" + node.name +
+                                                 "\" is double, which no device here computes.");
+      }
+    }
+    TRY(check_shape(graph.tensors[node.output].shape));
+  }
+  return {};
+}
+
+Node copy_node(Graph& graph, TensorId input) {
+  const Tensor source = graph.tensors[input];
+  Node copy;
+  copy.name = "copy_of_" + source.name;
+  copy.op = "Identity";
+  copy.inputs = {input};
+  copy.out_extents = source.shape;
+  copy.view = {std::vector<int64_t>(source.shape.size(), 0),
+               std::vector<int64_t>(source.shape.size(), 1)};
+  std::vector<ExprId> axes;
+  for (uint32_t d = 0; d < source.shape.size(); ++d) axes.push_back(copy.exprs.axis(d));
+  copy.result = copy.exprs.load(0, scalar_type_of(source.dtype), std::move(axes));
+  copy.output = graph.add_tensor(source.name, source.dtype, source.shape);
+  return copy;
+}
+
+/// A graph output that is also an input or a constant needs a kernel that copies it.
+void copy_unwritten_outputs(Graph& graph) {
+  std::vector<bool> written(graph.tensors.size(), false);
+  for (const Node& node : graph.nodes) written[node.output] = true;
+  for (TensorId& output : graph.outputs) {
+    if (written[output]) continue;
+    graph.nodes.push_back(copy_node(graph, output));
+    output = graph.nodes.back().output;
+    written.push_back(true);
+  }
+}
+
+void remove_dead_nodes(Graph& graph) {
+  std::vector<bool> wanted(graph.tensors.size(), false);
+  for (TensorId output : graph.outputs) wanted[output] = true;
+  for (size_t n = graph.nodes.size(); n > 0; --n) {
+    Node& node = graph.nodes[n - 1];
+    if (!wanted[node.output]) {
+      node.output = kNoTensor;
+      continue;
+    }
+    for (TensorId input : node.inputs) wanted[input] = true;
+  }
+  std::erase_if(graph.nodes, [](const Node& node) { return node.output == kNoTensor; });
+}
+
+/// Each contraction packs its weights in its own way, so each has a tensor of its own for them.
+void clone_shared_weights(Graph& graph) {
+  std::vector<uint32_t> reads(graph.tensors.size(), 0);
+  for (Node& node : graph.nodes) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const TensorId id = node.inputs[i];
+      if (!graph.tensors[id].constant) continue;
+      const bool weights = node.family == Family::contraction && node.contraction.b.input == i;
+      if (!weights) {
+        ++reads[id];
+        continue;
+      }
+      if (reads[id]++ == 0) continue;
+      graph.tensors.push_back(graph.tensors[id]);
+      node.inputs[i] = static_cast<TensorId>(graph.tensors.size() - 1);
+      reads.push_back(1);
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> normalise(Graph& graph) {
+  copy_unwritten_outputs(graph);
+  remove_dead_nodes(graph);
+  TRY(check_dtypes(graph));
+  clone_shared_weights(graph);
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,145 @@
+// Text of the plan. Parameters print from one table of fields, by which they are read as well.
+#include "leat/schedule/plan.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iterator>
+
+namespace leat {
+
+namespace {
+
+/// One field, or two that print as "AxB".
+template <typename Params>
+struct Field {
+  std::string_view name;
+  uint32_t Params::*first;
+  uint32_t Params::*second = nullptr;
+};
+
+constexpr Field<ContractionParams> kContractionFields[] = {
+    {"lanes", &ContractionParams::lane_m, &ContractionParams::lane_n},
+    {"fold", &ContractionParams::lane_fold},
+    {"waves", &ContractionParams::waves_m, &ContractionParams::waves_n},
+    {"regs", &ContractionParams::reg_m, &ContractionParams::reg_n},
+    {"vec", &ContractionParams::vec_m, &ContractionParams::vec_n},
+    {"k", &ContractionParams::k_step},
+    {"stages", &ContractionParams::stages},
+    {"split", &ContractionParams::split_k},
+    {"group", &ContractionParams::group_m},
+};
+constexpr Field<MapReduceParams> kMapReduceFields[] = {
+    {"waves", &MapReduceParams::waves},
+    {"per_lane", &MapReduceParams::per_lane},
+    {"lanes_reduce", &MapReduceParams::lanes_reduce},
+    {"split", &MapReduceParams::split},
+    {"unroll", &MapReduceParams::unroll},
+};
+
+template <typename Params, size_t count>
+std::string print(const Params& params, const Field<Params> (&fields)[count]) {
+  std::string text;
+  for (const Field<Params>& field : fields) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : " ", field.name, params.*field.first);
+    if (field.second != nullptr) text += fmt::format("x{}", params.*field.second);
+  }
+  return text;
+}
+
+/// Takes `expected` from the front of the text.
+bool take(std::string_view& text, std::string_view expected) {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+
+bool take(std::string_view& text, uint32_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return false;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return true;
+}
+
+template <typename Params, size_t count>
+Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]) {
+  Params params;
+  std::string_view rest = text;
+  bool good = true;
+  for (const Field<Params>& field : fields) {
+    if (&field != fields) good = good && take(rest, " ");
+    good = good && take(rest, field.name) && take(rest, " ") && take(rest, params.*field.first);
+    if (field.second == nullptr) continue;
+    good = good && take(rest, "x") && take(rest, params.*field.second);
+  }
+  if (good && rest.empty()) return params;
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Kernel parameters (\"{}\") are not of the form \"{}\".", text,
+                           print(Params{}, fields)));
+}
+
+std::string step_text(const Schedule& schedule, const Node& node, const KernelParams* params) {
+  const Graph& graph = schedule.graph;
+  std::string text = fmt::format("{}: {} -> {} {}", node.name, node.op,
+                                 graph.tensors[node.output].name, to_string(node.out_extents));
+  if (node.family == Family::contraction) {
+    text += fmt::format(" m{} n{} k{}", to_string(node.contraction.m),
+                        to_string(node.contraction.n), to_string(node.contraction.k));
+  } else if (node.map_reduce.op != ReduceOp::none) {
+    text += fmt::format(" reduce{}", to_string(node.map_reduce.reduce));
+  }
+  if (params != nullptr) text += " " + to_string(*params, node);
+  if (schedule.placements.empty()) return text + "\n";
+  for (TensorId id : node.inputs) {
+    const Placement& placement = schedule.placements[id];
+    text += fmt::format(" | {} {}{} @{}", graph.tensors[id].name, name_of(placement.storage),
+                        placement.packed ? " packed" : "", placement.offset_bytes);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string to_string(const ContractionParams& params) { return print(params, kContractionFields); }
+std::string to_string(const MapReduceParams& params) { return print(params, kMapReduceFields); }
+
+std::string to_string(const KernelParams& params, const Node& node) {
+  return node.family == Family::contraction ? to_string(params.contraction)
+                                            : to_string(params.map_reduce);
+}
+
+Result<ContractionParams> parse_contraction_params(std::string_view text) {
+  return parse(text, kContractionFields);
+}
+
+Result<MapReduceParams> parse_map_reduce_params(std::string_view text) {
+  return parse(text, kMapReduceFields);
+}
+
+TensorId root_of(const Schedule& schedule, TensorId tensor) {
+  while (schedule.placements[tensor].alias_of != kNoTensor) {
+    tensor = schedule.placements[tensor].alias_of;
+  }
+  return tensor;
+}
+
+int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {
+  const int64_t n = element_count(contraction.n);
+  const int64_t columns = (n + params.tile_n() - 1) / params.tile_n() * params.tile_n();
+  return element_count(contraction.batch) * columns * element_count(contraction.k);
+}
+
+std::string to_string(const Schedule& schedule) {
+  std::string text;
+  for (const Step& step : schedule.steps) {
+    text += step_text(schedule, schedule.graph.nodes[step.node], &step.params);
+  }
+  if (schedule.steps.empty()) {
+    for (const Node& node : schedule.graph.nodes) text += step_text(schedule, node, nullptr);
+  }
+  return text + fmt::format("weights {} bytes, activations {} bytes (lower bound {})\n",
+                            schedule.memory.weights_bytes, schedule.memory.activations_bytes,
+                            schedule.memory.lower_bound_bytes);
+}
+
+}  // namespace leat

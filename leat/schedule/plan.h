@@ -1,0 +1,124 @@
+// The plan of a network on one Target, as plain data: which kernels run, in which order, with which
+// parameters, and where every tensor lies. schedule.h makes it; lower/ and run/ read it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "leat/base/result.h"
+#include "leat/tensor/graph.h"
+
+namespace leat {
+
+// --- Parameters of a kernel
+// -------------------------------------------------------------------------------------------
+//
+// The few integers under which a family is lowered. Whatever they are, the kernel computes the same
+// function; they only decide how fast. Which are possible at all says is_legal() in candidates.h.
+
+/// A workgroup computes a tile of (waves_m * lane_m * reg_m) rows by (waves_n * lane_n * reg_n)
+/// columns.
+struct ContractionParams {
+  uint32_t lane_m = 1;  // lane grid; lane_m * lane_n = wave_lanes
+  uint32_t lane_n = 8;
+  uint32_t lane_fold = 1;  // so many rows of the lane grid take the lanes in turns; divides lane_m
+  uint32_t waves_m = 1;    // waves of the workgroup
+  uint32_t waves_n = 1;
+  uint32_t reg_m = 4;  // register tile of one lane, in elements
+  uint32_t reg_n = 2;
+  uint32_t vec_m = 1;  // consecutive rows / columns a lane owns; divides reg_m / reg_n
+  uint32_t vec_n = 1;
+  uint32_t k_step = 4;    // k handled by one round of the inner loop, unrolled
+  uint32_t stages = 0;    // buffers of local memory that tiles pass through: 0, 1 or 2
+  uint32_t split_k = 1;   // parts of the innermost k axis computed apart and then added
+  uint32_t group_m = 64;  // row tiles that run before the next column tile is taken (cache reuse)
+
+  uint32_t tile_m() const { return waves_m * lane_m * reg_m; }
+  uint32_t tile_n() const { return waves_n * lane_n * reg_n; }
+  bool operator==(const ContractionParams&) const = default;
+};
+
+struct MapReduceParams {
+  uint32_t waves = 1;         // waves of the workgroup
+  uint32_t per_lane = 1;      // output elements of one lane
+  uint32_t lanes_reduce = 0;  // 1: lanes share one output's reduction instead of owning outputs
+  uint32_t split = 1;         // parts of the reduction computed apart and then reduced themselves
+  uint32_t unroll = 1;        // loads on their way at once: rounds of the innermost reduce axis
+  bool operator==(const MapReduceParams&) const = default;
+};
+
+struct KernelParams {
+  ContractionParams contraction;  // used by nodes of that family
+  MapReduceParams map_reduce;
+  bool operator==(const KernelParams&) const = default;
+};
+
+/// "lanes 1x8 fold 1 waves 1x1 regs 6x2 vec 1x1 k 4 stages 0 split 1 group 64": every field, in an
+/// order that parse_contraction_params reads back.
+std::string to_string(const ContractionParams& params);
+/// "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll 8".
+std::string to_string(const MapReduceParams& params);
+/// Those of the node's family.
+std::string to_string(const KernelParams& params, const Node& node);
+/// Errors: invalid_argument, when the text is not one that to_string gives.
+Result<ContractionParams> parse_contraction_params(std::string_view text);
+Result<MapReduceParams> parse_map_reduce_params(std::string_view text);
+
+// --- Memory
+// -------------------------------------------------------------------------------------------
+
+/// Who owns the bytes of a tensor.
+enum class Space : uint8_t {
+  none,         // never in memory: fused away, or a constant only folded
+  weights,      // one arena, written once at load
+  activations,  // one arena, reused over the run
+  external,     // graph inputs and outputs: a shared buffer each, row-major
+};
+
+/// Where a tensor lies and in which order.
+struct Placement {
+  Space space = Space::none;
+  DType storage = DType::f32;     // f32, f16 or i32
+  std::vector<int64_t> strides;   // elements, per logical dimension
+  int64_t element_count = 0;      // elements to allocate (packed weights are padded)
+  size_t offset_bytes = 0;        // in its arena, a multiple of kPlacementAlignment
+  TensorId alias_of = kNoTensor;  // shares the bytes of this tensor (a reshape without a copy)
+  bool packed = false;            // b operand of a contraction, in pack_b's order
+
+  size_t size_bytes() const { return static_cast<size_t>(element_count * size_bytes_of(storage)); }
+};
+inline constexpr size_t kPlacementAlignment = 256;
+
+struct MemoryPlan {
+  size_t weights_bytes = 0;
+  size_t activations_bytes = 0;  // planned arena
+  size_t lower_bound_bytes = 0;  // largest sum of live activations over all steps
+};
+
+// --- The plan
+// -------------------------------------------------------------------------------------------
+
+struct Step {
+  uint32_t node = 0;  // in Schedule::graph.nodes
+  KernelParams params;
+};
+
+struct Schedule {
+  Graph graph;                        // after fusion and splitting
+  std::vector<Step> steps;            // in order of execution
+  std::vector<Placement> placements;  // by tensor id
+  MemoryPlan memory;
+};
+
+/// The tensor whose bytes `tensor` has, itself if it is no alias.
+TensorId root_of(const Schedule& schedule, TensorId tensor);
+
+/// Elements of the packed b operand: batch * column tiles * k * tile_n, padded with zeros.
+int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params);
+
+/// What is decided so far: one line a node or step with its extents, parameters and where its
+/// tensors lie; then the memory plan.
+std::string to_string(const Schedule& schedule);
+
+}  // namespace leat

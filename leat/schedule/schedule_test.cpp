@@ -1,0 +1,157 @@
+// The plan's own promises: parameters read back, what is illegal is refused with the field's name,
+// the chooser is asked once for each distinct kernel, long graphs cost what their nodes cost.
+#include "leat/schedule/schedule.h"
+
+#include <gtest/gtest.h>
+
+#include "leat/tensor/ops.h"
+
+namespace leat {
+namespace {
+
+using namespace ops;
+
+Target gpu() {
+  Target target;
+  target.name = "gpu";
+  target.compute_units = 16;
+  return target;
+}
+
+Graph matmul_graph(int64_t m, int64_t k, int64_t n) {
+  Graph graph;
+  graph.inputs = {graph.add_tensor("a", DType::f32, {m, k}),
+                  graph.add_tensor("b", DType::f32, {k, n})};
+  graph.outputs = {matmul(graph, "y", graph.inputs[0], graph.inputs[1]).value()};
+  return graph;
+}
+
+/// The plan of a product with parameters that `change` made of the model's.
+Result<Schedule> schedule_with(const Target& target, auto change) {
+  Chooser chooser(target, [&](const Schedule& schedule, const Node& node, const Target& of,
+                              Splitting splitting) {
+    KernelParams params = choose_by_model(schedule, node, of, splitting);
+    if (splitting == Splitting::allowed) change(params.contraction);
+    return params;
+  });
+  return make_schedule(matmul_graph(64, 256, 64), target, {.chooser = &chooser});
+}
+
+TEST(KernelParams, ReadBackAsTheyPrint) {
+  const ContractionParams contraction = {.lane_m = 4,
+                                         .lane_n = 16,
+                                         .lane_fold = 2,
+                                         .waves_m = 3,
+                                         .waves_n = 5,
+                                         .reg_m = 8,
+                                         .reg_n = 6,
+                                         .vec_m = 4,
+                                         .vec_n = 2,
+                                         .k_step = 7,
+                                         .stages = 1,
+                                         .split_k = 9,
+                                         .group_m = 11};
+  EXPECT_EQ(parse_contraction_params(to_string(contraction)).value(), contraction);
+  const MapReduceParams reduction = {2, 3, 1, 5, 7};
+  EXPECT_EQ(parse_map_reduce_params(to_string(reduction)).value(), reduction);
+  for (std::string_view text : {"", "lanes 4", "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll x",
+                                "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll 8 "}) {
+    EXPECT_FALSE(parse_map_reduce_params(text)) << text;
+  }
+}
+
+TEST(IsLegal, NamesTheFieldThatIsNot) {
+  struct Row {
+    std::string_view named;
+    void (*change)(ContractionParams&);
+  };
+  const Row rows[] = {
+      {"regs (256)", [](ContractionParams& p) { p.reg_m = 16, p.reg_n = 16; }},
+      {"lanes (31)", [](ContractionParams& p) { p.lane_m = 31, p.lane_n = 1, p.lane_fold = 1; }},
+      {"vec_n (3)", [](ContractionParams& p) { p.reg_n = 3, p.vec_n = 3; }},
+      {"vec_m (4)", [](ContractionParams& p) { p.reg_m = 6, p.vec_m = 4; }},
+      {"fold (3)", [](ContractionParams& p) { p.lane_fold = 3; }},
+      {"fold (0)", [](ContractionParams& p) { p.lane_fold = 0; }},
+      {"waves (512)", [](ContractionParams& p) { p.waves_m = 16, p.waves_n = 1, p.stages = 0; }},
+      {"stages (3)", [](ContractionParams& p) { p.stages = 3; }},
+      {"stages (", [](ContractionParams& p) { p.stages = 2, p.k_step = 4096; }},
+      {"split (3)", [](ContractionParams& p) { p.split_k = 3; }},
+      {"k (0)", [](ContractionParams& p) { p.k_step = 0; }},
+      {"group (0)", [](ContractionParams& p) { p.group_m = 0; }},
+  };
+  for (const Row& row : rows) {
+    const Result<Schedule> schedule = schedule_with(gpu(), row.change);
+    ASSERT_FALSE(schedule) << row.named;
+    EXPECT_EQ(schedule.error().kind(), ErrorKind::invalid_argument);
+    EXPECT_NE(schedule.error().message().find(row.named), std::string::npos)
+        << schedule.error().message();
+  }
+  EXPECT_TRUE(schedule_with(gpu(), [](ContractionParams&) {}));
+}
+
+TEST(Candidates, AreLegalAndHoldTheModelsChoice) {
+  for (const Shape& shape : {Shape{1, 512, 1000}, Shape{512, 512, 512}, Shape{4096, 64, 3}}) {
+    Chooser chooser(gpu(), [&](const Schedule& schedule, const Node& node, const Target& target,
+                               Splitting splitting) {
+      const auto all = candidates(schedule, node, target, splitting);
+      EXPECT_FALSE(all.empty());
+      for (const Candidate& c : all) EXPECT_TRUE(is_legal(schedule, node, c.params, target));
+      return choose_by_model(schedule, node, target, splitting);
+    });
+    const Graph graph = matmul_graph(shape[0], shape[1], shape[2]);
+    ASSERT_TRUE(make_schedule(graph, gpu(), {.chooser = &chooser}));
+    EXPECT_GT(chooser.kernel_count(), 0u);
+  }
+}
+
+/// x, then `count` times a Softmax and a Neg.
+Graph alternating(int64_t count) {
+  Graph graph;
+  graph.inputs = {graph.add_tensor("x", DType::f32, {8, 64})};
+  TensorId x = graph.inputs[0];
+  for (int64_t i = 0; i < count; ++i) {
+    x = softmax(graph, "", x, {}).value();
+    x = unary(graph, "", ScalarOp::neg, x).value();
+  }
+  graph.outputs = {x};
+  return graph;
+}
+
+TEST(Chooser, IsAskedOnceForEachDistinctKernel) {
+  size_t asked = 0;
+  const auto schedule_of = [&](int64_t count) {
+    asked = 0;
+    Chooser chooser(gpu(), [&](const Schedule& schedule, const Node& node, const Target& target,
+                               Splitting splitting) {
+      ++asked;
+      return choose_by_model(schedule, node, target, splitting);
+    });
+    return make_schedule(alternating(count), gpu(), {.chooser = &chooser}).value().steps.size();
+  };
+  const size_t steps_of_one = schedule_of(1);
+  const size_t asked_of_one = asked;
+  EXPECT_EQ(schedule_of(200), 200 * steps_of_one);
+  EXPECT_EQ(asked, asked_of_one);
+}
+
+TEST(Schedule, StepsAreTakenInTheirOrder) {
+  std::vector<PlanStep> seen;
+  const auto after = [&](PlanStep step, const Schedule&) { seen.push_back(step); };
+  ASSERT_TRUE(make_schedule(alternating(1), gpu(), {.after_step = after}));
+  EXPECT_TRUE(std::ranges::equal(seen, plan_steps()));
+}
+
+// Quadratic, these took minutes.
+TEST(Schedule, LongGraphsTakeTimeInProportion) {
+  Graph chain;
+  chain.inputs = {chain.add_tensor("x", DType::f32, {4})};
+  TensorId x = chain.inputs[0];
+  for (int i = 0; i < 20000; ++i) x = unary(chain, "n", ScalarOp::neg, x).value();
+  chain.outputs = {x};
+  const auto schedule = make_schedule(chain, gpu(), {});
+  ASSERT_TRUE(schedule);
+  EXPECT_LT(schedule->steps.size(), 200u);
+}
+
+}  // namespace
+}  // namespace leat

@@ -85,9 +85,20 @@ const OpCases& cases() {
   return table;
 }
 
+/// What an absolute error is measured by: 1, or the largest number where all are smaller.
+double scale_of(const HostTensor& want) {
+  double largest = 0;
+  for (int64_t i = 0; i < element_count(want.shape); ++i) {
+    const double magnitude = std::abs(want.number(i));
+    if (std::isfinite(magnitude)) largest = std::max(largest, magnitude);
+  }
+  return largest > 0 ? std::min(largest, 1.0) : 1.0;
+}
+
 void expect_close(const HostTensor& got, const HostTensor& want, double tolerance) {
   ASSERT_EQ(got.shape, want.shape);
   ASSERT_EQ(got.dtype, want.dtype);
+  const double scale = scale_of(want);
   for (int64_t i = 0; i < element_count(want.shape); ++i) {
     if (!is_float(want.dtype)) {
       ASSERT_EQ(got.integer(i), want.integer(i)) << "element " << i;
@@ -100,7 +111,7 @@ void expect_close(const HostTensor& got, const HostTensor& want, double toleranc
     } else if (std::isinf(w)) {
       ASSERT_EQ(g, w) << "element " << i;
     } else {
-      ASSERT_LE(std::abs(g - w), tolerance * std::max(1.0, std::abs(w)))
+      ASSERT_LE(std::abs(g - w), tolerance * std::max(scale, std::abs(w)))
           << "element " << i << ": " << g << " instead of " << w;
     }
   }

@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <memory>
 
+#include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
-#include "cli/peers.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
 #include "leat/base/env.h"
@@ -130,8 +130,9 @@ Result<int> run() {
   print_cache();
   print_environment();
   fmt::print("\nPeers for benchmarks\n");
-  for (const std::string& peer : peer_names()) fmt::print("  {}: {}\n", peer, peer_version(peer));
-  if (peer_names().empty()) fmt::print("  none in this build\n");
+  if (const Result<int> listed = run_bench({"peers"}); !listed) {
+    fmt::print("  none: {}\n", listed.error().message());
+  }
   return counts.working > 0 ? 0 : 1;
 }
 

@@ -8,8 +8,8 @@
 
 #include "cli/device_choice.h"
 #include "cli/report.h"
-#include "cli/samples.h"
 #include "leat/backend/backends.h"
+#include "leat/base/statistics.h"
 #include "leat/device/spin.h"
 #include "leat/run/peak.h"
 

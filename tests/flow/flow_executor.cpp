@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "cli/allocation_count.h"
+#include "bench/allocation_count.h"
 #include "leat/backend/backends.h"
 #include "leat/run/executor.h"
 #include "tests/ops/tested_devices.h"

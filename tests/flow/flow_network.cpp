@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cli/allocation_count.h"
-#include "cli/picture.h"
+#include "bench/allocation_count.h"
+#include "leat/media/picture.h"
 #include "leat/model/onnx_import.h"
 #include "leat/run/executor.h"
 #include "leat/run/juggler.h"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares Leat with an independent oracle on models made at random.
 
-    python3 tools/differential/differential.py [--leat PROGRAM] [--device SPEC] [--count N]
+    python3 tests/differential/differential.py [--leat PROGRAM] [--device SPEC] [--count N]
                                                [--seed N] [--only REGEX] [--keep FOLDER]
 
 Each case is an ONNX model of one operator, or a small network, with drawn shapes, attributes, types
@@ -34,7 +34,7 @@ except ImportError as error:
 
 sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools" / "differential"))
+sys.path.insert(0, str(ROOT / "tests" / "differential"))
 
 import cases_elementwise  # noqa: E402
 import cases_large  # noqa: E402

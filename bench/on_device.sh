@@ -5,7 +5,8 @@
 #   bench/on_device.sh FOLDER [DEVICE...]
 #     FOLDER      results go there: JSON files, logs, and summary.txt
 #     DEVICE      as `leat devices` names them; default: every GPU route, software ones left out
-# LEAT_BIN      a program built elsewhere; default: build/release/bin/leat, built if it is missing
+# LEAT_BIN      a program built elsewhere, leat-bench beside it; default: build/release/bin/leat,
+#               built if it is missing
 # LEAT_SUITE    the suite; default: bench/conv_shapes.csv of the shared folder, else two shapes
 # LEAT_STEPS     some of "check flow latency conv2d f16"; default: all
 # LEAT_ROUNDS    samples of each way to submit; default: 10000
@@ -15,7 +16,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 if [ $# -lt 1 ] || [ "${1:0:1}" = - ]; then
-  sed -n '2,14s/^# \{0,1\}//p' bench/on_device.sh
+  sed -n '2,15s/^# \{0,1\}//p' bench/on_device.sh
   exit 2
 fi
 mkdir -p "$1" || exit 1
@@ -26,7 +27,7 @@ leat=${LEAT_BIN:-build/release/bin/leat}
 if [ ! -x "$leat" ]; then
   [ -z "${LEAT_BIN:-}" ] || { echo "bench/on_device.sh: \"$leat\" is no program." >&2; exit 1; }
   tools/install run || exit 1
-  cmake --preset release && cmake --build build/release --target leat || exit 1
+  cmake --preset release && cmake --build build/release --target leat leat-bench || exit 1
 fi
 shared=${LEAT_SHARED_DIR:-$(cd .. && pwd)/shared}
 conformance=${LEAT_ONNX_DIR:-}

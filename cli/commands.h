@@ -34,9 +34,7 @@ using CommandRun = std::function<Result<int>(const ProcessStart& start)>;
 CommandRun add_devices(CLI::App& command);
 CommandRun add_run(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
-CommandRun add_bench_conv2d(CLI::App& command);
-CommandRun add_bench_latency(CLI::App& command);
-CommandRun add_bench_flow(CLI::App& command);
+CommandRun add_bench(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
 

@@ -6,12 +6,19 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "leat/backend/backends.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
-#include "leat/run/known_answer.h"
 
 namespace leat::cli {
+
+namespace {
+
+DeviceSource command_devices() {
+  const auto threads = static_cast<uint32_t>(env_number("LEAT_THREADS", 0));
+  return machine_devices(threads, kernel_cache_folder(false));
+}
+
+}  // namespace
 
 void add_device_option(CLI::App& command, std::string& spec) {
   command.add_option("--device", spec, "cpu, gpu0, gpu0:vulkan, ...; default: the best there is")
@@ -19,16 +26,17 @@ void add_device_option(CLI::App& command, std::string& spec) {
 }
 
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {
-  return open_device(spec, static_cast<uint32_t>(env_number("LEAT_THREADS", 0)),
-                     [](Device& device) { return self_test(device, kernel_cache_folder(false)); });
+  return command_devices().open(spec);
 }
 
-std::vector<std::string> default_specs() {
-  std::vector<std::string> specs;
-  for (const FoundDevice& found : find_devices()) {
-    if (found.refusal.empty() && !found.info.software) specs.push_back(found.info.name);
-  }
-  return specs;
+SessionOptions session_options(const std::string& cache_folder) {
+  SessionOptions options;
+  options.devices = command_devices();
+  options.cache_folder = cache_folder;
+  options.on_move = [](const Error& reason, const std::string& next) {
+    fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", reason.message(), next);
+  };
+  return options;
 }
 
 std::string describe(const DeviceInfo& info) {

@@ -8,6 +8,7 @@
 
 #include "leat/base/result.h"
 #include "leat/device/device.h"
+#include "leat/run/session.h"
 
 namespace CLI {
 class App;
@@ -21,8 +22,8 @@ void add_device_option(CLI::App& command, std::string& spec);
 /// Opens the device `spec`; empty is the best one. The cpu takes LEAT_THREADS threads, else all.
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec);
 
-/// What a command may try without --device, best first: every device that is not software.
-std::vector<std::string> default_specs();
+/// A session on this machine's devices; who gives way is named on stderr.
+SessionOptions session_options(const std::string& cache_folder);
 
 /// "gpu0:vulkan (NVIDIA H200)".
 std::string describe(const DeviceInfo& info);

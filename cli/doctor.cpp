@@ -3,48 +3,21 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 
+#include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/device_choice.h"
-#include "cli/peers.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
-#include "leat/run/probe_kernels.h"
 #include "leat_version.h"
 
 namespace leat::cli {
 
 namespace {
-
-/// Adds one to a word on the device and reads it back.
-Result<void> self_test(Device& device) {
-  TRY_ASSIGN(const KernelBinary binary, count_kernel(device.target()));
-  TRY_ASSIGN(const std::unique_ptr<Kernel> kernel, device.load(binary));
-  TRY_ASSIGN(const Buffer word, device.allocate(sizeof(int32_t), MemoryKind::device));
-  const BufferRange range{&word, 0, sizeof(int32_t)};
-  int32_t value = 0;
-  std::byte bytes[sizeof value] = {};
-  TRY(write_buffer(device, range, bytes));
-  TRY(device.queue().launch(*kernel, {&range, 1}));
-  TRY_ASSIGN(const uint64_t end, device.queue().submit());
-  TRY_ASSIGN(const bool is_done, device.queue().fence().wait(end, kHangTimeoutNs));
-  if (!is_done) return Error(ErrorKind::device_lost, "A kernel did not end.");
-  TRY(read_buffer(device, range, bytes));
-  std::memcpy(&value, bytes, sizeof value);
-  if (value == 1) return {};
-  return Error(ErrorKind::internal,
-               fmt::format("A kernel that adds (1) to (0) left ({}) in memory.", value));
-}
-
-Result<void> open_and_test(const std::string& spec) {
-  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(spec));
-  return self_test(*device);
-}
 
 /// Prints each device; how many of them work.
 struct Counts {
@@ -63,7 +36,7 @@ Counts print_devices(const std::vector<FoundDevice>& devices) {
       fmt::print("  refused  {}: {}\n", name, found.refusal);
       continue;
     }
-    const Result<void> tested = open_and_test(found.info.name);
+    const Result<std::unique_ptr<Device>> tested = open_by_spec(found.info.name);
     if (!tested) {
       ++counts.broken;
       fmt::print("  broken   {}: {}\n", name, tested.error().message());
@@ -130,8 +103,9 @@ Result<int> run() {
   print_cache();
   print_environment();
   fmt::print("\nPeers for benchmarks\n");
-  for (const std::string& peer : peer_names()) fmt::print("  {}: {}\n", peer, peer_version(peer));
-  if (peer_names().empty()) fmt::print("  none in this build\n");
+  if (const Result<int> listed = run_bench({"peers"}); !listed) {
+    fmt::print("  none: {}\n", listed.error().message());
+  }
   return counts.working > 0 ? 0 : 1;
 }
 

@@ -10,7 +10,7 @@
 #include <filesystem>
 
 #include "cli/interrupt.h"
-#include "cli/npy.h"
+#include "leat/media/npy.h"
 #include "leat/model/onnx_file.h"
 
 namespace leat::cli {

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/picture.h"
 #include "leat/base/result.h"
+#include "leat/media/picture.h"
 #include "leat/model/onnx_import.h"
 
 namespace leat::cli {

@@ -8,51 +8,16 @@
 
 #include "cli/device_choice.h"
 #include "cli/report.h"
-#include "cli/samples.h"
-#include "leat/backend/backends.h"
+#include "leat/base/statistics.h"
 #include "leat/device/spin.h"
 #include "leat/run/peak.h"
+#include "leat/run/session.h"
 
 namespace leat::cli {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-struct Loaded {
-  std::unique_ptr<Device> device;
-  std::unique_ptr<Network> network;  // after the device: it goes first
-};
-
-/// `used` becomes the name of the device, once it is open.
-Result<Loaded> load_on(const std::string& spec, const Model& model, const ModelRunOptions& options,
-                       std::string& used) {
-  Loaded loaded;
-  TRY_ASSIGN(loaded.device, open_by_spec(spec));
-  used = loaded.device->info().name;
-  NetworkOptions network;
-  network.cache_folder = options.cache_folder;
-  TRY_ASSIGN(loaded.network, Network::load(*loaded.device, model.graph, network));
-  return loaded;
-}
-
-/// The device asked for, or the first that does not answer `unsupported`. `used` is its name.
-Result<Loaded> load(const Model& model, const ModelRunOptions& options, std::string& used) {
-  Result<Loaded> loaded = load_on(options.device, model, options, used);
-  const auto is_refused = [&] {
-    return !loaded && loaded.error().kind() == ErrorKind::unsupported && options.device.empty();
-  };
-  if (!is_refused()) return loaded;
-  bool is_next = false;
-  for (const std::string& spec : default_specs()) {
-    if (is_next && is_refused()) {
-      fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", loaded.error().message(), spec);
-      loaded = load_on(spec, model, options, used);
-    }
-    is_next = is_next || spec == used;
-  }
-  return loaded;
-}
 
 Result<void> time_runs(Network& network, uint32_t count, Progress& progress, Trace* trace,
                        ModelRun& run) {
@@ -86,24 +51,27 @@ std::string profile_text(const ModelRun& run) {
   return table.text() + "\n";
 }
 
-/// On one device, whose name becomes `used`.
-Result<ModelRun> run_there(const Model& model, std::span<const HostTensor> inputs,
+Result<double> peak_of(LoadedModel& loaded, const ModelRun& run, const std::string& cache_folder) {
+  TRY_ASSIGN(double peak, measured_peak_gflops(loaded.device(), cache_folder));
+  if (run.gflops() <= peak) return peak;
+  TRY_ASSIGN(const double again, measure_peak_gflops(loaded.device()));  // kept on a busy machine
+  peak = std::max(peak, again);
+  keep_peak_gflops(loaded.device(), cache_folder, peak);
+  return peak;
+}
+
+/// On the device that the model is ready on.
+Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress, std::string& used) {
-  progress.show("compiling " + model.name);
-  TRY_ASSIGN(const Loaded loaded, load(model, options, used));
-  Network& network = *loaded.network;
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
-  progress.show("running " + model.name);
-  TRY(network.run());
+                           Progress& progress) {
   ModelRun run;
-  for (size_t i = 0; i < model.outputs.size(); ++i) {
-    TRY_ASSIGN(HostTensor value, network.output(i));
-    run.outputs.push_back(std::move(value));
-  }
+  progress.show("running " + loaded.model().name);
+  TRY_ASSIGN(run.outputs, loaded.run(inputs));
   run.first_answer_ms = start.ms_since();
-  run.info = loaded.device->info();
-  run.threads = loaded.device->target().is_cpu ? loaded.device->target().compute_units : 1;
+  Network& network = loaded.network();
+  Device& device = loaded.device();
+  run.info = device.info();
+  run.threads = device.target().is_cpu ? device.target().compute_units : 1;
   run.stats = network.stats();
   run.memory = network.schedule().memory;
   for (const Step& step : network.schedule().steps) {
@@ -115,12 +83,7 @@ Result<ModelRun> run_there(const Model& model, std::span<const HostTensor> input
     TRY_ASSIGN(run.profile, network.profile());
   }
   progress.show("measuring the peak of " + run.info.name);
-  TRY_ASSIGN(run.peak_gflops, measured_peak_gflops(*loaded.device, options.cache_folder));
-  if (run.peak_share() > 1) {  // the kept peak was measured on a busy machine
-    TRY_ASSIGN(const double peak, measure_peak_gflops(*loaded.device));
-    run.peak_gflops = std::max(run.peak_gflops, peak);
-    keep_peak_gflops(*loaded.device, options.cache_folder, run.peak_gflops);
-  }
+  TRY_ASSIGN(run.peak_gflops, peak_of(loaded, run, options.cache_folder));
   return run;
 }
 
@@ -135,25 +98,18 @@ double ModelRun::memory_overhead() const {
          1;
 }
 
-// A route that loses the work twice gives way to the chip's next one, unless it is named.
-Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
                            Progress& progress) {
-  const bool is_route_named = options.device.find(':') != std::string::npos;
-  ModelRunOptions attempt = options;
+  progress.show("compiling " + model.name);
+  Session session(session_options(options.cache_folder));
+  LoadOptions load;
+  load.device = options.device;
+  TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
   while (true) {
-    std::string used;
-    Result<ModelRun> run = run_there(model, inputs, attempt, start, progress, used);
+    Result<ModelRun> run = run_there(*loaded, inputs, options, start, progress);
     if (run || run.error().kind() != ErrorKind::device_lost) return run;
-    const std::optional<std::string> next = next_route(used);
-    if (!next) return run;
-    const std::string& reason = run.error().message();
-    if (is_route_named) {
-      return Error(ErrorKind::device_lost,
-                   fmt::format("{} Device \"{}\" is the next route.", reason, *next));
-    }
-    fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", reason, *next);
-    attempt.device = *next;
+    TRY(loaded->give_way(run.error()));
   }
 }
 

@@ -1,4 +1,4 @@
-// One model on one device: which takes it, how long it takes, and the table that `leat run` ends
+// One model on one device: its results, how long they take, and the table that `leat run` ends
 // with.
 #pragma once
 
@@ -45,7 +45,7 @@ struct ModelRun {
 
 /// `inputs` has one value per Model::inputs.
 /// Errors: those of the device named, or of the last one tried.
-Result<ModelRun> run_model(const Model& model, std::span<const HostTensor> inputs,
+Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
                            Progress& progress);
 

@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
-#include "cli/declared_inputs.h"
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
 #include "cli/model_files.h"
@@ -73,29 +72,27 @@ Result<std::vector<InputFile>> read_inputs(const Options& options,
   return files;
 }
 
-/// Imports the model with the sizes that its files have, where it leaves sizes open.
+/// The declared inputs, with 1 where an extent is open.
+std::vector<ModelValue> values_of(const std::vector<DeclaredInput>& declared) {
+  std::vector<ModelValue> values;
+  for (const DeclaredInput& input : declared) {
+    values.push_back({input.name, input.dtype, input.shape(), kNoTensor});
+  }
+  return values;
+}
+
+/// Makes the model for the sizes that its files have, where it leaves sizes open.
 Result<Prepared> prepare(const Options& options) {
   Prepared prepared;
-  Result<Model> model = import_onnx(options.model);
-  std::vector<ModelValue> inputs;
-  if (model) {
-    inputs = model->inputs;
-  } else if (model.error().kind() == ErrorKind::invalid_argument) {
-    const Result<std::vector<ModelValue>> declared = declared_open_inputs(options.model);
-    if (!declared || declared->empty()) return model.error();
-    inputs = *declared;
-  } else {
-    return model.error();
-  }
+  TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
+  const std::vector<ModelValue> inputs = values_of(file.inputs());
   TRY_ASSIGN(const std::vector<InputFile> files, read_inputs(options, inputs));
   ImportOptions shapes;
   for (size_t i = 0; i < files.size(); ++i) {
     const auto shape = wanted_shape(files[i], inputs[i]);
     if (shape) shapes.input_shapes[inputs[i].name] = *shape;
   }
-  if (!shapes.input_shapes.empty()) model = import_onnx(options.model, shapes);
-  if (!model) return model.error();
-  prepared.model = std::move(*model);
+  TRY_ASSIGN(prepared.model, file.specialised(shapes));
   TRY_ASSIGN(prepared.numbers, picture_numbers(options.picture, prepared.model));
   for (size_t i = 0; i < files.size(); ++i) {
     TRY_ASSIGN(HostTensor tensor,

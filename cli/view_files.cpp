@@ -10,8 +10,8 @@
 #include <numeric>
 #include <optional>
 
-#include "cli/npy.h"
 #include "leat/base/half.h"
+#include "leat/media/npy.h"
 #include "leat/run/transfer.h"
 
 namespace leat::cli {

@@ -6,7 +6,7 @@
 
 #include "cli/labels.h"
 #include "cli/model_files.h"
-#include "cli/picture.h"
+#include "leat/media/picture.h"
 #include "leat/run/network.h"
 
 namespace leat::cli {

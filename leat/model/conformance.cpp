@@ -7,10 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <set>
 
-#include "leat/base/files.h"
-#include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
 
 namespace leat {
@@ -98,19 +95,6 @@ void find_below(const fs::path& path, std::vector<ConformanceCase>& cases) {
 
 // --- Running -------------------------------------------------------------------------------------
 
-/// Names of the inputs that a run feeds, in order.
-Result<std::vector<std::string>> input_names(const std::string& model_path) {
-  TRY_ASSIGN(const std::string bytes, read_file(model_path, kModelBytesMax));
-  TRY_ASSIGN(const std::unique_ptr<onnx::ModelProto> proto, parse_model(bytes, model_path));
-  std::set<std::string> constants;
-  for (const auto& tensor : proto->graph().initializer()) constants.insert(tensor.name());
-  std::vector<std::string> names;
-  for (const auto& input : proto->graph().input()) {
-    if (!constants.contains(input.name())) names.push_back(input.name());
-  }
-  return names;
-}
-
 /// Element i of n is i / n. Source: onnx/backend/test/runner, generate_dummy_data.
 HostTensor made_input(const ModelValue& input) {
   HostTensor tensor = HostTensor::zeros(input.dtype, input.shape);
@@ -154,11 +138,12 @@ class CaseRunner {
     if (test_.data_sets.empty()) {
       return Error(ErrorKind::invalid_argument, "The case has no data sets.");
     }
+    TRY_ASSIGN(const OnnxModel file, OnnxModel::read(test_.model_path, &failure_));
     for (const ConformanceCase::DataSet& set : test_.data_sets) {
       if (set.outputs.empty()) {
         return Error(ErrorKind::invalid_argument, "The case has no expected outputs.");
       }
-      TRY(run(set));
+      TRY(run(file, set));
     }
     return {};
   }
@@ -166,17 +151,16 @@ class CaseRunner {
   const ImportFailure& failure() const { return failure_; }
 
  private:
-  Result<void> run(const ConformanceCase::DataSet& set) {
+  Result<void> run(const OnnxModel& file, const ConformanceCase::DataSet& set) {
     ImportOptions options;
     Result<std::vector<HostTensor>> given = read_tensors(set.inputs);
     if (given) {
-      TRY_ASSIGN(const std::vector<std::string> names, input_names(test_.model_path));
-      for (size_t i = 0; i < std::min(names.size(), given->size()); ++i) {
-        options.input_shapes[names[i]] = (*given)[i].shape;
-        options.input_values[names[i]] = std::move((*given)[i]);
+      for (size_t i = 0; i < std::min(file.inputs().size(), given->size()); ++i) {
+        options.input_shapes[file.inputs()[i].name] = (*given)[i].shape;
+        options.input_values[file.inputs()[i].name] = std::move((*given)[i]);
       }
     }
-    TRY_ASSIGN(const Model model, import_onnx(test_.model_path, options, &failure_));
+    TRY_ASSIGN(const Model model, file.specialised(options, &failure_));
     if (!given) return given.error();  // after the import: a missing operator matters more
     TRY_ASSIGN(const std::vector<HostTensor> expected, read_tensors(set.outputs));
     std::vector<HostTensor> inputs;

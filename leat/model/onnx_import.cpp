@@ -1,16 +1,18 @@
-// From ModelProto to Graph: checks the frame of the file, orders the nodes, and hands each to the
-// import function that the operator table names for it.
+// From ModelProto to Graph: orders the nodes, and hands each to the import function that the
+// operator table names for it. onnx_frame.cpp has checked what needs no shapes.
 #include "leat/model/onnx_import.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
-#include "leat/base/files.h"
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
+#include "leat/model/onnx_frame.h"
 #include "leat/model/onnx_node.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
@@ -22,34 +24,25 @@ namespace {
 using onnx_ops::OnnxNode;
 using onnx_ops::OnnxOperator;
 
+/// Of a value that decides a shape and several nodes write: far above any tensor's rank.
+constexpr int64_t kShapeElementsMax = 1024;
+
 std::string stem_of(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
   return file.substr(0, file.find_last_of('.'));
 }
 
-/// The name that messages use: the node's own, or its first output's.
-std::string name_of(const onnx::NodeProto& node) {
-  if (!node.name().empty()) return node.name();
-  return node.output_size() > 0 ? node.output(0) : node.op_type();
-}
-
 class Importer {
  public:
-  Importer(const onnx::ModelProto& proto, const ImportOptions& options,
-           const std::set<std::string>& fixed_inputs)
-      : proto_(proto),
-        options_(options),
-        fixed_inputs_(fixed_inputs),
-        fill_bytes_left_(options.fill_bytes_max) {}
+  Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options)
+      : proto_(proto), frame_(frame), options_(options), fill_bytes_left_(options.fill_bytes_max) {}
 
   Result<Model> run(const std::string& path) {
     model_.path = path;
     model_.name = proto_.graph().name().empty() ? stem_of(path) : proto_.graph().name();
     for (const auto& entry : proto_.metadata_props()) model_.metadata[entry.key()] = entry.value();
-    TRY(read_opsets());
-    TRY(check_frame());
-    TRY(check_operators());
+    model_.opsets = frame_.opsets;
     TRY(add_initializers());
     TRY(add_inputs());
     TRY_ASSIGN(const std::vector<int> order, order_nodes(proto_.graph(), known_names()));
@@ -62,18 +55,16 @@ class Importer {
   const ImportFailure& failure() const { return failure_; }
 
  private:
-  Result<void> read_opsets();
-  Result<void> check_frame() const;
-  Result<void> check_operators();
-  Result<void> check_operator(const onnx::NodeProto& node) const;
   Result<void> add_initializers();
   Result<void> add_inputs();
-  Result<void> add_input(const onnx::ValueInfoProto& input);
-  Result<void> add_fixed_input(const std::string& name, DType dtype, const Shape& shape);
-  Result<Shape> input_shape(const onnx::ValueInfoProto& input) const;
+  Result<void> add_input(const DeclaredInput& input);
+  Result<Shape> input_shape(const DeclaredInput& input) const;
   Result<void> add_node(const onnx::NodeProto& proto);
+  Result<void> try_node(const onnx::NodeProto& proto, const std::string& name, TensorId& wanted);
   Result<void> import_node(const OnnxOperator& row, OnnxNode& node, const onnx::NodeProto& proto);
   Result<void> keep_outputs(const OnnxNode& node, const onnx::NodeProto& proto);
+  Result<bool> fix_inputs(const std::vector<std::string>& names);
+  Result<void> fix_input(const std::string& name, const HostTensor& value);
   Result<void> add_outputs();
   void drop_unused_nodes();
   std::vector<std::string> inputs_of_value(TensorId tensor) const;
@@ -81,12 +72,10 @@ class Importer {
   Result<std::vector<TensorId>> inputs_of(const onnx::NodeProto& proto) const;
   std::unordered_set<std::string> known_names() const;
   std::string unique_name(const std::string& name);
-  int64_t opset_of(const onnx::NodeProto& node) const;
-  Error located(const Error& error, const onnx::NodeProto& node);
 
   const onnx::ModelProto& proto_;
+  const ModelFrame& frame_;
   const ImportOptions& options_;
-  const std::set<std::string>& fixed_inputs_;
   ImportFailure failure_;
   int64_t fill_bytes_left_;
   Model model_;
@@ -100,70 +89,6 @@ Error invalid(std::string sentence) {
 
 Error unsupported(std::string sentence) {
   return Error(ErrorKind::unsupported, std::move(sentence));
-}
-
-Result<void> Importer::read_opsets() {
-  for (const auto& entry : proto_.opset_import()) {
-    const std::string domain(onnx_ops::canonical_domain(entry.domain()));
-    model_.opsets[domain] = std::max(model_.opsets[domain], entry.version());
-  }
-  const auto found = model_.opsets.find("");
-  if (found == model_.opsets.end()) return {};  // check_operator names the domain
-  if (found->second < onnx_ops::kOpsetMin || found->second > onnx_ops::kOpsetMax) {
-    return unsupported(fmt::format("Opset version ({}) is outside the supported range ({} to {}).",
-                                   found->second, onnx_ops::kOpsetMin, onnx_ops::kOpsetMax));
-  }
-  return {};
-}
-
-Result<void> Importer::check_frame() const {
-  const onnx::GraphProto& graph = proto_.graph();
-  if (graph.node_size() > kModelNodesMax) {
-    return invalid(fmt::format("Number of nodes ({}) is larger than the limit ({}).",
-                               graph.node_size(), kModelNodesMax));
-  }
-  if (graph.sparse_initializer_size() > 0) {
-    return unsupported(
-        fmt::format("The model has sparse initializers ({}).", graph.sparse_initializer_size()));
-  }
-  if (graph.output_size() == 0) return invalid("The model's graph has no outputs.");
-  return {};
-}
-
-/// All nodes before any tensor: a missing operator is what a person wants to hear of first.
-Result<void> Importer::check_operators() {
-  for (const onnx::NodeProto& node : proto_.graph().node()) {
-    if (auto checked = check_operator(node); !checked) return located(checked.error(), node);
-  }
-  return {};
-}
-
-Result<void> Importer::check_operator(const onnx::NodeProto& node) const {
-  const OnnxOperator* row = onnx_ops::find_operator(node.domain(), node.op_type());
-  if (!row) {
-    return unsupported(fmt::format("Operator {} of domain \"{}\" is not supported.", node.op_type(),
-                                   node.domain().empty() ? "ai.onnx" : node.domain()));
-  }
-  const int64_t opset = opset_of(node);
-  if (opset == 0) {
-    return invalid(fmt::format("The model does not say which version of domain \"{}\" it uses.",
-                               node.domain().empty() ? "ai.onnx" : node.domain()));
-  }
-  if (row->domain.empty() && opset < row->opset_min) {
-    return unsupported(fmt::format("Operator {} is supported from opset version {} on.", row->name,
-                                   row->opset_min));
-  }
-  if (node.input_size() > row->inputs_max || node.output_size() > row->outputs_max) {
-    return invalid(fmt::format("Operator {} has {} inputs (limit {}) and {} outputs (limit {}).",
-                               row->name, node.input_size(), row->inputs_max, node.output_size(),
-                               row->outputs_max));
-  }
-  for (int i = 0; i < row->inputs_min; ++i) {
-    if (i < node.input_size() && !node.input(i).empty()) continue;
-    return invalid(fmt::format("Input {} of {} is missing.", i, row->name));
-  }
-  if (node.output_size() == 0) return invalid(fmt::format("{} has no outputs.", row->name));
-  return {};
 }
 
 Result<void> Importer::define(const std::string& name, TensorId tensor) {
@@ -181,82 +106,49 @@ Result<void> Importer::add_initializers() {
 }
 
 Result<void> Importer::add_inputs() {
-  for (const auto& entry : options_.input_shapes) {
-    const auto& inputs = proto_.graph().input();
-    const bool known = std::any_of(inputs.begin(), inputs.end(), [&](const auto& input) {
-      return input.name() == entry.first && !values_.contains(entry.first);
-    });
-    if (!known) return invalid(fmt::format("The model has no input \"{}\".", entry.first));
+  for (const auto& [name, shape] : options_.input_shapes) {
+    if (std::ranges::find(frame_.inputs, name, &DeclaredInput::name) == frame_.inputs.end()) {
+      return invalid(fmt::format("The model has no input \"{}\".", name));
+    }
   }
-  for (const onnx::ValueInfoProto& input : proto_.graph().input()) {
-    const auto found = values_.find(input.name());
-    if (found != values_.end() && model_.graph.tensors[found->second].constant) continue;
-    TRY(add_input(input));
-  }
+  for (const DeclaredInput& input : frame_.inputs) TRY(add_input(input));
   return {};
 }
 
-Result<void> Importer::add_input(const onnx::ValueInfoProto& input) {
-  if (input.type().value_case() != onnx::TypeProto::kTensorType) {
-    return unsupported(fmt::format("Input \"{}\" is not a tensor.", input.name()));
-  }
-  Result<DType> dtype = dtype_of_onnx(input.type().tensor_type().elem_type());
-  if (!dtype) return dtype.error().during(fmt::format("reading input \"{}\"", input.name()));
+Result<void> Importer::add_input(const DeclaredInput& input) {
   TRY_ASSIGN(const Shape shape, input_shape(input));
-  if (fixed_inputs_.contains(input.name())) return add_fixed_input(input.name(), *dtype, shape);
-  if (*dtype == DType::f64) {
-    return unsupported(fmt::format(
-        "Input \"{}\" has element type double, in which Leat does not compute.", input.name()));
-  }
-  const TensorId tensor = model_.graph.add_tensor(input.name(), *dtype, shape);
-  TRY(define(input.name(), tensor));
+  const TensorId tensor = model_.graph.add_tensor(input.name, input.dtype, shape);
+  TRY(define(input.name, tensor));
   model_.graph.inputs.push_back(tensor);
-  model_.inputs.push_back({input.name(), *dtype, shape, tensor});
+  model_.inputs.push_back({input.name, input.dtype, shape, tensor});
   return {};
 }
 
-Result<void> Importer::add_fixed_input(const std::string& name, DType dtype, const Shape& shape) {
-  const HostTensor& value = options_.input_values.at(name);
-  if (value.dtype != dtype || value.shape != shape) {
-    return invalid(fmt::format("Input \"{}\" is given {} {}, but the model says {} {}.", name,
-                               leat::name_of(value.dtype), to_string(value.shape),
-                               leat::name_of(dtype), to_string(shape)));
-  }
-  return define(name, model_.graph.add_constant(name, value));
+bool takes(const DeclaredInput& input, const Shape& shape) {
+  const auto fits = [](const DeclaredInput::Extent& declared, int64_t extent) {
+    return declared.is_open || declared.value == extent;
+  };
+  return !input.has_rank || std::ranges::equal(input.extents, shape, fits);
 }
 
-Result<Shape> Importer::input_shape(const onnx::ValueInfoProto& input) const {
-  const onnx::TypeProto::Tensor& type = input.type().tensor_type();
-  const auto given = options_.input_shapes.find(input.name());
-  if (!type.has_shape()) {
-    if (given != options_.input_shapes.end()) return given->second;
+Result<Shape> Importer::input_shape(const DeclaredInput& input) const {
+  const auto given = options_.input_shapes.find(input.name);
+  const bool is_given = given != options_.input_shapes.end();
+  if (!input.has_rank && !is_given) {
     return invalid(
-        fmt::format("Input \"{}\" has no shape in the model, and none is given.", input.name()));
+        fmt::format("Input \"{}\" has no shape in the model, and none is given.", input.name));
   }
-  Shape shape;
-  for (const auto& dimension : type.shape().dim()) {
-    const bool known = dimension.value_case() == onnx::TensorShapeProto::Dimension::kDimValue;
-    shape.push_back(known ? dimension.dim_value() : 1);
+  if (is_given && !takes(input, given->second)) {
+    return invalid(fmt::format("Input \"{}\" is given shape {}, but the model says {}.", input.name,
+                               to_string(given->second), to_string(input.shape())));
   }
-  if (given != options_.input_shapes.end()) {
-    bool fits = given->second.size() == shape.size();
-    for (size_t d = 0; fits && d < shape.size(); ++d) {
-      fits = type.shape().dim(static_cast<int>(d)).value_case() !=
-                 onnx::TensorShapeProto::Dimension::kDimValue ||
-             shape[d] == given->second[d];
-    }
-    if (!fits) {
-      return invalid(fmt::format("Input \"{}\" is given shape {}, but the model says {}.",
-                                 input.name(), to_string(given->second), to_string(shape)));
-    }
-    shape = given->second;
-  }
+  Shape shape = is_given ? given->second : input.shape();
   if (shape.size() > static_cast<size_t>(kTensorRankMax)) {
     return invalid(fmt::format("Input \"{}\" has more dimensions ({}) than the limit ({}).",
-                               input.name(), shape.size(), kTensorRankMax));
+                               input.name, shape.size(), kTensorRankMax));
   }
   if (auto checked = check_shape(shape); !checked) {
-    return checked.error().during(fmt::format("reading input \"{}\"", input.name()));
+    return checked.error().during(fmt::format("reading input \"{}\"", input.name));
   }
   return shape;
 }
@@ -269,22 +161,10 @@ std::unordered_set<std::string> Importer::known_names() const {
   return names;
 }
 
-int64_t Importer::opset_of(const onnx::NodeProto& node) const {
-  const auto found = model_.opsets.find(std::string(onnx_ops::canonical_domain(node.domain())));
-  return found == model_.opsets.end() ? 0 : found->second;
-}
-
 std::string Importer::unique_name(const std::string& name) {
   std::string unique = name;
   for (int i = 2; !node_names_.insert(unique).second; ++i) unique = fmt::format("{}_{}", name, i);
   return unique;
-}
-
-Error Importer::located(const Error& error, const onnx::NodeProto& node) {
-  failure_.op = node.op_type();
-  failure_.node = name_of(node);
-  return error.during(fmt::format("importing node \"{}\" ({}, opset {})", name_of(node),
-                                  node.op_type(), opset_of(node)));
 }
 
 Result<std::vector<TensorId>> Importer::inputs_of(const onnx::NodeProto& proto) const {
@@ -301,21 +181,101 @@ Result<std::vector<TensorId>> Importer::inputs_of(const onnx::NodeProto& proto) 
   return inputs;
 }
 
-Result<void> Importer::add_node(const onnx::NodeProto& proto) {
+/// `wanted` becomes the input that had to be a constant and is none, if that is what fails.
+Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string& name,
+                                TensorId& wanted) {
   const OnnxOperator* row = onnx_ops::find_operator(proto.domain(), proto.op_type());
-  Result<std::vector<TensorId>> inputs = inputs_of(proto);
-  if (!inputs) return located(inputs.error(), proto);
+  TRY_ASSIGN(std::vector<TensorId> inputs, inputs_of(proto));
   OnnxNode node(proto, {.graph = model_.graph,
                         .fill_bytes_left = fill_bytes_left_,
-                        .name = unique_name(name_of(proto)),
-                        .inputs = std::move(*inputs),
-                        .opset = opset_of(proto)});
-  if (auto added = import_node(*row, node, proto); !added) {
-    if (node.wanted_constant() != kNoTensor) {
-      failure_.inputs_needed = inputs_of_value(node.wanted_constant());
-    }
-    return located(added.error(), proto);
+                        .name = name,
+                        .inputs = std::move(inputs),
+                        .opset = frame_.opset_of(proto)});
+  const Result<void> added = import_node(*row, node, proto);
+  wanted = added ? kNoTensor : node.wanted_constant();
+  return added;
+}
+
+/// A node that wants to know a value is tried again once the inputs that decide it are constants.
+Result<void> Importer::add_node(const onnx::NodeProto& proto) {
+  Graph& graph = model_.graph;
+  const std::string name = unique_name(name_of(proto));
+  while (true) {
+    const size_t nodes = graph.nodes.size();
+    const size_t tensors = graph.tensors.size();
+    const int64_t fill_bytes_left = fill_bytes_left_;
+    TensorId wanted = kNoTensor;
+    const Result<void> added = try_node(proto, name, wanted);
+    if (added) return {};
+    const std::vector<std::string> needed =
+        wanted == kNoTensor ? std::vector<std::string>() : inputs_of_value(wanted);
+    graph.nodes.resize(nodes);
+    graph.tensors.resize(tensors);
+    fill_bytes_left_ = fill_bytes_left;
+    TRY_ASSIGN(const bool is_fixed, fix_inputs(needed));
+    if (is_fixed) continue;
+    failure_.inputs_needed = needed;
+    return frame_.located(added.error(), proto, &failure_);
   }
+}
+
+using ConstantValue = std::shared_ptr<const HostTensor>;
+
+/// The value of a tensor that these nodes write together, as those of a Concat do; empty when it
+/// does not follow from constants, or is too large to be a shape.
+Result<ConstantValue> joined_value(const Graph& graph, std::span<const Node> writers) {
+  const Tensor& output = graph.tensors[writers[0].output];
+  if (element_count(output.shape) > kShapeElementsMax) return ConstantValue();
+  auto value = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
+  for (const Node& node : writers) {
+    std::vector<const HostTensor*> inputs;
+    for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant.get());
+    if (std::ranges::count(inputs, nullptr) > 0) return ConstantValue();
+    TRY(evaluate_node(graph, node, inputs, *value));
+  }
+  return ConstantValue(std::move(value));
+}
+
+/// Computes what follows from inputs that have become constants.
+Result<void> fold_nodes(Graph& graph) {
+  const std::vector<Node> nodes = std::exchange(graph.nodes, {});
+  for (size_t begin = 0, end = 0; begin < nodes.size(); begin = end) {
+    while (end < nodes.size() && nodes[end].output == nodes[begin].output) ++end;
+    const std::span<const Node> writers(&nodes[begin], end - begin);
+    if (writers.size() > 1) {
+      TRY_ASSIGN(graph.tensors[writers[0].output].constant, joined_value(graph, writers));
+      if (graph.tensors[writers[0].output].constant) continue;
+    }
+    for (const Node& node : writers) TRY(graph.add_node(node));  // folds it if it can
+  }
+  return {};
+}
+
+/// Makes constants of the inputs whose values are at hand, and of what follows from them; whether
+/// there was one.
+Result<bool> Importer::fix_inputs(const std::vector<std::string>& names) {
+  bool has_fixed = false;
+  for (const std::string& name : names) {
+    const auto value = options_.input_values.find(name);
+    if (value == options_.input_values.end()) continue;
+    TRY(fix_input(name, value->second));
+    has_fixed = true;
+  }
+  if (!has_fixed) return false;
+  TRY(fold_nodes(model_.graph));
+  return true;
+}
+
+Result<void> Importer::fix_input(const std::string& name, const HostTensor& value) {
+  const auto input = std::ranges::find(model_.inputs, name, &ModelValue::name);
+  if (value.dtype != input->dtype || value.shape != input->shape) {
+    return invalid(fmt::format("Input \"{}\" is given {} {}, but the model says {} {}.", name,
+                               leat::name_of(value.dtype), to_string(value.shape),
+                               leat::name_of(input->dtype), to_string(input->shape)));
+  }
+  model_.graph.tensors[input->tensor].constant = std::make_shared<HostTensor>(value);
+  std::erase(model_.graph.inputs, input->tensor);
+  model_.inputs.erase(input);
   return {};
 }
 
@@ -402,29 +362,24 @@ Result<void> Importer::add_outputs() {
 
 }  // namespace
 
+Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure* failure) const {
+  Importer importer(*proto_, *frame_, options);
+  Result<Model> model = importer.run(path_);
+  if (model) return model;
+  if (failure != nullptr) *failure = importer.failure();
+  return model.error().during(fmt::format("reading model \"{}\"", path_));
+}
+
 Result<Model> import_onnx(const std::string& path, const ImportOptions& options,
                           ImportFailure* failure) {
-  TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
-  return import_onnx_bytes(bytes, path, options, failure);
+  TRY_ASSIGN(const OnnxModel model, OnnxModel::read(path, failure));
+  return model.specialised(options, failure);
 }
 
 Result<Model> import_onnx_bytes(std::string_view bytes, const std::string& path,
                                 const ImportOptions& options, ImportFailure* failure) {
-  TRY_ASSIGN(const std::unique_ptr<onnx::ModelProto> proto, parse_model(bytes, path));
-  std::set<std::string> fixed_inputs;
-  while (true) {
-    Importer importer(*proto, options, fixed_inputs);
-    Result<Model> model = importer.run(path);
-    if (model) return model;
-    // Each round fixes one input more, or is the last.
-    const size_t fixed_before = fixed_inputs.size();
-    for (const std::string& name : importer.failure().inputs_needed) {
-      if (options.input_values.contains(name)) fixed_inputs.insert(name);
-    }
-    if (fixed_inputs.size() > fixed_before) continue;
-    if (failure) *failure = importer.failure();
-    return model.error().during(fmt::format("reading model \"{}\"", path));
-  }
+  TRY_ASSIGN(const OnnxModel model, OnnxModel::parse(bytes, path, failure));
+  return model.specialised(options, failure);
 }
 
 }  // namespace leat

@@ -6,12 +6,17 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "leat/base/result.h"
-#include "leat/tensor/graph.h"
+#include "leat/tensor/model.h"
+
+namespace leat::onnx {
+class ModelProto;
+}  // namespace leat::onnx
 
 namespace leat {
 
@@ -35,26 +40,6 @@ struct ImportOptions {
   int64_t fill_bytes_max = kFillBytesMax;
 };
 
-/// An input or output as the model names it. `tensor` is its place in the graph.
-struct ModelValue {
-  std::string name;
-  DType dtype = DType::f32;
-  Shape shape;
-  TensorId tensor = kNoTensor;
-};
-
-struct Model {
-  std::string name;  // of the graph, or the file's name without its ending
-  std::string path;
-  Graph graph;
-  std::map<std::string, int64_t> opsets;  // by domain; "" is ONNX' own
-  std::vector<ModelValue> inputs;         // in the order of graph.inputs; no initializers
-  std::vector<ModelValue> outputs;        // in the order of graph.outputs; may be constants
-  /// Such as "Image.BitmapPixelFormat" -> "Bgr8", "Image.NominalPixelRange" ->
-  /// "NominalRange_0_255".
-  std::map<std::string, std::string> metadata;
-};
-
 /// The node at which an import failed, empty where it failed before or after the nodes.
 struct ImportFailure {
   std::string op;
@@ -62,13 +47,57 @@ struct ImportFailure {
   std::vector<std::string> inputs_needed;  // inputs whose values decide a shape at this node
 };
 
-/// Errors: io (no such file), invalid_argument (not a model, a malformed one, sizes that do not
-/// fit) and unsupported (an operator, version, attribute or type that Leat does not have).
-/// `failure` may be null.
+/// An input as the file declares it.
+struct DeclaredInput {
+  struct Extent {
+    int64_t value = 1;  // of an open one: 1, as in an import without shapes
+    bool is_open = false;
+    std::string symbol;  // "batch", where an open one has a name
+  };
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<Extent> extents;
+  bool has_rank = true;  // false: the file tells no shape at all
+
+  Shape shape() const;
+};
+
+struct ModelFrame;
+
+/// A model file, read and parsed once, and made into graphs for as many shapes as are asked for.
+class OnnxModel {
+ public:
+  /// Checks what needs no shapes: versions, operators, declared inputs. `failure` may be null.
+  /// Errors: io (no such file), invalid_argument (not a model) and unsupported (an operator,
+  /// version or type that Leat does not have).
+  static Result<OnnxModel> read(const std::string& path, ImportFailure* failure = nullptr);
+  /// The same from memory; `path` is used in messages only.
+  static Result<OnnxModel> parse(std::string_view bytes, const std::string& path,
+                                 ImportFailure* failure = nullptr);
+  OnnxModel(OnnxModel&&) noexcept;
+  OnnxModel& operator=(OnnxModel&&) noexcept;
+  ~OnnxModel();
+
+  /// In the order of the file; no initializers.
+  const std::vector<DeclaredInput>& inputs() const;
+  /// The graph for these shapes. Errors: invalid_argument (malformed, sizes that do not fit) and
+  /// unsupported (an attribute or type). `failure` may be null.
+  Result<Model> specialised(const ImportOptions& options = {},
+                            ImportFailure* failure = nullptr) const;
+
+ private:
+  OnnxModel(std::unique_ptr<onnx::ModelProto> proto, std::unique_ptr<ModelFrame> frame,
+            std::string path);
+
+  std::unique_ptr<onnx::ModelProto> proto_;
+  std::unique_ptr<ModelFrame> frame_;
+  std::string path_;
+};
+
+/// OnnxModel::read and specialised() for those who want one graph.
 Result<Model> import_onnx(const std::string& path, const ImportOptions& options = {},
                           ImportFailure* failure = nullptr);
-
-/// The same from memory; `path` is used in messages only.
+/// OnnxModel::parse and specialised().
 Result<Model> import_onnx_bytes(std::string_view bytes, const std::string& path,
                                 const ImportOptions& options = {},
                                 ImportFailure* failure = nullptr);

@@ -140,6 +140,57 @@ TEST(OnnxImport, InputsThatDecideShapesTakeTheirValueFromTheOptions) {
   ASSERT_EQ(model->inputs.size(), 1u) << "x decides no shape and stays an input";
 }
 
+TEST(OnnxImport, SeveralInputsMayDecideOneShape) {
+  OnnxBuilder builder;
+  builder.input("x", {2, 6});
+  builder.input("rows", {1}, onnx::TensorProto::INT64);
+  builder.input("columns", {1}, onnx::TensorProto::INT64);
+  builder.node("Concat", {"rows", "columns"}, {"shape"}).set("axis", 0);
+  builder.node("Abs", {"x"}, {"positive"});
+  builder.node("Reshape", {"positive", "shape"}, {"y"});
+  builder.output("y");
+  ImportOptions options;
+  for (const char* name : {"rows", "columns"}) {
+    HostTensor extent = HostTensor::zeros(DType::i64, {1});
+    extent.set_integer(0, name[0] == 'r' ? 3 : 4);
+    options.input_values[name] = extent;
+  }
+  const Result<Model> model = import(builder, options);
+  ASSERT_TRUE(model.has_value()) << model.error().message();
+  EXPECT_EQ(model->outputs[0].shape, (Shape{3, 4}));
+  ASSERT_EQ(model->inputs.size(), 1u);
+  EXPECT_EQ(model->graph.inputs, std::vector<TensorId>{model->inputs[0].tensor});
+  HostTensor x = HostTensor::zeros(DType::f32, {2, 6});
+  for (int64_t i = 0; i < 12; ++i) x.set_number(i, static_cast<double>(-i));
+  const auto y = evaluate(model->graph, std::vector<HostTensor>{x});
+  ASSERT_TRUE(y.has_value()) << y.error().message();
+  for (int64_t i = 0; i < 12; ++i) EXPECT_EQ((*y)[0].number(i), static_cast<double>(i));
+}
+
+TEST(OnnxModel, IsReadOnceAndMadeForManyShapes) {
+  OnnxBuilder builder;
+  builder.input("x", {-1, 3});
+  builder.node("Relu", {"x"}, {"y"});
+  builder.output("y");
+  const Result<OnnxModel> file = OnnxModel::parse(builder.bytes(), "relu.onnx");
+  ASSERT_TRUE(file.has_value()) << file.error().message();
+  ASSERT_EQ(file->inputs().size(), 1u);
+  const DeclaredInput& input = file->inputs()[0];
+  EXPECT_EQ(input.name, "x");
+  EXPECT_EQ(input.shape(), (Shape{1, 3}));
+  ASSERT_EQ(input.extents.size(), 2u);
+  EXPECT_TRUE(input.extents[0].is_open);
+  EXPECT_EQ(input.extents[0].symbol, "unknown");
+  EXPECT_FALSE(input.extents[1].is_open);
+  for (const int64_t rows : {1, 5, 2}) {
+    const Result<Model> model = file->specialised({.input_shapes = {{"x", {rows, 3}}}});
+    ASSERT_TRUE(model.has_value()) << model.error().message();
+    EXPECT_EQ(model->outputs[0].shape, (Shape{rows, 3}));
+  }
+  expect_error(file->specialised({.input_shapes = {{"x", {2, 4}}}}), ErrorKind::invalid_argument,
+               {"(2, 4)", "(1, 3)"});
+}
+
 // --- Bad files -----------------------------------------------------------------------------------
 
 TEST(OnnxImportErrors, MissingFile) {

@@ -1,4 +1,4 @@
-// The spine. Read load() from top to bottom to see what happens to a graph, run() to see what
+// The spine. Read prepare() from top to bottom to see what happens to a graph, run() to see what
 // happens to a tensor.
 #include "leat/run/network.h"
 

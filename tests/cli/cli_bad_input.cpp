@@ -1,8 +1,8 @@
 // Bad input gives one clear sentence on stderr, exit code 1, and nothing on stdout.
 #include <gtest/gtest.h>
 
-#include "cli/npy.h"
 #include "leat/base/files.h"
+#include "leat/media/npy.h"
 #include "leat/model/onnx_builder.h"
 #include "tests/cli/leat_program.h"
 

@@ -8,8 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "cli/npy.h"
 #include "leat/base/files.h"
+#include "leat/media/npy.h"
 #include "leat/model/onnx_builder.h"
 #include "tests/cli/leat_program.h"
 
@@ -63,6 +63,17 @@ TEST(CliUsage, HelpNamesEveryCommand) {
   }
 }
 
+TEST(CliUsage, BenchIsAProgramBesideThisOne) {
+  const ProgramResult help = run_leat({"bench", "conv2d", "--help"});
+  EXPECT_EQ(help.exit_code, 0) << help.err;
+  EXPECT_TRUE(contains(help.out, "leat bench conv2d")) << help.out;
+  const ProgramResult alone = run_leat_alone({"bench", "conv2d", "--help"});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_TRUE(contains(alone.err, "leat-bench\"")) << alone.err;
+  EXPECT_EQ(std::ranges::count(alone.err, '\n'), 1) << alone.err;
+  EXPECT_TRUE(contains(run_leat_alone({"doctor"}).out, "none: Program"));
+}
+
 TEST(CliDevices, ListsTheCpu) {
   const Json object = json_of(run_leat({"devices", "--json"}));
   ASSERT_TRUE(object.contains("devices"));
@@ -76,7 +87,7 @@ TEST(CliDevices, ListsTheCpu) {
 TEST(CliDoctor, ShowsDevicesCacheAndEnvironment) {
   const ProgramResult result = run_leat({"doctor"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  for (const char* part : {"works    cpu", "Cache", "LEAT_THREADS", "What to do"}) {
+  for (const char* part : {"works    cpu", "Cache", "LEAT_THREADS", "What to do", "  cudnn: "}) {
     EXPECT_TRUE(contains(result.out, part)) << part << "\n" << result.out;
   }
 }

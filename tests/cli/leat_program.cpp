@@ -34,16 +34,17 @@ void redirect(const std::string& path, int descriptor) {
   close(file);
 }
 
-[[noreturn]] void become_leat(std::vector<std::string> arguments, const std::string& out_path) {
+[[noreturn]] void become_leat(std::vector<std::string> arguments, const std::string& out_path,
+                              const std::string& program = LEAT_PROGRAM) {
   redirect(out_path, STDOUT_FILENO);
   redirect(scratch_path("err"), STDERR_FILENO);
   setenv("XDG_CACHE_HOME", scratch_path("cache").c_str(), 1);
   signal(SIGINT, SIG_DFL);
-  arguments.insert(arguments.begin(), LEAT_PROGRAM);
+  arguments.insert(arguments.begin(), program);
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
-  execv(LEAT_PROGRAM, pointers.data());
+  execv(program.c_str(), pointers.data());
   _exit(127);
 }
 
@@ -63,6 +64,15 @@ ProgramResult run_leat(const std::vector<std::string>& arguments) {
   scratch_path("");  // made by the parent, not by each child
   const pid_t child = fork();
   if (child == 0) become_leat(arguments, scratch_path("out"));
+  return finish(child);
+}
+
+ProgramResult run_leat_alone(const std::vector<std::string>& arguments) {
+  const std::string program = scratch_path("leat");
+  std::filesystem::copy_file(LEAT_PROGRAM, program,
+                             std::filesystem::copy_options::overwrite_existing);
+  const pid_t child = fork();
+  if (child == 0) become_leat(arguments, scratch_path("out"), program);
   return finish(child);
 }
 

@@ -15,6 +15,9 @@ struct ProgramResult {
 /// With a cache folder of its own, fresh for each test program.
 ProgramResult run_leat(const std::vector<std::string>& arguments);
 
+/// The same with a copy of the program that has no other beside it.
+ProgramResult run_leat_alone(const std::vector<std::string>& arguments);
+
 /// The same with a standard output that is full.
 ProgramResult run_leat_without_room(const std::vector<std::string>& arguments);
 

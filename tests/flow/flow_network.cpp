@@ -7,10 +7,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "cli/allocation_count.h"
-#include "cli/picture.h"
+#include "bench/allocation_count.h"
+#include "leat/media/picture.h"
 #include "leat/model/onnx_import.h"
-#include "leat/run/executor.h"
 #include "leat/run/juggler.h"
 #include "tests/flow/call_watch.h"
 #include "tests/flow/copy_watch.h"
@@ -307,13 +306,9 @@ TEST_P(FlowNetwork, NothingDrainsTheDevice) {
   ASSERT_OK(queue.begin_record());
   const auto list = queue.end_record();
   ASSERT_OK(list);
-  {
-    Device* const devices[] = {&device()};
-    Executor executor(devices);
-    const auto submission = executor.submit(0, **list);
-    ASSERT_OK(submission);
-    ASSERT_OK(submission->wait(hang_timeout_ns(device())));
-  }
+  const auto replayed = queue.replay(**list);
+  ASSERT_OK(replayed);
+  ASSERT_OK(queue.fence().wait(*replayed, hang_timeout_ns(device())));
   const FencePoint never[] = {{&queue.fence(), queue.fence().poll() + 1000}};
   ASSERT_OK(wait_any(never, 1'000'000));
   ASSERT_OK(wait_all(never, 1'000'000));

@@ -1,4 +1,5 @@
-// See shared_data.h. Pictures go through cli/picture.h, so that a test sees what `leat run` sees.
+// See shared_data.h. Pictures go through leat/media/picture.h, so that a test sees what `leat run`
+// sees.
 #include "tests/model/shared_data.h"
 
 #include <zlib.h>
@@ -6,8 +7,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "cli/picture.h"
 #include "leat/base/env.h"
+#include "leat/media/picture.h"
 
 namespace leat {
 

@@ -1,7 +1,7 @@
 // The queue of the direct route on the mock, where tests can hold the engines back and count calls.
 #include <cstdlib>
 
-#include "cli/allocation_count.h"
+#include "bench/allocation_count.h"
 #include "leat/backend/nvidia/nvidia_device.h"
 #include "tests/wire/mock_cubin.h"
 #include "tests/wire/wire_suite.h"

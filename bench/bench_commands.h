@@ -1,0 +1,12 @@
+// The commands of `leat-bench`, one file each; bench_main.cpp has the table.
+#pragma once
+
+#include "cli/commands.h"
+
+namespace leat::cli {
+
+CommandRun add_bench_conv2d(CLI::App& command);
+CommandRun add_bench_latency(CLI::App& command);
+CommandRun add_bench_flow(CLI::App& command);
+
+}  // namespace leat::cli

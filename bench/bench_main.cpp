@@ -1,0 +1,35 @@
+// The program `leat-bench`: the table of benchmarks. `leat bench conv2d` runs it as
+// `leat-bench conv2d`.
+#include <fmt/core.h>
+
+#include "bench/bench_commands.h"
+#include "bench/peers.h"
+#include "cli/program.h"
+
+namespace {
+
+using namespace leat::cli;
+
+CommandRun add_bench_peers(CLI::App&) {
+  return [](const ProcessStart&) -> leat::Result<int> {
+    for (const std::string& peer : peer_names()) {
+      fmt::print("  {}: {}\n", peer, peer_version(peer));
+    }
+    return 0;
+  };
+}
+
+constexpr Command kCommands[] = {
+    {"conv2d", "Measures convolutions", add_bench_conv2d},
+    {"latency", "Measures what submitting and waiting cost", add_bench_latency},
+    {"flow", "Measures fences, replays and juggled streams", add_bench_flow},
+    {"peers", "Names the libraries that conv2d can measure beside ours", add_bench_peers},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program(argc, argv,
+                     {.name = "leat bench", .description = "Measures: conv2d, latency, flow"},
+                     kCommands);
+}

@@ -1,0 +1,21 @@
+// NumPy's array files (.npy), versions 1 to 3. Files are hostile: the header's size, the shape and
+// the number of bytes are checked before memory is taken. Little-endian, C order only; the other
+// orders are refused by name. Source: NumPy documentation, numpy.lib.format.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "leat/base/result.h"
+#include "leat/tensor/graph.h"
+
+namespace leat {
+
+/// Errors: io; invalid_argument, naming `path` and what is wrong.
+Result<HostTensor> read_npy(const std::string& path);
+Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path);
+
+/// Version 1. bf16, which NumPy lacks, is widened to f32.
+std::string npy_bytes(const HostTensor& tensor);
+
+}  // namespace leat

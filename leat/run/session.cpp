@@ -1,0 +1,207 @@
+// See session.h.
+#include "leat/run/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "leat/backend/backends.h"
+#include "leat/run/known_answer.h"
+
+namespace leat {
+
+namespace {
+
+std::vector<Shape> shapes_of(const Model& model) {
+  std::vector<Shape> shapes;
+  for (const ModelValue& input : model.inputs) shapes.push_back(input.shape);
+  return shapes;
+}
+
+std::string text_of(std::span<const Shape> shapes) {
+  std::string text;
+  for (const Shape& shape : shapes) text += (text.empty() ? "" : ", ") + to_string(shape);
+  return text;
+}
+
+}  // namespace
+
+DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) {
+  DeviceSource source;
+  source.open = [=](const std::string& spec) {
+    return open_device(spec, threads,
+                       [&](Device& device) { return self_test(device, cache_folder); });
+  };
+  source.names = [] {
+    std::vector<std::string> names;
+    for (const FoundDevice& found : find_devices()) {
+      if (found.refusal.empty() && !found.info.software) names.push_back(found.info.name);
+    }
+    return names;
+  };
+  source.next_route = [](const std::string& name) { return next_route(name); };
+  return source;
+}
+
+// --- Session -------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<LoadedModel>> Session::load(Model model, LoadOptions options) {
+  std::unique_ptr<LoadedModel> loaded(new LoadedModel(*this, std::move(model), std::move(options)));
+  TRY(loaded->find_device());
+  return loaded;
+}
+
+Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
+  const std::lock_guard lock(mutex_);
+  for (const std::unique_ptr<OpenDevice>& open : devices_) {
+    if (open->spec != spec && open->device->info().name != spec) continue;
+    ++open->models;
+    return open.get();
+  }
+  auto opened = std::make_unique<OpenDevice>();
+  TRY_ASSIGN(opened->device, options_.devices.open(spec));
+  opened->chooser = std::make_unique<Chooser>(opened->device->target(), options_.choose);
+  opened->spec = spec;
+  opened->models = 1;
+  devices_.push_back(std::move(opened));
+  return devices_.back().get();
+}
+
+void Session::leave(OpenDevice& device, bool closes) {
+  const std::lock_guard lock(mutex_);
+  if (--device.models > 0 || !closes) return;
+  std::erase_if(devices_, [&](const auto& open) { return open.get() == &device; });
+}
+
+// --- LoadedModel ---------------------------------------------------------------------------------
+
+LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options)
+    : session_(session), options_(std::move(options)) {
+  options_.network.cache_folder = session.options_.cache_folder;
+  std::vector<Shape> shapes = shapes_of(model);
+  ready_.push_back({std::move(shapes), std::move(model), nullptr});
+}
+
+/// The device asked for, or the first that does not answer `unsupported`.
+Result<void> LoadedModel::find_device() {
+  Result<void> made = move_to(options_.device);
+  const auto is_refused = [&] {
+    return !made && made.error().kind() == ErrorKind::unsupported && options_.device.empty();
+  };
+  if (is_refused() && device_ != nullptr) {
+    std::vector<std::string> names = session_.options_.devices.names();
+    auto next = std::ranges::find(names, device().info().name);
+    while (is_refused() && next != names.end() && ++next != names.end()) {
+      if (session_.options_.on_move) session_.options_.on_move(made.error(), *next);
+      made = move_to(*next);
+    }
+  }
+  if (made || made.error().kind() != ErrorKind::device_lost || device_ == nullptr) return made;
+  return give_way(made.error());
+}
+
+Result<void> LoadedModel::move_to(const std::string& spec) {
+  leave(true);
+  TRY_ASSIGN(device_, session_.enter(spec));
+  TRY_ASSIGN(ready_.back().network, make_network(ready_.back().model));
+  return {};
+}
+
+void LoadedModel::leave(bool closes) {
+  if (device_ == nullptr) return;
+  {
+    const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
+    for (Ready& ready : ready_) ready.network.reset();
+  }
+  ready_.erase(ready_.begin(), ready_.end() - 1);
+  session_.leave(*device_, closes);
+  device_ = nullptr;
+}
+
+Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model) {
+  const std::lock_guard lock(device_->mutex);
+  NetworkOptions options = options_.network;
+  options.schedule.chooser = device_->chooser.get();
+  return Network::load(device(), model.graph, options);
+}
+
+/// Not once its last device is lost.
+Result<void> LoadedModel::check_ready() const {
+  if (device_ != nullptr && ready_.back().network != nullptr) return {};
+  return Error(ErrorKind::device_lost,
+               fmt::format("Model \"{}\" has no device left.", model().name));
+}
+
+Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
+  TRY(check_ready());
+  const auto known = std::ranges::find_if(
+      ready_, [&](const Ready& ready) { return std::ranges::equal(ready.shapes, shapes); });
+  if (known != ready_.end()) {
+    std::rotate(known, known + 1, ready_.end());
+    return {};
+  }
+  if (!options_.specialise) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Model \"{}\" takes inputs of shapes ({}); given are ({}).",
+                             model().name, text_of(ready_.back().shapes), text_of(shapes)));
+  }
+  Ready ready;
+  ready.shapes.assign(shapes.begin(), shapes.end());
+  TRY_ASSIGN(ready.model, options_.specialise(shapes));
+  TRY_ASSIGN(ready.network, make_network(ready.model));
+  ready_.push_back(std::move(ready));
+  if (ready_.size() <= kShapesReadyMax) return {};
+  const std::lock_guard lock(device_->mutex);
+  ready_.erase(ready_.begin());
+  return {};
+}
+
+Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {
+  const std::lock_guard lock(device_->mutex);
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(network().set_input(i, inputs[i]));
+  TRY(network().run());
+  std::vector<HostTensor> outputs;
+  for (size_t i = 0; i < model().outputs.size(); ++i) {
+    TRY_ASSIGN(HostTensor value, network().output(i));
+    outputs.push_back(std::move(value));
+  }
+  return outputs;
+}
+
+Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {
+  std::vector<Shape> shapes;
+  for (const HostTensor& input : inputs) shapes.push_back(input.shape);
+  TRY(take_shapes(shapes));
+  while (true) {
+    Result<std::vector<HostTensor>> outputs = run_here(inputs);
+    if (outputs || outputs.error().kind() != ErrorKind::device_lost) return outputs;
+    TRY(give_way(outputs.error()));
+  }
+}
+
+Result<StartedRun> LoadedModel::start(size_t slot) {
+  TRY(check_ready());
+  const std::lock_guard lock(device_->mutex);
+  TRY_ASSIGN(const uint64_t value, network().start(slot));
+  return StartedRun{{&device().queue().fence(), value}};
+}
+
+Result<void> LoadedModel::give_way(Error reason) {
+  const bool is_route_named = options_.device.find(':') != std::string::npos;
+  while (device_ != nullptr && reason.kind() == ErrorKind::device_lost) {
+    const std::optional<std::string> next =
+        session_.options_.devices.next_route(device().info().name);
+    if (!next) break;
+    if (is_route_named) {
+      return Error(ErrorKind::device_lost,
+                   fmt::format("{} Device \"{}\" is the next route.", reason.message(), *next));
+    }
+    if (session_.options_.on_move) session_.options_.on_move(reason, *next);
+    const Result<void> moved = move_to(*next);
+    if (moved) return {};
+    reason = moved.error();
+  }
+  return reason;
+}
+
+}  // namespace leat

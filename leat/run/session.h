@@ -1,0 +1,163 @@
+// Session: the devices that a program has open, and the models made ready on them. What stands on
+// Leat (the command line, a service, bindings) makes one, loads models into it and runs them.
+//
+// It owns the devices, each used only after its self-test, and decides what a caller should not
+// have to: which device takes a model when none is named, where work goes that a route has lost,
+// and what a model needs when the shapes of its inputs change.
+//
+// A device is used by one thread at a time, so each has a lock: it is held while a run is started,
+// and not while it is waited for. So any thread may load models and start runs; one at a time uses
+// one slot of a model, or does anything else with it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "leat/device/device.h"
+#include "leat/run/network.h"
+#include "leat/schedule/chooser.h"
+#include "leat/tensor/model.h"
+
+namespace leat {
+
+/// Sets of input shapes for which one model stays ready. Each has weights of its own.
+inline constexpr size_t kShapesReadyMax = 4;
+
+/// Where devices come from. Tests hand in others than machine_devices().
+struct DeviceSource {
+  /// Opens a device and holds it to its self-test. "": the best one.
+  std::function<Result<std::unique_ptr<Device>>(const std::string& spec)> open;
+  /// What may be tried when none is named, best first.
+  std::function<std::vector<std::string>()> names;
+  /// The route to the same chip after that one; nothing after the last.
+  std::function<std::optional<std::string>(const std::string& name)> next_route;
+};
+
+/// This machine's. `threads` is for the cpu device, 0 takes all; `cache_folder` is for the kernels
+/// of the self-test, empty: none is read or written.
+DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder);
+
+struct SessionOptions {
+  DeviceSource devices;
+  /// Of compiled kernels; empty: none is read or written.
+  std::string cache_folder;
+  /// Who chooses the parameters of kernels. Each device remembers what was chosen for it.
+  ChooseFunction choose = choose_by_model;
+  /// Told why a device gives way, and to which. May be empty.
+  std::function<void(const Error& reason, const std::string& next)> on_move;
+};
+
+struct LoadOptions {
+  /// "cpu", "gpu0", "gpu0:vulkan"; empty: the best that takes the model.
+  std::string device;
+  /// Slots, receipts, deadline and so on; cache folder and chooser are the session's.
+  NetworkOptions network;
+  /// Makes the model for other shapes of its inputs. Empty: it has those of `Model` only.
+  std::function<Result<Model>(std::span<const Shape> shapes)> specialise;
+};
+
+/// A run that was started. Any thread may look and wait; it must not outlive its model.
+struct StartedRun {
+  FencePoint point;
+
+  bool done() const { return point.reached(); }
+  /// False at the deadline, which is no error. Errors: device_lost.
+  Result<bool> wait(uint64_t timeout_ns) const {
+    return point.fence->wait(point.value, timeout_ns);
+  }
+};
+
+class LoadedModel;
+
+class Session {
+ public:
+  /// Opens nothing yet.
+  explicit Session(SessionOptions options) : options_(std::move(options)) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Makes the model ready on the device named, or on the first that does not answer `unsupported`.
+  /// What is loaded dies before the session.
+  /// Errors: those of the device named, or of the last one tried.
+  Result<std::unique_ptr<LoadedModel>> load(Model model, LoadOptions options = {});
+
+ private:
+  friend class LoadedModel;
+  /// Open until the session ends, or until its last model leaves it.
+  struct OpenDevice {
+    std::string spec;  // as it was asked for
+    std::unique_ptr<Device> device;
+    std::unique_ptr<Chooser> chooser;  // for this device's target
+    std::mutex mutex;                  // held by who uses the device
+    size_t models = 0;
+  };
+
+  Result<OpenDevice*> enter(const std::string& spec);
+  void leave(OpenDevice& device, bool closes);
+
+  SessionOptions options_;
+  std::mutex mutex_;  // of devices_
+  std::vector<std::unique_ptr<OpenDevice>> devices_;
+};
+
+/// A model that is ready on a device of a session.
+class LoadedModel {
+ public:
+  LoadedModel(const LoadedModel&) = delete;
+  LoadedModel& operator=(const LoadedModel&) = delete;
+  ~LoadedModel() { leave(false); }
+
+  /// For the shapes and on the device that it is ready for now. What they refer to changes with
+  /// run(), take_shapes() and give_way(); there is none once those have said that no device is
+  /// left.
+  const Model& model() const { return ready_.back().model; }
+  Network& network() const { return *ready_.back().network; }
+  Device& device() const { return *device_->device; }
+
+  /// Runs once in slot 0 and waits, with the device to itself; one value for each of Model::inputs,
+  /// results in the order of Model::outputs. For other shapes it is made ready first, and a route
+  /// that loses the work twice gives way to the next. Errors: invalid_argument, when a value does
+  /// not fit; those of devices.
+  Result<std::vector<HostTensor>> run(std::span<const HostTensor> inputs);
+
+  /// Starts a run on the slot's inputs, which the caller has written where they lie
+  /// (Network::input_view). Takes no memory. At most one run of each slot is in flight.
+  Result<StartedRun> start(size_t slot = 0);
+
+  /// Makes it ready for other shapes of its inputs; no run is in flight. The last kShapesReadyMax
+  /// are kept. Errors: invalid_argument, when it cannot have them.
+  Result<void> take_shapes(std::span<const Shape> shapes);
+
+  /// Leaves the device, which has lost work for this reason, and makes the model ready on the
+  /// chip's next route. Inputs must be written anew. Errors: the reason, when there is none or the
+  /// route was named; those of the next routes.
+  Result<void> give_way(Error reason);
+
+ private:
+  friend class Session;
+  struct Ready {
+    std::vector<Shape> shapes;
+    Model model;
+    std::unique_ptr<Network> network;
+  };
+
+  LoadedModel(Session& session, Model model, LoadOptions options);
+  Result<void> find_device();
+  Result<void> move_to(const std::string& spec);
+  Result<void> check_ready() const;
+  void leave(bool closes);
+  Result<std::unique_ptr<Network>> make_network(const Model& model);
+  Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
+
+  Session& session_;
+  LoadOptions options_;
+  Session::OpenDevice* device_ = nullptr;
+  std::vector<Ready> ready_;  // the last one is in use; all are on device_
+};
+
+}  // namespace leat

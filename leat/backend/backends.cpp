@@ -1,91 +1,68 @@
-// The list of backends, written out, and the naming of what they find. This is the only file that
-// asks which backends a build has. A chip reached by two routes is one device: matched by the UUID
-// that both APIs report, else by the chip's name.
+// The backends that the build has, and the naming of what they find. A GPU's backend is known by
+// two functions, which leat_backends.def (written by CMakeLists.txt) declares and lists here. A
+// chip reached by two routes is one device: matched by the UUID that both APIs report, else by the
+// chip's name.
 #include "leat/backend/backends.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "leat/backend/null/null_device.h"
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
 #endif
-#ifdef LEAT_HAS_NVIDIA
-#include "leat/backend/nvidia/nvidia_device.h"
-#endif
-#ifdef LEAT_HAS_CUDA
-#include "leat/backend/cuda/cuda_device.h"
-#endif
-#ifdef LEAT_HAS_VULKAN
-#include "leat/backend/vulkan/vulkan_device.h"
-#endif
-#ifdef LEAT_HAS_OPENGL
-#include "leat/backend/opengl/opengl_device.h"
-#endif
+#include "leat/route/found_route.h"
 
 namespace leat {
 
+// What a backend of a GPU provides: all places where its route finds a device, in the driver's
+// order, or one entry that says why there is none; and the opening of entry `index` under `name`.
+#define LEAT_BACKEND(folder, route)                  \
+  std::vector<FoundRoute> find_##folder##_devices(); \
+  Result<std::unique_ptr<Device>> open_##folder##_device(size_t index, std::string name);
+#include "leat_backends.def"
+#undef LEAT_BACKEND
+
 namespace {
 
-using Opener = std::function<Result<std::unique_ptr<Device>>(std::string name)>;
+/// A backend's two functions.
+struct RouteBackend {
+  Route route;
+  std::vector<FoundRoute> (*find)();
+  Result<std::unique_ptr<Device>> (*open)(size_t index, std::string name);
+};
+
+/// In the order of preference. An array may not be empty, hence the last row.
+constexpr RouteBackend kBackends[] = {
+#define LEAT_BACKEND(folder, route) {Route::route, find_##folder##_devices, open_##folder##_device},
+#include "leat_backends.def"
+#undef LEAT_BACKEND
+    {Route::null, [] { return std::vector<FoundRoute>(); }, nullptr},
+};
 
 /// One route to one chip.
-struct FoundRoute {
-  DeviceInfo info;
-  std::string uuid_hex;
-  std::string refusal;
-  Opener open;
+struct ChipRoute : FoundRoute {
+  const RouteBackend* backend = nullptr;
+  size_t index = 0;  // of the backend's list
 };
 
 /// The routes to one chip, best first; the chip's number is its place in the list.
-using FoundChip = std::vector<FoundRoute>;
+using FoundChip = std::vector<ChipRoute>;
 
 struct FoundGpus {
-  std::vector<FoundChip> chips;     // real ones first
-  std::vector<FoundRoute> nothing;  // routes that find no device, with the reason
+  std::vector<FoundChip> chips;    // real ones first
+  std::vector<ChipRoute> nothing;  // routes that find no device, with the reason
 };
 
-template <typename Info>
-void add_routes(std::vector<FoundRoute>& routes, Route route, std::vector<Info> infos,
-                Result<std::unique_ptr<Device>> (*open)(size_t, std::string)) {
-  for (size_t i = 0; i < infos.size(); ++i) {
-    infos[i].info.route = route;
-    routes.push_back({std::move(infos[i].info), std::move(infos[i].uuid_hex),
-                      std::move(infos[i].refusal),
-                      [open, i](std::string name) { return open(i, std::move(name)); }});
+void add_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
+  std::vector<FoundRoute> found = backend.find();
+  for (size_t i = 0; i < found.size(); ++i) {
+    found[i].info.route = backend.route;
+    routes.push_back({std::move(found[i]), &backend, i});
   }
 }
-
-/// Finds the routes of one kind, in the driver's order.
-using RouteFinder = void (*)(std::vector<FoundRoute>& routes);
-
-/// In the order of preference.
-constexpr RouteFinder kFinders[] = {
-#ifdef LEAT_HAS_NVIDIA
-    [](std::vector<FoundRoute>& routes) {
-      add_routes(routes, Route::direct, find_nvidia_devices(), open_nvidia_device);
-    },
-#endif
-#ifdef LEAT_HAS_CUDA
-    [](std::vector<FoundRoute>& routes) {
-      add_routes(routes, Route::cuda, find_cuda_devices(), open_cuda_device);
-    },
-#endif
-#ifdef LEAT_HAS_VULKAN
-    [](std::vector<FoundRoute>& routes) {
-      add_routes(routes, Route::vulkan, find_vulkan_devices(), open_vulkan_device);
-    },
-#endif
-#ifdef LEAT_HAS_OPENGL
-    [](std::vector<FoundRoute>& routes) {
-      add_routes(routes, Route::opengl, find_opengl_devices(), open_opengl_device);
-    },
-#endif
-    [](std::vector<FoundRoute>&) {},  // so that a build without a GPU's backend has a list, too
-};
 
 // OpenGL puts bus and driver behind the chip: "NVIDIA H200/PCIe/SSE2", "llvmpipe (LLVM 15.0.6,
 // ...".
@@ -93,7 +70,7 @@ std::string_view bare_name(std::string_view chip) {
   return chip.substr(0, std::min(chip.find('/'), chip.find(" (")));
 }
 
-bool is_same_chip(const FoundRoute& a, const FoundRoute& b) {
+bool is_same_chip(const ChipRoute& a, const ChipRoute& b) {
   if (a.info.software != b.info.software) return false;
   const bool both_have_uuids = !a.uuid_hex.empty() && !b.uuid_hex.empty();
   if (both_have_uuids && a.uuid_hex == b.uuid_hex) return true;
@@ -103,24 +80,24 @@ bool is_same_chip(const FoundRoute& a, const FoundRoute& b) {
 
 // Two drivers, or two places of one driver's list, may show one chip by the same route. Without a
 // UUID only software is known to be the same; two real chips of one name are two chips.
-bool is_duplicate(const FoundRoute& a, const FoundRoute& b) {
+bool is_duplicate(const ChipRoute& a, const ChipRoute& b) {
   return a.info.route == b.info.route && is_same_chip(a, b) &&
          (a.info.software || !a.uuid_hex.empty());
 }
 
 /// The chip of `chips` that `route` reaches too, or null.
-FoundChip* find_chip(std::vector<FoundChip>& chips, const FoundRoute& route) {
+FoundChip* find_chip(std::vector<FoundChip>& chips, const ChipRoute& route) {
   for (FoundChip& chip : chips) {
     const bool taken = std::ranges::any_of(
-        chip, [&](const FoundRoute& known) { return known.info.route == route.info.route; });
+        chip, [&](const ChipRoute& known) { return known.info.route == route.info.route; });
     if (!taken && is_same_chip(chip.front(), route)) return &chip;
   }
   return nullptr;
 }
 
-void add_usable(std::vector<FoundChip>& chips, FoundRoute route) {
+void add_usable(std::vector<FoundChip>& chips, ChipRoute route) {
   for (const FoundChip& chip : chips) {
-    for (const FoundRoute& known : chip) {
+    for (const ChipRoute& known : chip) {
       if (is_duplicate(known, route)) return;
     }
   }
@@ -130,17 +107,17 @@ void add_usable(std::vector<FoundChip>& chips, FoundRoute route) {
 }
 
 // A refused route is shown with the chip that another route reaches; alone it makes no device.
-FoundGpus chips_of(std::vector<FoundRoute> routes) {
+FoundGpus chips_of(std::vector<ChipRoute> routes) {
   FoundGpus found;
-  std::vector<FoundRoute> refused;
-  for (FoundRoute& route : routes) {
+  std::vector<ChipRoute> refused;
+  for (ChipRoute& route : routes) {
     if (!route.refusal.empty()) {
       refused.push_back(std::move(route));
     } else {
       add_usable(found.chips, std::move(route));
     }
   }
-  for (FoundRoute& route : refused) {
+  for (ChipRoute& route : refused) {
     FoundChip* chip = find_chip(found.chips, route);
     if (chip == nullptr) {
       route.info.name = name_of(route.info.route);
@@ -152,7 +129,7 @@ FoundGpus chips_of(std::vector<FoundRoute> routes) {
   std::ranges::stable_partition(found.chips,
                                 [](const FoundChip& chip) { return !chip[0].info.software; });
   for (size_t i = 0; i < found.chips.size(); ++i) {
-    for (FoundRoute& route : found.chips[i]) {
+    for (ChipRoute& route : found.chips[i]) {
       route.info.name = fmt::format("gpu{}:{}", i, name_of(route.info.route));
     }
   }
@@ -160,8 +137,8 @@ FoundGpus chips_of(std::vector<FoundRoute> routes) {
 }
 
 FoundGpus find_gpus() {
-  std::vector<FoundRoute> routes;
-  for (const RouteFinder find : kFinders) find(routes);
+  std::vector<ChipRoute> routes;
+  for (const RouteBackend& backend : kBackends) add_routes(routes, backend);
   return chips_of(std::move(routes));
 }
 
@@ -191,7 +168,7 @@ Result<std::unique_ptr<Device>> checked(Result<std::unique_ptr<Device>> device,
 Error unknown_device(std::string_view spec, const FoundGpus& found) {
   std::vector<std::string> names = {"cpu"};
   for (const FoundChip& chip : found.chips) {
-    for (const FoundRoute& route : chip) names.push_back(route.info.name);
+    for (const ChipRoute& route : chip) names.push_back(route.info.name);
   }
   return Error(
       ErrorKind::invalid_argument,
@@ -199,14 +176,14 @@ Error unknown_device(std::string_view spec, const FoundGpus& found) {
 }
 
 /// The routes that `spec` asks for, in the order in which they are tried.
-std::vector<FoundRoute> routes_of(std::string_view spec, const FoundGpus& found, bool software) {
+std::vector<ChipRoute> routes_of(std::string_view spec, const FoundGpus& found, bool software) {
   const bool is_any = spec.empty() || spec == "best";
-  std::vector<FoundRoute> routes;
+  std::vector<ChipRoute> routes;
   for (size_t i = 0; i < found.chips.size(); ++i) {
     const FoundChip& chip = found.chips[i];
     if (chip[0].info.software && (is_any || !software)) continue;
     const bool is_all = is_any || spec == fmt::format("gpu{}", i);
-    for (const FoundRoute& route : chip) {
+    for (const ChipRoute& route : chip) {
       if (is_all || spec == route.info.name) routes.push_back(route);
     }
   }
@@ -219,15 +196,16 @@ class RouteTrial {
   explicit RouteTrial(const DeviceCheck& check) : check_(check) {}
 
   /// The first device that opens and passes, or null.
-  std::unique_ptr<Device> open_first(const std::vector<FoundRoute>& routes) {
-    for (const FoundRoute& route : routes) {
+  std::unique_ptr<Device> open_first(const std::vector<ChipRoute>& routes) {
+    for (const ChipRoute& route : routes) {
       if (!route.refusal.empty()) {
         if (!error_) error_ = Error(ErrorKind::unsupported, route.refusal);
         continue;
       }
       if (std::ranges::find(tried_, route.info.name) != tried_.end()) continue;
       tried_.push_back(route.info.name);
-      Result<std::unique_ptr<Device>> device = checked(route.open(route.info.name), check_);
+      Result<std::unique_ptr<Device>> device =
+          checked(route.backend->open(route.index, route.info.name), check_);
       if (device) return std::move(*device);
       error_ = device.error().during(fmt::format("opening {}", route.info.name));
     }
@@ -249,10 +227,10 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
   if (spec == "cpu") return checked(open_cpu(threads), check);
   if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
   RouteTrial trial(check);
-  std::vector<FoundRoute> routes;
+  std::vector<ChipRoute> routes;
   FoundGpus found;
-  for (const RouteFinder find : kFinders) {
-    find(routes);
+  for (const RouteBackend& backend : kBackends) {
+    add_routes(routes, backend);
     found = chips_of(routes);
     if (auto device = trial.open_first(routes_of(spec, found, false))) return device;
   }
@@ -270,19 +248,19 @@ std::vector<FoundDevice> find_devices() {
   const auto add_gpus = [&](bool software) {
     for (FoundChip& chip : found.chips) {
       if (chip[0].info.software != software) continue;
-      for (FoundRoute& route : chip) devices.push_back({route.info, route.refusal});
+      for (ChipRoute& route : chip) devices.push_back({route.info, route.refusal});
     }
   };
   add_gpus(false);
   devices.push_back(find_cpu());
   add_gpus(true);
-  for (FoundRoute& route : found.nothing) devices.push_back({route.info, route.refusal});
+  for (ChipRoute& route : found.nothing) devices.push_back({route.info, route.refusal});
   return devices;
 }
 
 std::optional<std::string> next_route(std::string_view name) {
   for (const FoundChip& chip : find_gpus().chips) {
-    const auto is_it = [&](const FoundRoute& route) { return route.info.name == name; };
+    const auto is_it = [&](const ChipRoute& route) { return route.info.name == name; };
     auto route = std::ranges::find_if(chip, is_it);
     if (route == chip.end()) continue;
     while (++route != chip.end()) {

@@ -20,7 +20,7 @@
 #include <bit>
 #include <cctype>
 
-#include "leat/base/nvidia_target.h"
+#include "leat/base/nvidia_architecture.h"
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"

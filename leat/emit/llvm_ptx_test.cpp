@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "leat/base/cubin.h"
-#include "leat/base/nvidia_target.h"
+#include "leat/route/cubin.h"
+#include "leat/route/nvidia_target.h"
 #include "leat/emit/emit.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/spirv_programs_test.h"

@@ -1,8 +1,7 @@
 // See inspect.h. Plain targets: levels of the x86-64 psABI, version 1.0, section 3.1.1; register
 // counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
-// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); shared memory of NVIDIA's
-// architectures: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability";
-// multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of these cards.
+// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); multiprocessors of T4,
+// A100, L40S and H100 SXM: NVIDIA's data sheets of these cards.
 #include "leat/run/inspect.h"
 
 #include <fmt/format.h>
@@ -10,13 +9,14 @@
 #include <algorithm>
 #include <iterator>
 
-#include "leat/base/nvidia_target.h"
+#include "leat/base/nvidia_architecture.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/parse.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
 #include "leat/lower/lower.h"
 #include "leat/lower/passes.h"
+#include "leat/route/nvidia_target.h"
 #include "leat/schedule/schedule.h"
 
 namespace leat {
@@ -82,13 +82,19 @@ Target spirv_target(std::string_view name, bool opengl) {
   return target;
 }
 
+/// Of a T4, A100, L40S and H100 SXM.
+uint32_t nvidia_multiprocessors(uint32_t capability) {
+  if (capability == 75) return 40;
+  if (capability == 80) return 108;
+  return capability == 89 ? 142 : 132;
+}
+
 Target nvidia_plain_target(std::string_view name) {
-  constexpr uint32_t kKib = 1024;
-  Target target;
-  if (name == "sm_75") target = nvidia_target({7, 5, 40, 64 * kKib});
-  if (name == "sm_80") target = nvidia_target({8, 0, 108, 163 * kKib});
-  if (name == "sm_89") target = nvidia_target({8, 9, 142, 99 * kKib});
-  if (name == "sm_90") target = nvidia_target({9, 0, 132, 227 * kKib});
+  const uint32_t capability = nvidia_architecture(name);
+  Target target = nvidia_target({.capability_major = capability / 10,
+                                 .capability_minor = capability % 10,
+                                 .multiprocessors = nvidia_multiprocessors(capability),
+                                 .shared_bytes_max = nvidia_shared_bytes_max(capability)});
   target.name = name;
   return target;
 }

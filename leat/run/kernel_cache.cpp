@@ -5,7 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "leat/base/cubin.h"
+#include "leat/route/cubin.h"
 #include "leat/base/files.h"
 #include "leat/base/hash.h"
 

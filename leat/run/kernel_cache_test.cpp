@@ -7,11 +7,11 @@
 #include <filesystem>
 
 #include "leat/backend/backends.h"
-#include "leat/base/cubin.h"
-#include "leat/base/cubin_sample_test.h"
+#include "leat/route/cubin.h"
+#include "leat/route/cubin_sample_test.h"
 #include "leat/base/files.h"
 #include "leat/base/hash.h"
-#include "leat/base/nvidia_target.h"
+#include "leat/route/nvidia_target.h"
 #include "leat/run/network.h"
 #include "leat/tensor/ops.h"
 

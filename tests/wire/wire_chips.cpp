@@ -9,7 +9,7 @@ namespace {
 
 std::string refusal_of(const mock::ChipOptions& options) {
   mock::Nvidia nvidia(options);
-  const std::vector<NvidiaInfo> found = find_nvidia_devices_on(nvidia.os());
+  const std::vector<FoundRoute> found = find_nvidia_devices_on(nvidia.os());
   EXPECT_EQ(found.size(), 1u);
   EXPECT_EQ(nvidia.server().open_descriptors(), 0u);
   return found[0].refusal;
@@ -17,9 +17,9 @@ std::string refusal_of(const mock::ChipOptions& options) {
 
 TEST(WireChips, IsFound) {
   mock::Nvidia nvidia({.cards = 2});
-  const std::vector<NvidiaInfo> found = find_nvidia_devices_on(nvidia.os());
+  const std::vector<FoundRoute> found = find_nvidia_devices_on(nvidia.os());
   ASSERT_EQ(found.size(), 2u);
-  for (const NvidiaInfo& info : found) {
+  for (const FoundRoute& info : found) {
     EXPECT_EQ(info.refusal, "");
     EXPECT_EQ(info.info.chip, "Mock GH100");
     EXPECT_EQ(info.info.driver, "NVIDIA 580.159.04");

@@ -44,13 +44,13 @@ class WireQueueOpening : public testing::Test {
     context_.card = std::move(*card);
     ASSERT_OK(context_.memory.open());
     ASSERT_OK(context_.doorbell.open(context_.rm, context_.card));
-    context_.first_sign_timeout_ns = 1'000'000;
+    queue_.set_first_sign_timeout_ns(1'000'000);
   }
 
   mock::Nvidia gpu_;
   NvidiaContext context_{gpu_.os()};
   NvidiaBuffers buffers_{context_};
-  NvidiaQueue queue_{context_, buffers_};
+  NvidiaQueue queue_{context_, buffers_, nullptr};
 };
 
 TEST_F(WireQueueOpening, NoSignOfLifeClosesTheChannels) {
@@ -155,7 +155,7 @@ TEST(WirePrefixes, AreChecked) {
   mock::Nvidia gpu;
   NvidiaContext context(gpu.os());
   NvidiaBuffers buffers(context);
-  NvidiaQueue queue(context, buffers);
+  NvidiaQueue queue(context, buffers, nullptr);
   ASSERT_OK(context.rm.open_control());
   const Result<std::vector<rm::CardInfo>> cards = context.rm.cards();
   ASSERT_OK(cards);
@@ -167,26 +167,26 @@ TEST(WirePrefixes, AreChecked) {
   ASSERT_OK(context.doorbell.open(context.rm, context.card));
   ASSERT_OK(queue.open());
   ASSERT_OK(context.reserve_local_memory(1024));
-  const NvidiaContext::LocalMemory good = context.local;
+  const NvidiaLocalMemory good = context.setup.local();
   ASSERT_OK(queue.submit());
-  EXPECT_TRUE(context.local.is_set);
-  const auto expect_refusal = [&](const char* word) {
-    context.local.is_set = false;
+  EXPECT_TRUE(context.setup.is_told());
+  const auto expect_refusal = [&](const NvidiaLocalMemory& bad, const char* word) {
+    context.setup.set_local(bad);
     const uint64_t doorbells = gpu.doorbells();
     const Result<uint64_t> refused = queue.submit();
     ASSERT_FALSE(refused.has_value()) << word;
     EXPECT_EQ(refused.error().kind(), ErrorKind::internal);
     EXPECT_NE(refused.error().message().find(word), std::string::npos) << refused.error().message();
     EXPECT_EQ(gpu.doorbells(), doorbells);
-    context.local = good;
   };
-  context.local.range.address = 0x1000;
-  expect_refusal("not mapped");
-  context.local.bytes_per_tpc = 0x100;
-  expect_refusal("no multiple");
+  NvidiaLocalMemory elsewhere = good;
+  elsewhere.range.address = 0x1000;
+  expect_refusal(elsewhere, "not mapped");
+  NvidiaLocalMemory uneven = good;
+  uneven.bytes_per_tpc = 0x100;
+  expect_refusal(uneven, "no multiple");
   context.card.classes.compute = 0xC6C0;
-  context.local.range.address = 0x1000;
-  expect_refusal("not mapped");
+  expect_refusal(elsewhere, "not mapped");
   unsetenv("LEAT_NVIDIA_CHECK");
 }
 

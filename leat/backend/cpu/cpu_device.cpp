@@ -4,12 +4,13 @@
 #include <fstream>
 #include <limits>
 #include <string>
-#include <unordered_map>
 
 #include "leat/backend/cpu/cpu_jit.h"
 #include "leat/backend/cpu/cpu_memory.h"
 #include "leat/backend/cpu/cpu_queue.h"
 #include "leat/backend/cpu/cpu_target.h"
+#include "leat/route/handle_table.h"
+#include "leat/route/kernel_limits.h"
 
 namespace leat {
 
@@ -53,7 +54,7 @@ class CpuDevice : public Device {
       : info_(make_info()),
         target_(host_cpu_target(threads)),
         jit_(std::move(jit)),
-        queue_(*this, target_.compute_units) {}
+        queue_(*this, info_, target_) {}
 
   const DeviceInfo& info() const override { return info_; }
   const Target& target() const override { return target_; }
@@ -71,9 +72,8 @@ class CpuDevice : public Device {
 
   DeviceInfo info_;
   Target target_;
-  CpuJit jit_;                                      // outlives the code that the queue retires
-  std::unordered_map<uint64_t, CpuMemory> memory_;  // by handle
-  uint64_t next_handle_ = 1;
+  CpuJit jit_;  // outlives the code that the queue retires
+  HandleTable<CpuMemory> memory_;
   CpuQueue queue_;  // ends before the memory
 };
 
@@ -87,9 +87,7 @@ Result<Buffer> CpuDevice::allocate(size_t size_bytes, MemoryKind) {
 }
 
 Buffer CpuDevice::keep(CpuMemory memory, size_t size_bytes, std::byte* data) {
-  const uint64_t handle = next_handle_++;
-  memory_.emplace(handle, std::move(memory));
-  return Buffer(this, handle, size_bytes, data);
+  return Buffer(this, memory_.add(std::move(memory)), size_bytes, data);
 }
 
 MemoryFacts CpuDevice::memory_facts() const {
@@ -120,26 +118,14 @@ Result<Buffer> CpuDevice::import_dma_buf(int fd, size_t size_bytes) {
   return keep(std::move(memory), size_bytes, data);
 }
 
-void CpuDevice::free_buffer(uint64_t handle) {
-  const auto found = memory_.find(handle);
-  CHECK(found != memory_.end());
-  queue_.retire(std::move(found->second));
-  memory_.erase(found);
-}
+void CpuDevice::free_buffer(uint64_t handle) { queue_.retire(memory_.take(handle)); }
 
 Result<std::unique_ptr<Kernel>> CpuDevice::load(const KernelBinary& binary) {
-  const auto refuse = [&](const std::string& what) {
-    return Error(ErrorKind::invalid_argument, "Kernel \"" + binary.name + "\" " + what);
-  };
-  if (binary.format != CodeFormat::native_object) return refuse("is not a native object.");
-  uint64_t groups = 1;
-  for (const uint32_t extent : binary.grid) {
-    if (extent == 0) return refuse("has a grid with an extent of (0).");
-    groups *= extent;
-    if (groups > std::numeric_limits<uint32_t>::max()) {
-      return refuse("has more than (4294967295) workgroups.");
-    }
-  }
+  TRY(check_limits(binary, target_, info_));
+  const uint64_t rows = uint64_t{binary.grid[1]} * binary.grid[2];  // both below 2^31
+  constexpr uint32_t kGroupsMax = std::numeric_limits<uint32_t>::max();
+  TRY(check_limit(binary, info_, "Number of workgroups",
+                  rows > kGroupsMax ? rows : rows * binary.grid[0], kGroupsMax));
   TRY_ASSIGN(LoadedCode code, jit_.load(binary));
   return std::unique_ptr<Kernel>(std::make_unique<CpuKernel>(binary, std::move(code), queue_));
 }

@@ -10,11 +10,11 @@
 #include <cstring>
 #include <string>
 
+#include "leat/base/numbers.h"
+
 namespace leat {
 
 namespace {
-
-size_t rounded_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
 void* map_pages(size_t size_bytes) {
   return mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -43,7 +43,7 @@ Result<CpuMemory> CpuMemory::map(size_t size_bytes) {
   }
   const bool is_huge = size_bytes >= kHugePageBytes;
   const size_t unit = is_huge ? kHugePageBytes : static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t wanted = rounded_up(size_bytes, unit);
+  const size_t wanted = round_up(size_bytes, unit);
   const size_t mapped = is_huge ? wanted + kHugePageBytes : wanted;
   void* address = map_pages(mapped);
   if (address == MAP_FAILED) {
@@ -56,7 +56,7 @@ Result<CpuMemory> CpuMemory::map(size_t size_bytes) {
   if (!is_huge) return memory;
 
   const size_t start = reinterpret_cast<uintptr_t>(address);
-  const size_t before = rounded_up(start, kHugePageBytes) - start;
+  const size_t before = round_up(start, kHugePageBytes) - start;
   unmap(memory.data_, before);
   memory.data_ += before;
   unmap(memory.data_ + wanted, mapped - before - wanted);

@@ -12,6 +12,9 @@
 #include "leat/backend/cpu/cpu_memory.h"
 #include "leat/backend/cpu/cpu_threads.h"
 #include "leat/device/device.h"
+#include "leat/route/queue_frame.h"
+#include "leat/route/retire_list.h"
+#include "leat/route/time_slots.h"
 
 namespace leat {
 
@@ -61,8 +64,8 @@ class CpuFence : public Fence {
 
 class CpuQueue : public Queue {
  public:
-  /// `device` is the one whose buffers and kernels the queue takes.
-  CpuQueue(const Device& device, uint32_t threads);
+  /// `device` is the one whose buffers and kernels the queue takes, with its facts.
+  CpuQueue(const Device& device, const DeviceInfo& info, const Target& target);
   /// Ends the work in flight first: its threads and lists die with the queue.
   ~CpuQueue() override;
 
@@ -74,20 +77,20 @@ class CpuQueue : public Queue {
   Result<std::unique_ptr<RecordedList>> end_record() override;
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return fence_; }
-  Result<uint64_t> time_ns(uint32_t slot) override;
+  Result<uint64_t> time_ns(uint32_t slot) override { return times_.at(slot); }
+  Counts counts() const override { return frame_.counts(); }
 
   /// Keeps what a dead buffer or kernel leaves until everything given to the queue so far is done;
   /// frees it at once where that is so already.
-  void retire(CpuMemory memory) { retire(Retired{last_use(), std::move(memory), {}, {}}); }
-  void retire(LoadedCode code) { retire(Retired{last_use(), {}, std::move(code), {}}); }
+  void retire(CpuMemory memory) { retire(frame_.last_use(), {std::move(memory), {}, {}}); }
+  void retire(LoadedCode code) { retire(frame_.last_use(), {{}, std::move(code), {}}); }
   /// The same for a dead list's commands, until the list's last replay is done.
   void retire(std::unique_ptr<CpuCommandList> list, uint64_t last_value) {
-    retire(Retired{last_value, {}, {}, std::move(list)});
+    retire(last_value, {{}, {}, std::move(list)});
   }
 
  private:
-  struct Retired {
-    uint64_t last_use = 0;  // a fence value
+  struct Remains {
     CpuMemory memory;
     LoadedCode code;
     std::unique_ptr<CpuCommandList> list;
@@ -98,25 +101,22 @@ class CpuQueue : public Queue {
   };
   static constexpr size_t kSubmitsInFlightMax = 32;
 
-  uint64_t last_use() const;
-  void retire(Retired retired);
-  void free_retired();
+  void retire(uint64_t last_use, Remains remains);
   Result<void> wait_for_slot();
   Result<CpuCommandList*> open_list();
   Submission& slot_of(uint64_t value) { return ring_[value % kSubmitsInFlightMax]; }
-  uint64_t hand_over(const CpuCommandList& list);
+  uint64_t hand_over(const CpuCommandList& list, bool replay);
   void run_executor();
   void execute(const CpuCommandList& list);
 
   const Device& device_;
+  QueueFrame frame_;
   CpuThreads threads_;
   CpuFence fence_;
   std::array<Submission, kSubmitsInFlightMax> ring_;
-  bool is_open_ = false;  // the next submission holds commands
   std::unique_ptr<CpuRecordedList> recording_;
-  std::vector<Retired> retired_;
-  std::array<std::atomic<uint64_t>, kTimeSlots> times_ns_ = {};
-  std::atomic<uint64_t> submitted_ = 0;
+  RetireList<Remains> retired_;
+  TimeSlots times_;
   std::atomic<bool> stops_ = false;
   CpuWait submitted_wait_;
   std::thread executor_;

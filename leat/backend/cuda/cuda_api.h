@@ -38,6 +38,10 @@ inline constexpr int kCudaSharedBytesOptin = 97;
 inline constexpr int kCudaMemoryPools = 115;
 inline constexpr int kCudaStreamMemOps64 = 122;  // CAN_USE_64_BIT_STREAM_MEM_OPS
 
+// Flags, the same source.
+inline constexpr unsigned kCudaHostAllocMapped = 1u | 2u;  // CU_MEMHOSTALLOC_PORTABLE | _DEVICEMAP
+inline constexpr unsigned kCudaStreamNonBlocking = 1;  // not ordered with the legacy default stream
+
 #define TRY_CUDA(api, name, ...)                                           \
   do {                                                                     \
     const int cuda_code_ = (api).name(__VA_ARGS__);                        \

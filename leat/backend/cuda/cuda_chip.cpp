@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "leat/base/nvidia_target.h"
+#include "leat/base/nvidia_architecture.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 

@@ -1,4 +1,4 @@
-// See cuda_context.h. Source of the flags: CUDA Driver API, CUmemhostalloc and CUstream_flags.
+// See cuda_context.h.
 #include "leat/backend/cuda/cuda_context.h"
 
 #include <fmt/format.h>
@@ -6,9 +6,6 @@
 namespace leat {
 
 namespace {
-
-constexpr unsigned kHostAllocMapped = 1u | 2u;  // CU_MEMHOSTALLOC_PORTABLE | _DEVICEMAP
-constexpr unsigned kStreamNonBlocking = 1;      // not ordered with the legacy default stream
 
 // A destructor of a device with unfinished work waits this long, then leaks the device.
 constexpr uint64_t kCloseTimeoutNs = 5'000'000'000;
@@ -32,9 +29,9 @@ Result<void> CudaContext::open(const CudaApi& calls, CudaChip found) {
   chip = std::move(found);
   TRY_CUDA(api, cuDevicePrimaryCtxRetain, &context, chip.id);
   TRY(enter());
-  TRY_CUDA(api, cuStreamCreate, &stream, kStreamNonBlocking);
+  TRY_CUDA(api, cuStreamCreate, &stream, kCudaStreamNonBlocking);
   void* word = nullptr;
-  TRY_CUDA(api, cuMemHostAlloc, &word, sizeof(uint64_t), kHostAllocMapped);
+  TRY_CUDA(api, cuMemHostAlloc, &word, sizeof(uint64_t), kCudaHostAllocMapped);
   fence.word_ = static_cast<uint64_t*>(word);
   *fence.word_ = 0;
   TRY_CUDA(api, cuMemHostGetDevicePointer, &fence_address, word, 0);
@@ -44,14 +41,16 @@ Result<void> CudaContext::open(const CudaApi& calls, CudaChip found) {
 CudaContext::~CudaContext() {
   if (context == nullptr || !enter()) return;
   if (stream != nullptr && fence.word_ != nullptr) {
-    const Result<uint64_t> last = has_unsubmitted ? signal() : Result<uint64_t>(submitted.load());
+    const Result<uint64_t> last = frame.has_open() ? signal() : Result<uint64_t>(frame.submitted());
     if (last) {
       const Result<bool> done = fence.wait(*last, kCloseTimeoutNs);
       const bool lost = !done && done.error().kind() == ErrorKind::device_lost;
       if (!lost && (!done || !*done)) return;  // what still runs must not be destroyed
     }
   }
-  for (const Retired& retired : retired_) destroy(retired.remains);
+  const auto destroy_one = [this](const CudaRemains& remains) { destroy(remains); };
+  retired_lists_.drain_all(destroy_one);
+  retired_.drain_all(destroy_one);
   if (stream != nullptr) api.cuStreamDestroy(stream);
   if (fence.word_ != nullptr) api.cuMemFreeHost(fence.word_);
   api.cuDevicePrimaryCtxRelease(chip.id);
@@ -63,10 +62,10 @@ Result<void> CudaContext::enter() {
 }
 
 Result<uint64_t> CudaContext::signal() {
-  const uint64_t value = submitted.load() + 1;
+  const uint64_t value = frame.submitted() + 1;
   TRY_CUDA(api, cuStreamWriteValue64, stream, fence_address, value, 0);
-  submitted.store(value);
-  has_unsubmitted = false;
+  frame.set_submitted(value);
+  frame.set_open(false);
   return value;
 }
 
@@ -78,20 +77,17 @@ Result<void> CudaContext::check_stream() {
 }
 
 void CudaContext::retire(const CudaRemains& remains) {
-  const uint64_t value = submitted.load() + (has_unsubmitted ? 1 : 0);
-  if (fence.poll() >= value) return destroy(remains);
-  retired_.push_back({value, remains});
+  const uint64_t last_use = frame.last_use();
+  if (fence.poll() >= last_use) return destroy(remains);
+  const bool is_list = remains.graph != nullptr || remains.executable != nullptr;
+  (is_list ? retired_lists_ : retired_).add(last_use, remains);
 }
 
 void CudaContext::drain_retired(Drain what) {
-  if (retired_.empty()) return;
+  const auto destroy_one = [this](const CudaRemains& remains) { destroy(remains); };
   const uint64_t reached = fence.poll();
-  std::erase_if(retired_, [&](const Retired& retired) {
-    const bool is_list = retired.remains.graph != nullptr || retired.remains.executable != nullptr;
-    if (retired.fence_value > reached || (what == Drain::lists && !is_list)) return false;
-    destroy(retired.remains);
-    return true;
-  });
+  retired_lists_.drain(reached, destroy_one);
+  if (what == Drain::everything) retired_.drain(reached, destroy_one);
 }
 
 // What fails here fails because the device is lost, and then there is nothing left to free.

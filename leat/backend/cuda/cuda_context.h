@@ -7,11 +7,10 @@
 // to stop sleeping and to look again without pause.
 #pragma once
 
-#include <atomic>
-#include <vector>
-
 #include "leat/backend/cuda/cuda_chip.h"
 #include "leat/device/spin.h"
+#include "leat/route/queue_frame.h"
+#include "leat/route/retire_list.h"
 
 namespace leat {
 
@@ -71,17 +70,13 @@ struct CudaContext {
   CudaHandle stream = nullptr;
   CudaFence fence;
   uint64_t fence_address = 0;
-  std::atomic<uint64_t> submitted = 0;  // the value that the last submit writes
-  bool has_unsubmitted = false;         // work in the stream behind the last value
+  QueueFrame frame{chip.info, chip.target};  // open: work in the stream behind the last value
 
  private:
-  struct Retired {
-    uint64_t fence_value = 0;
-    CudaRemains remains;
-  };
   void destroy(const CudaRemains& remains);
 
-  std::vector<Retired> retired_;
+  RetireList<CudaRemains> retired_lists_;
+  RetireList<CudaRemains> retired_;  // all else
 };
 
 }  // namespace leat

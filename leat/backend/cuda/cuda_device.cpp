@@ -2,8 +2,6 @@
 // memory hand what they hold to the context, which waits and destroys.
 #include "leat/backend/cuda/cuda_device.h"
 
-#include <fmt/format.h>
-
 #include "leat/backend/cuda/cuda_queue.h"
 
 namespace leat {
@@ -12,7 +10,7 @@ namespace {
 
 class CudaDevice final : public Device {
  public:
-  CudaDevice() : memory_(context_), queue_(context_, memory_) {}
+  CudaDevice() : memory_(context_), queue_(context_, memory_, *this) {}
 
   Result<void> open(const CudaApi& api, CudaChip chip, std::string name) {
     chip.info.name = std::move(name);
@@ -34,10 +32,7 @@ class CudaDevice final : public Device {
   }
 
   MemoryFacts memory_facts() const override {
-    MemoryFacts facts = Device::memory_facts();
-    facts.imports_host = true;
-    facts.import_alignment_bytes = CudaMemory::kPage;
-    return facts;
+    return facts_with_import(Device::memory_facts(), CudaMemory::kPage);
   }
   Result<Buffer> import_host(std::span<std::byte> memory) override {
     TRY(check_import(memory, CudaMemory::kPage));
@@ -59,13 +54,6 @@ class CudaDevice final : public Device {
   CudaQueue queue_;
 };
 
-CudaInfo refused(const Error& error) {
-  CudaInfo none;
-  none.info.route = Route::cuda;
-  none.refusal = error.message();
-  return none;
-}
-
 /// One for each ordinal: a chip that cannot be inspected is refused and hides no other.
 Result<std::vector<CudaChip>> find_chips(const CudaApi& api) {
   int count = 0;
@@ -79,31 +67,29 @@ Result<std::vector<CudaChip>> find_chips(const CudaApi& api) {
 
 }  // namespace
 
-std::vector<CudaInfo> find_cuda_devices_on(const CudaApi& api) {
+std::vector<FoundRoute> find_cuda_devices_on(const CudaApi& api) {
   Result<std::vector<CudaChip>> chips = find_chips(api);
-  if (!chips) return {refused(chips.error())};
+  if (!chips) return {refused_route(Route::cuda, chips.error())};
   if (chips->empty()) {
-    return {refused(Error(ErrorKind::unsupported, "The CUDA driver finds no device."))};
+    return {refused_route(Route::cuda,
+                          Error(ErrorKind::unsupported, "The CUDA driver finds no device."))};
   }
-  std::vector<CudaInfo> found;
+  std::vector<FoundRoute> found;
   for (CudaChip& chip : *chips) {
     found.push_back({std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)});
   }
   return found;
 }
 
-std::vector<CudaInfo> find_cuda_devices() {
+std::vector<FoundRoute> find_cuda_devices() {
   const Result<CudaApi> api = CudaApi::open();
-  return api ? find_cuda_devices_on(*api) : std::vector{refused(api.error())};
+  return api ? find_cuda_devices_on(*api) : std::vector{refused_route(Route::cuda, api.error())};
 }
 
 Result<std::unique_ptr<Device>> open_cuda_device_on(const CudaApi& api, size_t index,
                                                     std::string name) {
   TRY_ASSIGN(std::vector<CudaChip> chips, find_chips(api));
-  if (index >= chips.size()) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("CUDA device ({}) is not among the ({}) found.", index, chips.size()));
-  }
+  TRY(check_found(Route::cuda, index, chips.size()));
   if (!chips[index].refusal.empty()) {
     return Error(ErrorKind::unsupported, chips[index].refusal);
   }

@@ -5,22 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "leat/device/device.h"
+#include "leat/route/found_route.h"
 
 namespace leat {
 
 struct CudaApi;
 
-/// A chip; `refusal` says why it cannot be used and is empty when it can.
-struct CudaInfo {
-  DeviceInfo info;       // without a name
-  std::string uuid_hex;  // the same through Vulkan
-  std::string refusal;
-};
-
 /// In the driver's order. When there is no CUDA driver: one entry without a chip that says why.
-std::vector<CudaInfo> find_cuda_devices();
-std::vector<CudaInfo> find_cuda_devices_on(const CudaApi& api);
+std::vector<FoundRoute> find_cuda_devices();
+std::vector<FoundRoute> find_cuda_devices_on(const CudaApi& api);
 
 /// Opens entry `index` of find_cuda_devices() under `name`.
 /// Errors: unsupported (the refusal), io, out_of_memory.

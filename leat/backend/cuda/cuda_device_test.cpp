@@ -137,7 +137,7 @@ class CudaDeviceTest : public testing::Test {
 TEST_F(CudaDeviceTest, ABadDeviceHidesNoOther) {
   fake.devices = 3;
   fake.bad_device = 1;
-  const std::vector<CudaInfo> found = find_cuda_devices_on(api_);
+  const std::vector<FoundRoute> found = find_cuda_devices_on(api_);
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].refusal, "");
   EXPECT_EQ(found[2].refusal, "");

@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-#include "leat/base/cubin.h"
+#include "leat/route/cubin.h"
+#include "leat/route/kernel_limits.h"
 
 namespace leat {
 
@@ -13,37 +14,6 @@ namespace {
 
 // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES. Source: CUDA Driver API, CUfunction_attribute.
 constexpr int kMaxDynamicSharedBytes = 8;
-
-Result<void> check_limit(const KernelBinary& binary, const CudaChip& chip, const char* what,
-                         uint64_t value, uint64_t limit) {
-  if (value <= limit) return {};
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("{} ({}) of Kernel \"{}\" is larger than the limit ({}) of CUDA device "
-                           "\"{}\".",
-                           what, value, binary.name, limit, chip.info.chip));
-}
-
-Result<void> check_limits(const KernelBinary& binary, const CudaChip& chip) {
-  const Target& target = chip.target;
-  if (binary.format != target.format) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Code format ({}) of Kernel \"{}\" is not that of CUDA device \"{}\" "
-                             "({}).",
-                             static_cast<int>(binary.format), binary.name, chip.info.chip,
-                             static_cast<int>(target.format)));
-  }
-  TRY(check_limit(binary, chip, "Workgroup size",
-                  uint64_t{binary.wave_lanes} * binary.waves_per_workgroup,
-                  target.lanes_per_workgroup_max));
-  TRY(check_limit(binary, chip, "Local memory", binary.local_memory_bytes,
-                  target.local_memory_bytes_max));
-  TRY(check_limit(binary, chip, "Number of buffers", binary.arguments.size(),
-                  CudaKernel::kBuffersMax));
-  for (size_t axis = 0; axis < 3; ++axis) {
-    TRY(check_limit(binary, chip, "Grid size", binary.grid[axis], target.workgroups_max[axis]));
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -58,7 +28,8 @@ CudaKernel::CudaKernel(CudaContext& context, const KernelBinary& binary)
 CudaKernel::~CudaKernel() { context_.retire({.module = module_}); }
 
 Result<std::unique_ptr<Kernel>> CudaKernel::load(CudaContext& context, const KernelBinary& binary) {
-  TRY(check_limits(binary, context.chip));
+  TRY(check_limits(binary, context.chip.target, context.chip.info));
+  CHECK(binary.arguments.size() <= kBuffersMax);
   TRY(check_cubin(binary, context.chip.target));
   TRY(context.enter());
   auto kernel = std::make_unique<CudaKernel>(context, binary);

@@ -7,8 +7,6 @@ namespace leat {
 
 namespace {
 
-constexpr unsigned kHostAllocMapped = 1u | 2u;  // CU_MEMHOSTALLOC_PORTABLE | _DEVICEMAP
-
 Result<CudaAllocation> make_allocation(CudaContext& context, size_t size_bytes, MemoryKind kind) {
   const CudaApi& api = context.api;
   CudaAllocation allocation;
@@ -18,7 +16,7 @@ Result<CudaAllocation> make_allocation(CudaContext& context, size_t size_bytes, 
     return allocation;
   }
   void* host = nullptr;
-  TRY_CUDA(api, cuMemHostAlloc, &host, size_bytes, kHostAllocMapped);
+  TRY_CUDA(api, cuMemHostAlloc, &host, size_bytes, kCudaHostAllocMapped);
   allocation.host = static_cast<std::byte*>(host);
   TRY_CUDA(api, cuMemHostGetDevicePointer, &allocation.address, host, 0);
   return allocation;
@@ -42,14 +40,14 @@ Result<CudaAllocation> register_pages(CudaContext& context, std::span<std::byte>
 }  // namespace
 
 CudaMemory::~CudaMemory() {
-  for (const CudaAllocation& allocation : allocations_) release(allocation);
+  allocations_.take_all([&](const CudaAllocation& allocation) { release(allocation); });
 }
 
 Result<uint64_t> CudaMemory::allocate(size_t size_bytes, MemoryKind kind) {
   TRY(context_.enter());
   const Result<CudaAllocation> allocation = make_allocation(context_, size_bytes, kind);
   if (!allocation) return allocation.error().during(fmt::format("allocating {} bytes", size_bytes));
-  return add(*allocation);
+  return allocations_.add(*allocation);
 }
 
 Result<uint64_t> CudaMemory::import(std::span<std::byte> pages) {
@@ -58,30 +56,7 @@ Result<uint64_t> CudaMemory::import(std::span<std::byte> pages) {
   if (!allocation) {
     return allocation.error().during(fmt::format("importing {} bytes", pages.size()));
   }
-  return add(*allocation);
-}
-
-uint64_t CudaMemory::add(const CudaAllocation& allocation) {
-  if (free_handles_.empty()) {
-    allocations_.push_back(allocation);
-    return allocations_.size() - 1;
-  }
-  const uint64_t handle = free_handles_.back();
-  free_handles_.pop_back();
-  allocations_[handle] = allocation;
-  return handle;
-}
-
-void CudaMemory::free(uint64_t handle) {
-  CHECK(handle < allocations_.size());
-  release(allocations_[handle]);
-  allocations_[handle] = {};
-  free_handles_.push_back(handle);
-}
-
-const CudaAllocation& CudaMemory::at(uint64_t handle) const {
-  CHECK(handle < allocations_.size());
-  return allocations_[handle];
+  return allocations_.add(*allocation);
 }
 
 void CudaMemory::release(const CudaAllocation& allocation) {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "leat/backend/cuda/cuda_context.h"
+#include "leat/route/handle_table.h"
 
 namespace leat {
 
@@ -28,16 +28,14 @@ class CudaMemory {
   /// Whole pages of the caller, used in place. Returns a handle. Errors: as allocate.
   Result<uint64_t> import(std::span<std::byte> pages);
   static constexpr size_t kPage = 4096;
-  void free(uint64_t handle);
-  const CudaAllocation& at(uint64_t handle) const;
+  void free(uint64_t handle) { release(allocations_.take(handle)); }
+  const CudaAllocation& at(uint64_t handle) const { return allocations_.at(handle); }
 
  private:
-  uint64_t add(const CudaAllocation& allocation);
   void release(const CudaAllocation& allocation);
 
   CudaContext& context_;
-  std::vector<CudaAllocation> allocations_;  // by handle
-  std::vector<uint64_t> free_handles_;
+  HandleTable<CudaAllocation> allocations_;
 };
 
 }  // namespace leat

@@ -2,14 +2,13 @@
 // CU_STREAM_CAPTURE_MODE_RELAXED; in it allocations on other streams stay allowed.
 #include "leat/backend/cuda/cuda_queue.h"
 
-#include <fmt/format.h>
+#include "leat/route/launch_checks.h"
 
 namespace leat {
 
 namespace {
 
 constexpr int kCaptureRelaxed = 2;
-constexpr unsigned kStreamNonBlocking = 1;
 
 }  // namespace
 
@@ -21,21 +20,21 @@ Result<void> CudaList::instantiate() {
 CudaQueue::~CudaQueue() {
   if (capture_stream_ == nullptr || !context_.enter()) return;
   CudaHandle graph = nullptr;
-  if (is_recording_) context_.api.cuStreamEndCapture(capture_stream_, &graph);
+  if (frame_.is_recording()) context_.api.cuStreamEndCapture(capture_stream_, &graph);
   if (graph != nullptr) context_.api.cuGraphDestroy(graph);
   context_.api.cuStreamDestroy(capture_stream_);
 }
 
 Result<void> CudaQueue::open() {
   TRY(context_.enter());
-  TRY_CUDA(context_.api, cuStreamCreate, &capture_stream_, kStreamNonBlocking);
+  TRY_CUDA(context_.api, cuStreamCreate, &capture_stream_, kCudaStreamNonBlocking);
   return {};
 }
 
 Result<CudaHandle> CudaQueue::next_stream() {
   TRY(context_.enter());
-  if (is_recording_) return capture_stream_;
-  context_.has_unsubmitted = true;
+  if (frame_.is_recording()) return capture_stream_;
+  frame_.set_open(true);
   return context_.stream;
 }
 
@@ -44,26 +43,16 @@ uint64_t CudaQueue::address_of(const BufferRange& range) const {
 }
 
 Result<void> CudaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
-  CHECK(arguments.size() == kernel.arguments().size());
+  TRY(check_launch(kernel, arguments, &owner_));
   uint64_t addresses[CudaKernel::kBuffersMax];
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    TRY(check_range(arguments[i]));
-    CHECK(arguments[i].offset_bytes % kBufferAlignment == 0);
-    addresses[i] = address_of(arguments[i]);
-  }
+  for (size_t i = 0; i < arguments.size(); ++i) addresses[i] = address_of(arguments[i]);
   TRY_ASSIGN(const CudaHandle stream, next_stream());
   return static_cast<const CudaKernel&>(kernel).launch(
       stream, std::span(addresses).first(arguments.size()));
 }
 
 Result<void> CudaQueue::copy(BufferRange target, BufferRange source) {
-  TRY(check_range(target));
-  TRY(check_range(source));
-  if (target.size_bytes != source.size_bytes) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",
-                             target.size_bytes, source.size_bytes));
-  }
+  TRY(check_copy(target, source, &owner_));
   if (source.size_bytes == 0) return {};
   TRY_ASSIGN(const CudaHandle stream, next_stream());
   TRY_CUDA(context_.api, cuMemcpyAsync, address_of(target), address_of(source), source.size_bytes,
@@ -74,34 +63,34 @@ Result<void> CudaQueue::copy(BufferRange target, BufferRange source) {
 Result<void> CudaQueue::mark_time(uint32_t slot) {
   CHECK(slot < kTimeSlots);
   TRY_ASSIGN(const CudaHandle stream, next_stream());
-  if (is_recording_) {
+  if (frame_.is_recording()) {
     recorded_slots_.push_back(slot);
   } else {
     TRY(times_.renew_epoch());
   }
-  return times_.mark(stream, slot, is_recording_);
+  return times_.mark(stream, slot, frame_.is_recording());
 }
 
 Result<uint64_t> CudaQueue::submit() {
-  CHECK(!is_recording_);
-  if (!context_.has_unsubmitted) return context_.submitted.load();
+  CHECK(!frame_.is_recording());
+  if (!frame_.has_open()) return frame_.submitted();
   TRY(context_.enter());
   context_.drain_retired(CudaContext::Drain::lists);
-  return context_.signal();
+  TRY_ASSIGN(const uint64_t value, context_.signal());
+  frame_.count_submit();
+  return value;
 }
 
 Result<void> CudaQueue::begin_record() {
-  CHECK(!is_recording_);
   TRY(context_.enter());
   TRY_CUDA(context_.api, cuStreamBeginCapture, capture_stream_, kCaptureRelaxed);
-  is_recording_ = true;
+  frame_.begin_record();
   recorded_slots_.clear();
   return {};
 }
 
 Result<std::unique_ptr<RecordedList>> CudaQueue::end_record() {
-  CHECK(is_recording_);
-  is_recording_ = false;
+  frame_.end_record();
   TRY(context_.enter());
   CudaHandle graph = nullptr;
   TRY_CUDA(context_.api, cuStreamEndCapture, capture_stream_, &graph);
@@ -112,14 +101,8 @@ Result<std::unique_ptr<RecordedList>> CudaQueue::end_record() {
 }
 
 Result<uint64_t> CudaQueue::replay(RecordedList& list) {
-  CHECK(!is_recording_);
   auto& recorded = static_cast<CudaList&>(list);
-  if (context_.fence.poll() < recorded.fence_value) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("A recorded list is replayed before its last replay reaches its fence "
-                             "value ({}).",
-                             recorded.fence_value));
-  }
+  TRY(frame_.check_replay(recorded.fence_value, context_.fence.poll()));
   TRY(context_.enter());
   context_.drain_retired(CudaContext::Drain::lists);
   if (!recorded.slots.empty()) {
@@ -127,8 +110,9 @@ Result<uint64_t> CudaQueue::replay(RecordedList& list) {
     for (const uint32_t slot : recorded.slots) times_.replayed(slot);
   }
   TRY_CUDA(context_.api, cuGraphLaunch, recorded.executable(), context_.stream);
-  context_.has_unsubmitted = true;
+  frame_.set_open(true);
   TRY_ASSIGN(recorded.fence_value, context_.signal());
+  frame_.count_submit(true);
   return recorded.fence_value;
 }
 

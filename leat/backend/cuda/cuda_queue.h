@@ -29,8 +29,9 @@ class CudaList final : public RecordedList {
 
 class CudaQueue final : public Queue {
  public:
-  CudaQueue(CudaContext& context, const CudaMemory& memory)
-      : context_(context), memory_(memory), times_(context) {}
+  /// `owner` is the device whose buffers the queue takes.
+  CudaQueue(CudaContext& context, const CudaMemory& memory, const Device& owner)
+      : context_(context), frame_(context.frame), memory_(memory), owner_(owner), times_(context) {}
   ~CudaQueue() override;
   CudaQueue(const CudaQueue&) = delete;
   CudaQueue& operator=(const CudaQueue&) = delete;
@@ -46,6 +47,7 @@ class CudaQueue final : public Queue {
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
+  Counts counts() const override { return frame_.counts(); }
 
  private:
   /// Enters the context and returns the stream that takes the next command.
@@ -53,10 +55,11 @@ class CudaQueue final : public Queue {
   uint64_t address_of(const BufferRange& range) const;
 
   CudaContext& context_;
+  QueueFrame& frame_;
   const CudaMemory& memory_;
+  const Device& owner_;
   CudaTimes times_;
   CudaHandle capture_stream_ = nullptr;
-  bool is_recording_ = false;
   std::vector<uint32_t> recorded_slots_;
 };
 

@@ -2,9 +2,9 @@
 // record becomes a node of the graph.
 #include "leat/backend/cuda/cuda_times.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+
+#include "leat/route/time_slots.h"
 
 namespace leat {
 
@@ -69,7 +69,7 @@ Result<double> CudaTimes::epoch_ns(uint64_t number) {
 Result<uint64_t> CudaTimes::time_ns(uint32_t slot) {
   const uint64_t number = epochs_of_slots_[slot];
   if (number == 0 || epoch_count_ - number >= kEpochsMax) {
-    return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
+    return marked_time(slot, 0);
   }
   TRY(context_.enter());
   TRY_ASSIGN(const double begin_ns, epoch_ns(number));

@@ -5,24 +5,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <chrono>
 #include <cstring>
 #include <thread>
 #include <variant>
 
+#include "leat/device/spin.h"
+#include "leat/route/handle_table.h"
+#include "leat/route/kernel_limits.h"
+#include "leat/route/launch_checks.h"
+#include "leat/route/queue_frame.h"
+#include "leat/route/retire_list.h"
+#include "leat/route/time_slots.h"
+
 namespace leat {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-uint64_t now_ns() {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
-          .count());
-}
 
 class NullKernel final : public Kernel {
  public:
@@ -53,15 +51,15 @@ class NullFence final : public Fence {
   uint64_t poll() override { return reached_.load(std::memory_order_acquire); }
 
   Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
-    const uint64_t start = now_ns();
+    const uint64_t start = steady_now_ns();
     while (poll() < value) {
-      if (now_ns() - start >= timeout_ns) return false;
+      if (steady_now_ns() - start >= timeout_ns) return false;
       std::this_thread::yield();
     }
     return true;
   }
 
-  uint64_t advance() { return reached_.fetch_add(1, std::memory_order_acq_rel) + 1; }
+  void reach(uint64_t value) { reached_.store(value, std::memory_order_release); }
 
  private:
   std::atomic<uint64_t> reached_ = 0;
@@ -69,82 +67,76 @@ class NullFence final : public Fence {
 
 class NullQueue final : public Queue {
  public:
+  NullQueue(const DeviceInfo& info, const Target& target) : frame_(info, target) {}
+
   Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override {
-    CHECK(arguments.size() == kernel.arguments().size());
-    for (const BufferRange& range : arguments) {
-      TRY(check_range(range));
-      CHECK(range.offset_bytes % kBufferAlignment == 0);
-    }
-    return {};
+    return check_launch(kernel, arguments, nullptr);
   }
 
   Result<void> copy(BufferRange target, BufferRange source) override {
-    TRY(check_range(target));
-    TRY(check_range(source));
-    if (target.size_bytes != source.size_bytes) {
-      return Error(ErrorKind::invalid_argument,
-                   fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",
-                               target.size_bytes, source.size_bytes));
-    }
-    commands_.push_back(Move{target.buffer->host_pointer() + target.offset_bytes,
-                             source.buffer->host_pointer() + source.offset_bytes,
-                             source.size_bytes});
+    TRY(check_copy(target, source, nullptr));
+    add(Move{target.buffer->host_pointer() + target.offset_bytes,
+             source.buffer->host_pointer() + source.offset_bytes, source.size_bytes});
     return {};
   }
 
   Result<void> mark_time(uint32_t slot) override {
     CHECK(slot < kTimeSlots);
-    commands_.push_back(Mark{slot});
+    add(Mark{slot});
     return {};
   }
 
   Result<uint64_t> submit() override {
-    CHECK(!recording_);
+    CHECK(!frame_.is_recording());
     run_open();
-    return fence_.advance();
+    return finish(false);
   }
 
   Result<void> begin_record() override {
-    CHECK(!recording_);
-    recording_ = true;
-    commands_.swap(before_);
+    frame_.begin_record();
     return {};
   }
 
   Result<std::unique_ptr<RecordedList>> end_record() override {
-    CHECK(recording_);
-    recording_ = false;
-    std::unique_ptr<RecordedList> list = std::make_unique<NullList>(std::move(commands_));
-    commands_ = std::move(before_);
-    before_.clear();
-    return list;
+    frame_.end_record();
+    return std::unique_ptr<RecordedList>(std::make_unique<NullList>(std::exchange(recorded_, {})));
   }
 
   Result<uint64_t> replay(RecordedList& list) override {
-    CHECK(!recording_);
+    CHECK(!frame_.is_recording());
     run_open();
     run(static_cast<NullList&>(list).commands());
-    return fence_.advance();
+    return finish(true);
   }
 
   Fence& fence() override { return fence_; }
+  Counts counts() const override { return frame_.counts(); }
+  Result<uint64_t> time_ns(uint32_t slot) override { return times_.at(slot); }
 
   /// Frees the memory after the next submit; at once when nothing waits for one.
   void keep(std::unique_ptr<std::byte[]> memory) {
-    if (!commands_.empty() || !before_.empty()) kept_.push_back(std::move(memory));
-  }
-
-  Result<uint64_t> time_ns(uint32_t slot) override {
-    CHECK(slot < kTimeSlots);
-    if (times_[slot] != 0) return times_[slot];
-    return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
+    if (fence_.poll() < frame_.last_use()) kept_.add(frame_.last_use(), std::move(memory));
   }
 
  private:
+  void add(Command command) {
+    if (frame_.is_recording()) return recorded_.push_back(command);
+    frame_.set_open(true);
+    open_.push_back(command);
+  }
+
   void run_open() {
-    run(commands_);
-    commands_.clear();
-    kept_.clear();
+    run(open_);
+    open_.clear();
+    frame_.set_open(false);
+  }
+
+  uint64_t finish(bool replay) {
+    frame_.set_submitted(frame_.submitted() + 1);
+    frame_.count_submit(replay);
+    fence_.reach(frame_.submitted());
+    kept_.drain(frame_.submitted());
+    return frame_.submitted();
   }
 
   void run(std::span<const Command> commands) {
@@ -152,17 +144,17 @@ class NullQueue final : public Queue {
       if (const Move* move = std::get_if<Move>(&command)) {
         std::memcpy(move->target, move->source, move->size_bytes);
       } else {
-        times_[std::get<Mark>(command).slot] = now_ns();
+        times_.set(std::get<Mark>(command).slot, steady_now_ns());
       }
     }
   }
 
+  QueueFrame frame_;
   NullFence fence_;
-  std::vector<Command> commands_;  // since the last submit, or of the list being recorded
-  std::vector<Command> before_;    // while recording: what waits for the next submit
-  bool recording_ = false;
-  std::vector<std::unique_ptr<std::byte[]>> kept_;
-  std::array<uint64_t, kTimeSlots> times_ = {};
+  std::vector<Command> open_;      // since the last submit
+  std::vector<Command> recorded_;  // of the list being recorded
+  RetireList<std::unique_ptr<std::byte[]>> kept_;
+  TimeSlots times_;
 };
 
 DeviceInfo null_info() {
@@ -205,16 +197,17 @@ class NullDevice final : public Device {
                                "\"null\".",
                                size_bytes, kBytesMax));
     }
-    const uint64_t handle = memory_.size();
-    memory_.push_back(std::make_unique_for_overwrite<std::byte[]>(size_bytes));
-    return Buffer(this, handle, size_bytes, memory_.back().get());
+    auto memory = std::make_unique_for_overwrite<std::byte[]>(size_bytes);
+    std::byte* const host = memory.get();
+    return Buffer(this, memory_.add(std::move(memory)), size_bytes, host);
   }
 
   Result<std::unique_ptr<Kernel>> load(const KernelBinary& binary) override {
     const bool text = !binary.code.empty() && std::ranges::all_of(binary.code, [](std::byte byte) {
       return byte == std::byte{'\n'} || (byte >= std::byte{' '} && byte <= std::byte{'~'});
     });
-    if (binary.format != target_.format || !text) {
+    TRY(check_limits(binary, target_, info_));
+    if (!text) {
       return Error(ErrorKind::invalid_argument,
                    fmt::format("Kernel \"{}\" of ({}) bytes is no wave program in text form.",
                                binary.name, binary.code.size()));
@@ -223,18 +216,15 @@ class NullDevice final : public Device {
   }
 
   // Commands that wait for a submit may still name the memory, so it stays until that is done.
-  void free_buffer(uint64_t handle) override {
-    CHECK(handle < memory_.size() && memory_[handle] != nullptr);
-    queue_.keep(std::move(memory_[handle]));
-  }
+  void free_buffer(uint64_t handle) override { queue_.keep(memory_.take(handle)); }
 
  private:
   static constexpr size_t kBytesMax = size_t{4} << 30;
 
   DeviceInfo info_ = null_info();
   Target target_ = null_target();
-  std::vector<std::unique_ptr<std::byte[]>> memory_;  // by handle; null once freed
-  NullQueue queue_;
+  HandleTable<std::unique_ptr<std::byte[]>> memory_;
+  NullQueue queue_{info_, target_};
 };
 
 }  // namespace

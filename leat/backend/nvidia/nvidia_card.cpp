@@ -8,7 +8,7 @@
 #include <array>
 #include <cstring>
 
-#include "leat/base/nvidia_target.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 
@@ -115,17 +115,6 @@ uint32_t find_copy_engine(NvidiaRm& rm) {
   return 0;
 }
 
-/// Dynamic shared memory of one block. Source: CUDA C++ Programming Guide, table of compute
-/// capabilities: 163 KiB on 8.0, 99 on 8.6, 8.9 and 12.x, 227 on 9.0 and 10.x.
-uint32_t shared_bytes_max(uint32_t sm_version) {
-  switch (sm_version / 10) {
-    case 8: return sm_version == 80 ? 163 << 10 : 99 << 10;
-    case 9:
-    case 10: return 227 << 10;
-    default: return 99 << 10;
-  }
-}
-
 }  // namespace
 
 Result<NvidiaCard> inspect_nvidia_card(NvidiaRm& rm) {
@@ -142,7 +131,7 @@ Result<NvidiaCard> inspect_nvidia_card(NvidiaRm& rm) {
   card.target = nvidia_target({.capability_major = card.sm_version / 10,
                                .capability_minor = card.sm_version % 10,
                                .multiprocessors = card.sm_count,
-                               .shared_bytes_max = shared_bytes_max(card.sm_version),
+                               .shared_bytes_max = nvidia_shared_bytes_max(card.sm_version),
                                .l2_bytes = l2_bytes});
   return card;
 }

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "leat/route/packet_text.h"
+
 namespace leat {
 
 namespace {
@@ -18,12 +20,8 @@ constexpr uint64_t kUserdOffset = NvidiaChannel::kEntries * sizeof(uint64_t);
 constexpr uint64_t kUserdBytes = 512;
 constexpr uint64_t kErrorBytes = 4096;
 
-struct ErrorName {
-  uint32_t code;
-  const char* name;
-};
 // nverror.h, and NVIDIA's public table of Xids.
-constexpr ErrorName kErrorNames[] = {
+constexpr NumberName kErrorNames[] = {
     {13, "an exception in a kernel"},
     {31, "an access to an address that is not mapped"},
     {32, "a push buffer that the host engine refuses"},
@@ -82,14 +80,13 @@ Result<void> NvidiaChannel::open(const NvidiaCard& card, Kind kind) {
     TRY(errors);
     control_ = control;
     errors_ = *errors;
-    entries_ = reinterpret_cast<volatile uint64_t*>(control_.host);
     gp_put_ =
         reinterpret_cast<volatile uint32_t*>(control_.host + kUserdOffset + method::kUserdGpPut);
     notifier_ = reinterpret_cast<volatile rm::NvNotification*>(errors_.host);
   }
   std::memset(control_.host, 0, control_.size_bytes);
   std::memset(errors_.host, 0, errors_.size_bytes);
-  put_ = 0;
+  entries_ = Ring(reinterpret_cast<volatile uint64_t*>(control_.host), kEntries);
   const Result<void> opened = [&]() -> Result<void> {
     TRY(open_group(card, kind));
     TRY(open_channel(card, kind));
@@ -214,17 +211,15 @@ void NvidiaChannel::stop(NvidiaStop way, std::vector<NvidiaStopStep>& steps) {
 
 void NvidiaChannel::ring() {
   _mm_sfence();  // push buffers and entries before the index
-  *gp_put_ = put_ % kEntries;
+  *gp_put_ = entries_.index();
   _mm_sfence();  // the index before the doorbell
   doorbell_.ring(token_);
 }
 
 NvidiaFault NvidiaChannel::fault() const {
   NvidiaFault fault = {notifier_->info32, ""};
-  const char* name = "an error";
-  for (const ErrorName& known : kErrorNames) {
-    if (known.code == fault.code) name = known.name;
-  }
+  const char* const known = find_name(kErrorNames, fault.code);
+  const char* const name = known != nullptr ? known : "an error";
   fault.text = fmt::format("NVIDIA's driver reports {} (Xid {}).", name, fault.code);
   return fault;
 }

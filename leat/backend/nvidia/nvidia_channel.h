@@ -11,6 +11,7 @@
 #include "leat/backend/nvidia/nvidia_card.h"
 #include "leat/backend/nvidia/nvidia_memory.h"
 #include "leat/backend/nvidia/nvidia_methods.h"
+#include "leat/route/ring.h"
 
 namespace leat {
 
@@ -80,8 +81,7 @@ class NvidiaChannel {
   /// Adds a segment; the GPU does not look before ring(). The caller keeps fewer than kEntries - 1
   /// segments in flight.
   void add(uint64_t address, uint32_t dwords) {
-    entries_[put_ % kEntries] = method::ring_entry(address, dwords);
-    ++put_;
+    entries_.push(method::ring_entry(address, dwords));
   }
   /// Hands what was added to the GPU.
   void ring();
@@ -106,10 +106,9 @@ class NvidiaChannel {
   const NvidiaDoorbell& doorbell_;
   NvidiaRange control_;  // ring, then USERD
   NvidiaRange errors_;
-  volatile uint64_t* entries_ = nullptr;
+  Ring<uint64_t> entries_;
   volatile uint32_t* gp_put_ = nullptr;
   volatile rm::NvNotification* notifier_ = nullptr;
-  uint32_t put_ = 0;
   uint32_t group_ = 0;
   uint32_t context_share_ = 0;
   std::atomic<uint32_t> channel_ = 0;  // waiters on other threads ask whether it is open

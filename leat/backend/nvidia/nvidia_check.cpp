@@ -8,15 +8,13 @@
 #include <cstring>
 
 #include "leat/backend/nvidia/nvidia_methods.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 
 namespace {
 
-constexpr uint32_t kRegistersMax = 255;
-constexpr uint32_t kRegistersPerSm = 65536;
 constexpr uint32_t kThreadsMax = 1024;
-constexpr uint32_t kBarriersMax = 16;
 constexpr uint32_t kConstantBytesMax = 65536;
 constexpr uint32_t kChainMax = 1u << 20;
 
@@ -167,15 +165,15 @@ Result<void> check_shape(const Qmd& qmd) {
   TRY(check_field(qmd, cta_width, 1, kThreadsMax));
   TRY(check_field(qmd, cta_height, 1, kThreadsMax));
   TRY(check_field(qmd, cta_depth, 1, 64));
-  TRY(check_field(qmd, register_count, 1, kRegistersMax));
-  TRY(check_field(qmd, barrier_count, 0, kBarriersMax));
+  TRY(check_field(qmd, register_count, 1, kNvidiaRegistersPerThreadMax));
+  TRY(check_field(qmd, barrier_count, 0, kNvidiaBarriersMax));
   const uint64_t threads = qmd.get(cta_width) * qmd.get(cta_height) * qmd.get(cta_depth);
   if (threads > kThreadsMax) {
     return broken("Workgroup of ({}) threads is larger than ({}).", threads, kThreadsMax);
   }
   const uint64_t registers = (threads + 31) / 32 * 32 * ((qmd.get(register_count) + 7) / 8 * 8);
-  if (registers <= kRegistersPerSm) return {};
-  return broken("Workgroup needs ({}) registers of ({}).", registers, kRegistersPerSm);
+  if (registers <= kNvidiaRegistersPerSm) return {};
+  return broken("Workgroup needs ({}) registers of ({}).", registers, kNvidiaRegistersPerSm);
 }
 
 Result<void> check_memory(const NvidiaContext& context, const Qmd& qmd) {
@@ -184,7 +182,7 @@ Result<void> check_memory(const NvidiaContext& context, const Qmd& qmd) {
   TRY(check_field(qmd, min_sm_config, 1, qmd.get(max_sm_config)));
   TRY(check_field(qmd, target_sm_config, qmd.get(min_sm_config), qmd.get(max_sm_config)));
   TRY(check_field(qmd, shared_memory_size, 0, config_bytes(qmd.get(min_sm_config))));
-  TRY(check_field(qmd, local_memory_high, 0, context.local.bytes_per_thread));
+  TRY(check_field(qmd, local_memory_high, 0, context.setup.local().bytes_per_thread));
   if (!context.memory.is_mapped(qmd.program(), 128)) {
     return broken("Program address (0x{:x}) is not mapped.", qmd.program());
   }

@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "leat/base/cubin_file.h"
+#include "leat/route/cubin_file.h"
 
 namespace leat {
 

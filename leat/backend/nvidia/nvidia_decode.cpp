@@ -4,23 +4,19 @@
 #include <fmt/format.h>
 
 #include "leat/backend/nvidia/nvidia_methods.h"
+#include "leat/route/packet_text.h"
 
 namespace leat {
 
 namespace {
 
-struct MethodName {
-  uint32_t method;
-  const char* name;
-};
-
-constexpr MethodName kHostMethods[] = {
+constexpr NumberName kHostMethods[] = {
     {0x00, "SET_OBJECT"},     {0x08, "NOP"},
     {0x5C, "SEM_ADDR_LO"},    {0x60, "SEM_ADDR_HI"},
     {0x64, "SEM_PAYLOAD_LO"}, {0x68, "SEM_PAYLOAD_HI"},
     {0x6C, "SEM_EXECUTE"},    {0x78, "WFI"},
 };
-constexpr MethodName kComputeMethods[] = {
+constexpr NumberName kComputeMethods[] = {
     {0x100, "NO_OPERATION"},
     {0x110, "WAIT_FOR_IDLE"},
     {0x244, "INVALIDATE_TEXTURE_HEADER_CACHE_NO_WFI"},
@@ -39,18 +35,11 @@ constexpr MethodName kComputeMethods[] = {
     {0x1424, "INVALIDATE_SAMPLER_CACHE_NO_WFI"},
     {0x1698, "INVALIDATE_SHADER_CACHES_NO_WFI"},
 };
-constexpr MethodName kCopyMethods[] = {
+constexpr NumberName kCopyMethods[] = {
     {0x300, "LAUNCH_DMA"},       {0x400, "OFFSET_IN_UPPER"},  {0x404, "OFFSET_IN_LOWER"},
     {0x408, "OFFSET_OUT_UPPER"}, {0x40C, "OFFSET_OUT_LOWER"}, {0x418, "LINE_LENGTH_IN"},
     {0x41C, "LINE_COUNT"},
 };
-
-const char* find_name(std::span<const MethodName> names, uint32_t method) {
-  for (const MethodName& known : names) {
-    if (known.method == method) return known.name;
-  }
-  return nullptr;
-}
 
 std::string decode_semaphore(uint32_t data) {
   constexpr const char* kOperations[] = {
@@ -96,8 +85,7 @@ std::string explain(PushEngine engine, const PushMethod& method) {
 }
 
 Error bad_word(size_t index, uint32_t word, const char* what) {
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Dword ({}) of the push buffer (0x{:08x}) {}.", index, word, what));
+  return bad_dword("the push buffer", index, word, what);
 }
 
 }  // namespace
@@ -142,12 +130,7 @@ std::string decode_method(PushEngine engine, const PushMethod& method) {
   const char* owner = method.method < 0x100 && method.method != method::kSetObject ? "host"
                       : engine == PushEngine::compute                              ? "compute"
                                                                                    : "copy";
-  std::string text =
-      fmt::format("{} {} 0x{:08x}", owner,
-                  name != nullptr ? name : fmt::format("0x{:x}", method.method), method.data);
-  const std::string meaning = explain(engine, method);
-  if (!meaning.empty()) text += fmt::format(" ({})", meaning);
-  return text;
+  return packet_line(owner, name, method.method, method.data, explain(engine, method));
 }
 
 Result<std::string> decode_segment(PushEngine engine, std::span<const uint32_t> words) {

@@ -2,8 +2,6 @@
 // channels go first, then the memory they used, then the client.
 #include "leat/backend/nvidia/nvidia_device.h"
 
-#include <fmt/format.h>
-
 #include "leat/backend/nvidia/nvidia_queue.h"
 
 namespace leat {
@@ -13,16 +11,12 @@ namespace {
 class NvidiaDevice final : public Device {
  public:
   explicit NvidiaDevice(const NvidiaOs& os)
-      : context_(os), buffers_(context_), queue_(context_, buffers_) {}
+      : context_(os), buffers_(context_), queue_(context_, buffers_, this) {}
 
   Result<void> open(size_t index, std::string name) {
     TRY(context_.rm.open_control());
     TRY_ASSIGN(const std::vector<rm::CardInfo> cards, context_.rm.cards());
-    if (index >= cards.size()) {
-      return Error(
-          ErrorKind::unsupported,
-          fmt::format("NVIDIA card ({}) is not among the ({}) found.", index, cards.size()));
-    }
+    TRY(check_found(Route::direct, index, cards.size()));
     TRY(context_.rm.open_card(cards[index]));
     TRY_ASSIGN(context_.card, inspect_nvidia_card(context_.rm));
     context_.card.info.name = std::move(name);
@@ -46,10 +40,7 @@ class NvidiaDevice final : public Device {
   }
 
   MemoryFacts memory_facts() const override {
-    MemoryFacts facts = Device::memory_facts();
-    facts.imports_host = true;
-    facts.import_alignment_bytes = NvidiaMemory::kPage;
-    return facts;
+    return facts_with_import(Device::memory_facts(), NvidiaMemory::kPage);
   }
   Result<Buffer> import_host(std::span<std::byte> memory) override {
     TRY(check_import(memory, NvidiaMemory::kPage));
@@ -69,41 +60,35 @@ class NvidiaDevice final : public Device {
   NvidiaQueue queue_;
 };
 
-NvidiaInfo refused(const Error& error) {
-  NvidiaInfo none;
-  none.info.route = Route::direct;
-  none.refusal = error.message();
-  return none;
-}
-
-Result<NvidiaInfo> inspect(const NvidiaOs& os, const rm::CardInfo& card) {
+Result<FoundRoute> inspect(const NvidiaOs& os, const rm::CardInfo& card) {
   NvidiaRm rm(os);
   TRY(rm.open_control());
   TRY(rm.open_card(card));
   TRY_ASSIGN(NvidiaCard found, inspect_nvidia_card(rm));
-  NvidiaInfo info = {std::move(found.info), std::move(found.uuid_hex), ""};
+  FoundRoute info = {std::move(found.info), std::move(found.uuid_hex), ""};
   if (found.copy_engine_type == 0) info.refusal = "The card shows no copy engine of its own.";
   return info;
 }
 
 }  // namespace
 
-std::vector<NvidiaInfo> find_nvidia_devices_on(const NvidiaOs& os) {
+std::vector<FoundRoute> find_nvidia_devices_on(const NvidiaOs& os) {
   NvidiaRm rm(os);
   const Result<void> opened = rm.open_control();
-  if (!opened) return {refused(opened.error())};
+  if (!opened) return {refused_route(Route::direct, opened.error())};
   const Result<std::vector<rm::CardInfo>> cards = rm.cards();
-  if (!cards) return {refused(cards.error())};
-  std::vector<NvidiaInfo> found;
+  if (!cards) return {refused_route(Route::direct, cards.error())};
+  std::vector<FoundRoute> found;
   for (const rm::CardInfo& card : *cards) {
-    const Result<NvidiaInfo> info = inspect(os, card);
-    found.push_back(info ? *info : refused(info.error()));
+    const Result<FoundRoute> info = inspect(os, card);
+    found.push_back(info ? *info : refused_route(Route::direct, info.error()));
   }
   if (!found.empty()) return found;
-  return {refused(Error(ErrorKind::unsupported, "NVIDIA's kernel driver shows no card."))};
+  return {refused_route(Route::direct,
+                        Error(ErrorKind::unsupported, "NVIDIA's kernel driver shows no card."))};
 }
 
-std::vector<NvidiaInfo> find_nvidia_devices() { return find_nvidia_devices_on(system_nvidia_os()); }
+std::vector<FoundRoute> find_nvidia_devices() { return find_nvidia_devices_on(system_nvidia_os()); }
 
 Result<std::unique_ptr<Device>> open_nvidia_device_on(const NvidiaOs& os, size_t index,
                                                       std::string name) {

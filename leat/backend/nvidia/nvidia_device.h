@@ -7,22 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "leat/device/device.h"
+#include "leat/route/found_route.h"
 
 namespace leat {
 
 struct NvidiaOs;
 
-/// A card; `refusal` says why it cannot be used and is empty when it can.
-struct NvidiaInfo {
-  DeviceInfo info;       // without a name
-  std::string uuid_hex;  // of the chip, the same through Vulkan
-  std::string refusal;
-};
-
 /// In the driver's order. Without NVIDIA's kernel driver: one entry without a chip that says why.
-std::vector<NvidiaInfo> find_nvidia_devices();
-std::vector<NvidiaInfo> find_nvidia_devices_on(const NvidiaOs& os);
+std::vector<FoundRoute> find_nvidia_devices();
+std::vector<FoundRoute> find_nvidia_devices_on(const NvidiaOs& os);
 
 /// Opens entry `index` of find_nvidia_devices() under `name`.
 /// Errors: unsupported (the refusal), io, out_of_memory.

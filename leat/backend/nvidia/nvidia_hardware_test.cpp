@@ -56,7 +56,7 @@ KernelBinary test_kernel(const char* entry, LaunchShape shape, size_t inputs, si
 class NvidiaHardware : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const std::vector<NvidiaInfo> found = find_nvidia_devices();
+    const std::vector<FoundRoute> found = find_nvidia_devices();
     refusal_ = found[0].refusal;
     if (!refusal_.empty()) return;
     const Clock::time_point start = Clock::now();

@@ -8,6 +8,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "leat/backend/nvidia/nvidia_image.h"
+#include "leat/base/numbers.h"
+#include "leat/route/kernel_limits.h"
+#include "leat/route/nvidia_target.h"
+
 namespace leat {
 
 namespace {
@@ -15,12 +20,7 @@ namespace {
 constexpr uint64_t kCodeTailBytes = 8192;  // mapped behind the code: instructions are prefetched
 constexpr uint32_t kStackReserve = 0x240;  // above the stack's top in the local window
 constexpr uint32_t kStackTop = (16u << 20) - kStackReserve;
-constexpr uint32_t kMembarSystem = 1;      // CWD_MEMBAR_TYPE_L1_SYSMEMBAR
-constexpr uint32_t kSharedReserve = 1024;  // of each workgroup, from sm_80 on
-constexpr uint32_t kRegistersPerSm = 65536;
-constexpr uint32_t kRegistersPerThreadMax = 255;  // CUDA C++ programming guide, table of limits
-constexpr uint32_t kBarriersMax = 16;             // the same
-constexpr uint32_t kWorkgroupsPerSmMax = 32;
+constexpr uint32_t kMembarSystem = 1;  // CWD_MEMBAR_TYPE_L1_SYSMEMBAR
 
 /// Where the launch's facts stand in constant bank 0.
 struct BankLayout {
@@ -37,19 +37,6 @@ BankLayout layout_of(QmdVersion version) {
   return {0x0, 0xC, 0x18, 0x20, 0x28, version == QmdVersion::v4_0 ? 0x2Cu : 0u};
 }
 
-uint32_t round_up(uint32_t value, uint32_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-/// Shared memory of a multiprocessor. Source: CUDA C++ programming guide, table of limits for each
-/// compute capability.
-uint32_t shared_kib_max(uint32_t sm_version) {
-  if (sm_version == 75) return 64;
-  if (sm_version == 80 || sm_version == 87) return 164;
-  const bool is_large = sm_version >= 90 && sm_version < 120;
-  return is_large ? 228 : 100;
-}
-
 /// The smallest configuration with at least `bytes` of shared memory for a multiprocessor that has
 /// `most` KiB.
 uint32_t sm_config_of(uint32_t bytes, uint32_t most) {
@@ -60,39 +47,23 @@ uint32_t sm_config_of(uint32_t bytes, uint32_t most) {
   return most / 4 + 1;
 }
 
-Error beyond(const KernelBinary& binary, const char* what, uint64_t value, uint64_t limit) {
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("{} ({}) of kernel \"{}\" is larger than the limit ({}).", what, value,
-                           binary.name, limit));
-}
-
-Result<void> check_limits(const NvidiaCard& card, const KernelBinary& binary) {
-  const Target& target = card.target;
-  if (binary.format != CodeFormat::cubin) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Code format ({}) of kernel \"{}\" is no cubin.",
-                             static_cast<int>(binary.format), binary.name));
-  }
-  const uint64_t lanes = uint64_t{binary.wave_lanes} * binary.waves_per_workgroup;
-  if (lanes == 0 || lanes > target.lanes_per_workgroup_max) {
-    return beyond(binary, "Workgroup size", lanes, target.lanes_per_workgroup_max);
-  }
-  if (binary.local_memory_bytes > target.local_memory_bytes_max) {
-    return beyond(binary, "Local memory", binary.local_memory_bytes, target.local_memory_bytes_max);
-  }
-  if (binary.arguments.size() > target.buffer_bindings_max) {
-    return beyond(binary, "Number of buffers", binary.arguments.size(), target.buffer_bindings_max);
-  }
-  for (size_t axis = 0; axis < 3; ++axis) {
-    if (binary.grid[axis] == 0) {
-      return Error(ErrorKind::invalid_argument,
-                   fmt::format("Grid size (0) of kernel \"{}\" is not positive.", binary.name));
-    }
-    if (binary.grid[axis] > target.workgroups_max[axis]) {
-      return beyond(binary, "Grid size", binary.grid[axis], target.workgroups_max[axis]);
-    }
-  }
-  return {};
+/// What a launch of this code asks of the chip beyond the target's limits.
+Result<void> check_resources(const NvidiaCard& card, const KernelBinary& binary,
+                             const Cubin& cubin) {
+  const auto check = [&](const char* what, uint64_t value, uint64_t limit) {
+    return check_limit(binary, card.info, what, value, limit);
+  };
+  const uint32_t threads = binary.wave_lanes * binary.waves_per_workgroup;
+  if (cubin.max_threads != 0) TRY(check("Workgroup size", threads, cubin.max_threads));
+  TRY(check("Registers of a lane", cubin.register_count, kNvidiaRegistersPerThreadMax));
+  TRY(check("Barriers", cubin.barrier_count, kNvidiaBarriersMax));
+  TRY(check("Stack of a lane", cubin.stack_bytes, kStackTop));
+  // The section counts the reserve itself, from sm_90 on.
+  TRY(check("Local memory", uint64_t{cubin.shared_bytes} + binary.local_memory_bytes,
+            card.target.local_memory_bytes_max + kNvidiaSharedReserveBytes));
+  return check("Registers of a workgroup",
+               uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32),
+               kNvidiaRegistersPerSm);
 }
 
 Result<void> check_cubin(const NvidiaCard& card, const KernelBinary& binary, const Cubin& cubin) {
@@ -109,34 +80,11 @@ Result<void> check_cubin(const NvidiaCard& card, const KernelBinary& binary, con
         fmt::format("Kernel \"{}\" takes ({}) bytes of parameters, its arguments are ({}).",
                     binary.name, cubin.parameter_bytes, parameter_bytes));
   }
-  const uint64_t bank_bytes = cubin.parameter_offset + parameter_bytes;
-  if (bank_bytes > kBankBytesMax || cubin.bank0.size() > kBankBytesMax) {
-    return beyond(binary, "Constant bank", std::max(bank_bytes, cubin.bank0.size()), kBankBytesMax);
-  }
-  const uint32_t threads = binary.wave_lanes * binary.waves_per_workgroup;
-  if (cubin.max_threads != 0 && threads > cubin.max_threads) {
-    return beyond(binary, "Workgroup size", threads, cubin.max_threads);
-  }
-  if (cubin.register_count > kRegistersPerThreadMax) {
-    return beyond(binary, "Registers of a lane", cubin.register_count, kRegistersPerThreadMax);
-  }
-  if (cubin.barrier_count > kBarriersMax) {
-    return beyond(binary, "Barriers", cubin.barrier_count, kBarriersMax);
-  }
-  if (cubin.stack_bytes > kStackTop) {
-    return beyond(binary, "Stack of a lane", cubin.stack_bytes, kStackTop);
-  }
-  // The section counts the reserve itself, from sm_90 on.
-  const uint64_t shared_bytes = uint64_t{cubin.shared_bytes} + binary.local_memory_bytes;
-  if (shared_bytes > card.target.local_memory_bytes_max + kSharedReserve) {
-    return beyond(binary, "Local memory", shared_bytes, card.target.local_memory_bytes_max);
-  }
-  if (uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32) > kRegistersPerSm) {
-    return beyond(binary, "Registers of a workgroup",
-                  uint64_t{round_up(cubin.register_count, 8)} * round_up(threads, 32),
-                  kRegistersPerSm);
-  }
-  return {};
+  const uint64_t bank_bytes =
+      std::max<uint64_t>(cubin.parameter_offset + parameter_bytes, cubin.bank0.size());
+  TRY(check_limit(binary, card.info, "Constant bank", bank_bytes,
+                  NvidiaImageLayout::kBankBytesMax));
+  return check_resources(card, binary, cubin);
 }
 
 }  // namespace
@@ -146,7 +94,7 @@ NvidiaKernel::NvidiaKernel(NvidiaContext& context, const KernelBinary& binary)
 
 Result<std::unique_ptr<Kernel>> NvidiaKernel::load(NvidiaContext& context,
                                                    const KernelBinary& binary) {
-  TRY(check_limits(context.card, binary));
+  TRY(check_limits(binary, context.card.target, context.card.info));
   TRY_ASSIGN(Cubin cubin, read_cubin(binary.code, binary.entry));
   TRY(check_cubin(context.card, binary, cubin));
   auto kernel = std::make_unique<NvidiaKernel>(context, binary);
@@ -160,7 +108,7 @@ Result<void> NvidiaKernel::fill(const KernelBinary& binary, Cubin& cubin) {
              context_.memory.allocate(cubin.text.size() + kCodeTailBytes, NvidiaPlace::window));
   relocate_nvidia_code(cubin.text, code_.address, cubin.relocations);
   std::memcpy(code_.host, cubin.text.data(), cubin.text.size());
-  context_.caches_are_stale = true;
+  context_.setup.set_caches_stale();
   if (cubin.stack_bytes > 0) {
     const uint32_t per_thread = round_up(cubin.stack_bytes + kStackReserve, 32);
     TRY(context_.reserve_local_memory(per_thread));
@@ -236,14 +184,18 @@ void NvidiaKernel::fill_qmd(const KernelBinary& binary, const Cubin& cubin) {
 void NvidiaKernel::fill_shared_memory(const KernelBinary& binary, const Cubin& cubin) {
   const QmdVersion version = qmd_.version();
   // From sm_90 on the section counts the reserve itself.
-  const bool counted = version != QmdVersion::v3_0 && cubin.shared_bytes >= kSharedReserve;
+  const bool counted =
+      version != QmdVersion::v3_0 && cubin.shared_bytes >= kNvidiaSharedReserveBytes;
   const uint32_t bytes = round_up(
-      cubin.shared_bytes + (counted ? 0 : kSharedReserve) + binary.local_memory_bytes, 128);
+      cubin.shared_bytes + (counted ? 0 : kNvidiaSharedReserveBytes) + binary.local_memory_bytes,
+      128);
   const uint32_t threads = round_up(binary.wave_lanes * binary.waves_per_workgroup, 32);
   const uint32_t by_threads = context_.card.warps_per_sm * 32 / threads;
-  const uint32_t by_registers = kRegistersPerSm / (round_up(cubin.register_count, 8) * threads);
-  const uint32_t resident = std::max(1u, std::min({by_threads, by_registers, kWorkgroupsPerSmMax}));
-  const uint32_t most = shared_kib_max(context_.card.sm_version);
+  const uint32_t by_registers =
+      kNvidiaRegistersPerSm / (round_up(cubin.register_count, 8) * threads);
+  const uint32_t resident =
+      std::max(1u, std::min({by_threads, by_registers, kNvidiaWorkgroupsPerSmMax}));
+  const uint32_t most = nvidia_shared_kib(context_.card.sm_version);
   qmd_.set(QmdField::shared_memory_size, bytes);
   qmd_.set(QmdField::min_sm_config, sm_config_of(bytes, most));
   qmd_.set(QmdField::target_sm_config, sm_config_of(bytes * resident, most));

@@ -36,7 +36,5 @@ class NvidiaKernel final : public Kernel {
 /// The constant bank's part that every kernel may read; on Blackwell it lies further up, and the
 /// bank counts as dense.
 inline constexpr uint32_t kBankHeadBytes = 64;
-/// Room for the constant bank of one launch.
-inline constexpr uint32_t kBankBytesMax = 1536;
 
 }  // namespace leat

@@ -11,6 +11,8 @@
 #include <array>
 #include <bit>
 
+#include "leat/base/numbers.h"
+
 namespace leat {
 
 namespace {
@@ -21,10 +23,6 @@ constexpr uint64_t kBigPage = uint64_t{64} << 10;
 constexpr uint64_t kBlockBytes[] = {uint64_t{64} << 20, uint64_t{8} << 20, uint64_t{8} << 20};
 constexpr uint32_t kBlocksMax = 4096;
 constexpr uint64_t kBytesMax = uint64_t{1} << 40;  // launch descriptors address no more
-
-uint64_t round_up(uint64_t value, uint64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 }  // namespace
 

@@ -35,6 +35,11 @@ inline constexpr uint32_t kSetObject = 0x00;
 inline constexpr uint32_t kSemAddrLo = 0x5C;  // then ADDR_HI, PAYLOAD_LO, PAYLOAD_HI, EXECUTE
 inline constexpr uint32_t kSemAddrHi = 0x60;
 inline constexpr uint32_t kSemExecute = 0x6C;
+// The dwords of a semaphore's five methods behind one header, and which is which.
+inline constexpr uint32_t kSemaphoreDwords = 6;
+inline constexpr uint32_t kSemaphoreAddress = 1;  // low, high
+inline constexpr uint32_t kSemaphorePayload = 3;  // low, high
+inline constexpr uint32_t kSemaphoreExecute = 5;
 
 // SEM_EXECUTE
 inline constexpr uint32_t kSemAcquireEqual = 0;

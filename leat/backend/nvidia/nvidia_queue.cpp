@@ -9,16 +9,15 @@
 
 #include "leat/backend/nvidia/nvidia_check.h"
 #include "leat/base/env.h"
+#include "leat/route/launch_checks.h"
+#include "leat/route/time_slots.h"
 
 namespace leat {
 
 namespace {
 
 constexpr uint64_t kTimeBytes = 16;
-constexpr size_t kArgumentsMax = 64;
-
-uint32_t low(uint64_t value) { return static_cast<uint32_t>(value); }
-uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
+constexpr size_t kArgumentsMax = 64;  // as Target::buffer_bindings_max, which load() checks
 
 }  // namespace
 
@@ -27,35 +26,13 @@ uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
 Result<uint64_t> NvidiaBuffers::allocate(uint64_t size_bytes, NvidiaPlace place) {
   context_.drain_retired();
   TRY_ASSIGN(const NvidiaRange range, context_.memory.allocate(size_bytes, place));
-  return add(range);
+  return ranges_.add(range);
 }
 
 Result<uint64_t> NvidiaBuffers::import(std::span<std::byte> pages) {
   context_.drain_retired();
   TRY_ASSIGN(const NvidiaRange range, context_.memory.import(pages));
-  return add(range);
-}
-
-uint64_t NvidiaBuffers::add(const NvidiaRange& range) {
-  if (free_handles_.empty()) {
-    ranges_.push_back(range);
-    return ranges_.size() - 1;
-  }
-  const uint64_t handle = free_handles_.back();
-  free_handles_.pop_back();
-  ranges_[handle] = range;
-  return handle;
-}
-
-const NvidiaRange& NvidiaBuffers::at(uint64_t handle) const {
-  CHECK(handle < ranges_.size() && ranges_[handle]);
-  return ranges_[handle];
-}
-
-void NvidiaBuffers::free(uint64_t handle) {
-  context_.retire(at(handle));
-  ranges_[handle] = {};
-  free_handles_.push_back(handle);
+  return ranges_.add(range);
 }
 
 // --- Opening ------------------------------------------------------------------------------------
@@ -87,9 +64,9 @@ Result<void> NvidiaQueue::open_channels() {
     return wait_for_first_sign();
   }();
   if (opened) return opened;
-  context_.fence.lose(context_.submitted);
+  context_.fence.lose(frame_.submitted());
   close_channels();
-  context_.fence.give_up(context_.submitted);
+  context_.fence.give_up(frame_.submitted());
   return opened;
 }
 
@@ -104,18 +81,16 @@ Result<void> NvidiaQueue::wait_for_first_sign() {
                  method::header(kSub, method::kSharedWindowA, 2), high(method::kSharedWindow),
                  low(method::kSharedWindow), method::header(kSub, method::kLocalWindowA, 2),
                  high(method::kLocalWindow), low(method::kLocalWindow)}));
-  context_.caches_are_stale = true;
-  context_.local.is_set = context_.local.bytes_per_thread == 0;
+  context_.setup.forget_told();
   TRY_ASSIGN(NvidiaCommands * nothing, open_commands());
   set_open(nullptr);
-  TRY(nothing->finish(context_.submitted + 1));
-  TRY(push(*nothing, false));
-  TRY_ASSIGN(const bool alive,
-             context_.fence.wait(context_.submitted, context_.first_sign_timeout_ns));
+  TRY(nothing->finish(frame_.submitted() + 1));
+  TRY(push(*nothing, entry_of(context_.fence.poll())));
+  TRY_ASSIGN(const bool alive, context_.fence.wait(frame_.submitted(), first_sign_timeout_ns_));
   if (alive) return {};
   return Error(ErrorKind::device_lost,
                fmt::format("The first submit on \"{}\" is not done after ({}) ms.",
-                           context_.card.info.chip, context_.first_sign_timeout_ns / 1'000'000));
+                           context_.card.info.chip, first_sign_timeout_ns_ / 1'000'000));
 }
 
 // --- Commands -----------------------------------------------------------------------------------
@@ -125,29 +100,26 @@ Result<NvidiaCommands*> NvidiaQueue::open_commands() {
   if (open_ != nullptr && open_->is_full()) TRY(submit_open());
   if (open_ != nullptr) return open_;
   NvidiaCommands& next = *blocks_[block_next_];
-  TRY_ASSIGN(const bool free, context_.fence.wait_for_room(next.submitted_value(), kHangTimeoutNs));
-  if (!free) {
-    return Error(ErrorKind::device_lost,
-                 fmt::format("Work on \"{}\" passed its deadline.", context_.card.info.chip));
-  }
+  TRY(frame_.wait_for_room([&](uint64_t timeout_ns) {
+    return context_.fence.wait_for_room(next.submitted_value(), timeout_ns);
+  }));
   block_next_ = (block_next_ + 1) % kBlocks;
   next.clear();
   set_open(&next);
   return open_;
 }
 
-Result<MemoryAccess> NvidiaQueue::access_of(const BufferRange& range, bool written) const {
-  TRY(check_range(range));
+MemoryAccess NvidiaQueue::access_of(const BufferRange& range, bool written) const {
   const uint64_t address = buffers_.at(range.buffer->handle()).address + range.offset_bytes;
-  return MemoryAccess{address, range.size_bytes, written};
+  return {address, range.size_bytes, written};
 }
 
 Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
-  CHECK(arguments.size() == kernel.arguments().size() && arguments.size() <= kArgumentsMax);
+  TRY(check_launch(kernel, arguments, owner_));
+  CHECK(arguments.size() <= kArgumentsMax);
   std::array<MemoryAccess, kArgumentsMax> accesses;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    CHECK(arguments[i].offset_bytes % kBufferAlignment == 0);
-    TRY_ASSIGN(accesses[i], access_of(arguments[i], kernel.arguments()[i].written));
+    accesses[i] = access_of(arguments[i], kernel.arguments()[i].written);
   }
   TRY_ASSIGN(NvidiaCommands * commands, open_commands());
   commands->launch(static_cast<const NvidiaKernel&>(kernel),
@@ -156,13 +128,8 @@ Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRan
 }
 
 Result<void> NvidiaQueue::copy(BufferRange target, BufferRange source) {
-  TRY_ASSIGN(const MemoryAccess to, access_of(target, true));
-  TRY_ASSIGN(const MemoryAccess from, access_of(source, false));
-  if (to.size_bytes != from.size_bytes) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",
-                             to.size_bytes, from.size_bytes));
-  }
+  TRY(check_copy(target, source, owner_));
+  const MemoryAccess to = access_of(target, true), from = access_of(source, false);
   for (uint64_t done = 0; done < to.size_bytes;) {  // in parts that fit behind what is open
     const uint64_t part = std::min(to.size_bytes - done, NvidiaCommands::kCopyBytesMax);
     TRY_ASSIGN(NvidiaCommands * commands, open_commands());
@@ -183,8 +150,7 @@ Result<uint64_t> NvidiaQueue::time_ns(uint32_t slot) {
   CHECK(slot < kTimeSlots);
   uint64_t* time = reinterpret_cast<uint64_t*>(times_.host + slot * kTimeBytes + 8);
   const uint64_t ns = std::atomic_ref<uint64_t>(*time).load(std::memory_order_acquire);
-  if (ns != 0) return ns;
-  return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
+  return marked_time(slot, ns);
 }
 
 // --- Submits ------------------------------------------------------------------------------------
@@ -202,43 +168,38 @@ Result<void> NvidiaQueue::add_prefix(std::span<const uint32_t> words) {
 Result<void> NvidiaQueue::add_stale_prefix() {
   constexpr uint32_t kSub = method::kComputeSubchannel;
   constexpr uint32_t kIdle = method::immediate(kSub, method::kWaitForIdle, 0);
-  if (!context_.local.is_set) {
-    const uint64_t base = context_.local.range.address;
-    const uint64_t per_tpc = context_.local.bytes_per_tpc;
+  if (!context_.setup.local_is_told()) {
+    const uint64_t base = context_.setup.local().range.address;
+    const uint64_t per_tpc = context_.setup.local().bytes_per_tpc;
     TRY(add_prefix(std::array{kIdle, method::header(kSub, method::kLocalMemoryA, 2), high(base),
                               low(base), method::header(kSub, method::kLocalNonThrottledA, 3),
                               high(per_tpc), low(per_tpc), method::kMaxSmCount}));
-    context_.local.is_set = true;
+    context_.setup.told_local();
   }
-  if (context_.caches_are_stale) {
+  if (context_.setup.caches_are_stale()) {
     TRY(add_prefix(std::array{
         kIdle, method::immediate(kSub, method::kInvalidateShaderCaches,
                                  method::kInvalidateInstruction | method::kInvalidateData |
                                      method::kInvalidateConstant)}));
-    context_.caches_are_stale = false;
+    context_.setup.told_caches();
   }
   return {};
 }
 
-/// Room in the ring, and channels that work.
-Result<void> NvidiaQueue::prepare_submit() {
+Result<uint64_t> NvidiaQueue::prepare_submit() {
   const bool open = compute_.is_open() && copy_.is_open();
   if (!open || compute_.has_fault() || copy_.has_fault()) TRY(restart());
   const uint64_t done = context_.fence.poll();
-  if (context_.submitted - done < kInFlightMax) return {};
-  TRY_ASSIGN(const bool free,
-             context_.fence.wait_for_room(context_.submitted - kInFlightMax + 1, kHangTimeoutNs));
-  if (free) return {};
-  return Error(ErrorKind::device_lost,
-               fmt::format("Work on \"{}\" passed its deadline.", context_.card.info.chip));
+  if (frame_.submitted() - done < kInFlightMax) return done;
+  TRY(frame_.wait_for_room([&](uint64_t timeout_ns) {
+    return context_.fence.wait_for_room(frame_.submitted() - kInFlightMax + 1, timeout_ns);
+  }));
+  return context_.fence.poll();
 }
 
 /// Hands finished commands to the GPU; they end with the fence value after `submitted`.
-Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
-  if (context_.caches_are_stale || !context_.local.is_set) TRY(add_stale_prefix());
-  const bool idle = context_.fence.poll() == context_.submitted;
-  using Entry = NvidiaCommands::Entry;
-  const Entry entry = armed ? Entry::armed : idle ? Entry::idle : Entry::busy;
+Result<void> NvidiaQueue::push(NvidiaCommands& commands, NvidiaEntry entry) {
+  if (!context_.setup.is_told()) TRY(add_stale_prefix());
   commands.enter(entry);
   if (checks_packets_) {
     TRY(check_segment(context_, PushEngine::compute, commands.compute_words(entry)));
@@ -251,7 +212,8 @@ Result<void> NvidiaQueue::push(NvidiaCommands& commands, bool armed) {
     copy_.add(commands.copy_address(), commands.copy_dwords());
     copy_.ring();
   }
-  commands.set_submitted(++context_.submitted);
+  frame_.set_submitted(frame_.submitted() + 1);
+  commands.set_submitted(frame_.submitted());
   return {};
 }
 
@@ -262,18 +224,20 @@ Result<void> NvidiaQueue::submit_open() {
     TRY_ASSIGN(commands, open_commands());
   }
   set_open(nullptr);
-  TRY(commands->finish(context_.submitted + 1));
-  return push(*commands, false);
+  TRY(commands->finish(frame_.submitted() + 1));
+  TRY(push(*commands, entry_of(context_.fence.poll())));  // writing them took a while
+  frame_.count_submit();
+  return {};
 }
 
 Result<uint64_t> NvidiaQueue::submit() {
-  CHECK(recording_ == nullptr);
+  CHECK(!frame_.is_recording());
   TRY(submit_open());
-  return context_.submitted;
+  return frame_.submitted();
 }
 
 Result<void> NvidiaQueue::begin_record() {
-  CHECK(recording_ == nullptr);
+  frame_.begin_record();
   recording_ = std::make_unique<NvidiaCommands>(context_);
   recording_->clear();
   set_open(open_);
@@ -281,35 +245,27 @@ Result<void> NvidiaQueue::begin_record() {
 }
 
 Result<std::unique_ptr<RecordedList>> NvidiaQueue::end_record() {
-  CHECK(recording_ != nullptr);
+  frame_.end_record();
   std::unique_ptr<NvidiaCommands> list = std::move(recording_);
   context_.drain_retired();
-  const Result<void> finished = list->finish(context_.submitted + 1);
+  const Result<void> finished = list->finish(frame_.submitted() + 1);
   set_open(open_);
   TRY(finished);
   return std::unique_ptr<RecordedList>(std::move(list));
 }
 
 Result<uint64_t> NvidiaQueue::submit_list(RecordedList& list, bool armed) {
-  CHECK(recording_ == nullptr);
   if (open_ != nullptr) TRY(submit_open());
   auto& commands = static_cast<NvidiaCommands&>(list);
-  TRY(prepare_submit());
+  TRY_ASSIGN(const uint64_t done, prepare_submit());
   // A list that the GPU still reads must not be changed: it would hang in the middle of a chain.
-  if (context_.fence.poll() < commands.submitted_value()) {
-    return Error(
-        ErrorKind::invalid_argument,
-        fmt::format("A recorded list is replayed while its last replay (fence value {}) is "
-                    "in flight.",
-                    commands.submitted_value()));
-  }
-  commands.set_fence_value(context_.submitted + 1);
-  if (armed) {
-    const bool idle = context_.fence.poll() == context_.submitted;
-    commands.set_arm(arm_word_.address, ++armed_, idle);
-  }
-  TRY(push(commands, armed));
-  return context_.submitted;
+  TRY(frame_.check_replay(commands.submitted_value(), done));
+  commands.set_fence_value(frame_.submitted() + 1);
+  const NvidiaEntry entry = entry_of(done);
+  if (armed) commands.set_arm(arm_word_.address, ++armed_, entry == NvidiaEntry::idle);
+  TRY(push(commands, armed ? NvidiaEntry::armed : entry));
+  frame_.count_submit(true);
+  return frame_.submitted();
 }
 
 // --- Armed submits ------------------------------------------------------------------------------
@@ -329,7 +285,7 @@ void NvidiaQueue::close_channels() {
   const auto has_fault = [](const NvidiaChannel& channel) {
     return channel.is_open() && channel.has_fault();
   };
-  const bool hangs = context_.submitted > 0 && context_.fence.poll() < context_.submitted &&
+  const bool hangs = frame_.submitted() > 0 && context_.fence.poll() < frame_.submitted() &&
                      !has_fault(compute_) && !has_fault(copy_);
   for (NvidiaChannel* channel : {&compute_, &copy_}) {
     if (hangs) channel->stop(stop_, stop_steps_);
@@ -345,16 +301,16 @@ void NvidiaQueue::close_channels() {
 Result<void> NvidiaQueue::restart() {
   NvidiaCommands* open = open_;
   set_open(nullptr);
-  context_.fence.lose(context_.submitted);
+  context_.fence.lose(frame_.submitted());
   close_channels();
-  context_.fence.give_up(context_.submitted);
+  context_.fence.give_up(frame_.submitted());
   const Result<void> opened = open_channels();
   set_open(open);
   return opened;
 }
 
 Result<void> NvidiaQueue::abandon() {
-  CHECK(recording_ == nullptr);
+  CHECK(!frame_.is_recording());
   set_open(nullptr);
   return restart();
 }

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <memory>
 
 #include "leat/backend/nvidia/nvidia_commands.h"
+#include "leat/route/handle_table.h"
 
 namespace leat {
 
@@ -17,22 +17,22 @@ class NvidiaBuffers {
   Result<uint64_t> allocate(uint64_t size_bytes, NvidiaPlace place);
   /// Whole pages of the caller.
   Result<uint64_t> import(std::span<std::byte> pages);
-  const NvidiaRange& at(uint64_t handle) const;
-  void free(uint64_t handle);
+  const NvidiaRange& at(uint64_t handle) const { return ranges_.at(handle); }
+  void free(uint64_t handle) { context_.retire(ranges_.take(handle)); }
 
  private:
-  uint64_t add(const NvidiaRange& range);
-
   NvidiaContext& context_;
-  std::vector<NvidiaRange> ranges_;
-  std::vector<uint64_t> free_handles_;
+  HandleTable<NvidiaRange> ranges_;
 };
 
 class NvidiaQueue final : public Queue {
  public:
-  NvidiaQueue(NvidiaContext& context, const NvidiaBuffers& buffers)
+  /// `owner` is the device whose buffers the queue takes; null: any.
+  NvidiaQueue(NvidiaContext& context, const NvidiaBuffers& buffers, const Device* owner)
       : context_(context),
+        frame_(context.frame),
         buffers_(buffers),
+        owner_(owner),
         compute_(context.rm, context.memory, context.doorbell),
         copy_(context.rm, context.memory, context.doorbell) {}
   ~NvidiaQueue() override;
@@ -55,7 +55,10 @@ class NvidiaQueue final : public Queue {
   Result<void> abandon() override;
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
+  Counts counts() const override { return frame_.counts(); }
 
+  /// How long new channels may take for their first sign of life.
+  void set_first_sign_timeout_ns(uint64_t timeout_ns) { first_sign_timeout_ns_ = timeout_ns; }
   /// How a hang is ended: the fault test on a chip compares the ways.
   void set_stop(NvidiaStop way) { stop_ = way; }
   /// What the last restart asked for and was answered.
@@ -78,18 +81,25 @@ class NvidiaQueue final : public Queue {
   Result<NvidiaCommands*> open_commands();
   void set_open(NvidiaCommands* commands) {
     open_ = commands;
-    context_.has_open_commands = open_ != nullptr || recording_ != nullptr;
+    frame_.set_open(open_ != nullptr || recording_ != nullptr);
   }
-  Result<MemoryAccess> access_of(const BufferRange& range, bool written) const;
-  Result<void> prepare_submit();
+  MemoryAccess access_of(const BufferRange& range, bool written) const;
+  /// Makes room in the ring, and channels that work. The fence's number as it was seen last.
+  Result<uint64_t> prepare_submit();
   Result<void> submit_open();
-  Result<void> push(NvidiaCommands& commands, bool armed);
+  Result<void> push(NvidiaCommands& commands, NvidiaEntry entry);
+  /// For a submit that is not armed, where the fence shows `done`.
+  NvidiaEntry entry_of(uint64_t done) const {
+    return done == frame_.submitted() ? NvidiaEntry::idle : NvidiaEntry::busy;
+  }
   Result<uint64_t> submit_list(RecordedList& list, bool armed);
   Result<void> add_prefix(std::span<const uint32_t> words);
   Result<void> add_stale_prefix();
 
   NvidiaContext& context_;
+  QueueFrame& frame_;
   const NvidiaBuffers& buffers_;
+  const Device* owner_;
   NvidiaChannel compute_;
   NvidiaChannel copy_;
   NvidiaRange fence_word_;
@@ -98,6 +108,7 @@ class NvidiaQueue final : public Queue {
   NvidiaRange arm_word_;
   NvidiaStop stop_ = NvidiaStop::reset_channel;
   std::vector<NvidiaStopStep> stop_steps_;
+  uint64_t first_sign_timeout_ns_ = 5'000'000'000;
   bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;
   uint64_t armed_ = 0;  // the value that arm_word_ waits for

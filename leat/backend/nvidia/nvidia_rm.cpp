@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "leat/route/packet_text.h"
+
 namespace leat {
 
 namespace {
@@ -19,12 +21,8 @@ constexpr int kInterruptedTriesMax = 1000;  // of one ioctl, by signals
 constexpr size_t kAllocParamsBytesMax = 1024;
 constexpr uint32_t kQueryVersion = '2';
 
-struct StatusName {
-  uint32_t status;
-  const char* name;
-};
 // nvstatuscodes.h
-constexpr StatusName kStatusNames[] = {
+constexpr NumberName kStatusNames[] = {
     {0x0F, "GPU_IS_LOST"},
     {0x19, "INSERT_DUPLICATE_NAME"},
     {0x1A, "INSUFFICIENT_RESOURCES"},
@@ -82,9 +80,8 @@ NvidiaFd::~NvidiaFd() {
 }
 
 std::string name_of_status(uint32_t status) {
-  for (const StatusName& known : kStatusNames) {
-    if (known.status == status) return fmt::format("{} (0x{:x})", known.name, status);
-  }
+  const char* const name = find_name(kStatusNames, status);
+  if (name != nullptr) return fmt::format("{} (0x{:x})", name, status);
   return fmt::format("status (0x{:x})", status);
 }
 

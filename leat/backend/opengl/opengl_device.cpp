@@ -10,6 +10,7 @@
 
 #include "leat/backend/opengl/opengl_program.h"
 #include "leat/backend/opengl/opengl_queue.h"
+#include "leat/route/kernel_limits.h"
 
 namespace leat {
 
@@ -43,37 +44,11 @@ Allocation allocate_on_thread(const GlApi& gl, size_t size_bytes, bool mapped) {
   return allocation;
 }
 
-Error over_limit(const KernelBinary& binary, const char* what, uint64_t value, uint64_t limit) {
-  return Error(ErrorKind::unsupported,
-               fmt::format("Kernel \"{}\" wants more {} ({}) than the limit ({}) of this device.",
-                           binary.name, what, value, limit));
-}
-
-Result<void> check_limits(const KernelBinary& binary, const Target& target) {
-  if (binary.format != CodeFormat::spirv_bindings || binary.code.empty() ||
-      binary.code.size() % sizeof(uint32_t) != 0) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Kernel \"{}\" of ({}) bytes is no SPIR-V with bindings.", binary.name,
-                             binary.code.size()));
-  }
-  const uint64_t lanes = uint64_t{binary.wave_lanes} * binary.waves_per_workgroup;
-  if (lanes > target.lanes_per_workgroup_max) {
-    return over_limit(binary, "lanes per workgroup", lanes, target.lanes_per_workgroup_max);
-  }
-  if (binary.local_memory_bytes > target.local_memory_bytes_max) {
-    return over_limit(binary, "bytes of local memory", binary.local_memory_bytes,
-                      target.local_memory_bytes_max);
-  }
-  if (binary.arguments.size() > target.buffer_bindings_max) {
-    return over_limit(binary, "buffers", binary.arguments.size(), target.buffer_bindings_max);
-  }
-  for (size_t axis = 0; axis < 3; ++axis) {
-    if (binary.grid[axis] > target.workgroups_max[axis]) {
-      return over_limit(binary, "workgroups along an axis", binary.grid[axis],
-                        target.workgroups_max[axis]);
-    }
-  }
-  return {};
+Result<void> check_code(const KernelBinary& binary) {
+  if (!binary.code.empty() && binary.code.size() % sizeof(uint32_t) == 0) return {};
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Kernel \"{}\" of ({}) bytes is no SPIR-V with bindings.", binary.name,
+                           binary.code.size()));
 }
 
 class OpenglDevice final : public Device {
@@ -82,7 +57,7 @@ class OpenglDevice final : public Device {
       : thread_(std::move(thread)),
         info_(thread_->facts().info),
         target_(thread_->facts().target),
-        queue_(*thread_, *this) {
+        queue_(*thread_, *this, info_) {
     info_.name = std::move(name);
   }
 
@@ -133,7 +108,8 @@ Result<Buffer> OpenglDevice::allocate(size_t size_bytes, MemoryKind kind) {
 }
 
 Result<std::unique_ptr<Kernel>> OpenglDevice::load(const KernelBinary& binary) {
-  TRY(check_limits(binary, target()));
+  TRY(check_limits(binary, target_, info_));
+  TRY(check_code(binary));
   TRY(thread_->health());
   OpenglProgram linked;
   TRY(thread_->call([&](OpenglSide& side) {
@@ -151,8 +127,8 @@ Result<std::unique_ptr<Kernel>> OpenglDevice::load(const KernelBinary& binary) {
       std::make_unique<OpenglKernel>(binary, linked.name, std::move(release)));
 }
 
-OpenglInfo look_at(const EglApi& egl, const EglChip& chip, bool software_seen) {
-  OpenglInfo found;
+FoundRoute look_at(const EglApi& egl, const EglChip& chip, bool software_seen) {
+  FoundRoute found;
   found.info.route = Route::opengl;
   found.info.chip = chip.label;
   const auto thread = OpenglThread::start(egl, chip);
@@ -172,16 +148,11 @@ OpenglInfo look_at(const EglApi& egl, const EglChip& chip, bool software_seen) {
 
 }  // namespace
 
-std::vector<OpenglInfo> find_opengl_devices() {
-  std::vector<OpenglInfo> list;
+std::vector<FoundRoute> find_opengl_devices() {
+  std::vector<FoundRoute> list;
   const Result<EglApi> egl = load_egl();
   const auto chips = egl ? list_egl_chips(*egl) : Result<std::vector<EglChip>>(egl.error());
-  if (!chips) {
-    OpenglInfo nothing;
-    nothing.info.route = Route::opengl;
-    nothing.refusal = chips.error().message();
-    return {nothing};
-  }
+  if (!chips) return {refused_route(Route::opengl, chips.error())};
   bool software_seen = false;
   for (const EglChip& chip : *chips) {
     list.push_back(look_at(*egl, chip, software_seen));
@@ -193,11 +164,7 @@ std::vector<OpenglInfo> find_opengl_devices() {
 Result<std::unique_ptr<Device>> open_opengl_device(size_t index, std::string name) {
   TRY_ASSIGN(const EglApi egl, load_egl());
   TRY_ASSIGN(const std::vector<EglChip> chips, list_egl_chips(egl));
-  if (index >= chips.size()) {
-    return Error(
-        ErrorKind::invalid_argument,
-        fmt::format("OpenGL device ({}) is not among the ({}) found.", index, chips.size()));
-  }
+  TRY(check_found(Route::opengl, index, chips.size()));
   TRY_ASSIGN(std::unique_ptr<OpenglThread> thread, OpenglThread::start(egl, chips[index]));
   TRY(thread->open_number());
   return std::unique_ptr<Device>(

@@ -8,21 +8,13 @@
 #include <vector>
 
 #include "leat/base/result.h"
-#include "leat/device/device.h"
+#include "leat/route/found_route.h"
 
 namespace leat {
 
-/// What was found in one place of EGL's list. With a refusal the device cannot be opened, and only
-/// those facts are set that were known by then.
-struct OpenglInfo {
-  DeviceInfo info;
-  std::string uuid_hex;  // 32 digits as Vulkan's deviceUUID, or empty
-  std::string refusal;   // one sentence, or empty
-};
-
 /// Looks at every EGL device, in EGL's order; the calling thread's own GL context is left alone.
 /// Without EGL the list holds one entry, which says so.
-std::vector<OpenglInfo> find_opengl_devices();
+std::vector<FoundRoute> find_opengl_devices();
 
 /// Opens the device at `index` of that list and gives it `name`. Kernels and buffers die before it.
 /// Errors: unsupported, invalid_argument (no such index).

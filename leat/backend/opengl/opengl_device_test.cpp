@@ -110,7 +110,7 @@ int64_t resident_bytes() {
 class OpenglDeviceTest : public testing::TestWithParam<MemoryKind> {
  protected:
   void SetUp() override {
-    const std::vector<OpenglInfo> found = find_opengl_devices();
+    const std::vector<FoundRoute> found = find_opengl_devices();
     std::string refusals;
     for (size_t i = 0; i < found.size() && device_ == nullptr; ++i) {
       refusals += found[i].refusal + " ";
@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(Memory, OpenglDeviceTest,
                          });
 
 TEST(OpenglFindTest, EveryEntryIsOpenableOrSaysWhyNot) {
-  const std::vector<OpenglInfo> found = find_opengl_devices();
+  const std::vector<FoundRoute> found = find_opengl_devices();
   ASSERT_FALSE(found.empty());
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].info.route, Route::opengl);
@@ -282,7 +282,7 @@ TEST_P(OpenglDeviceTest, BadBinariesAreRefused) {
   binary.grid[1] = 0xffffffff;
   const auto grid = device_->load(binary);
   ASSERT_FALSE(grid);
-  EXPECT_EQ(grid.error().kind(), ErrorKind::unsupported);
+  EXPECT_EQ(grid.error().kind(), ErrorKind::invalid_argument);
   binary = multiply_add(1);
   binary.format = CodeFormat::native_object;
   const auto format = device_->load(binary);

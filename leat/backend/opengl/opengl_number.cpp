@@ -2,7 +2,8 @@
 #include "leat/backend/opengl/opengl_number.h"
 
 #include "leat/backend/opengl/opengl_program.h"
-#include "leat/device/raise_number.h"
+#include "leat/base/numbers.h"
+#include "leat/route/raise_number.h"
 
 namespace leat {
 
@@ -43,7 +44,7 @@ void OpenglNumber::close(const GlApi& gl) {
 
 void OpenglNumber::raise(const GlApi& gl, uint64_t value) const {
   if (program_ == 0) {
-    const uint32_t halves[2] = {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)};
+    const uint32_t halves[2] = {low(value), high(value)};
     gl.clear_buffer(buffers_[1], GL_RG32UI, 0, sizeof value, GL_RG_INTEGER, GL_UNSIGNED_INT,
                     halves);
     return;

@@ -1,5 +1,5 @@
 // The fence's number in memory that the device writes; the host reads it through a persistent
-// coherent mapping. A one-lane program (leat/device/raise_number.h) stores it behind the work. On
+// coherent mapping. A one-lane program (leat/route/raise_number.h) stores it behind the work. On
 // NVIDIA's driver a clear of its 8 bytes does, which stands in the command stream too: it is seen
 // 1.7 us sooner, and never before the work's data, whereas the program's store, behind the same
 // barrier, overtook the last words of the work in 4 of 10,000 rounds (H200, 580.159,

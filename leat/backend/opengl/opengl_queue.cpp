@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "leat/route/launch_checks.h"
+
 namespace leat {
 
 OpenglKernel::OpenglKernel(const KernelBinary& binary, GLuint program, Release release)
@@ -14,89 +16,81 @@ OpenglKernel::OpenglKernel(const KernelBinary& binary, GLuint program, Release r
       grid_{binary.grid[0], binary.grid[1], binary.grid[2]},
       release_(std::move(release)) {}
 
-OpenglQueue::OpenglQueue(OpenglThread& thread, const Device& device)
-    : thread_(thread), device_(device), fence_(thread) {}
+namespace {
+
+// GL binds no empty range.
+Result<void> check_filled(std::span<const BufferRange> ranges) {
+  for (const BufferRange& range : ranges) {
+    if (range.size_bytes > 0) continue;
+    return Error(ErrorKind::invalid_argument, "An argument on the route opengl is empty.");
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   const auto& loaded = static_cast<const OpenglKernel&>(kernel);
-  if (arguments.size() != kernel.arguments().size()) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Kernel \"{}\" takes ({}) buffers and is given ({}).", kernel.name(),
-                             kernel.arguments().size(), arguments.size()));
-  }
+  TRY(check_launch(kernel, arguments, &owner_, thread_.facts().target.argument_bytes_max));
+  TRY(check_filled(arguments));
   TRY(check_room());
-  const uint64_t bytes_max = thread_.facts().target.argument_bytes_max;
-  for (const BufferRange& range : arguments) {
-    TRY(check_filled(range, kernel.name()));
-    if (range.offset_bytes % kBufferAlignment != 0) {
-      return Error(
-          ErrorKind::invalid_argument,
-          fmt::format("Offset ({}) of an argument of kernel \"{}\" is no multiple of ({}).",
-                      range.offset_bytes, kernel.name(), kBufferAlignment));
-    }
-    if (range.size_bytes > bytes_max) {
-      return Error(ErrorKind::unsupported,
-                   fmt::format("An argument of kernel \"{}\" is larger ({} bytes) than the limit "
-                               "({}) of Device \"{}\".",
-                               kernel.name(), range.size_bytes, bytes_max, device_.info().name));
-    }
-  }
   open_list().add_launch(loaded.program(), loaded.grid(), arguments, kernel.arguments());
-  ++(recording_ != nullptr ? recording_->launches : counts_.descriptor_updates);
+  if (recording_ != nullptr) {
+    ++recording_->launches;
+  } else {
+    frame_.count_descriptor_updates(1);
+  }
   return {};
 }
 
 Result<void> OpenglQueue::copy(BufferRange target, BufferRange source) {
-  TRY(check_filled(target, "copy"));
-  TRY(check_filled(source, "copy"));
-  if (target.size_bytes != source.size_bytes) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Sizes of a copy's target ({}) and source ({}) differ.",
-                             target.size_bytes, source.size_bytes));
-  }
+  TRY(check_copy(target, source, &owner_));
+  if (source.size_bytes == 0) return {};
   TRY(check_room());
   open_list().add_copy(target, source);
   return {};
 }
 
 Result<void> OpenglQueue::mark_time(uint32_t slot) {
-  if (slot >= kTimeSlots) {
-    return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) is not below the limit "
-                                                          "({}).",
-                                                          slot, kTimeSlots));
-  }
+  CHECK(slot < kTimeSlots);
   TRY(check_room());
   open_list().add_mark_time(slot);
   return {};
 }
 
 Result<uint64_t> OpenglQueue::submit() {
-  CHECK(recording_ == nullptr);
-  TRY(hand_over(submitted_ + 1));
-  ++counts_.submits;
-  return ++submitted_;
+  CHECK(!frame_.is_recording());
+  TRY(hand_over(frame_.submitted() + 1));
+  return submitted(false);
 }
 
 Result<void> OpenglQueue::begin_record() {
-  CHECK(recording_ == nullptr);
+  frame_.begin_record();
   recording_ = std::make_unique<OpenglRecordedList>();
   return {};
 }
 
 Result<std::unique_ptr<RecordedList>> OpenglQueue::end_record() {
-  CHECK(recording_ != nullptr);
+  frame_.end_record();
   return std::unique_ptr<RecordedList>(std::move(recording_));
 }
 
 Result<uint64_t> OpenglQueue::replay(RecordedList& list) {
-  CHECK(recording_ == nullptr);
+  auto& recorded = static_cast<OpenglRecordedList&>(list);
+  TRY(frame_.check_replay(recorded.fence_value, fence_.poll()));
   if (!slots_[slot_].commands.commands.empty()) TRY(hand_over(0));
-  const auto& recorded = static_cast<OpenglRecordedList&>(list);
-  TRY(thread_.execute(*recorded.commands, submitted_ + 1, recorded.commands));
-  ++counts_.submits;
-  ++counts_.replays;
-  counts_.descriptor_updates += recorded.launches;  // GL has no command buffers: bound again
-  return ++submitted_;
+  TRY(thread_.execute(*recorded.commands, frame_.submitted() + 1, recorded.commands));
+  // GL has no command buffers: all is bound again.
+  frame_.count_descriptor_updates(recorded.launches);
+  recorded.fence_value = submitted(true);
+  return recorded.fence_value;
+}
+
+/// The value of what the thread was given.
+uint64_t OpenglQueue::submitted(bool replay) {
+  frame_.set_submitted(frame_.submitted() + 1);
+  frame_.count_submit(replay);
+  return frame_.submitted();
 }
 
 Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
@@ -106,7 +100,7 @@ Result<uint64_t> OpenglQueue::time_ns(uint32_t slot) {
 
 Result<void> OpenglQueue::naive_wait(NaiveWait how) {
   TRY(thread_.health());
-  const uint64_t timeout_ns = hang_timeout_ns(device_);
+  const uint64_t timeout_ns = hang_timeout_ns(owner_);
   return thread_.call([how, timeout_ns](OpenglSide& side) {
     if (how == NaiveWait::idle) return side.finish();
     const GLsync sync = side.gl.fence_sync(GL_SYNC_GPU_COMMANDS_COMPLETE, 0);
@@ -133,12 +127,6 @@ Result<void> OpenglQueue::check_room() {
   if (open_list().commands.size() < kCommandsMax) return {};
   return Error(ErrorKind::invalid_argument,
                fmt::format("A list of commands is at its limit ({}).", kCommandsMax));
-}
-
-Result<void> OpenglQueue::check_filled(const BufferRange& range, const std::string& what) const {
-  TRY(check_range(range, &device_));
-  if (range.size_bytes > 0) return {};
-  return Error(ErrorKind::invalid_argument, fmt::format("A range given to \"{}\" is empty.", what));
 }
 
 Result<void> OpenglQueue::hand_over(uint64_t fence_value) {

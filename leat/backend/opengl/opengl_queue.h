@@ -9,6 +9,7 @@
 
 #include "leat/backend/opengl/opengl_thread.h"
 #include "leat/device/device.h"
+#include "leat/route/queue_frame.h"
 
 namespace leat {
 
@@ -46,12 +47,14 @@ class OpenglRecordedList final : public RecordedList {
   /// Shared with the job that plays it, so that a list may die while it is in flight.
   std::shared_ptr<OpenglCommands> commands = std::make_shared<OpenglCommands>();
   uint64_t launches = 0;
+  uint64_t fence_value = 0;  // of its last replay
 };
 
 class OpenglQueue final : public Queue {
  public:
-  /// `thread` and `device` outlive the queue; `device` is only compared with.
-  OpenglQueue(OpenglThread& thread, const Device& device);
+  /// `thread` and `owner` outlive the queue; `owner` is only compared with.
+  OpenglQueue(OpenglThread& thread, const Device& owner, const DeviceInfo& info)
+      : thread_(thread), owner_(owner), fence_(thread), frame_(info, thread.facts().target) {}
 
   Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override;
   Result<void> copy(BufferRange target, BufferRange source) override;
@@ -62,7 +65,7 @@ class OpenglQueue final : public Queue {
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return fence_; }
   Result<uint64_t> time_ns(uint32_t slot) override;
-  Counts counts() const override { return counts_; }
+  Counts counts() const override { return frame_.counts(); }
   Result<void> naive_wait(NaiveWait how) override;
 
   /// Deletes a buffer or program after all commands written so far.
@@ -81,17 +84,16 @@ class OpenglQueue final : public Queue {
 
   OpenglCommands& open_list();
   Result<void> check_room();
-  Result<void> check_filled(const BufferRange& range, const std::string& what) const;
   Result<void> hand_over(uint64_t fence_value);
+  uint64_t submitted(bool replay);
 
   OpenglThread& thread_;
-  const Device& device_;
+  const Device& owner_;
   OpenglFence fence_;
+  QueueFrame frame_;
   std::array<Slot, kSlots> slots_;
   size_t slot_ = 0;  // the one being written
   std::unique_ptr<OpenglRecordedList> recording_;
-  uint64_t submitted_ = 0;  // fence value of the last submit
-  Counts counts_;
 };
 
 }  // namespace leat

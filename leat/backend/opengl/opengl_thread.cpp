@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "leat/route/time_slots.h"
+
 namespace leat {
 
 namespace {
@@ -118,7 +120,7 @@ Result<uint64_t> OpenglThread::time_ns(uint32_t slot) {
     TRY_ASSIGN(const uint64_t number, push({.work = &kRead}));
     TRY(await_job(number));
     if (place.load(std::memory_order_acquire) == OpenglTimes::kNone) {
-      return Error(ErrorKind::invalid_argument, fmt::format("Time slot ({}) holds no time.", slot));
+      return marked_time(slot, 0);
     }
   }
   return Error(ErrorKind::device_lost,

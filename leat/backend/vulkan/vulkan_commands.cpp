@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "leat/backend/vulkan/vulkan_number.h"
+#include "leat/base/numbers.h"
 
 namespace leat {
 
@@ -141,7 +142,7 @@ Result<void> VulkanCommands::bind_pointers(const VulkanKernel& kernel,
 }
 
 Result<std::byte*> VulkanCommands::take_block(uint64_t size_bytes, VkDeviceAddress& address) {
-  size_bytes = (size_bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+  size_bytes = round_up(size_bytes, kBlockAlignment);
   if (chunk_ < arenas_.size() && chunk_used_ + size_bytes > kArenaBytes) {
     ++chunk_;
     chunk_used_ = 0;
@@ -175,7 +176,7 @@ Result<void> VulkanCommands::bind_sets(const VulkanKernel& kernel,
                   .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                   .pBufferInfo = &infos_[i]};
   }
-  ++context_.descriptor_updates;
+  context_.frame.count_descriptor_updates(1);
   context_.calls.vkUpdateDescriptorSets(context_.device, static_cast<uint32_t>(writes_.size()),
                                         writes_.data(), 0, nullptr);
   context_.calls.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, kernel.layout(),

@@ -19,14 +19,14 @@ Result<uint64_t> VulkanFence::finished() {
   uint64_t value = 0;
   const VkResult result = calls_->vkGetSemaphoreCounterValue(device_, semaphore_, &value);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkGetSemaphoreCounterValue");
-  if (value > submitted_.load(std::memory_order_acquire)) {  // what a lost device may show
+  if (value > frame_.submitted()) {  // what a lost device may show
     return Error(ErrorKind::device_lost,
                  fmt::format("The fence shows ({}), which no submit has asked for.", value));
   }
   return value;
 }
 
-// A lost device shows in wait(). submitted_ is read last: it is raised before the device can raise
+// A lost device shows in wait(). submitted() is read last: it is raised before the device can raise
 // the number, so a number beyond it is none that a submit has asked for.
 uint64_t VulkanFence::poll() {
   if (number_ == nullptr) {
@@ -34,7 +34,7 @@ uint64_t VulkanFence::poll() {
     return value ? *value : 0;
   }
   const uint64_t value = std::atomic_ref<uint64_t>(*number_).load(std::memory_order_acquire);
-  return std::min(value, submitted_.load(std::memory_order_acquire));
+  return std::min(value, frame_.submitted());
 }
 
 Result<bool> VulkanFence::wait(uint64_t value, uint64_t timeout_ns) {
@@ -141,21 +141,21 @@ Result<void> VulkanContext::create_pool_and_fence() {
 VulkanContext::~VulkanContext() {
   if (device == VK_NULL_HANDLE) return;
   if (fence.semaphore_ != VK_NULL_HANDLE) {
-    const Result<bool> done = fence.wait_finished(fence.submitted_.load(), kCloseTimeoutNs);
+    const Result<bool> done = fence.wait_finished(frame.submitted(), kCloseTimeoutNs);
     const bool lost = !done && done.error().kind() == ErrorKind::device_lost;
     if (!lost && (!done || !*done)) {
       static_cast<void>(instance.release());  // it must outlive its device
       return;
     }
   }
-  for (const Retired& retired : retired_) destroy(retired.remains);
+  retired_.drain_all([&](const VulkanRemains& remains) { destroy(remains); });
   calls.vkDestroySemaphore(device, fence.semaphore_, nullptr);
   calls.vkDestroyCommandPool(device, command_pool, nullptr);
   calls.vkDestroyDevice(device, nullptr);
 }
 
 Result<uint64_t> VulkanContext::submit(std::span<const VkCommandBuffer> buffers) {
-  const uint64_t before = fence.submitted_.load();
+  const uint64_t before = frame.submitted();
   const uint64_t value = before + buffers.size();
   const VkTimelineSemaphoreSubmitInfo timeline = {
       .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -167,31 +167,27 @@ Result<uint64_t> VulkanContext::submit(std::span<const VkCommandBuffer> buffers)
                              .pCommandBuffers = buffers.data(),
                              .signalSemaphoreCount = 1,
                              .pSignalSemaphores = &fence.semaphore_};
-  fence.submitted_.store(value);  // before the device can signal it
+  frame.set_submitted(value);  // before the device can signal it
   const VkResult result = calls.vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE);
   if (result == VK_SUCCESS) return value;
-  fence.submitted_.store(before);
+  frame.set_submitted(before);
   return vulkan_error(result, "vkQueueSubmit");
 }
 
 void VulkanContext::retire(const VulkanRemains& remains) {
   if (device == VK_NULL_HANDLE) return;  // opening failed before there was anything
-  const uint64_t value = fence.submitted_.load() + (has_open_commands ? 1 : 0);
-  if (value == 0) return destroy(remains);
+  const uint64_t last_use = frame.last_use();
+  if (last_use == 0) return destroy(remains);
   const Result<uint64_t> finished = fence.finished();
-  if (finished && *finished >= value) return destroy(remains);
-  retired_.push_back({value, remains});
+  if (finished && *finished >= last_use) return destroy(remains);
+  retired_.add(last_use, remains);
 }
 
 void VulkanContext::drain_retired() {
-  if (retired_.empty()) return;
+  if (retired_.is_empty()) return;
   const Result<uint64_t> finished = fence.finished();
   if (!finished) return;
-  std::erase_if(retired_, [&](const Retired& retired) {
-    if (retired.fence_value > *finished) return false;
-    destroy(retired.remains);
-    return true;
-  });
+  retired_.drain(*finished, [&](const VulkanRemains& remains) { destroy(remains); });
 }
 
 void VulkanContext::destroy(const VulkanRemains& remains) {

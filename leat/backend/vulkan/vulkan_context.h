@@ -6,10 +6,11 @@
 
 #include <atomic>
 #include <span>
-#include <vector>
 
 #include "leat/backend/vulkan/vulkan_chip.h"
 #include "leat/device/spin.h"
+#include "leat/route/queue_frame.h"
+#include "leat/route/retire_list.h"
 
 namespace leat {
 
@@ -21,6 +22,7 @@ class VulkanNumber;
 /// destroy or record anew what was submitted. Any thread may poll and wait.
 class VulkanFence final : public Fence {
  public:
+  explicit VulkanFence(const QueueFrame& frame) : frame_(frame) {}
   uint64_t poll() override;
   Result<bool> wait(uint64_t value, uint64_t timeout_ns) override;
   /// As wait, for the semaphore: the driver is done with all that was submitted up to `value`.
@@ -29,16 +31,15 @@ class VulkanFence final : public Fence {
  private:
   friend struct VulkanContext;
   friend class VulkanNumber;
-  friend class VulkanQueue;
   Result<uint64_t> finished();
   Result<bool> block(uint64_t value, uint64_t timeout_ns);
 
+  const QueueFrame& frame_;
   const VulkanCalls* calls_ = nullptr;
   VkDevice device_ = VK_NULL_HANDLE;
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   uint64_t* number_ = nullptr;  // mapped; null before and after VulkanNumber's life
   AdaptiveSpin spin_;
-  std::atomic<uint64_t> submitted_ = 0;  // the value that the last submit will signal
 };
 
 /// Handles that die together; those that are null are skipped.
@@ -79,21 +80,16 @@ struct VulkanContext {
   VkDevice device = VK_NULL_HANDLE;
   VkQueue queue = VK_NULL_HANDLE;
   VkCommandPool command_pool = VK_NULL_HANDLE;
-  VulkanFence fence;
+  QueueFrame frame{chip.info, chip.target};
+  VulkanFence fence{frame};
   const VulkanNumber* number = nullptr;
-  bool has_open_commands = false;  // recorded, not yet submitted
-  uint64_t descriptor_updates = 0;
 
  private:
-  struct Retired {
-    uint64_t fence_value = 0;
-    VulkanRemains remains;
-  };
   Result<void> create_device();
   Result<void> create_pool_and_fence();
   void destroy(const VulkanRemains& remains);
 
-  std::vector<Retired> retired_;
+  RetireList<VulkanRemains> retired_;
 };
 
 }  // namespace leat

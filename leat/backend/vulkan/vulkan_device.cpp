@@ -16,7 +16,7 @@ namespace {
 class VulkanDevice final : public Device {
  public:
   VulkanDevice()
-      : memory_(context_), cache_(context_), number_(context_), queue_(context_, memory_) {}
+      : memory_(context_), cache_(context_), number_(context_), queue_(context_, memory_, *this) {}
 
   Result<void> open(std::unique_ptr<VulkanInstance> instance, VulkanChip chip, std::string name) {
     chip.info.name = std::move(name);
@@ -118,24 +118,18 @@ Result<int> VulkanDevice::export_dma_buf(const Buffer& buffer) {
   return export_vulkan(context_, memory_.at(buffer.handle()));
 }
 
-VulkanInfo refused(const Error& error) {
-  VulkanInfo none;
-  none.info.route = Route::vulkan;
-  none.refusal = error.message();
-  return none;
-}
-
 }  // namespace
 
-std::vector<VulkanInfo> find_vulkan_devices() {
+std::vector<FoundRoute> find_vulkan_devices() {
   Result<std::unique_ptr<VulkanInstance>> instance = VulkanInstance::create();
-  if (!instance) return {refused(instance.error())};
+  if (!instance) return {refused_route(Route::vulkan, instance.error())};
   const Result<std::vector<VkPhysicalDevice>> devices = (*instance)->physical_devices();
-  if (!devices) return {refused(devices.error())};
+  if (!devices) return {refused_route(Route::vulkan, devices.error())};
   if (devices->empty()) {
-    return {refused(Error(ErrorKind::unsupported, "No Vulkan driver finds a device."))};
+    return {refused_route(Route::vulkan,
+                          Error(ErrorKind::unsupported, "No Vulkan driver finds a device."))};
   }
-  std::vector<VulkanInfo> found;
+  std::vector<FoundRoute> found;
   for (VkPhysicalDevice device : *devices) {
     VulkanChip chip = inspect_chip((*instance)->calls(), device);
     found.push_back({std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)});
@@ -146,11 +140,7 @@ std::vector<VulkanInfo> find_vulkan_devices() {
 Result<std::unique_ptr<Device>> open_vulkan_device(size_t index, std::string name) {
   TRY_ASSIGN(std::unique_ptr<VulkanInstance> instance, VulkanInstance::create());
   TRY_ASSIGN(const std::vector<VkPhysicalDevice> devices, instance->physical_devices());
-  if (index >= devices.size()) {
-    return Error(
-        ErrorKind::unsupported,
-        fmt::format("Vulkan device ({}) is not among the ({}) found.", index, devices.size()));
-  }
+  TRY(check_found(Route::vulkan, index, devices.size()));
   VulkanChip chip = inspect_chip(instance->calls(), devices[index]);
   if (!chip.refusal.empty()) return Error(ErrorKind::unsupported, chip.refusal);
   auto device = std::make_unique<VulkanDevice>();

@@ -101,7 +101,7 @@ std::string bytes_of(const fs::path& path) {
 TEST(VulkanDevice, WithoutADriverThereIsAReason) {
   const ScopedVariable no_driver("VK_ICD_FILENAMES", "/nonexistent/driver.json");
   const ScopedVariable no_driver_either("VK_DRIVER_FILES", "/nonexistent/driver.json");
-  const std::vector<VulkanInfo> found = find_vulkan_devices();
+  const std::vector<FoundRoute> found = find_vulkan_devices();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_TRUE(found[0].info.chip.empty());
   EXPECT_FALSE(found[0].refusal.empty());

@@ -22,7 +22,6 @@ class VulkanKernel final : public Kernel {
   const uint32_t* grid() const { return grid_; }
 
  private:
-  Result<void> create_set_layout();
   Result<void> create_layout();
   Result<void> create_pipeline(VulkanPipelineCache& cache, const KernelBinary& binary);
 

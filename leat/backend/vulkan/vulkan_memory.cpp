@@ -214,33 +214,15 @@ void retire_vulkan(VulkanContext& context, const VulkanAllocation& allocation) {
 }
 
 VulkanMemory::~VulkanMemory() {
-  for (const VulkanAllocation& allocation : allocations_) retire_vulkan(context_, allocation);
+  allocations_.take_all(
+      [&](const VulkanAllocation& allocation) { retire_vulkan(context_, allocation); });
 }
 
 Result<uint64_t> VulkanMemory::allocate(uint64_t size_bytes, VulkanPlace place,
                                         const VulkanSharing& sharing) {
   TRY_ASSIGN(const VulkanAllocation allocation,
              allocate_vulkan(context_, size_bytes, place, sharing));
-  if (free_handles_.empty()) {
-    allocations_.push_back(allocation);
-    return allocations_.size() - 1;
-  }
-  const uint64_t handle = free_handles_.back();
-  free_handles_.pop_back();
-  allocations_[handle] = allocation;
-  return handle;
-}
-
-const VulkanAllocation& VulkanMemory::at(uint64_t handle) const {
-  CHECK(handle < allocations_.size());
-  return allocations_[handle];
-}
-
-void VulkanMemory::free(uint64_t handle) {
-  CHECK(handle < allocations_.size());
-  retire_vulkan(context_, allocations_[handle]);
-  allocations_[handle] = {};
-  free_handles_.push_back(handle);
+  return allocations_.add(allocation);
 }
 
 }  // namespace leat

@@ -3,9 +3,8 @@
 // life.
 #pragma once
 
-#include <vector>
-
 #include "leat/backend/vulkan/vulkan_context.h"
+#include "leat/route/handle_table.h"
 
 namespace leat {
 
@@ -49,13 +48,12 @@ class VulkanMemory {
   /// Errors: as allocate_vulkan.
   Result<uint64_t> allocate(uint64_t size_bytes, VulkanPlace place,
                             const VulkanSharing& sharing = {});
-  const VulkanAllocation& at(uint64_t handle) const;
-  void free(uint64_t handle);
+  const VulkanAllocation& at(uint64_t handle) const { return allocations_.at(handle); }
+  void free(uint64_t handle) { retire_vulkan(context_, allocations_.take(handle)); }
 
  private:
   VulkanContext& context_;
-  std::vector<VulkanAllocation> allocations_;
-  std::vector<uint64_t> free_handles_;
+  HandleTable<VulkanAllocation> allocations_;
 };
 
 }  // namespace leat

@@ -1,9 +1,8 @@
 // See vulkan_number.h.
 #include "leat/backend/vulkan/vulkan_number.h"
 
-#include <array>
-
-#include "leat/device/raise_number.h"
+#include "leat/backend/vulkan/vulkan_pipeline.h"
+#include "leat/route/raise_number.h"
 
 namespace leat {
 
@@ -34,55 +33,21 @@ VulkanNumber::~VulkanNumber() {
 Result<void> VulkanNumber::open() {
   TRY_ASSIGN(counter_, allocate_vulkan(context_, kNumberBytes, VulkanPlace::device));
   TRY_ASSIGN(number_, allocate_vulkan(context_, kNumberBytes, VulkanPlace::shared));
-  TRY(create_layouts());
-  TRY(create_pipeline());
+  TRY(create_layout());
+  TRY_ASSIGN(pipeline_,
+             create_compute_pipeline(context_, kRaiseNumberSpirv, "main", layout_, VK_NULL_HANDLE));
   TRY(create_set());
   return set_to_zero();
 }
 
-Result<void> VulkanNumber::create_layouts() {
-  std::array<VkDescriptorSetLayoutBinding, kBindings> bindings = {};
-  for (uint32_t i = 0; i < kBindings; ++i) {
-    bindings[i] = {.binding = i,
-                   .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-                   .descriptorCount = 1,
-                   .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-  }
-  const VkDescriptorSetLayoutCreateInfo set_info = {
-      .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-      .bindingCount = kBindings,
-      .pBindings = bindings.data()};
-  VkResult result =
-      context_.calls.vkCreateDescriptorSetLayout(context_.device, &set_info, nullptr, &set_layout_);
-  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateDescriptorSetLayout");
+Result<void> VulkanNumber::create_layout() {
+  TRY_ASSIGN(set_layout_, create_set_layout(context_, kBindings));
   const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                            .setLayoutCount = 1,
                                            .pSetLayouts = &set_layout_};
-  result = context_.calls.vkCreatePipelineLayout(context_.device, &info, nullptr, &layout_);
+  const VkResult result =
+      context_.calls.vkCreatePipelineLayout(context_.device, &info, nullptr, &layout_);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkCreatePipelineLayout");
-  return {};
-}
-
-Result<void> VulkanNumber::create_pipeline() {
-  const VkShaderModuleCreateInfo module_info = {
-      .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-      .codeSize = sizeof kRaiseNumberSpirv,
-      .pCode = kRaiseNumberSpirv};
-  const VulkanCalls& calls = context_.calls;
-  VkShaderModule module = VK_NULL_HANDLE;
-  VkResult result = calls.vkCreateShaderModule(context_.device, &module_info, nullptr, &module);
-  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateShaderModule");
-  const VkComputePipelineCreateInfo info = {
-      .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = module,
-                .pName = "main"},
-      .layout = layout_};
-  result = calls.vkCreateComputePipelines(context_.device, VK_NULL_HANDLE, 1, &info, nullptr,
-                                          &pipeline_);
-  calls.vkDestroyShaderModule(context_.device, module, nullptr);
-  if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateComputePipelines");
   return {};
 }
 
@@ -125,7 +90,7 @@ Result<void> VulkanNumber::set_to_zero() {
   VkCommandBuffer commands = VK_NULL_HANDLE;
   VkResult result = calls.vkAllocateCommandBuffers(context_.device, &info, &commands);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkAllocateCommandBuffers");
-  context_.has_open_commands = true;  // retire() keeps them until the submit below is done
+  context_.frame.set_open(true);  // retire() keeps them until the submit below is done
   const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   result = calls.vkBeginCommandBuffer(commands, &begin);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkBeginCommandBuffer");
@@ -136,7 +101,7 @@ Result<void> VulkanNumber::set_to_zero() {
   if (result != VK_SUCCESS) return vulkan_error(result, "vkEndCommandBuffer");
   TRY_ASSIGN(const uint64_t value, context_.submit({&commands, 1}));
   TRY_ASSIGN(const bool done, context_.fence.wait_finished(value, kOpenTimeoutNs));
-  context_.has_open_commands = false;
+  context_.frame.set_open(false);
   context_.retire({.commands = commands});
   context_.fence.number_ = reinterpret_cast<uint64_t*>(number_.host);
   context_.number = this;

@@ -1,7 +1,7 @@
 // The fence's number, written by the device: one word in mapped memory, raised by a one-lane kernel
 // at the end of every command buffer. A submit thus raises it once for each of its command buffers.
 // The host polls it with a load; reading the timeline semaphore is a call into the driver.
-// Facts: leat/device/raise_number.h; Vulkan 1.3 specification, "Host Write Ordering
+// Facts: leat/route/raise_number.h; Vulkan 1.3 specification, "Host Write Ordering
 // Guarantees" and "Memory Dependencies": the barrier before the kernel makes the work's writes
 // visible to the host before the number's store.
 #pragma once
@@ -26,8 +26,7 @@ class VulkanNumber {
   void record_raise(VkCommandBuffer commands, bool writes_seen) const;
 
  private:
-  Result<void> create_layouts();
-  Result<void> create_pipeline();
+  Result<void> create_layout();
   Result<void> create_set();
   Result<void> set_to_zero();
 

@@ -11,8 +11,9 @@ namespace leat {
 
 class VulkanQueue final : public Queue {
  public:
-  VulkanQueue(VulkanContext& context, const VulkanMemory& memory)
-      : context_(context), memory_(memory) {}
+  /// `owner` is the device whose buffers the queue takes.
+  VulkanQueue(VulkanContext& context, const VulkanMemory& memory, const Device& owner)
+      : context_(context), frame_(context.frame), memory_(memory), owner_(owner) {}
   ~VulkanQueue() override;
   VulkanQueue(const VulkanQueue&) = delete;
   VulkanQueue& operator=(const VulkanQueue&) = delete;
@@ -29,7 +30,7 @@ class VulkanQueue final : public Queue {
   Result<uint64_t> replay(RecordedList& list) override;
   Fence& fence() override { return context_.fence; }
   Result<uint64_t> time_ns(uint32_t slot) override;
-  Counts counts() const override;
+  Counts counts() const override { return frame_.counts(); }
   Result<void> naive_wait(NaiveWait how) override;
 
  private:
@@ -37,18 +38,19 @@ class VulkanQueue final : public Queue {
   static constexpr size_t kInFlightMax = 16;
 
   Result<VulkanCommands*> open_commands();
-  Result<uint64_t> submit_buffers(std::span<const VkCommandBuffer> buffers);
+  Result<uint64_t> submit_buffers(std::span<const VkCommandBuffer> buffers, bool replay);
   Result<void> close_open_commands();
 
   VulkanContext& context_;
+  QueueFrame& frame_;
   const VulkanMemory& memory_;
+  const Device& owner_;
   std::array<std::unique_ptr<VulkanCommands>, kInFlightMax> ring_;
   size_t ring_next_ = 0;
   VulkanCommands* open_ = nullptr;             // of ring_, being recorded
   std::unique_ptr<VulkanCommands> recording_;  // between begin_record and end_record
   VkQueryPool time_pool_ = VK_NULL_HANDLE;
   std::bitset<kTimeSlots> marked_;
-  Counts counts_;
 };
 
 }  // namespace leat

@@ -1,10 +1,9 @@
-// Source of the limits: CUDA C++ Programming Guide, "Compute Capabilities", table "Technical
-// Specifications per Compute Capability": the same for 7.5 to 12.x save those that NvidiaChip has.
-#include "leat/base/nvidia_target.h"
+// Source of all limits: CUDA C++ Programming Guide, "Compute Capabilities", table "Technical
+// Specifications per Compute Capability": the same for 7.5 to 12.x save shared memory.
+#include "leat/route/nvidia_target.h"
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 
 #include "leat/base/files.h"
 
@@ -32,12 +31,16 @@ Target nvidia_target(const NvidiaChip& chip) {
   return target;
 }
 
-uint32_t nvidia_architecture(const std::string& llvm_cpu) {
-  constexpr std::string_view kPrefix = "sm_";
-  if (!llvm_cpu.starts_with(kPrefix)) return 0;
-  uint32_t number = 0;
-  std::from_chars(llvm_cpu.data() + kPrefix.size(), llvm_cpu.data() + llvm_cpu.size(), number);
-  return number;
+uint32_t nvidia_shared_kib(uint32_t capability) {
+  if (capability < 80) return 64;
+  if (capability == 80 || capability == 87) return 164;
+  const bool is_large = capability >= 90 && capability < 120;
+  return is_large ? 228 : 100;
+}
+
+uint32_t nvidia_shared_bytes_max(uint32_t capability) {
+  const uint32_t reserve_bytes = capability < 80 ? 0 : kNvidiaSharedReserveBytes;
+  return (nvidia_shared_kib(capability) << 10) - reserve_bytes;
 }
 
 std::string nvidia_driver() {

@@ -1,12 +1,12 @@
 // What is refused as a cubin, and that no damage makes the check read outside the file.
-#include "leat/base/cubin.h"
+#include "leat/route/cubin.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "leat/base/cubin_sample_test.h"
-#include "leat/base/nvidia_target.h"
+#include "leat/route/cubin_sample_test.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 namespace {

@@ -1,5 +1,6 @@
 // What the routes to an NVIDIA chip (cuda, direct) have in common: one Target from a few numbers,
-// so that both take the same cubins from the cache, and the name of the driver.
+// so that both take the same cubins from the cache, the limits of these chips, and the name of the
+// driver. It lies here because neither backend may include the other.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,18 @@ inline constexpr uint32_t kNvidiaCapabilityMin = 75;
 /// A target of format cubin; llvm_cpu is "sm_90" and the like.
 Target nvidia_target(const NvidiaChip& chip);
 
-/// 90 for "sm_90" and "sm_90a"; 0 when `llvm_cpu` names no NVIDIA architecture.
-uint32_t nvidia_architecture(const std::string& llvm_cpu);
+// Limits that are the same for all of these chips, beside those in the Target.
+inline constexpr uint32_t kNvidiaRegistersPerThreadMax = 255;
+inline constexpr uint32_t kNvidiaRegistersPerSm = 65536;
+inline constexpr uint32_t kNvidiaBarriersMax = 16;
+inline constexpr uint32_t kNvidiaWorkgroupsPerSmMax = 32;
+/// Of each workgroup's shared memory, taken by the system from 8.0 on.
+inline constexpr uint32_t kNvidiaSharedReserveBytes = 1024;
+
+/// Shared memory of a multiprocessor in KiB; `capability` is 90 for 9.0.
+uint32_t nvidia_shared_kib(uint32_t capability);
+/// The most that one workgroup can have of it, after opting in.
+uint32_t nvidia_shared_bytes_max(uint32_t capability);
 
 /// "NVIDIA 580.159.04", of the kernel module that is loaded; "NVIDIA" when it cannot be read.
 std::string nvidia_driver();

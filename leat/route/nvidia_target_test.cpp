@@ -1,7 +1,9 @@
 // The Target of NVIDIA chips and the name of their driver.
-#include "leat/base/nvidia_target.h"
+#include "leat/route/nvidia_target.h"
 
 #include <gtest/gtest.h>
+
+#include "leat/base/nvidia_architecture.h"
 
 namespace leat {
 namespace {
@@ -26,6 +28,18 @@ TEST(NvidiaTarget, ReadsArchitectures) {
   EXPECT_EQ(nvidia_architecture("sm_121"), 121u);
   EXPECT_EQ(nvidia_architecture("x86-64-v3"), 0u);
   EXPECT_EQ(nvidia_architecture("sm_"), 0u);
+}
+
+TEST(NvidiaTarget, SharedMemoryAsInTheTableOfCapabilities) {
+  const auto kib = [](uint32_t capability) { return nvidia_shared_bytes_max(capability) / 1024; };
+  EXPECT_EQ(kib(75), 64u);
+  EXPECT_EQ(kib(80), 163u);
+  EXPECT_EQ(kib(86), 99u);
+  EXPECT_EQ(kib(87), 163u);
+  EXPECT_EQ(kib(89), 99u);
+  EXPECT_EQ(kib(90), 227u);
+  EXPECT_EQ(kib(103), 227u);
+  EXPECT_EQ(kib(120), 99u);
 }
 
 TEST(NvidiaTarget, FindsTheDriverInItsLine) {

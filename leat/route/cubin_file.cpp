@@ -2,7 +2,7 @@
 // ELF.h for the architecture in the flags (EF_CUDA_SM for ABI version 7, EF_CUDA_SM_MASK and
 // EF_CUDA_SM_OFFSET for 8). The attributes are not documented: their layout was read from cubins of
 // ptxas 13.0.88, and agrees with tinygrad's loader (runtime/support/elf.py).
-#include "leat/base/cubin_file.h"
+#include "leat/route/cubin_file.h"
 
 #include <elf.h>
 

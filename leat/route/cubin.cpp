@@ -1,11 +1,12 @@
 // Source: the layout of EIATTR_KPARAM_INFO was read from cubins of ptxas 13.0.88, and agrees with
 // tinygrad's loader (runtime/support/elf.py).
-#include "leat/base/cubin.h"
+#include "leat/route/cubin.h"
 
 #include <string>
 
-#include "leat/base/cubin_file.h"
-#include "leat/base/nvidia_target.h"
+#include "leat/base/nvidia_architecture.h"
+#include "leat/route/cubin_file.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 

@@ -1,0 +1,40 @@
+// What a queue checks of a launch and a copy before it takes them: once for all routes. Inline,
+// since launches are the hot path; the sentences are not.
+#pragma once
+
+#include <span>
+
+#include "leat/device/device.h"
+
+namespace leat {
+
+/// Errors: invalid_argument, naming sizes and limit.
+Error argument_too_large(const Kernel& kernel, uint64_t size_bytes, uint64_t bytes_max);
+Error copy_sizes_differ(const BufferRange& target, const BufferRange& source);
+
+/// That each argument lies in its buffer, which is `owner`'s where that is given, and is no larger
+/// than `bytes_max` (the target's argument_bytes_max). Number and alignment are the caller's duty.
+/// Errors: invalid_argument.
+inline Result<void> check_launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                                 const Device* owner, uint64_t bytes_max = UINT64_MAX) {
+  CHECK(arguments.size() == kernel.arguments().size());
+  for (const BufferRange& range : arguments) {
+    CHECK(range.offset_bytes % kBufferAlignment == 0);
+    TRY(check_range(range, owner));
+    if (range.size_bytes > bytes_max) {
+      return argument_too_large(kernel, range.size_bytes, bytes_max);
+    }
+  }
+  return {};
+}
+
+/// That both ranges lie in their buffers, as above, and are of one size. Errors: invalid_argument.
+inline Result<void> check_copy(const BufferRange& target, const BufferRange& source,
+                               const Device* owner) {
+  TRY(check_range(target, owner));
+  TRY(check_range(source, owner));
+  if (target.size_bytes != source.size_bytes) return copy_sizes_differ(target, source);
+  return {};
+}
+
+}  // namespace leat

@@ -22,6 +22,8 @@ llvm::Type* KernelWriter::type_of(Scalar scalar) {
     case Scalar::f32: return build_.getFloatTy();
     case Scalar::i32: return build_.getInt32Ty();
     case Scalar::b1: return build_.getInt1Ty();
+    case Scalar::i64: return build_.getInt64Ty();
+    case Scalar::f64: return build_.getDoubleTy();
   }
   return nullptr;
 }
@@ -45,7 +47,9 @@ llvm::Value* KernelWriter::constant_of(const Instruction& instruction) {
   llvm::Type* type = type_of(program_.values[instruction.first_result].scalar);
   const uint64_t bits = static_cast<uint64_t>(instruction.imm);
   if (type->isIntegerTy(1)) return build_.getInt1(bits != 0);
-  llvm::Constant* integer = build_.getInt32(static_cast<uint32_t>(bits));
+  llvm::Constant* integer = type->getScalarSizeInBits() == 64
+                                ? build_.getInt64(bits)
+                                : build_.getInt32(static_cast<uint32_t>(bits));
   return llvm::ConstantExpr::getBitCast(integer, type);
 }
 
@@ -115,7 +119,9 @@ llvm::Value* KernelWriter::binary_float(Opcode op, llvm::Value* a, llvm::Value* 
 }
 
 llvm::Value* KernelWriter::binary_int(Opcode op, llvm::Value* a, llvm::Value* b) {
-  const auto count = [&] { return build_.CreateAnd(b, int_like(b, 31)); };
+  const auto count = [&] {
+    return build_.CreateAnd(b, int_like(b, int64_t{b->getType()->getScalarSizeInBits()} - 1));
+  };
   if (op == Opcode::add_i) return build_.CreateAdd(a, b);
   if (op == Opcode::sub_i) return build_.CreateSub(a, b);
   if (op == Opcode::mul_i) return build_.CreateMul(a, b);
@@ -168,6 +174,11 @@ llvm::Value* KernelWriter::other(const Instruction& instruction,
   }
   if (op == Opcode::float_from_int) return build_.CreateSIToFP(operands[0], type);
   if (op == Opcode::int_from_bool) return build_.CreateZExt(operands[0], type);
+  if (op == Opcode::widen_i) return build_.CreateSExt(operands[0], type);
+  if (op == Opcode::widen_u) return build_.CreateZExt(operands[0], type);
+  if (op == Opcode::narrow_i) return build_.CreateTrunc(operands[0], type);
+  if (op == Opcode::widen_f) return build_.CreateFPExt(operands[0], type);
+  if (op == Opcode::narrow_f) return build_.CreateFPTrunc(operands[0], type);
   CHECK(op == Opcode::bits_from_float || op == Opcode::float_from_bits);
   return build_.CreateBitCast(operands[0], type);
 }

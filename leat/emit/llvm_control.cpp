@@ -58,6 +58,30 @@ void KernelWriter::write_other(const Instruction& instruction) {
     write_load(instruction);
   } else if (op == Opcode::store || op == Opcode::store_local) {
     write_store(instruction);
+  } else if (is_shuffle(op)) {
+    write_shuffle(instruction);
+  } else if (op == Opcode::dot_ss || op == Opcode::dot_us || op == Opcode::dot_uu) {
+    result() = {dot(
+        op, {operand(instruction, 0, 0), operand(instruction, 1, 0), operand(instruction, 2, 0)})};
+  } else if (op == Opcode::copy_async) {
+    write_copy(instruction);
+  } else if (op == Opcode::copy_commit) {
+    build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_commit_group, {}, {});
+  } else if (op == Opcode::copy_wait) {
+    build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_wait_group, {},
+                           {build_.getInt32(static_cast<uint32_t>(instruction.imm))});
+  } else if (op == Opcode::fragment_fill) {
+    write_fragment_fill(instruction);
+  } else if (op == Opcode::fragment_load || op == Opcode::fragment_load_local) {
+    write_fragment_load(instruction);
+  } else if (op == Opcode::fragment_store || op == Opcode::fragment_store_local) {
+    write_fragment_store(instruction);
+  } else if (op == Opcode::mma) {
+    write_mma(instruction);
+  } else if (op == Opcode::atomic_add) {
+    write_atomic_add(instruction);
+  } else if (op == Opcode::last_group) {
+    write_last_group(instruction);
   } else if (op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max) {
     result() = {reduce(op, operand(instruction, 0, 0))};
   } else if (op == Opcode::loop) {
@@ -109,7 +133,7 @@ void KernelWriter::write_loop(const Instruction& instruction) {
   size_t next = 1;
   for (uint32_t i = 0; i < instruction.result_count; ++i) {
     const ValueId result = instruction.first_result + i;
-    const size_t width = program_.values[result].width;
+    const size_t width = component_count(program_.values[result]);
     values_[result].assign(&state.values[next], &state.values[next] + width);
     next += width;
   }
@@ -139,7 +163,7 @@ void KernelWriter::append_carried(std::span<const ValueId> from, const Block& bo
   for (uint32_t i = 0; i < from.size(); ++i) {
     const Type& type = program_.values[body.first_argument + 1 + i];
     const Components& components = values_[from[i]];
-    for (size_t k = 0; k < type.width; ++k) {
+    for (size_t k = 0; k < component_count(type); ++k) {
       llvm::Value* value = components[components.size() == 1 ? 0 : k];
       to.push_back(type.varying ? splat(value) : value);
     }
@@ -189,7 +213,7 @@ void KernelWriter::write_rounds(const Instruction& instruction, LoopState& state
     values_[argument] = {build_.CreateTrunc(at, build_.getInt32Ty())};
     size_t next = 1;
     for (uint32_t i = 1; i < body.argument_count; ++i) {
-      const size_t width = program_.values[argument + i].width;
+      const size_t width = component_count(program_.values[argument + i]);
       values_[argument + i].assign(&state.values[next], &state.values[next] + width);
       next += width;
     }

@@ -262,7 +262,7 @@ TEST(LlvmEmit, RefusesWhatItCannotEmit) {
   b.store(y, b.lane_id(), b.unary(Opcode::exp, b.load(y, b.lane_id())));
   expect_refusal(b.finish(), avx2_target(), "(exp)");
   Builder big("big", 8, 1);
-  big.local("tile", ir::Scalar::f32, 1, 1u << 20);
+  big.local("tile", DType::f32, 1, 1u << 20);
   expect_refusal(big.finish(), avx2_target(), "local memory");
   Target unknown = avx2_target();
   unknown.llvm_triple = "pdp11-dec-unix";
@@ -298,6 +298,32 @@ TEST(LlvmEmit, EmitsForEveryTarget) {
   for (const Target& target : {sse2_target(), avx2_target(), avx512_target(), neon_target()}) {
     EXPECT_TRUE(emit_llvm(float_program(target.wave_lanes, 1), target)) << target.name;
     EXPECT_TRUE(emit_llvm(int_program(target.wave_lanes, 1), target)) << target.name;
+  }
+}
+
+/// Additions at the same place, at each lane's own and anywhere, with and without a mask. Counters
+/// must start as zeros: tests/backend runs those.
+Program atomic_program(uint32_t lanes) {
+  Builder b("atomics", lanes, 1);
+  b.program().grid = {4, 1, 1};
+  const uint32_t x = b.parameter("x", DType::i32, false, 64);
+  const uint32_t counts = b.parameter("counts", DType::i32, true, 256);
+  const uint32_t sums = b.parameter("sums", DType::f32, true, 64);
+  const ValueId value = b.load(x, b.lane_id());
+  const ValueId mask = b.binary(Opcode::lt_i, b.lane_id(), b.i32(2));
+  b.atomic_add(counts, b.i32(3), value);
+  b.atomic_add(counts, b.lane_id(), b.i32(-7), mask);
+  b.atomic_add(counts, b.binary(Opcode::and_i, value, b.i32(255)), value);
+  b.atomic_add(sums, b.mul(b.lane_id(), b.i32(2)), b.f32(1.0f),
+               b.binary(Opcode::lt_i, b.group_id(0), b.i32(3)));
+  return b.finish();
+}
+
+TEST(LlvmEmit, AtomicsAsInterpreted) {
+  for (const Target& target : runnable_targets()) {
+    Program program = atomic_program(target.wave_lanes);
+    expect_as_interpreted(program, target);
+    if (HasFatalFailure()) return;
   }
 }
 

@@ -57,7 +57,7 @@ void KernelWriter::write_entry(const std::string& entry) {
   }
   for (const LocalMemory& local : program_.locals) {
     llvm::Type* array =
-        llvm::ArrayType::get(type_of(local.scalar), uint64_t{local.count} * local.width);
+        llvm::ArrayType::get(stored_type(local.storage), uint64_t{local.count} * local.width);
     llvm::AllocaInst* memory = build_.CreateAlloca(array, nullptr, local.name);
     memory->setAlignment(llvm::Align(64));
     locals_.push_back(memory);

@@ -1,7 +1,7 @@
-// binary16 <-> f32 by integer and float arithmetic, for x86 chips without F16C.
-// A binary16 number moved to the exponent and mantissa places of an f32 is too small by 2^112, the
-// difference of the exponents' biases (127 - 15); one multiplication mends that, subnormals
-// included. Source of the layouts: IEEE 754-2008, section 3.4.
+// bfloat16 <-> f32 and, for x86 chips without F16C, binary16 <-> f32 by integer and float
+// arithmetic. A binary16 number moved to the exponent and mantissa places of an f32 is too small by
+// 2^112, the difference of the exponents' biases (127 - 15); one multiplication mends that,
+// subnormals included. Source of the layouts: IEEE 754-2008, section 3.4.
 #include "leat/emit/llvm_writer.h"
 
 namespace leat {
@@ -13,6 +13,24 @@ llvm::Constant* bits_like(llvm::Value* value, uint32_t bits) {
 }
 
 }  // namespace
+
+llvm::Value* float_from_bfloat_bits(llvm::IRBuilder<>& build, llvm::Value* bits) {
+  llvm::Type* i32 = bits->getType()->getWithNewType(build.getInt32Ty());
+  llvm::Type* f32 = bits->getType()->getWithNewType(build.getFloatTy());
+  return build.CreateBitCast(build.CreateShl(build.CreateZExt(bits, i32), 16), f32);
+}
+
+// Adds half of the last place, less one where the number below is even; a NaN stays one.
+llvm::Value* bfloat_bits_from_float(llvm::IRBuilder<>& build, llvm::Value* value) {
+  llvm::Type* i32 = value->getType()->getWithNewType(build.getInt32Ty());
+  llvm::Type* i16 = value->getType()->getWithNewType(build.getInt16Ty());
+  llvm::Value* bits = build.CreateBitCast(value, i32);
+  llvm::Value* odd = build.CreateAnd(build.CreateLShr(bits, 16), bits_like(bits, 1));
+  llvm::Value* rounded = build.CreateAdd(build.CreateAdd(bits, bits_like(bits, 0x7fff)), odd);
+  llvm::Value* quiet = build.CreateOr(bits, bits_like(bits, 0x400000));
+  llvm::Value* code = build.CreateSelect(build.CreateFCmpUNO(value, value), quiet, rounded);
+  return build.CreateTrunc(build.CreateLShr(code, 16), i16);
+}
 
 llvm::Value* float_from_half_bits(llvm::IRBuilder<>& build, llvm::Value* bits) {
   llvm::Type* i32 = bits->getType()->getWithNewType(build.getInt32Ty());

@@ -42,18 +42,15 @@ KernelWriter::Access KernelWriter::access_of(const Instruction& instruction) {
   access.is_load = is_load;
   access.slot = instruction.slot;
   access.width = program_.values[is_load ? instruction.first_result : operands[1]].width;
+  access.storage = is_local ? program_.locals[instruction.slot].storage
+                            : program_.parameters[instruction.slot].storage;
+  access.element = stored_type(access.storage);
+  access.element_bytes = static_cast<uint32_t>(size_bytes_of(access.storage));
   if (is_local) {
-    access.element = type_of(program_.locals[instruction.slot].scalar);
     set_place(access, locals_[instruction.slot], operands[0], kIndexed);
     return access;
   }
   access.parameter = &program_.parameters[instruction.slot];
-  const bool is_half = access.parameter->storage == DType::f16;
-  access.element = access.parameter->storage == DType::i32 ? build_.getInt32Ty()
-                   : !is_half                              ? build_.getFloatTy()
-                   : features_.half_conversion             ? build_.getHalfTy()
-                                                           : build_.getInt16Ty();
-  access.element_bytes = is_half ? 2 : 4;
   if (instruction.masked) {
     access.mask_value = operands.back();
     access.mask = values_[operands.back()][0];
@@ -198,16 +195,45 @@ void KernelWriter::mark(llvm::Instruction* instruction, const Access& access) {
   }
 }
 
+// f16 without an instruction for it, and bf16, are taken for whole numbers.
+llvm::Type* KernelWriter::stored_type(DType storage) {
+  switch (storage) {
+    case DType::f32: return build_.getFloatTy();
+    case DType::f64: return build_.getDoubleTy();
+    case DType::f16: return features_.half_conversion ? build_.getHalfTy() : build_.getInt16Ty();
+    case DType::bf16:
+    case DType::i16:
+    case DType::u16: return build_.getInt16Ty();
+    case DType::i8:
+    case DType::u8: return build_.getInt8Ty();
+    case DType::i32:
+    case DType::u32: return build_.getInt32Ty();
+    case DType::i64:
+    case DType::u64: return build_.getInt64Ty();
+    case DType::boolean: break;
+  }
+  CHECK(false);
+}
+
 llvm::Value* KernelWriter::widened(llvm::Value* value, const Access& access) {
-  if (access.element_bytes == 4) return value;
+  if (access.element_bytes >= 4) return value;
+  if (access.storage == DType::bf16) return float_from_bfloat_bits(build_, value);
+  llvm::Type* type = value->getType()->getWithNewType(type_of(compute_of(access.storage)));
+  if (access.storage != DType::f16) {
+    const bool has_sign = access.storage == DType::i8 || access.storage == DType::i16;
+    return has_sign ? build_.CreateSExt(value, type) : build_.CreateZExt(value, type);
+  }
   if (!features_.half_conversion) return float_from_half_bits(build_, value);
-  return build_.CreateFPExt(value, value->getType()->getWithNewType(build_.getFloatTy()));
+  return build_.CreateFPExt(value, type);
 }
 
 llvm::Value* KernelWriter::narrowed(llvm::Value* value, const Access& access) {
-  if (access.element_bytes == 4) return value;
+  if (access.element_bytes >= 4) return value;
+  if (access.storage == DType::bf16) return bfloat_bits_from_float(build_, value);
+  llvm::Type* type = value->getType()->getWithNewType(access.element);
+  if (access.storage != DType::f16) return build_.CreateTrunc(value, type);
   if (!features_.half_conversion) return half_bits_from_float(build_, value);
-  return build_.CreateFPTrunc(value, value->getType()->getWithNewType(build_.getHalfTy()));
+  return build_.CreateFPTrunc(value, type);
 }
 
 void KernelWriter::write_load(const Instruction& instruction) {

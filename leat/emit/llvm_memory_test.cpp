@@ -141,7 +141,7 @@ Program local_program(uint32_t lanes, Scalar scalar, uint8_t width) {
   const DType storage = scalar == Scalar::f32 ? DType::f32 : DType::i32;
   const uint32_t x = b.parameter("x", storage, false, kElements);
   const uint32_t y = b.parameter("y", storage, true, kElements);
-  const uint32_t tile = b.local("tile", scalar, width, 4 * lanes);
+  const uint32_t tile = b.local("tile", storage, width, 4 * lanes);
   const ValueId lane = b.lane_id();
   const ValueId crossed = index_at(b, Place::crossed);
   b.store_local(tile, lane, b.load(x, lane, width));

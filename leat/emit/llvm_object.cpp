@@ -24,6 +24,7 @@
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"
+#include "leat/emit/supported.h"
 
 namespace leat {
 
@@ -188,6 +189,7 @@ Result<void> check_program(const ir::Program& program, const Target& target) {
   } else {
     return refused(program, "is asked for in a code format that is not native_object or cubin.");
   }
+  TRY(check_supported(program, target));
   for (const ir::Instruction& instruction : program.instructions) {
     const bool is_expanded = ir::class_of(instruction.op) == ir::OpClass::unary_float &&
                              instruction.op >= ir::Opcode::exp;

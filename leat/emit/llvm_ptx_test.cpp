@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "leat/route/cubin.h"
 #include "leat/route/nvidia_target.h"
@@ -11,6 +13,7 @@
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/spirv_programs_test.h"
 #include "leat/ir/builder.h"
+#include "leat/ir/parse.h"
 
 namespace leat {
 namespace {
@@ -50,7 +53,7 @@ ir::Program exchange_program() {
   Builder b("exchange", 32, 2);
   const uint32_t x = b.parameter("x", DType::f32, false, 64);
   const uint32_t y = b.parameter("y", DType::f32, true, 64);
-  const uint32_t tile = b.local("tile", ir::Scalar::f32, 1, 64);
+  const uint32_t tile = b.local("tile", DType::f32, 1, 64);
   const ValueId place = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
   b.store_local(tile, place, b.load(x, place));
   b.barrier();
@@ -64,7 +67,7 @@ ir::Program wide_program() {
   const uint32_t x = b.parameter("x", DType::f32, false, 256);
   const uint32_t h = b.parameter("h", DType::f16, false, 256);
   const uint32_t y = b.parameter("y", DType::f32, true, 256);
-  const uint32_t tile = b.local("tile", ir::Scalar::f32, 4, 32);
+  const uint32_t tile = b.local("tile", DType::f32, 4, 32);
   const ValueId four = b.load(x, b.lane_id(), 4);
   const ValueId half = b.load(h, b.lane_id(), 2);
   b.store_local(tile, b.lane_id(), four);
@@ -254,6 +257,74 @@ TEST(Ptx, WideInFull) {
 )");
 }
 
+/// One of tests/text.
+ir::Program text_program(const std::string& name) {
+  std::ifstream file(LEAT_SOURCE_DIR "/tests/text/ir_" + name + ".ir");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const Result<ir::Program> program = ir::parse_program(text, name);
+  EXPECT_TRUE(program) << program.error().message();
+  return program ? *program : ir::Program();
+}
+
+// Source of the texts: PTX ISA 8.0, the sections that are named as the instructions. An intrinsic
+// that LLVM does not know would become a call.
+TEST(Ptx, HasAnInstructionForEach) {
+  struct Expected {
+    const char* program;
+    std::vector<std::string> parts;
+  };
+  const Expected all[] = {
+      {"mma_f16", {"mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"}},
+      {"mma_bf16", {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32"}},
+      {"mma_tf32", {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32"}},
+      {"mma_i8", {"mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32"}},
+      {"mma_local",
+       {"ldmatrix.sync.aligned.m8n8.x4.shared.b16", "ldmatrix.sync.aligned.m8n8.x2.shared.b16",
+        "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",
+        "ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16", "cp.async.cg.shared.global",
+        "cp.async.ca.shared.global", "cp.async.commit_group", "cp.async.wait_group"}},
+      {"shuffle",
+       {"shfl.sync.idx.b32", "shfl.sync.bfly.b32", "shfl.sync.up.b32", "shfl.sync.down.b32"}},
+      {"dot", {"dp4a.s32.s32", "dp4a.u32.s32", "dp4a.u32.u32"}},
+      {"wide", {"shl.b64", "cvt.rn.f64.s64"}},
+  };
+  for (const Expected& expected : all) {
+    const std::string ptx = ptx_of(text_program(expected.program));
+    for (const std::string& part : expected.parts) {
+      EXPECT_NE(ptx.find(part), std::string::npos) << expected.program << ": " << part << "\n"
+                                                   << ptx;
+    }
+    EXPECT_EQ(ptx.find(".extern .func"), std::string::npos) << expected.program;
+  }
+}
+
+TEST(Ptx, CountsWorkgroupsBehindAFence) {
+  Builder b("counter", 32, 2);
+  const uint32_t counter = b.parameter("counter", DType::i32, true, 1);
+  const uint32_t y = b.parameter("y", DType::f32, true, 64);
+  const ValueId is_last = b.last_group(counter, b.i32(0), b.i32(7));
+  b.branch(is_last, [&] { b.store(y, b.lane_id(), b.f32(1)); });
+  b.atomic_add(y, b.i32(40), b.f32(1), b.binary(Opcode::lt_i, b.lane_id(), b.i32(3)));
+  const std::string ptx = ptx_of(b.finish());
+  const size_t fence = ptx.find("membar.gl"), barrier = ptx.find("bar.sync");
+  const size_t counts = ptx.find("atom.global.inc.u32"), answer = ptx.find("bar.red.or.pred");
+  EXPECT_LT(fence, barrier) << ptx;
+  EXPECT_LT(barrier, counts) << ptx;
+  EXPECT_LT(counts, answer) << ptx;
+  EXPECT_NE(ptx.find("membar.gl", answer), std::string::npos) << ptx;
+  EXPECT_NE(ptx.find("atom.global.add.f32"), std::string::npos) << ptx;
+}
+
+TEST(Ptx, RefusesInstructionsThatTheChipLacks) {
+  for (const auto& [name, part] :
+       {std::pair("mma_f16", "(fragment_load)"), {"copy_async", "(copy_async)"}}) {
+    const Result<std::string> text = assembly_llvm(text_program(name), ptx_target(75));
+    ASSERT_FALSE(text);
+    EXPECT_EQ(text.error().kind(), ErrorKind::unsupported);
+    EXPECT_NE(text.error().message().find(part), std::string::npos) << text.error().message();
+  }
+}
+
 TEST(Ptx, NamesWhatTheLaunchNeeds) {
   const std::string text = ptx_of(spirv::saxpy_program(1000), 90);
   EXPECT_NE(text.find(".version 8.0"), std::string::npos);
@@ -297,7 +368,7 @@ TEST(Ptx, RefusesWhatTheChipCannotRun) {
   expect(Builder("lanes", 16, 1).finish(), target, "(16) lanes");
   expect(Builder("waves", 32, 33).finish(), target, "(1056) threads");
   Builder big("big", 32, 1);
-  big.local("tile", ir::Scalar::f32, 4, 4097);
+  big.local("tile", DType::f32, 4, 4097);
   expect(big.finish(), target, "(65552) bytes of local memory");
   ir::Program grid = Builder("grid", 32, 1).finish();
   grid.grid[1] = 65536;
@@ -306,8 +377,8 @@ TEST(Ptx, RefusesWhatTheChipCannotRun) {
 
 TEST(Ptx, LocalMemoryIsAlignedForItsWidestAccess) {
   Builder b("locals", 32, 1);
-  b.local("odd", ir::Scalar::f32, 1, 5);
-  b.local("wide", ir::Scalar::f32, 4, 2);
+  b.local("odd", DType::f32, 1, 5);
+  b.local("wide", DType::f32, 4, 2);
   const std::string text = ptx_of(b.finish());
   EXPECT_NE(text.find(".extern .shared .align 16 .b8 leat_local[];"), std::string::npos) << text;
 }

@@ -48,7 +48,7 @@ std::string operand_list(uint32_t width) {
 std::vector<uint32_t> local_offsets(const Program& program) {
   std::vector<uint32_t> offsets = {0};
   for (const LocalMemory& local : program.locals) {
-    const uint32_t end = offsets.back() + local.count * local.width * 4;
+    const uint32_t end = offsets.back() + local.size_bytes();
     offsets.push_back((end + kLocalAlign - 1) / kLocalAlign * kLocalAlign);
   }
   return offsets;
@@ -160,24 +160,30 @@ void KernelWriter::write_thread_load(const Instruction& instruction, const Acces
   }
 }
 
-// Constraint letters: f, r, h are registers of f32, 32 and 16 bits, l of 64 bits, b a predicate.
+// Constraint letters: f, r, h are registers of f32, 32 and 16 bits, d and l of f64 and 64 bits, b a
+// predicate. Bytes are loaded into registers of 16 bits, the smallest there are.
 // An output is written before the inputs are read, hence the &.
 llvm::Value* KernelWriter::load_predicated(const Access& access, llvm::Type* type) {
-  const bool is_half = access.element_bytes == 2;
-  const bool is_float = !is_half && access.element->isFloatTy();
-  llvm::Type* element = is_half ? build_.getInt16Ty() : access.element;
-  const char* bits = is_half ? "b16" : "b32";
+  const bool is_narrow = access.element_bytes < 4;  // in a register of 16 bits
+  llvm::Type* element = is_narrow ? build_.getInt16Ty() : access.element;
+  const std::string moved_bits = access.element_bytes == 8 ? "b64" : is_narrow ? "b16" : "b32";
+  const std::string bits = access.element_bytes == 1 ? "u8" : moved_bits;
+  const std::string letter = is_narrow                   ? "h"
+                             : element->isFloatTy()      ? "f"
+                             : element->isDoubleTy()     ? "d"
+                             : access.element_bytes == 8 ? "l"
+                                                         : "r";
   std::string text;
   std::string constraints;
   for (uint32_t i = 0; i < access.width; ++i) {
-    text += std::string("mov.") + bits + " $" + std::to_string(i) + ", 0;\n\t";
-    constraints += is_half ? "=&h," : is_float ? "=&f," : "=&r,";
+    text += "mov." + moved_bits + " $" + std::to_string(i) + ", 0;\n\t";
+    constraints += "=&" + letter + ",";
   }
   text += "@$" + std::to_string(access.width + 1) + " ld.global";
   if (!access.parameter->written) text += ".nc";
   if (access.width > 1) text += ".v" + std::to_string(access.width);
-  text += std::string(".") + bits + " " + operand_list(access.width) + ", [$" +
-          std::to_string(access.width) + "];";
+  text +=
+      "." + bits + " " + operand_list(access.width) + ", [$" + std::to_string(access.width) + "];";
   llvm::Type* result = element;
   if (access.width > 1) {
     result = llvm::StructType::get(context_, std::vector<llvm::Type*>(access.width, element));
@@ -191,10 +197,14 @@ llvm::Value* KernelWriter::load_predicated(const Access& access, llvm::Type* typ
                                                    : llvm::MemoryEffects::none());
   call->setDoesNotThrow();
   call->addFnAttr(llvm::Attribute::WillReturn);
-  if (access.width == 1) return build_.CreateBitCast(call, access.element);
+  const auto as_element = [&](llvm::Value* part) {
+    if (access.element_bytes == 1) return build_.CreateTrunc(part, access.element);
+    return build_.CreateBitCast(part, access.element);
+  };
+  if (access.width == 1) return as_element(call);
   llvm::Value* vector = llvm::PoisonValue::get(type);
   for (uint32_t i = 0; i < access.width; ++i) {
-    llvm::Value* part = build_.CreateBitCast(build_.CreateExtractValue(call, i), access.element);
+    llvm::Value* part = as_element(build_.CreateExtractValue(call, i));
     vector = build_.CreateInsertElement(vector, part, uint64_t{i});
   }
   return vector;

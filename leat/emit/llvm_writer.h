@@ -49,6 +49,7 @@ class KernelWriter {
   // lane_step_bytes, or a pointer for each lane.
   struct Access {
     llvm::Type* element = nullptr;  // as it lies in memory
+    DType storage = DType::f32;
     uint32_t element_bytes = 4;
     uint32_t width = 1;
     llvm::Value* pointer = nullptr;
@@ -101,6 +102,13 @@ class KernelWriter {
   void store_thread(const Access& access, const Components& values);
   llvm::Value* reduce_threads(ir::Opcode pair, llvm::Value* value);
 
+  // What workgroups do together: llvm_atomic.cpp.
+  void write_atomic_add(const ir::Instruction& instruction);
+  llvm::Value* add_thread(const Access& access, llvm::Value* added);
+  llvm::Value* add_lanes(const Access& access, llvm::Value* added);
+  void write_last_group(const ir::Instruction& instruction);
+  llvm::Value* last_of_threads(llvm::Value* counter, llvm::Value* limit);
+
   // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
   void write_instruction(const ir::Instruction& instruction);
@@ -135,7 +143,32 @@ class KernelWriter {
   llvm::Value* joined(ir::Opcode pair, llvm::Value* a, llvm::Value* b);
   llvm::Constant* counter(int64_t number);
 
+  // What lanes exchange: llvm_exchange.cpp.
+  void write_shuffle(const ir::Instruction& instruction);
+  llvm::Value* shuffle_lanes(const ir::Instruction& instruction, llvm::Value* value);
+  llvm::Value* shuffle_threads(const ir::Instruction& instruction, llvm::Value* value);
+  llvm::Value* dot(ir::Opcode op, llvm::ArrayRef<llvm::Value*> operands);
+  void write_copy(const ir::Instruction& instruction);
+  llvm::Value* element_pointer(llvm::Value* base, ir::ValueId index, DType storage);
+
+  // Fragments of matrix units, where a lane is a thread: llvm_fragment.cpp.
+  struct FragmentPlace;
+  FragmentPlace place_of(const ir::Instruction& instruction, const ir::Fragment& fragment);
+  llvm::Value* fragment_pointer(const FragmentPlace& place, llvm::Value* outer, llvm::Value* inner);
+  llvm::Value* lane_part(uint32_t shift, uint32_t mask, uint32_t factor);
+  void write_fragment_fill(const ir::Instruction& instruction);
+  void write_fragment_load(const ir::Instruction& instruction);
+  Components load_operand(const FragmentPlace& place);
+  Components load_matrices(const FragmentPlace& place);
+  llvm::Value* load_register(const FragmentPlace& place, uint32_t number);
+  Components load_sum(const FragmentPlace& place);
+  void write_fragment_store(const ir::Instruction& instruction);
+  llvm::Value* sum_pointer(const FragmentPlace& place, uint32_t number);
+  void write_mma(const ir::Instruction& instruction);
+  size_t component_count(const ir::Type& type) const;
+
   // Memory: llvm_memory.cpp.
+  llvm::Type* stored_type(DType storage);
   Access access_of(const ir::Instruction& instruction);
   void set_place(Access& access, llvm::Value* base, ir::ValueId index, int64_t lane_stride);
   llvm::Value* address(Access& access, llvm::Value* base, const AffineIndex& index);
@@ -190,6 +223,8 @@ std::vector<uint32_t> local_offsets(const ir::Program& program);
 
 /// Conversions between binary16 in integers of 16 bits and f32 in arithmetic of 32 bits, scalar or
 /// vector, for chips without an instruction for it. Rounds to nearest even.
+llvm::Value* float_from_bfloat_bits(llvm::IRBuilder<>& build, llvm::Value* bits);
+llvm::Value* bfloat_bits_from_float(llvm::IRBuilder<>& build, llvm::Value* value);
 llvm::Value* float_from_half_bits(llvm::IRBuilder<>& build, llvm::Value* bits);
 llvm::Value* half_bits_from_float(llvm::IRBuilder<>& build, llvm::Value* value);
 

@@ -47,7 +47,7 @@ std::vector<std::byte> ProgramEmitter::emit() {
 
 void ProgramEmitter::declare_capabilities() {
   writer_.add_capability(spv::Capability::Shader);
-  if (uses_.half) writer_.add_capability(spv::Capability::StorageBuffer16BitAccess);
+  if (uses_.narrow) writer_.add_capability(spv::Capability::StorageBuffer16BitAccess);
   if (has_pointers()) {
     writer_.add_capability(spv::Capability::PhysicalStorageBufferAddresses);
     writer_.add_extension("SPV_KHR_physical_storage_buffer");
@@ -116,13 +116,14 @@ void ProgramEmitter::declare_locals() {
   };
   for (const ir::LocalMemory& local : program_.locals) {
     CHECK(local.count > 0);
-    const Id variable = declare(vector_type(scalar_type(local.scalar), local.width), local.count);
+    const Id variable = declare(storage_type(local.storage, local.width), local.count);
     writer_.add_name(variable, local.name);
     locals_.push_back(variable);
   }
   for (const ir::Scalar scalar : uses_.reduced) {
     scratch_[scalar] = declare(scalar_type(scalar), 2 * lanes_per_workgroup(program_));
   }
+  if (uses_.counters) counter_answer_ = declare(scalar_type(ir::Scalar::i32), 1);
 }
 
 Id ProgramEmitter::builtin_variable(Id type, spv::BuiltIn builtin) {
@@ -137,7 +138,7 @@ Id ProgramEmitter::builtin_variable(Id type, spv::BuiltIn builtin) {
 void ProgramEmitter::declare_builtins() {
   const Id unsigned_int = writer_.type(spv::Op::OpTypeInt, {32, 0});
   const Id triple = vector_type(unsigned_int, 3);
-  if (uses_.lane_id || uses_.wave_id || !uses_.reduced.empty()) {
+  if (uses_.lane_id || uses_.wave_id || !uses_.reduced.empty() || uses_.counters) {
     local_id_variable_ = builtin_variable(triple, spv::BuiltIn::LocalInvocationId);
   }
   if (uses_.group_id) group_id_variable_ = builtin_variable(triple, spv::BuiltIn::WorkgroupId);

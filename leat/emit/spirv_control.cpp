@@ -122,9 +122,32 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::load_local: return emit_load_local(instruction);
     case Opcode::store_local: return emit_store_local(instruction);
     case Opcode::barrier: return emit_barrier();
+    case Opcode::atomic_add: return emit_atomic_add(instruction);
+    case Opcode::last_group: return emit_last_group(instruction);
     case Opcode::reduce_add:
     case Opcode::reduce_min:
     case Opcode::reduce_max: return emit_reduce(instruction);
+    case Opcode::shuffle:
+    case Opcode::shuffle_xor:
+    case Opcode::shuffle_up:
+    case Opcode::shuffle_down: return emit_shuffle(instruction);
+    case Opcode::dot_ss:
+    case Opcode::dot_us:
+    case Opcode::dot_uu:
+    case Opcode::copy_async:
+    case Opcode::copy_commit:
+    case Opcode::copy_wait:
+    case Opcode::fragment_fill:
+    case Opcode::fragment_load:
+    case Opcode::fragment_load_local:
+    case Opcode::fragment_store:
+    case Opcode::fragment_store_local:
+    case Opcode::mma:
+    case Opcode::widen_i:
+    case Opcode::widen_u:
+    case Opcode::narrow_i:
+    case Opcode::widen_f:
+    case Opcode::narrow_f: CHECK(false);  // check_supported refuses them
     case Opcode::loop: return emit_loop(instruction);
     case Opcode::branch: return emit_branch(instruction);
     case Opcode::yield: return;  // emit_round reads it

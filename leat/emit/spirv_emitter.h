@@ -116,12 +116,22 @@ class ProgramEmitter {
   Id reduce_step(ir::Opcode op, ir::Scalar scalar, Id a, Id b);
   Id reduce_component(ir::Opcode op, ir::Scalar scalar, Id value);
 
+  // spirv_atomic.cpp: what workgroups do together.
+  void emit_atomic_add(const ir::Instruction& instruction);
+  void emit_last_group(const ir::Instruction& instruction);
+  void emit_shuffle(const ir::Instruction& instruction);
+  Id shuffled_from(const ir::Instruction& instruction);
+  Id atomic_element(uint32_t slot, Id index);
+  void memory_barrier();
+
   // spirv_memory.cpp: loads, stores, local memory.
   void emit_load(const ir::Instruction& instruction);
   void emit_store(const ir::Instruction& instruction);
   void emit_load_local(const ir::Instruction& instruction);
   void emit_store_local(const ir::Instruction& instruction);
   void emit_barrier();
+  Id widened_from(DType storage, ir::Type type, Id value);
+  Id narrowed_to(DType storage, ir::Type type, Id value);
   Id load_from(uint32_t slot, ir::Type type, Id index);
   void store_to(uint32_t slot, ir::Type type, Id index, Id value);
   Id buffer_element(uint32_t slot, uint8_t width, Id index);
@@ -149,6 +159,7 @@ class ProgramEmitter {
   std::map<std::pair<DType, uint32_t>, Id> buffer_arrays_;
   std::vector<Id> locals_;
   std::map<ir::Scalar, Id> scratch_;    // for reductions
+  Id counter_answer_ = 0;               // one word of local memory, for last_group
   std::map<int32_t, Id> lane_offsets_;  // lane_stride -> lane * lane_stride
   Words inputs_;                        // built-in variables
   Id argument_block_pointer_ = 0, push_constant_ = 0;

@@ -1,7 +1,7 @@
 // Loads and stores of buffers and of local memory. Indices count accesses, as the wave program's
-// do, which is what an access chain into an array of that access's type wants. f16 exists only in
-// memory: it is widened behind the load and rounded to nearest even before the store
-// (FPRoundingMode, allowed exactly there by SPV_KHR_16bit_storage).
+// do, which is what an access chain into an array of that access's type wants. Elements of 16
+// bits exist only in memory: they are widened behind the load and narrowed before the store, f16
+// rounded to nearest even (FPRoundingMode, allowed exactly there by SPV_KHR_16bit_storage).
 #include "leat/emit/spirv_emitter.h"
 
 #include <bit>
@@ -80,19 +80,33 @@ Id ProgramEmitter::load_from(uint32_t slot, ir::Type type, Id index) {
   const uint32_t bytes = type.width * static_cast<uint32_t>(size_bytes_of(storage));
   for (const uint32_t word : alignment_words(bytes)) operands.push_back(word);
   const Id loaded = writer_.value(spv::Op::OpLoad, storage_type(storage, type.width), operands);
-  if (storage != DType::f16) return loaded;
-  return writer_.value(spv::Op::OpFConvert, type_of(type), {loaded});
+  return widened_from(storage, type, loaded);
+}
+
+// OpUConvert gives unsigned numbers, of which we have none else.
+Id ProgramEmitter::widened_from(DType storage, ir::Type type, Id value) {
+  if (size_bytes_of(storage) >= 4) return value;
+  if (storage == DType::f16) return writer_.value(spv::Op::OpFConvert, type_of(type), {value});
+  if (storage == DType::i16) return writer_.value(spv::Op::OpSConvert, type_of(type), {value});
+  const Id whole = vector_type(writer_.type(spv::Op::OpTypeInt, {32, 0}), type.width);
+  const Id number = writer_.value(spv::Op::OpUConvert, whole, {value});
+  return writer_.value(spv::Op::OpBitcast, type_of(type), {number});
+}
+
+Id ProgramEmitter::narrowed_to(DType storage, ir::Type type, Id value) {
+  if (size_bytes_of(storage) >= 4) return value;
+  const Id narrow = storage_type(storage, type.width);
+  if (storage != DType::f16) return writer_.value(spv::Op::OpSConvert, narrow, {value});
+  const Id rounded = writer_.value(spv::Op::OpFConvert, narrow, {value});
+  writer_.decorate(rounded, spv::Decoration::FPRoundingMode,
+                   {static_cast<uint32_t>(spv::FPRoundingMode::RTE)});
+  return rounded;
 }
 
 void ProgramEmitter::store_to(uint32_t slot, ir::Type type, Id index, Id value) {
   if (!buffers_.contains({slot, type.width})) return store_components(slot, type, index, value);
   const DType storage = program_.parameters[slot].storage;
-  if (storage == DType::f16) {
-    value = writer_.value(spv::Op::OpFConvert, storage_type(storage, type.width), {value});
-    writer_.decorate(value, spv::Decoration::FPRoundingMode,
-                     {static_cast<uint32_t>(spv::FPRoundingMode::RTE)});
-  }
-  Words operands = {buffer_element(slot, type.width, index), value};
+  Words operands = {buffer_element(slot, type.width, index), narrowed_to(storage, type, value)};
   const uint32_t bytes = type.width * static_cast<uint32_t>(size_bytes_of(storage));
   for (const uint32_t word : alignment_words(bytes)) operands.push_back(word);
   writer_.statement(spv::Op::OpStore, operands);
@@ -180,7 +194,7 @@ std::pair<Id, Id> ProgramEmitter::row_and_component(Id index, uint32_t width) {
 
 Id ProgramEmitter::local_element(uint32_t slot, uint8_t width, ir::ValueId index) {
   const ir::LocalMemory& local = program_.locals[slot];
-  const Id element = vector_type(scalar_type(local.scalar), width);
+  const Id element = storage_type(local.storage, width);
   const Id pointer = pointer_type(spv::StorageClass::Workgroup, element);
   if (width == local.width) {
     return writer_.value(spv::Op::OpAccessChain, pointer, {locals_[slot], id_of(index)});

@@ -102,7 +102,7 @@ ir::Program local_program(ir::Scalar scalar, uint8_t width) {
   const DType storage = scalar == ir::Scalar::f32 ? DType::f32 : DType::i32;
   const uint32_t x = b.parameter("x", storage, false, 4096);
   const uint32_t y = b.parameter("y", storage, true, 4096);
-  const uint32_t tile = b.local("tile", scalar, width, 64);
+  const uint32_t tile = b.local("tile", storage, width, 64);
   const ValueId index = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
   b.store_local(tile, index, b.load(x, index, width));
   b.barrier();
@@ -196,6 +196,43 @@ ir::Program vector_program() {
   return b.finish();
 }
 
+/// Masked and unmasked additions at every kind of address, and a counter behind which the last
+/// workgroup reads. `vectors`: the buffers are accessed by four elements too.
+ir::Program atomic_program(bool vectors) {
+  Builder b("atomics", 32, 2);
+  b.program().grid = {4, 1, 1};
+  const uint32_t counts = b.parameter("counts", DType::i32, true, 4096);
+  const uint32_t y = b.parameter("y", DType::i32, true, 4096);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
+  const ValueId mask = b.binary(Opcode::lt_i, b.lane_id(), b.i32(7));
+  const ValueId own = b.atomic_add(counts, index, b.i32(1));
+  const ValueId same = b.atomic_add(counts, b.i32(100), index, mask);
+  const ValueId any = b.atomic_add(counts, b.binary(Opcode::xor_i, own, b.i32(1)), b.i32(2));
+  b.store(y, index, b.add(any, same));
+  if (vectors) b.store(y, b.add(index, b.i32(64)), b.load(y, b.add(index, b.i32(128)), 4));
+  const ValueId is_last = b.last_group(counts, b.i32(200), b.i32(4));
+  b.branch(is_last, [&] { b.store(y, b.add(index, b.i32(2048)), b.load(y, b.lane_id())); });
+  const ValueId again = b.last_group(counts, b.group_id(0), b.i32(1));
+  b.store(y, b.i32(0), b.convert(Opcode::int_from_bool, again));
+  return b.finish();
+}
+
+ir::Program shuffle_program(uint32_t waves) {
+  Builder b("shuffles", 16, waves);
+  const uint32_t x = b.parameter("x", DType::f32, false, 1024);
+  const uint32_t n = b.parameter("n", DType::i32, false, 1024);
+  const uint32_t y = b.parameter("y", DType::f32, true, 1024);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(16)), b.lane_id());
+  const ValueId value = b.load(x, index), whole = b.load(n, index);
+  ValueId sum = b.shuffle(value, whole);
+  for (const Opcode op : {Opcode::shuffle_xor, Opcode::shuffle_up, Opcode::shuffle_down}) {
+    sum = b.add(sum, b.shuffle(op, value, 3));
+    sum = b.add(sum, b.convert(Opcode::float_from_int, b.shuffle(op, whole, 8)));
+  }
+  b.store(y, index, b.add(sum, b.shuffle(value, b.i32(5))));
+  return b.finish();
+}
+
 Target vulkan_target(CodeFormat format) {
   Target target;
   target.name = "test";
@@ -255,9 +292,16 @@ std::vector<NamedProgram> all_programs() {
       {"wide_loop", wide_loop_program},
       {"saxpy", [] { return saxpy_program(1000); }},
       {"empty", empty_program},
+      {"atomics", [] { return atomic_program(false); }},
+      {"atomics_and_vectors", [] { return atomic_program(true); }},
       {"memory_f32", [] { return memory_program(DType::f32); }},
       {"memory_i32", [] { return memory_program(DType::i32); }},
       {"memory_f16", [] { return memory_program(DType::f16); }, true},
+      {"memory_i16", [] { return memory_program(DType::i16); }, true},
+      {"memory_u16", [] { return memory_program(DType::u16); }, true},
+      {"memory_u32", [] { return memory_program(DType::u32); }},
+      {"shuffles", [] { return shuffle_program(1); }},
+      {"shuffles_of_waves", [] { return shuffle_program(2); }},
       {"reduce_1", [] { return reduce_program(1, 1); }},
       {"reduce_32", [] { return reduce_program(32, 1); }},
       {"reduce_16x4", [] { return reduce_program(16, 4); }},

@@ -1,5 +1,5 @@
 // Types and constants of the SPIR-V module, and the table from the program's values to ids.
-// All integers are signed 32-bit ones; unsigned operations are told by their opcodes.
+// All integers are signed ones; unsigned operations are told by their opcodes.
 #include "leat/emit/spirv_emitter.h"
 
 namespace leat::spirv {
@@ -9,6 +9,8 @@ Id ProgramEmitter::scalar_type(ir::Scalar scalar) {
     case ir::Scalar::f32: return writer_.type(spv::Op::OpTypeFloat, {32});
     case ir::Scalar::i32: return writer_.type(spv::Op::OpTypeInt, {32, 1});
     case ir::Scalar::b1: return writer_.type(spv::Op::OpTypeBool);
+    case ir::Scalar::i64:
+    case ir::Scalar::f64: break;  // check_supported refuses them
   }
   CHECK(false);
 }
@@ -26,12 +28,24 @@ Id ProgramEmitter::pointer_type(spv::StorageClass storage_class, Id pointee) {
 }
 
 Id ProgramEmitter::storage_type(DType storage, uint32_t width) {
-  if (storage == DType::f16) {
-    return vector_type(writer_.type(spv::Op::OpTypeFloat, {16}), width);
+  const auto floats = [&](uint32_t bits) { return writer_.type(spv::Op::OpTypeFloat, {bits}); };
+  const auto ints = [&](uint32_t bits) { return writer_.type(spv::Op::OpTypeInt, {bits, 1}); };
+  switch (storage) {
+    case DType::f16: return vector_type(floats(16), width);
+    case DType::f32: return vector_type(floats(32), width);
+    case DType::i16:
+    case DType::u16: return vector_type(ints(16), width);
+    case DType::i32:
+    case DType::u32: return vector_type(ints(32), width);
+    case DType::f64:
+    case DType::i8:
+    case DType::u8:
+    case DType::i64:
+    case DType::u64:
+    case DType::bf16:
+    case DType::boolean: break;  // check_supported refuses them
   }
-  CHECK(storage == DType::f32 || storage == DType::i32);
-  const ir::Scalar scalar = storage == DType::f32 ? ir::Scalar::f32 : ir::Scalar::i32;
-  return vector_type(scalar_type(scalar), width);
+  CHECK(false);
 }
 
 // A pointer to a block with a run-time array of accesses of one width. It is declared ahead of the
@@ -47,6 +61,8 @@ Id ProgramEmitter::buffer_pointer(DType storage, uint32_t width, bool written) {
   writer_.decorate(block, target_.opengl ? spv::Decoration::BufferBlock : spv::Decoration::Block);
   writer_.decorate_member(block, 0, spv::Decoration::Offset, {0});
   if (!written) writer_.decorate_member(block, 0, spv::Decoration::NonWritable);
+  // What other workgroups wrote is read behind a counter: no cache of one core may hold it.
+  if (written && uses_.counters) writer_.decorate_member(block, 0, spv::Decoration::Coherent);
   if (has_pointers()) {
     writer_.define_pointer(pointer, buffer_class_, block);
   } else {

@@ -5,6 +5,8 @@
 
 #include <bit>
 
+#include "leat/emit/supported.h"
+
 namespace leat::spirv {
 namespace {
 
@@ -25,7 +27,7 @@ void add_access(const ir::Program& program, const Instruction& instruction, Uses
   const ir::ValueId accessed =
       is_load ? instruction.first_result : program.operands_of(instruction)[1];
   uses.accesses.insert({instruction.slot, program.values[accessed].width});
-  uses.half |= program.parameters[instruction.slot].storage == DType::f16;
+  uses.narrow |= size_bytes_of(program.parameters[instruction.slot].storage) == 2;
   if (instruction.lane_stride == ir::kIndexed || instruction.lane_stride == 0) return;
   uses.lane_strides.insert(instruction.lane_stride);
   uses.lane_id = true;
@@ -36,8 +38,10 @@ void add_instruction(const ir::Program& program, const Instruction& instruction,
   uses.lane_id |= op == Opcode::lane_id;
   uses.wave_id |= op == Opcode::wave_id;
   uses.group_id |= op == Opcode::group_id;
-  if (op == Opcode::load || op == Opcode::store) add_access(program, instruction, uses);
-  if (is_reduction(op)) {
+  uses.counters |= op == Opcode::last_group;
+  if (ir::is_global_access(op)) add_access(program, instruction, uses);
+  uses.lane_id |= ir::is_shuffle(op);
+  if (is_reduction(op) || ir::is_shuffle(op)) {
     uses.reduced.insert(program.values[program.operands_of(instruction)[0]].scalar);
   }
 }
@@ -98,20 +102,16 @@ uint32_t lanes_per_workgroup(const ir::Program& program) {
 }
 
 uint32_t local_bytes_with_scratch(const ir::Program& program, const Uses& uses) {
-  const size_t scratch_words = uses.reduced.size() * lanes_per_workgroup(program) * 2;
+  const size_t scratch_words =
+      uses.reduced.size() * lanes_per_workgroup(program) * 2 + (uses.counters ? 1 : 0);
   return program.local_bytes() + static_cast<uint32_t>(scratch_words * sizeof(uint32_t));
 }
 
 Result<Uses> find_uses(const ir::Program& program, const Target& target) {
   Uses uses;
+  TRY(check_supported(program, target));
   TRY(add_block(program, 0, uses));
   TRY(check_limits(program, uses, target));
-  if (uses.half && !target.storage_f16) {
-    return Error(
-        ErrorKind::unsupported,
-        fmt::format("Kernel \"{}\" has a buffer of f16, which Target \"{}\" cannot access.",
-                    program.name, target.name));
-  }
   if (!uses.reduced.empty() && !std::has_single_bit(program.wave_lanes)) {
     return Error(ErrorKind::unsupported,
                  fmt::format("Wave size ({}) of Kernel \"{}\" is not a power of two, as its "

@@ -17,21 +17,24 @@ struct Uses {
   bool lane_id = false;
   bool wave_id = false;
   bool group_id = false;
-  bool half = false;                                // a parameter with f16 storage is accessed
+  bool narrow = false;                              // a parameter of 16 bits is accessed
+  bool counters = false;                            // last_group
   std::set<int32_t> lane_strides;                   // of loads and stores, but 0 and kIndexed
   std::set<std::pair<uint32_t, uint8_t>> accesses;  // (parameter, width in elements)
-  std::set<ir::Scalar> reduced;                     // element types of reductions over the wave
+  std::set<ir::Scalar> reduced;                     // element types of reductions and shuffles
 };
 
 /// What the blocks reachable from block 0 use.
-/// Errors: unsupported (a function that lower/expand_math has not expanded; f16 storage, a
-/// workgroup, a grid, local memory or bindings past the target's limits).
+/// Errors: unsupported (a function that lower/expand_math has not expanded; an instruction
+/// that the target lacks; f16 storage, a workgroup, a grid, local memory or bindings past the
+/// target's limits).
 Result<Uses> find_uses(const ir::Program& program, const Target& target);
 
 /// Lanes of a workgroup.
 uint32_t lanes_per_workgroup(const ir::Program& program);
 
-/// Local memory with what reductions need: two values a lane and type.
+/// Local memory with what reductions need, two values a lane and type, and the answer of
+/// last_group.
 uint32_t local_bytes_with_scratch(const ir::Program& program, const Uses& uses);
 
 }  // namespace leat::spirv

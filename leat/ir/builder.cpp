@@ -24,17 +24,15 @@ bool is_identifier_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-Scalar scalar_of(DType storage) {
-  CHECK(storage == DType::f32 || storage == DType::f16 || storage == DType::i32);
-  return storage == DType::i32 ? Scalar::i32 : Scalar::f32;
+bool has_same_shape(Type a, Type b) {
+  return a.scalar == b.scalar && a.width == b.width && a.fragment == b.fragment;
 }
-
-bool has_same_shape(Type a, Type b) { return a.scalar == b.scalar && a.width == b.width; }
 
 }  // namespace
 
 size_t Builder::KeyHash::operator()(const Key& key) const {
   uint64_t hash = static_cast<uint64_t>(key.op) * 31 + static_cast<uint64_t>(key.imm);
+  hash = hash * 5 + static_cast<uint64_t>(key.scalar);
   for (ValueId operand : key.operands) hash = (hash ^ operand) * 0x9e3779b97f4a7c15ull;
   return static_cast<size_t>(hash ^ (hash >> 32));
 }
@@ -73,14 +71,14 @@ std::string Builder::unique_name(std::string name) const {
 }
 
 uint32_t Builder::parameter(std::string name, DType storage, bool written, int64_t element_count) {
-  CHECK(storage_of(storage) == storage);
+  CHECK(storage != DType::boolean);
   program_.parameters.push_back({unique_name(std::move(name)), storage, written, element_count});
   return static_cast<uint32_t>(program_.parameters.size() - 1);
 }
 
-uint32_t Builder::local(std::string name, Scalar scalar, uint8_t width, uint32_t count) {
-  CHECK(scalar != Scalar::b1 && (width == 1 || width == 2 || width == 4) && count > 0);
-  program_.locals.push_back({unique_name(std::move(name)), scalar, width, count});
+uint32_t Builder::local(std::string name, DType storage, uint8_t width, uint32_t count) {
+  CHECK(storage != DType::boolean && (width == 1 || width == 2 || width == 4) && count > 0);
+  program_.locals.push_back({unique_name(std::move(name)), storage, width, count});
   return static_cast<uint32_t>(program_.locals.size() - 1);
 }
 
@@ -176,7 +174,7 @@ ValueId Builder::emit(Opcode op, Type type, std::span<const ValueId> operands, i
   Key key{.op = op, .operand_count = static_cast<uint32_t>(operands.size()), .imm = imm};
   CHECK(operands.size() <= key.operands.size());
   std::ranges::copy(operands, key.operands.begin());
-  if (op == Opcode::constant) key.operands[0] = static_cast<ValueId>(type.scalar);
+  key.scalar = type.scalar;
   if (const auto found = known_.find(key); found != known_.end()) return found->second;
 
   const bool is_index = type.scalar == Scalar::i32 && type.width == 1;
@@ -207,6 +205,12 @@ ValueId Builder::f32(float value) {
 ValueId Builder::i32(int64_t value) {
   CHECK(value >= INT32_MIN && value <= int64_t{UINT32_MAX});
   return constant_value(Scalar::i32, static_cast<int32_t>(value));
+}
+
+ValueId Builder::i64(int64_t value) { return constant_value(Scalar::i64, value); }
+
+ValueId Builder::f64(double value) {
+  return constant_value(Scalar::f64, std::bit_cast<int64_t>(value));
 }
 
 ValueId Builder::b1(bool value) { return constant_value(Scalar::b1, value ? 1 : 0); }
@@ -252,7 +256,7 @@ Builder::Address Builder::address_of(ValueId index, bool varying_access) {
 ValueId Builder::load(uint32_t parameter, ValueId index, uint8_t width, ValueId mask) {
   CHECK(parameter < program_.parameters.size() && (width == 1 || width == 2 || width == 4));
   CHECK(mask == kNone || (type(mask).scalar == Scalar::b1 && type(mask).width == 1));
-  const Scalar scalar = scalar_of(program_.parameters[parameter].storage);
+  const Scalar scalar = compute_of(program_.parameters[parameter].storage);
   if (mask != kNone && constant(mask) == 0) {
     const std::vector<ValueId> zeros(width, constant_value(scalar, 0));
     return vector(zeros);
@@ -268,7 +272,7 @@ ValueId Builder::load(uint32_t parameter, ValueId index, uint8_t width, ValueId 
 
 void Builder::store(uint32_t parameter, ValueId index, ValueId value, ValueId mask) {
   CHECK(parameter < program_.parameters.size() && program_.parameters[parameter].written);
-  CHECK(type(value).scalar == scalar_of(program_.parameters[parameter].storage));
+  CHECK(type(value).scalar == compute_of(program_.parameters[parameter].storage));
   CHECK(mask == kNone || (type(mask).scalar == Scalar::b1 && type(mask).width == 1));
   if (mask != kNone && constant(mask) == 0) return;
   const bool masked = mask != kNone && !constant(mask);
@@ -287,24 +291,50 @@ ValueId Builder::load_local(uint32_t local, ValueId index, uint8_t width) {
   const LocalMemory& memory = program_.locals[local];
   CHECK(width == 1 || width == memory.width);
   return append_here({.op = Opcode::load_local, .slot = local}, std::span(&index, 1),
-                     {memory.scalar, width, type(index).varying});
+                     {compute_of(memory.storage), width, type(index).varying});
 }
 
 void Builder::store_local(uint32_t local, ValueId index, ValueId value) {
   CHECK(local < program_.locals.size() && has_same_shape(type(index), kUniformInt));
   const LocalMemory& memory = program_.locals[local];
   const Type stored = type(value);
-  CHECK(stored.scalar == memory.scalar && (stored.width == 1 || stored.width == memory.width));
+  CHECK(stored.scalar == compute_of(memory.storage) &&
+        (stored.width == 1 || stored.width == memory.width));
   append({.op = Opcode::store_local, .slot = local}, std::array{index, value}, {},
          open_blocks_.size() - 1);
 }
 
 void Builder::barrier() { append({.op = Opcode::barrier}, {}, {}, open_blocks_.size() - 1); }
 
+ValueId Builder::atomic_add(uint32_t parameter, ValueId index, ValueId value, ValueId mask) {
+  CHECK(parameter < program_.parameters.size() && program_.parameters[parameter].written);
+  CHECK(size_bytes_of(program_.parameters[parameter].storage) == 4 && type(value).width == 1);
+  CHECK(type(value).scalar == compute_of(program_.parameters[parameter].storage));
+  CHECK(mask == kNone || (type(mask).scalar == Scalar::b1 && type(mask).width == 1));
+  if (mask != kNone && constant(mask) == 0) return constant_value(type(value).scalar, 0);
+  const bool masked = mask != kNone && !constant(mask);
+  const Address address = address_of(index, true);
+  std::vector<ValueId> operands = {address.index, value};
+  if (masked) operands.push_back(mask);
+  return append_here({.op = Opcode::atomic_add,
+                      .masked = masked,
+                      .slot = parameter,
+                      .lane_stride = address.lane_stride},
+                     operands, {type(value).scalar, 1, true});
+}
+
+ValueId Builder::last_group(uint32_t parameter, ValueId index, ValueId count) {
+  CHECK(parameter < program_.parameters.size() && program_.parameters[parameter].written);
+  CHECK(program_.parameters[parameter].storage == DType::i32);
+  CHECK(type(index) == kUniformInt && type(count) == kUniformInt);
+  return append_here({.op = Opcode::last_group, .slot = parameter}, std::array{index, count},
+                     {Scalar::b1, 1, false});
+}
+
 ValueId Builder::reduce(Opcode op, ValueId a) {
   CHECK(op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max);
   const Type operand = type(a);
-  CHECK(operand.scalar != Scalar::b1 && operand.width == 1);
+  CHECK((operand.scalar == Scalar::i32 || operand.scalar == Scalar::f32) && operand.width == 1);
   if (operand.varying) {
     return append_here({.op = op}, std::span(&a, 1), {operand.scalar, 1, false});
   }
@@ -351,7 +381,7 @@ std::vector<ValueId> Builder::loop(ValueId lo, ValueId hi, int64_t step,
   std::vector<Type> types;
   for (size_t i = 0; i < init.size(); ++i) {
     types.push_back(type(init[i]));
-    if (varying_carried[i]) types.back().varying = true;
+    if (varying_carried[i] && !types.back().is_fragment()) types.back().varying = true;
   }
   const BlockId block = open_block(true);
   const int64_t rounds_after_first = (end.hi - 1 - first.lo) / step;
@@ -413,8 +443,10 @@ void Builder::drop_unused() {
   std::vector<bool> used(program_.values.size(), false);
   std::vector<bool> kept(program_.instructions.size(), false);
   const auto is_droppable = [](Opcode op) {
-    return is_pure(op) || op == Opcode::load || op == Opcode::load_local ||
-           op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max;
+    return is_pure(op) || op == Opcode::load || op == Opcode::load_local || is_shuffle(op) ||
+           op == Opcode::fragment_fill || op == Opcode::fragment_load ||
+           op == Opcode::fragment_load_local || op == Opcode::mma || op == Opcode::reduce_add ||
+           op == Opcode::reduce_min || op == Opcode::reduce_max;
   };
   for (size_t i = program_.instructions.size(); i-- > 0;) {
     const Instruction& instruction = program_.instructions[i];

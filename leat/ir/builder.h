@@ -31,12 +31,14 @@ class Builder {
 
   /// Names become identifiers, made unique with a number where needed.
   uint32_t parameter(std::string name, DType storage, bool written, int64_t element_count);
-  uint32_t local(std::string name, Scalar scalar, uint8_t width, uint32_t count);
+  uint32_t local(std::string name, DType storage, uint8_t width, uint32_t count);
 
   ValueId f32(float value);
   /// The low 32 bits of a value in -2^31 .. 2^32-1.
   ValueId i32(int64_t value);
   ValueId b1(bool value);
+  ValueId i64(int64_t value);
+  ValueId f64(double value);
   ValueId lane_id();
   ValueId wave_id();
   ValueId group_id(int axis);
@@ -57,7 +59,9 @@ class Builder {
   ValueId select(ValueId condition, ValueId a, ValueId b);
   ValueId not_b(ValueId a);
   ValueId logical_and(ValueId a, ValueId b);
-  ValueId convert(Opcode op, ValueId a);  // int_from_float .. float_from_bits
+  /// int_from_float .. float_from_bits. `to` is of int_from_float and float_from_int only.
+  ValueId convert(Opcode op, ValueId a);
+  ValueId convert(Opcode op, ValueId a, Scalar to);
   ValueId vector(std::span<const ValueId> components);
   ValueId extract(ValueId vector, int component);
 
@@ -68,6 +72,38 @@ class Builder {
   void store_local(uint32_t local, ValueId index, ValueId value);
   void barrier();
   ValueId reduce(Opcode op, ValueId a);
+  /// Every lane adds its value (i32 or f32, width 1) and gets what was there before. Lanes of which
+  /// only one shall add are masked off. `mask` may be kNone.
+  ValueId atomic_add(uint32_t parameter, ValueId index, ValueId value, ValueId mask = kNone);
+  /// True in all waves of the last of `count` workgroups to come here with the counter at `index`,
+  /// which is 0 before the first comes and again after the last. See ir.h.
+  ValueId last_group(uint32_t parameter, ValueId index, ValueId count);
+
+  /// The value of another lane: of lane `index`, or by `amount` for shuffle_xor, _up and _down.
+  ValueId shuffle(ValueId value, ValueId index);
+  ValueId shuffle(Opcode op, ValueId value, int64_t amount);
+  /// dot_ss, dot_us, dot_uu: c + four products of bytes, see ir.h.
+  ValueId dot(Opcode op, ValueId a, ValueId b, ValueId c);
+
+  /// Each lane copies `count` elements, 4, 8 or 16 bytes, from element `source` of the parameter to
+  /// element `index` of the local memory; see ir.h. `mask` may be kNone.
+  void copy_async(uint32_t local, ValueId index, uint32_t parameter, ValueId source, int count,
+                  ValueId mask = kNone);
+  void copy_commit();
+  /// At most the newest `pending` groups have not arrived afterwards.
+  void copy_wait(int pending);
+
+  struct FragmentPlace {
+    uint32_t slot = 0;
+    ValueId index = kNone;   // of element (0, 0)
+    ValueId stride = kNone;  // elements from row to row, or from column to column
+    bool by_columns = false;
+    bool is_local = false;
+  };
+  ValueId fragment_fill(const Fragment& fragment, ValueId value);
+  ValueId fragment_load(const Fragment& fragment, const FragmentPlace& place);
+  void fragment_store(const FragmentPlace& place, ValueId fragment);
+  ValueId mma(ValueId a, ValueId b, ValueId c);
 
   using LoopBody = std::function<std::vector<ValueId>(ValueId, std::span<const ValueId>)>;
   /// body(counter, carried) returns the next carried values. A carried value is made varying when
@@ -95,6 +131,7 @@ class Builder {
     uint32_t operand_count = 0;
     std::array<ValueId, 4> operands = {kNone, kNone, kNone, kNone};
     int64_t imm = 0;
+    Scalar scalar = Scalar::f32;  // of the result
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
@@ -152,9 +189,11 @@ class Builder {
   std::optional<ValueId> fold_float(Opcode op, ValueId a, ValueId b);
   std::optional<ValueId> fold_bool(Opcode op, ValueId a, ValueId b);
   std::optional<ValueId> fold_compare(Opcode op, ValueId a, ValueId b);
+  std::optional<ValueId> fold_conversion(Opcode op, ValueId a, Scalar to);
 
   // builder_index.cpp
   std::optional<ValueId> fold_int(Opcode op, ValueId a, ValueId b);
+  std::optional<ValueId> fold_i64(Opcode op, ValueId a, ValueId b);
   std::optional<ValueId> fold_add(ValueId a, ValueId b);
   std::optional<ValueId> fold_sub(ValueId a, ValueId b);
   std::optional<ValueId> fold_mul(ValueId a, int64_t factor);

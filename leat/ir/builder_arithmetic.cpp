@@ -52,7 +52,7 @@ std::optional<float> Builder::float_constant(ValueId value) const {
 }
 
 ValueId Builder::unary(Opcode op, ValueId a) {
-  CHECK(class_of(op) == OpClass::unary_float && type(a).scalar == Scalar::f32);
+  CHECK(class_of(op) == OpClass::unary_float && is_float(type(a).scalar));
   if (const std::optional<float> value = float_constant(a); value && is_exact(op)) {
     float result = 0;
     visit_opcode(op, [&]<Opcode known>() {
@@ -78,20 +78,20 @@ ValueId Builder::binary(Opcode op, ValueId a, ValueId b) {
   Scalar result = scalar;
   switch (class_of(op)) {
     case OpClass::binary_float:
-      CHECK(scalar == Scalar::f32);
-      folded = fold_float(op, a, b);
+      CHECK(is_float(scalar));
+      if (scalar == Scalar::f32) folded = fold_float(op, a, b);
       break;
     case OpClass::binary_int:
-      CHECK(scalar == Scalar::i32);
-      folded = fold_int(op, a, b);
+      CHECK(is_int(scalar));
+      folded = scalar == Scalar::i32 ? fold_int(op, a, b) : fold_i64(op, a, b);
       break;
     case OpClass::binary_bool:
       CHECK(scalar == Scalar::b1);
       folded = fold_bool(op, a, b);
       break;
     case OpClass::compare:
-      CHECK(scalar == (compares_floats(op) ? Scalar::f32 : Scalar::i32));
-      folded = fold_compare(op, a, b);
+      CHECK(compares_floats(op) ? is_float(scalar) : is_int(scalar));
+      if (bytes_of(scalar) == 4) folded = fold_compare(op, a, b);
       result = Scalar::b1;
       break;
     case OpClass::unary_float:
@@ -145,7 +145,8 @@ std::optional<ValueId> Builder::fold_compare(Opcode op, ValueId a, ValueId b) {
     bool result = false;
     visit_opcode(op, [&]<Opcode known>() {
       if constexpr (class_constant(known) == OpClass::compare) {
-        result = apply_compare<known>(static_cast<uint32_t>(*ca), static_cast<uint32_t>(*cb));
+        result = apply_compare<known>(bits_to_float(*ca), bits_to_float(*cb),
+                                      static_cast<int32_t>(*ca), static_cast<int32_t>(*cb));
       }
     });
     return b1(result);
@@ -168,33 +169,32 @@ std::optional<ValueId> Builder::fold_compare(Opcode op, ValueId a, ValueId b) {
 }
 
 ValueId Builder::add(ValueId a, ValueId b) {
-  return binary(type(a).scalar == Scalar::i32 ? Opcode::add_i : Opcode::add_f, a, b);
+  return binary(is_int(type(a).scalar) ? Opcode::add_i : Opcode::add_f, a, b);
 }
 
 ValueId Builder::sub(ValueId a, ValueId b) {
-  return binary(type(a).scalar == Scalar::i32 ? Opcode::sub_i : Opcode::sub_f, a, b);
+  return binary(is_int(type(a).scalar) ? Opcode::sub_i : Opcode::sub_f, a, b);
 }
 
 ValueId Builder::mul(ValueId a, ValueId b) {
-  return binary(type(a).scalar == Scalar::i32 ? Opcode::mul_i : Opcode::mul_f, a, b);
+  return binary(is_int(type(a).scalar) ? Opcode::mul_i : Opcode::mul_f, a, b);
 }
 
 ValueId Builder::fma(ValueId a, ValueId b, ValueId c) {
-  CHECK(type(a).scalar == Scalar::f32 && type(b).scalar == Scalar::f32 &&
-        type(c).scalar == Scalar::f32);
+  const Scalar scalar = type(a).scalar;
+  CHECK(is_float(scalar) && type(b).scalar == scalar && type(c).scalar == scalar);
   const std::optional<float> ca = float_constant(a);
   const std::optional<float> cb = float_constant(b);
   const std::optional<float> cc = float_constant(c);
   if (ca && cb && cc) return f32(std::fma(*ca, *cb, *cc));
   if (cb == 1.0f) return add(a, c);
   if (ca == 1.0f) return add(b, c);
-  const Type product = common_type(a, b, Scalar::f32);
+  const Type product = common_type(a, b, scalar);
   const Type addend = type(c);
   CHECK(product.width == addend.width || product.width == 1 || addend.width == 1);
-  return emit(
-      Opcode::fma,
-      {Scalar::f32, std::max(product.width, addend.width), product.varying || addend.varying},
-      std::array{a, b, c});
+  return emit(Opcode::fma,
+              {scalar, std::max(product.width, addend.width), product.varying || addend.varying},
+              std::array{a, b, c});
 }
 
 ValueId Builder::select(ValueId condition, ValueId a, ValueId b) {
@@ -220,19 +220,34 @@ ValueId Builder::logical_and(ValueId a, ValueId b) { return binary(Opcode::and_b
 
 ValueId Builder::convert(Opcode op, ValueId a) {
   using enum Opcode;
-  const bool from_float = op == int_from_float || op == bits_from_float;
-  const bool from_int = op == float_from_int || op == float_from_bits;
-  CHECK(from_float || from_int || op == int_from_bool);
-  CHECK(type(a).scalar == (from_float ? Scalar::f32 : from_int ? Scalar::i32 : Scalar::b1));
-  if (const std::optional<int64_t> bits = this->constant(a)) {
-    if (op == int_from_float) return i32(int_from_float_saturated(bits_to_float(*bits)));
-    if (op == bits_from_float) return i32(*bits);
-    if (op == float_from_int) return f32(static_cast<float>(*bits));
-    if (op == float_from_bits) return f32(bits_to_float(*bits));
-    return i32(*bits);
-  }
-  const Scalar scalar = from_int ? Scalar::f32 : Scalar::i32;
-  return emit(op, {scalar, type(a).width, type(a).varying}, std::span(&a, 1));
+  const bool is_wide = bytes_of(type(a).scalar) == 8;
+  if (op == bits_from_float) return convert(op, a, is_wide ? Scalar::i64 : Scalar::i32);
+  if (op == float_from_bits) return convert(op, a, is_wide ? Scalar::f64 : Scalar::f32);
+  if (op == widen_i || op == widen_u) return convert(op, a, Scalar::i64);
+  if (op == widen_f) return convert(op, a, Scalar::f64);
+  const bool to_float = op == float_from_int || op == narrow_f;
+  return convert(op, a, to_float ? Scalar::f32 : Scalar::i32);
+}
+
+ValueId Builder::convert(Opcode op, ValueId a, Scalar to) {
+  CHECK(is_conversion(op, type(a).scalar, to));
+  if (const std::optional<ValueId> folded = fold_conversion(op, a, to)) return *folded;
+  return emit(op, {to, type(a).width, type(a).varying}, std::span(&a, 1));
+}
+
+std::optional<ValueId> Builder::fold_conversion(Opcode op, ValueId a, Scalar to) {
+  using enum Opcode;
+  const std::optional<int64_t> bits = this->constant(a);
+  if (!bits) return std::nullopt;
+  if (op == widen_i) return i64(*bits);
+  if (op == widen_u) return i64(static_cast<uint32_t>(*bits));
+  if (op == narrow_i) return i32(static_cast<int32_t>(*bits));
+  if (op == int_from_bool) return i32(*bits);
+  if (bytes_of(to) == 8 || bytes_of(type(a).scalar) == 8) return std::nullopt;
+  if (op == int_from_float) return i32(int_from_float_saturated<int32_t>(bits_to_float(*bits)));
+  if (op == bits_from_float) return i32(*bits);
+  if (op == float_from_int) return f32(static_cast<float>(*bits));
+  return f32(bits_to_float(*bits));
 }
 
 ValueId Builder::vector(std::span<const ValueId> components) {

@@ -27,11 +27,12 @@ int64_t log2_of(int64_t power) { return std::countr_zero(static_cast<uint64_t>(p
 
 int64_t floor_quotient(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
-int64_t evaluate(Opcode op, int64_t a, int64_t b) {
-  int64_t result = 0;
+template <typename Int>
+Int evaluate(Opcode op, int64_t a, int64_t b) {
+  Int result = 0;
   visit_opcode(op, [&]<Opcode known>() {
     if constexpr (class_constant(known) == OpClass::binary_int) {
-      result = apply_binary_int<known>(static_cast<int32_t>(a), static_cast<int32_t>(b));
+      result = apply_binary_int<known>(static_cast<Int>(a), static_cast<Int>(b));
     }
   });
   return result;
@@ -48,13 +49,24 @@ std::optional<ValueId> Builder::fold_int(Opcode op, ValueId a, ValueId b) {
     if (cb == 1 && (op == mul_i || op == div_i)) return a;
     return std::nullopt;
   }
-  if (ca && cb) return i32(evaluate(op, *ca, *cb));
+  if (ca && cb) return i32(evaluate<int32_t>(op, *ca, *cb));
   if (op == add_i) return fold_add(a, b);
   if (op == sub_i) return fold_sub(a, b);
   if (op == mul_i) return cb ? fold_mul(a, *cb) : std::nullopt;
   if (const std::optional<ValueId> folded = fold_by_range(op, a, b)) return folded;
   if (a == b) return fold_same(op, a);
   return cb ? fold_with_constant(op, a, *cb) : std::nullopt;
+}
+
+// Numbers of 64 bits are no indices: only constants are looked at.
+std::optional<ValueId> Builder::fold_i64(Opcode op, ValueId a, ValueId b) {
+  using enum Opcode;
+  const std::optional<int64_t> ca = this->constant(a);
+  const std::optional<int64_t> cb = this->constant(b);
+  if (ca && cb) return i64(evaluate<int64_t>(op, *ca, *cb));
+  if (cb == 0 && (op == add_i || op == sub_i)) return a;
+  if (cb == 1 && (op == mul_i || op == div_i)) return a;
+  return std::nullopt;
 }
 
 std::optional<ValueId> Builder::fold_add(ValueId a, ValueId b) {

@@ -237,7 +237,7 @@ TEST(Builder, MakesNamesUnique) {
   Builder b = make_builder();
   b.parameter("conv1/weights:0", DType::f32, false, 1);
   b.parameter("conv1/weights:0", DType::f32, false, 1);
-  b.local("7", Scalar::f32, 1, 1);
+  b.local("7", DType::f32, 1, 1);
   EXPECT_EQ(b.program().parameters[0].name, "conv1_weights_0");
   EXPECT_EQ(b.program().parameters[1].name, "conv1_weights_0_2");
   EXPECT_EQ(b.program().locals[0].name, "_7");

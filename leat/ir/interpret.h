@@ -1,8 +1,8 @@
 // The interpreter: the oracle that every emitter is compared with. It runs the whole grid,
 // workgroup after workgroup, each wave up to the next barrier in turn, and checks what a device
 // does not: bounds of every access that is not masked off, races between lanes, barriers that not
-// all waves reach. Local memory starts as garbage (NaN for f32, 0xdeadbeef for i32), so a read of
-// what was never written shows.
+// all waves reach. Local memory starts as garbage (NaN for floats, 0xdeadbeef for whole numbers),
+// so a read of what was never written shows.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@
 
 namespace leat::ir {
 
-/// Verifies and runs `program`. buffers[k] is parameter k: element_count elements in storage type
-/// (f32, f16 or i32), at least that many bytes, of any alignment. Buffers of different parameters
+/// Verifies and runs `program`. buffers[k] is parameter k: element_count elements in storage
+/// type, at least that many bytes, of any alignment. Buffers of different parameters
 /// must not overlap where one of them is written. Where devices may differ it does this: division
 /// by zero gives 0; min_f and max_f of one NaN give the number; functions are those of <cmath>.
 /// Errors: invalid_argument (buffers that do not fit), internal (the program breaks a rule; the

@@ -21,24 +21,36 @@ struct AccessPoint {
   bool varying = false;
 };
 
-enum class AccessFault : uint8_t { none, out_of_bounds, read_race, write_race };
+enum class AccessFault : uint8_t { none, out_of_bounds, read_race, write_race, not_arrived };
 
 /// The end of a sentence on what is wrong with the access.
 std::string fault_text(AccessFault fault, const AccessPoint& point, int64_t element_count);
 
-/// A parameter's bytes, which it borrows. Values are 32-bit words: f16 is widened and rounded.
+/// A parameter's bytes, which it borrows. A word is a value as in storage.h.
 class GlobalBuffer {
  public:
-  GlobalBuffer(const Parameter& parameter, std::span<std::byte> bytes, uint32_t wave_lanes);
+  /// `order` lives as long as the buffer; null: workgroups do not meet.
+  GlobalBuffer(const Parameter& parameter, std::span<std::byte> bytes, uint32_t wave_lanes,
+               const GroupOrder* order);
 
   int64_t element_count() const { return element_count_; }
-  AccessFault load(const AccessPoint& point, uint32_t& word);
-  AccessFault store(const AccessPoint& point, uint32_t word);
+  AccessFault load(const AccessPoint& point, uint64_t& word);
+  /// The element's bits as they are stored.
+  AccessFault load_bits(const AccessPoint& point, uint64_t& bits);
+  AccessFault store(const AccessPoint& point, uint64_t word);
+  /// Adds atomically; `before` is what was there. The storage is of 32 bits.
+  AccessFault add(const AccessPoint& point, uint64_t word, uint64_t& before);
+  /// Adds 1 for a whole workgroup, or sets 0 if that makes `count`; then `is_last` is true.
+  AccessFault arrive(const AccessPoint& point, int32_t count, bool& is_last);
 
  private:
+  uint64_t bits_at(size_t element) const;
+  void set_bits(size_t element, uint64_t bits);
+
   std::span<std::byte> bytes_;
   int64_t element_count_;
-  bool is_half_;
+  DType storage_;
+  size_t element_bytes_;
   bool written_;
   RaceShadow shadow_;  // of no words when the kernel does not write the buffer
 };
@@ -47,17 +59,23 @@ class LocalBuffer {
  public:
   LocalBuffer(const LocalMemory& local, uint32_t wave_lanes);
 
-  int64_t element_count() const { return static_cast<int64_t>(words_.size()); }
+  int64_t element_count() const { return static_cast<int64_t>(elements_.size()); }
   /// Fills the memory with what no program should read: a NaN, or 0xdeadbeef.
   void poison();
   /// After a barrier.
   void next_epoch() { shadow_.next_epoch(); }
-  AccessFault load(const AccessPoint& point, uint32_t& word);
-  AccessFault store(const AccessPoint& point, uint32_t word);
+  AccessFault load(const AccessPoint& point, uint64_t& word);
+  AccessFault store(const AccessPoint& point, uint64_t word);
+  /// From here to finish_copy nobody may touch the element; then it has these bits.
+  AccessFault start_copy(const AccessPoint& point);
+  AccessFault finish_copy(const AccessPoint& point, uint64_t bits);
 
  private:
-  std::vector<uint32_t> words_;
-  uint32_t poison_word_;
+  AccessFault check(const AccessPoint& point) const;
+
+  std::vector<uint64_t> elements_;  // their bits
+  std::vector<bool> coming_;        // an asynchronous copy will write it
+  DType storage_;
   RaceShadow shadow_;
 };
 

@@ -36,9 +36,51 @@ OpClass class_of(Opcode op) {
   return OpClass::other;
 }
 
+Scalar compute_of(DType storage) {
+  switch (storage) {
+    case DType::f32:
+    case DType::f16:
+    case DType::bf16: return Scalar::f32;
+    case DType::i8:
+    case DType::u8:
+    case DType::i16:
+    case DType::u16:
+    case DType::i32:
+    case DType::u32: return Scalar::i32;
+    case DType::i64:
+    case DType::u64: return Scalar::i64;
+    case DType::f64: return Scalar::f64;
+    case DType::boolean: return Scalar::b1;
+  }
+  return Scalar::b1;
+}
+
+bool is_global_access(Opcode op) {
+  using enum Opcode;
+  return op == load || op == store || op == atomic_add || op == last_group || op == fragment_load ||
+         op == fragment_store;
+}
+
+bool is_local_access(Opcode op) {
+  using enum Opcode;
+  return op == load_local || op == store_local || op == copy_async || op == fragment_load_local ||
+         op == fragment_store_local;
+}
+
+bool is_shuffle(Opcode op) {
+  using enum Opcode;
+  return op == shuffle || op == shuffle_xor || op == shuffle_up || op == shuffle_down;
+}
+
+bool is_fragment_access(Opcode op) {
+  using enum Opcode;
+  return op == fragment_load || op == fragment_load_local || op == fragment_store ||
+         op == fragment_store_local;
+}
+
 uint32_t Program::local_bytes() const {
   uint32_t bytes = 0;
-  for (const LocalMemory& local : locals) bytes += local.count * local.width * 4u;
+  for (const LocalMemory& local : locals) bytes += local.size_bytes();
   return bytes;
 }
 

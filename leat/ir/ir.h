@@ -9,27 +9,59 @@
 //
 // Instructions beyond the arithmetic of ops.def ("index" is an i32, counted in accesses, that is in
 // units of the accessed type's width: a load of width 4 at index 3 reads elements 12..15):
-//   constant            imm = bits of the value (f32, i32, b1); uniform
+//   constant            imm = bits of the value; uniform
 //   lane_id             varying i32, 0 .. wave_lanes-1
 //   wave_id             uniform i32, this wave's number in its workgroup
 //   group_id            uniform i32, imm = axis 0..2
 //   fma a, b, c         a*b+c, rounded once
 //   select c, a, b      lane-wise c ? a : b; c is b1 of width 1 or of the width of a
-//   int_from_float      truncates towards zero (saturates outside i32; NaN gives 0)
+//   int_from_float      truncates towards zero (saturates outside of i32 or i64; NaN gives 0); of
+//                       this and float_from_int either type may have 32 or 64 bits
+//   widen_i, widen_u    i32 -> i64, with sign and without;  narrow_i: i64 -> i32, the low half
+//   widen_f, narrow_f   f32 -> f64 and back, rounded to nearest even
 //   vector v0, v1, ..   2 or 4 scalars to one short vector;  extract v: imm = component
-//   load index [mask]   slot = parameter. f16 storage widens to f32. Masked-off lanes give 0 and
-//   touch
-//                       no memory. lane_stride: kIndexed, or the address is index +
-//                       lane*lane_stride with a uniform index (the result is then varying; 0 is a
-//                       broadcast)
-//   store index, value [mask]   the same, f32 is rounded to nearest even when storage is f16
+//   load index [mask]   slot = parameter; the storage widens to the type it is computed in, see
+//                       storage.h. Masked-off lanes give 0 and touch no memory. lane_stride:
+//                       kIndexed, or the address is index + lane*lane_stride with a uniform index
+//                       (the result is then varying; 0 is a broadcast)
+//   store index, value [mask]   the same, the value is narrowed to the storage
 //   load_local / store_local    slot = local memory declaration; no mask; width 1 or the local's
 //   width;
 //                       a width-1 access counts single elements even when the local is declared
 //                       wider
 //   barrier             all waves of the workgroup arrive; local memory is then visible
+//   atomic_add index, value [mask]   slot = parameter (i32 or f32), width 1, always varying: every
+//   lane
+//                       that is not masked off adds at its place, in any order, and gets what stood
+//                       there before; masked-off lanes get 0. It orders nothing else
+//   last_group index, count   slot = an i32 parameter, the counter. A barrier; then one lane adds 1
+//   to
+//                       the counter, or sets it to 0 if that makes count, which tells the last of
+//                       count workgroups. Its b1 is true in all waves of that workgroup, and what
+//                       the others stored to parameters before is then visible there
 //   reduce_add/min/max  varying -> uniform, over all lanes of the wave; the order of the sum is a
 //                       halving tree (lane i + lane i+n/2, ...)
+//   shuffle v, i        the value of lane i of the wave (modulo wave_lanes); as varying as i is.
+//                       shuffle_xor: of lane l xor imm; shuffle_up, shuffle_down: of lane l - imm,
+//                       l
+//                       + imm, its own where there is no such lane. v is a varying f32 or i32. All
+//                       waves of the workgroup arrive, as at a barrier
+//   dot_ss/us/uu a, b, c   c + the sum of four products of bytes of the i32 a and b; s: bytes with
+//                       sign, u: without. Wraps
+//   copy_async index, source [mask]   slot = local memory, source = parameter of the same storage;
+//                       each lane copies imm elements from parameter to local memory (both indices
+//                       count elements), 4, 8 or 16 bytes aligned so; masked-off lanes write zeros.
+//                       The elements are there after the copy_wait of their group and may not be
+//                       touched until then
+//   copy_commit         closes the group of the wave's copies since the last;  copy_wait: imm = how
+//                       many of the newest groups need not have arrived
+//   fragment_fill v     a sum all of whose elements are the uniform v, rounded to its type
+//   fragment_load(_local) index, stride   slot; element (row, column) is read at index + row *
+//   stride
+//                       + column, with imm = 1 (columns) at index + row + column * stride, counted
+//                       in elements. The storage is the fragment's element (f32 for tf32)
+//   fragment_store(_local) index, stride, fragment   the same, of a sum
+//   mma a, b, c         the sum c + a * b; the order of its additions is the unit's own
 //   loop lo, hi, step, init...   operands 0..2 uniform i32 (step > 0); region[0] has as its
 //   arguments the
 //                       counter and the carried values; ends with yield next...; results = the
@@ -52,13 +84,46 @@
 
 namespace leat::ir {
 
-enum class Scalar : uint8_t { f32, i32, b1 };
+enum class Scalar : uint8_t { f32, i32, b1, i64, f64 };
 
-/// Type of a value. width is 1, 2 or 4.
+constexpr bool is_float(Scalar scalar) { return scalar == Scalar::f32 || scalar == Scalar::f64; }
+constexpr bool is_int(Scalar scalar) { return scalar == Scalar::i32 || scalar == Scalar::i64; }
+/// Of values that are stored.
+constexpr uint32_t bytes_of(Scalar scalar) {
+  return scalar == Scalar::i64 || scalar == Scalar::f64 ? 8 : 4;
+}
+/// What a load of elements stored so gives: f32 for floats of 32 bits and less, i32 for whole
+/// numbers of 32 bits and less, i64 and f64; b1 for boolean, which is not stored.
+Scalar compute_of(DType storage);
+
+/// What a matrix is in sum (m x n) += a (m x k) * b (k x n).
+enum class Role : uint8_t { none, a, b, sum };
+
+/// A matrix that the lanes of one or several waves hold together, in an order that is the target's
+/// own. Role none: no fragment.
+struct Fragment {
+  Role role = Role::none;
+  DType element = DType::f32;
+  bool tf32 = false;  // element is f32, of which the unit uses 10 bits of mantissa
+  uint16_t m = 0;
+  uint16_t n = 0;
+  uint16_t k = 0;
+  uint8_t waves = 1;
+
+  bool operator==(const Fragment&) const = default;
+  uint32_t rows() const { return role == Role::b ? k : m; }
+  uint32_t columns() const { return role == Role::a ? k : n; }
+};
+
+/// Type of a value. width is 1, 2 or 4. A fragment is uniform, of width 1, and its scalar is what
+/// its elements are computed in.
 struct Type {
   Scalar scalar = Scalar::f32;
   uint8_t width = 1;
   bool varying = false;
+  Fragment fragment = {};
+
+  bool is_fragment() const { return fragment.role != Role::none; }
 
   bool operator==(const Type&) const = default;
 };
@@ -72,6 +137,12 @@ enum class Opcode : uint8_t {
 enum class OpClass : uint8_t { unary_float, binary_float, binary_int, binary_bool, compare, other };
 
 std::string_view name_of(Opcode op);
+/// True when `slot` is a parameter, and when it is a local memory.
+bool is_global_access(Opcode op);
+bool is_local_access(Opcode op);
+bool is_shuffle(Opcode op);
+/// fragment_load .. fragment_store_local.
+bool is_fragment_access(Opcode op);
 /// -1 when the number of operands varies.
 int operand_count_of(Opcode op);
 OpClass class_of(Opcode op);
@@ -92,6 +163,7 @@ struct Instruction {
   ValueId first_result = 0;        // results are consecutive values
   uint32_t slot = 0;               // parameter or local memory
   int32_t lane_stride = kIndexed;  // load, store
+  uint32_t source = kNone;         // copy_async: the parameter
   int64_t imm = 0;
   std::array<BlockId, 2> regions = {kNone, kNone};
 };
@@ -106,7 +178,7 @@ struct Block {
 /// A buffer the kernel gets.
 struct Parameter {
   std::string name;
-  DType storage = DType::f32;  // f32, f16 or i32
+  DType storage = DType::f32;  // any but boolean
   bool written = false;
   int64_t element_count = 0;  // for bounds in debug mode and the interpreter
 };
@@ -114,9 +186,13 @@ struct Parameter {
 /// Workgroup memory: `count` accesses of `width` elements each.
 struct LocalMemory {
   std::string name;
-  Scalar scalar = Scalar::f32;  // f32 or i32
+  DType storage = DType::f32;  // any but boolean
   uint8_t width = 1;
   uint32_t count = 0;
+
+  uint32_t size_bytes() const {
+    return count * width * static_cast<uint32_t>(size_bytes_of(storage));
+  }
 };
 
 struct Program {

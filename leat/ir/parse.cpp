@@ -19,28 +19,76 @@ std::optional<Scalar> scalar_named(std::string_view name) {
   if (name == "f32") return Scalar::f32;
   if (name == "i32") return Scalar::i32;
   if (name == "b1") return Scalar::b1;
+  if (name == "i64") return Scalar::i64;
+  if (name == "f64") return Scalar::f64;
   return std::nullopt;
+}
+
+// Cuts "x2" or "x4" off; 0 where another width is asked for.
+uint8_t take_width(std::string_view& name) {
+  if (name.size() <= 2 || name[name.size() - 2] != 'x') return 1;
+  const char digit = name.back();
+  name.remove_suffix(2);
+  return digit == '2' || digit == '4' ? static_cast<uint8_t>(digit - '0') : uint8_t{0};
+}
+
+std::optional<DType> storage_named(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(DType::boolean); ++i) {
+    const DType storage = static_cast<DType>(i);
+    if (storage != DType::boolean && name_of(storage) == name) return storage;
+  }
+  return std::nullopt;
+}
+
+std::optional<Role> role_named(std::string_view name) {
+  if (name == "a") return Role::a;
+  if (name == "b") return Role::b;
+  if (name == "sum") return Role::sum;
+  return std::nullopt;
+}
+
+// Takes `letter` and the number behind it off the front.
+template <typename Number>
+bool take_number(std::string_view& text, char letter, Number& number) {
+  if (text.empty() || text[0] != letter) return false;
+  const char* end = text.data() + text.size();
+  const std::from_chars_result read = std::from_chars(text.data() + 1, end, number);
+  if (read.ec != std::errc()) return false;
+  text.remove_prefix(static_cast<size_t>(read.ptr - text.data()));
+  return true;
+}
+
+/// "a.f16.m16n8k16", "sum.f32.m64n256k16w4".
+std::optional<Type> fragment_named(std::string_view name) {
+  const size_t first = name.find('.'), second = name.find('.', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  const std::optional<Role> role = role_named(name.substr(0, first));
+  const std::string_view element = name.substr(first + 1, second - first - 1);
+  const std::optional<DType> storage = storage_named(element == "tf32" ? "f32" : element);
+  if (!role || !storage) return std::nullopt;
+  Fragment fragment = {.role = *role, .tf32 = element == "tf32"};
+  fragment.element = *storage;
+  std::string_view shape = name.substr(second + 1);
+  const bool has_shape = take_number(shape, 'm', fragment.m) &&
+                         take_number(shape, 'n', fragment.n) && take_number(shape, 'k', fragment.k);
+  if (!has_shape || (!shape.empty() && !take_number(shape, 'w', fragment.waves))) {
+    return std::nullopt;
+  }
+  if (!shape.empty()) return std::nullopt;
+  return Type{compute_of(*storage), 1, false, fragment};
 }
 
 }  // namespace
 
-std::optional<Type> element_named(std::string_view name) {
-  Type type;
-  if (name.size() > 2 && name[name.size() - 2] == 'x') {
-    if (name.back() != '2' && name.back() != '4') return std::nullopt;
-    type.width = static_cast<uint8_t>(name.back() - '0');
-    name.remove_suffix(2);
-  }
-  const std::optional<Scalar> scalar = scalar_named(name);
-  if (!scalar) return std::nullopt;
-  type.scalar = *scalar;
-  return type;
-}
-
 std::optional<Type> type_named(std::string_view name) {
+  if (const std::optional<Type> fragment = fragment_named(name)) return fragment;
   if (!name.starts_with("u.") && !name.starts_with("v.")) return std::nullopt;
-  std::optional<Type> type = element_named(name.substr(2));
-  if (type) type->varying = name[0] == 'v';
+  Type type = {.varying = name[0] == 'v'};
+  name.remove_prefix(2);
+  type.width = take_width(name);
+  const std::optional<Scalar> scalar = scalar_named(name);
+  if (!scalar || type.width == 0) return std::nullopt;
+  type.scalar = *scalar;
   return type;
 }
 
@@ -214,7 +262,7 @@ Result<void> Parser::append(Instruction instruction, std::span<const ValueId> op
 
 Result<void> Parser::parse_head() {
   TRY(parse_word("leat-kernel"));
-  TRY(parse_int(kTextVersion, kTextVersion, "the version of the text form"));
+  TRY(parse_int(1, kTextVersion, "the version of the text form"));
   TRY(parse_word("kernel"));
   TRY_ASSIGN(program_.name, parse_string());
   TRY(parse_word("lanes"));
@@ -240,15 +288,11 @@ Result<void> Parser::parse_parameter() {
   Parameter parameter;
   TRY_ASSIGN(parameter.name, parse_new_name());
   TRY(parse_symbol(':'));
-  if (skip_word("f32")) {
-    parameter.storage = DType::f32;
-  } else if (skip_word("f16")) {
-    parameter.storage = DType::f16;
-  } else if (skip_word("i32")) {
-    parameter.storage = DType::i32;
-  } else {
-    return expected("a storage type (f32, f16 or i32)");
-  }
+  const std::optional<DType> storage =
+      token_.kind == Kind::word ? storage_named(token_.text) : std::nullopt;
+  if (!storage) return expected("a storage type such as \"f32\", \"f16\" or \"i8\"");
+  take();
+  parameter.storage = *storage;
   TRY(parse_symbol('['));
   TRY_ASSIGN(parameter.element_count, parse_int(0, INT32_MAX, "a number of elements"));
   TRY(parse_symbol(']'));
@@ -265,14 +309,12 @@ Result<void> Parser::parse_local() {
   LocalMemory local;
   TRY_ASSIGN(local.name, parse_new_name());
   TRY(parse_symbol(':'));
-  const std::optional<Type> element =
-      token_.kind == Kind::word ? element_named(token_.text) : std::nullopt;
-  if (!element || element->scalar == Scalar::b1) {
-    return expected("an element such as \"f32\" or \"i32x4\"");
-  }
+  std::string_view element = token_.kind == Kind::word ? token_.text : "";
+  local.width = take_width(element);
+  const std::optional<DType> storage = storage_named(element);
+  if (!storage || local.width == 0) return expected("an element such as \"f32\" or \"i32x4\"");
   take();
-  local.scalar = element->scalar;
-  local.width = element->width;
+  local.storage = *storage;
   TRY(parse_symbol('['));
   TRY_ASSIGN(const int64_t count, parse_int(1, INT32_MAX, "a number of elements"));
   local.count = static_cast<uint32_t>(count);

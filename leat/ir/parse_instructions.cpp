@@ -45,8 +45,10 @@ Result<void> Parser::parse_instruction(int depth) {
   const std::optional<Opcode> op =
       token_.kind == Kind::word ? opcode_of(token_.text) : std::nullopt;
   if (!op) return expected("an instruction");
-  const bool has_no_result =
-      *op == store || *op == store_local || *op == barrier || *op == yield || *op == branch;
+  const bool has_no_result = *op == store || *op == store_local || *op == barrier || *op == yield ||
+                             *op == branch || *op == copy_async || *op == copy_commit ||
+                             *op == copy_wait || *op == fragment_store ||
+                             *op == fragment_store_local;
   if (*op != loop && results.size() != (has_no_result ? 0 : 1)) {
     return misused(start, fmt::format("Instruction {} has {} results in place of {}.", name_of(*op),
                                       results.size(), has_no_result ? 0 : 1));
@@ -56,7 +58,9 @@ Result<void> Parser::parse_instruction(int depth) {
   if (*op == loop) return parse_loop(results, depth);
   if (*op == branch) return parse_branch(depth);
   const Instruction instruction{.op = *op};
-  if (*op == load || *op == store || *op == load_local || *op == store_local) {
+  if (*op == copy_async) return parse_copy();
+  if (is_fragment_access(*op)) return parse_fragment(instruction, results);
+  if (is_global_access(*op) || is_local_access(*op)) {
     return parse_memory(instruction, results);
   }
   return parse_plain(instruction, results);
@@ -71,6 +75,13 @@ Result<void> Parser::parse_plain(Instruction instruction, const std::vector<Decl
     operands.push_back(vector);
     TRY(parse_symbol(','));
     TRY_ASSIGN(instruction.imm, parse_int(0, 3, "a component"));
+  } else if (is_shuffle(op) && op != Opcode::shuffle) {
+    TRY_ASSIGN(const ValueId value, parse_use());
+    operands.push_back(value);
+    TRY(parse_symbol(','));
+    TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of lanes"));
+  } else if (op == Opcode::copy_wait) {
+    TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of groups"));
   } else if (op == Opcode::group_id) {
     TRY_ASSIGN(instruction.imm, parse_int(0, 2, "an axis"));
   } else if (operand_count_of(op) != 0) {
@@ -91,25 +102,31 @@ Result<void> Parser::parse_constant(const std::vector<Declared>& results) {
 }
 
 Result<int64_t> Parser::parse_constant_bits(Scalar scalar) {
-  if (scalar == Scalar::i32) return parse_int(INT32_MIN, INT32_MAX, "a whole number");
-  if (scalar == Scalar::f32) return parse_float_bits();
+  switch (scalar) {
+    case Scalar::i32: return parse_int(INT32_MIN, INT32_MAX, "a whole number");
+    case Scalar::i64: return parse_int(INT64_MIN, INT64_MAX, "a whole number");
+    case Scalar::f32: return parse_float_bits<float, uint32_t>();
+    case Scalar::f64: return parse_float_bits<double, uint64_t>();
+    case Scalar::b1: break;
+  }
   if (!is_word("true") && !is_word("false")) return expected("\"true\" or \"false\"");
   return take().text == "true" ? 1 : 0;
 }
 
+template <typename Float, typename Bits>
 Result<int64_t> Parser::parse_float_bits() {
   if (skip_word("bits")) {
-    uint32_t bits = 0;
+    Bits bits = 0;
     const char* end = token_.text.data() + token_.text.size();
     const bool is_hex = token_.kind == Kind::number && token_.text.starts_with("0x");
     if (!is_hex || std::from_chars(token_.text.data() + 2, end, bits, 16).ptr != end ||
-        token_.text.size() != 10) {
-      return expected("0x and eight hex digits");
+        token_.text.size() != 2 + 2 * sizeof(Bits)) {
+      return expected(sizeof(Bits) == 4 ? "0x and eight hex digits" : "0x and sixteen hex digits");
     }
     take();
-    return int64_t{bits};
+    return static_cast<int64_t>(bits);
   }
-  float value = 0;
+  Float value = 0;
   const char* end = token_.text.data() + token_.text.size();
   const std::from_chars_result read = std::from_chars(token_.text.data(), end, value);
   const bool is_number = token_.kind == Kind::number || is_word("inf");
@@ -117,10 +134,10 @@ Result<int64_t> Parser::parse_float_bits() {
     return expected("a number, \"inf\", \"-inf\" or \"bits\"");
   }
   take();
-  return int64_t{std::bit_cast<uint32_t>(value)};
+  return static_cast<int64_t>(std::bit_cast<Bits>(value));
 }
 
-Result<void> Parser::parse_slot(Instruction& instruction) {
+Result<uint32_t> Parser::parse_slot(bool is_local) {
   if (token_.kind != Kind::word) return expected("the name of a buffer");
   const Token token = take();
   const auto find = [&](const auto& declared) {
@@ -129,36 +146,75 @@ Result<void> Parser::parse_slot(Instruction& instruction) {
     }
     return kNone;
   };
-  const bool is_local =
-      instruction.op == Opcode::load_local || instruction.op == Opcode::store_local;
-  instruction.slot = is_local ? find(program_.locals) : find(program_.parameters);
-  if (instruction.slot != kNone) return {};
+  const uint32_t slot = is_local ? find(program_.locals) : find(program_.parameters);
+  if (slot != kNone) return slot;
   return misused(token, fmt::format("The name \"{}\" is not declared as a {}.", token.text,
                                     is_local ? "local memory" : "parameter"));
 }
 
+// local[%index], parameter[%source] of 4 if %mask
+Result<void> Parser::parse_copy() {
+  Instruction instruction{.op = Opcode::copy_async};
+  std::vector<ValueId> operands;
+  for (const bool is_local : {true, false}) {
+    if (!is_local) TRY(parse_symbol(','));
+    TRY_ASSIGN(const uint32_t slot, parse_slot(is_local));
+    (is_local ? instruction.slot : instruction.source) = slot;
+    TRY(parse_symbol('['));
+    TRY_ASSIGN(const ValueId index, parse_use());
+    operands.push_back(index);
+    TRY(parse_symbol(']'));
+  }
+  TRY(parse_word("of"));
+  TRY_ASSIGN(instruction.imm, parse_int(1, 16, "a number of elements"));
+  instruction.masked = skip_word("if");
+  if (instruction.masked) {
+    TRY_ASSIGN(const ValueId mask, parse_use());
+    operands.push_back(mask);
+  }
+  return append(instruction, operands, {});
+}
+
+// name[%index by %stride columns], %fragment
+Result<void> Parser::parse_fragment(Instruction instruction, const std::vector<Declared>& results) {
+  TRY_ASSIGN(instruction.slot, parse_slot(is_local_access(instruction.op)));
+  TRY(parse_symbol('['));
+  TRY_ASSIGN(const ValueId index, parse_use());
+  TRY(parse_word("by"));
+  TRY_ASSIGN(const ValueId stride, parse_use());
+  instruction.imm = skip_word("columns") ? 1 : 0;
+  TRY(parse_symbol(']'));
+  std::vector<ValueId> operands = {index, stride};
+  if (results.empty()) {
+    TRY(parse_symbol(','));
+    TRY_ASSIGN(const ValueId fragment, parse_use());
+    operands.push_back(fragment);
+  }
+  return append(instruction, operands, results);
+}
+
 // name[%index + lane * 4], %value if %mask
 Result<void> Parser::parse_memory(Instruction instruction, const std::vector<Declared>& results) {
-  const bool is_global = instruction.op == Opcode::load || instruction.op == Opcode::store;
-  const bool is_store = instruction.op == Opcode::store || instruction.op == Opcode::store_local;
-  TRY(parse_slot(instruction));
+  const bool has_lanes = is_global_access(instruction.op) && instruction.op != Opcode::last_group;
+  const bool is_load = instruction.op == Opcode::load || instruction.op == Opcode::load_local;
+  TRY_ASSIGN(instruction.slot, parse_slot(is_local_access(instruction.op)));
   TRY(parse_symbol('['));
   std::vector<ValueId> operands;
   TRY_ASSIGN(const ValueId index, parse_use());
   operands.push_back(index);
-  if (is_global && skip_symbol('+')) {
+  if (has_lanes && skip_symbol('+')) {
     TRY(parse_word("lane"));
     TRY(parse_symbol('*'));
     TRY_ASSIGN(const int64_t stride, parse_int(-INT32_MAX, INT32_MAX, "a stride"));
     instruction.lane_stride = static_cast<int32_t>(stride);
   }
   TRY(parse_symbol(']'));
-  if (is_store) {
+  if (!is_load) {
     TRY(parse_symbol(','));
     TRY_ASSIGN(const ValueId value, parse_use());
     operands.push_back(value);
   }
-  if (is_global && skip_word("if")) {
+  if (has_lanes && skip_word("if")) {
     TRY_ASSIGN(const ValueId mask, parse_use());
     operands.push_back(mask);
     instruction.masked = true;

@@ -12,8 +12,6 @@
 
 namespace leat::ir {
 
-/// "f32", "i32x4".
-std::optional<Type> element_named(std::string_view name);
 /// "u.f32", "v.i32x4".
 std::optional<Type> type_named(std::string_view name);
 
@@ -58,9 +56,12 @@ class Parser {
   Result<void> parse_plain(Instruction instruction, const std::vector<Declared>& results);
   Result<void> parse_constant(const std::vector<Declared>& results);
   Result<int64_t> parse_constant_bits(Scalar scalar);
+  template <typename Float, typename Bits>
   Result<int64_t> parse_float_bits();
   Result<void> parse_memory(Instruction instruction, const std::vector<Declared>& results);
-  Result<void> parse_slot(Instruction& instruction);
+  Result<uint32_t> parse_slot(bool is_local);
+  Result<void> parse_copy();
+  Result<void> parse_fragment(Instruction instruction, const std::vector<Declared>& results);
   Result<void> parse_loop(const std::vector<Declared>& results, int depth);
   Result<void> parse_branch(int depth);
   Result<void> parse_block(BlockId block, int depth);

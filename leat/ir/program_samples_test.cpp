@@ -51,7 +51,7 @@ Program tiled_matmul(const MatmulShape& shape) {
   buffers.a = b.parameter("a", shape.storage, false, shape.m * shape.k);
   buffers.b = b.parameter("b", shape.storage, false, shape.k * shape.n);
   buffers.c = b.parameter("c", shape.storage, true, shape.m * shape.n);
-  buffers.tile = b.local("tile", Scalar::f32, 1, kDepth * kLanes);
+  buffers.tile = b.local("tile", DType::f32, 1, kDepth * kLanes);
   const ValueId first_row =
       b.add(b.mul(b.group_id(1), b.i32(rows_of_group)), b.mul(b.wave_id(), b.i32(kRows)));
   const std::vector<ValueId> init(kRows, b.f32(0));
@@ -89,8 +89,8 @@ Program sampler() {
   const uint32_t x = b.parameter("x", DType::f16, false, 256);
   const uint32_t n = b.parameter("n", DType::i32, false, 256);
   const uint32_t y = b.parameter("y", DType::f32, true, 256);
-  const uint32_t q = b.local("q", Scalar::f32, 4, 8);
-  const uint32_t s = b.local("s", Scalar::i32, 1, 8);
+  const uint32_t q = b.local("q", DType::f32, 4, 8);
+  const uint32_t s = b.local("s", DType::i32, 1, 8);
   const ValueId place = b.add(b.mul(b.wave_id(), b.i32(4)), b.lane_id());
   const ValueId wide = b.load(x, place, 4);
   const ValueId low = b.binary(Opcode::lt_f, wide, b.f32(0.1f));

@@ -10,6 +10,14 @@
 namespace leat::ir {
 namespace {
 
+Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const ValueId> operands) {
+  return {.slot = instruction.slot,
+          .index = operands[0],
+          .stride = operands[1],
+          .by_columns = instruction.imm != 0,
+          .is_local = is_local_access(instruction.op)};
+}
+
 class Rewriter {
  public:
   Rewriter(const Program& program, const Replacement& replacement);
@@ -24,20 +32,22 @@ class Rewriter {
   template <Opcode op>
   ValueId copy_as(const Instruction& instruction, std::span<const ValueId> operands);
   ValueId copy_constant(const Instruction& instruction);
-  ValueId full_index(const Instruction& instruction, ValueId index);
   std::vector<ValueId> mapped(std::span<const ValueId> values) const;
+  const Fragment& fragment_of(const Instruction& instruction) const {
+    return program_.values[instruction.first_result].fragment;
+  }
 
   const Program& program_;
   const Replacement& replacement_;
   Builder builder_;
-  std::vector<ValueId> map_;  // old value -> new value
+  std::vector<std::vector<ValueId>> map_;  // old value -> new values, one for all but fragments
 };
 
 Rewriter::Rewriter(const Program& program, const Replacement& replacement)
     : program_(program),
       replacement_(replacement),
       builder_(program.name, program.wave_lanes, program.waves_per_workgroup),
-      map_(program.values.size(), kNone) {
+      map_(program.values.size()) {
   builder_.program().grid = program.grid;
   builder_.program().parameters = program.parameters;
   builder_.program().locals = program.locals;
@@ -51,8 +61,8 @@ Program Rewriter::run() {
 std::vector<ValueId> Rewriter::mapped(std::span<const ValueId> values) const {
   std::vector<ValueId> result;
   for (ValueId value : values) {
-    CHECK(map_[value] != kNone);
-    result.push_back(map_[value]);
+    CHECK(!map_[value].empty());
+    result.insert(result.end(), map_[value].begin(), map_[value].end());
   }
   return result;
 }
@@ -66,34 +76,50 @@ void Rewriter::instruction(const Instruction& instruction) {
   if (instruction.op == Opcode::loop) return loop(instruction);
   if (instruction.op == Opcode::branch) return branch(instruction);
   const std::vector<ValueId> operands = mapped(program_.operands_of(instruction));
-  const std::optional<ValueId> replaced = replacement_(builder_, instruction, operands);
-  const ValueId result = replaced ? *replaced : copy(instruction, operands);
+  const Replaced replaced = replacement_(builder_, instruction, operands);
+  std::vector<ValueId> results = replaced.values();
+  if (replaced.is_kept()) results = {copy(instruction, operands)};
   if (instruction.result_count == 0) return;
   const Type wanted = program_.values[instruction.first_result];
-  CHECK(result != kNone && builder_.type(result).scalar == wanted.scalar);
-  CHECK(builder_.type(result).width == wanted.width);
-  map_[instruction.first_result] = result;
+  CHECK(!results.empty() && results[0] != kNone);
+  CHECK(results.size() == 1 || wanted.is_fragment());
+  CHECK(builder_.type(results[0]).scalar == wanted.scalar);
+  CHECK(builder_.type(results[0]).width == wanted.width);
+  map_[instruction.first_result] = std::move(results);
 }
 
+// A carried fragment may have become several values; that they start uniform says nothing of later.
 void Rewriter::loop(const Instruction& instruction) {
-  const std::vector<ValueId> operands = mapped(program_.operands_of(instruction));
+  const std::span<const ValueId> old = program_.operands_of(instruction);
+  const std::vector<ValueId> operands = mapped(old);
   const Block& region = program_.blocks[instruction.regions[0]];
   std::vector<bool> varying;
   for (ValueId i = 0; i < instruction.result_count; ++i) {
-    varying.push_back(program_.values[instruction.first_result + i].varying);
+    const Type carried = program_.values[instruction.first_result + i];
+    for (ValueId init : map_[old[3 + i]]) {
+      const bool is_spread = carried.is_fragment() && !builder_.type(init).is_fragment();
+      varying.push_back(carried.varying || is_spread);
+    }
   }
+  const auto distribute = [&](ValueId first, std::span<const ValueId> values) {
+    for (ValueId i = 0; i < instruction.result_count; ++i) {
+      const size_t count = map_[old[3 + i]].size();
+      map_[first + i].assign(values.begin(), values.begin() + static_cast<ptrdiff_t>(count));
+      values = values.subspan(count);
+    }
+  };
   const std::optional<int64_t> step = builder_.constant(operands[2]);
   CHECK(step.has_value());
   const auto body = [&](ValueId counter, std::span<const ValueId> carried) {
-    map_[region.first_argument] = counter;
-    for (ValueId i = 0; i < carried.size(); ++i) map_[region.first_argument + 1 + i] = carried[i];
+    map_[region.first_argument] = {counter};
+    distribute(region.first_argument + 1, carried);
     block(instruction.regions[0]);
     return mapped(program_.operands_of(program_.instructions[region.instructions.back()]));
   };
   const std::vector<ValueId> results =
       builder_.loop(operands[0], operands[1], *step, std::span(operands).subspan(3), varying, body,
                     static_cast<int>(instruction.imm));
-  for (ValueId i = 0; i < results.size(); ++i) map_[instruction.first_result + i] = results[i];
+  distribute(instruction.first_result, results);
 }
 
 void Rewriter::branch(const Instruction& instruction) {
@@ -113,15 +139,10 @@ ValueId Rewriter::copy_constant(const Instruction& instruction) {
       return builder_.f32(std::bit_cast<float>(static_cast<uint32_t>(instruction.imm)));
     case Scalar::i32: return builder_.i32(instruction.imm);
     case Scalar::b1: return builder_.b1(instruction.imm != 0);
+    case Scalar::i64: return builder_.i64(instruction.imm);
+    case Scalar::f64: return builder_.f64(std::bit_cast<double>(instruction.imm));
   }
   return kNone;
-}
-
-// The builder takes whole indices and finds the stride again.
-ValueId Rewriter::full_index(const Instruction& instruction, ValueId index) {
-  if (instruction.lane_stride == kIndexed) return index;
-  const ValueId stride = builder_.i32(instruction.lane_stride);
-  return builder_.add(index, builder_.mul(builder_.lane_id(), stride));
 }
 
 template <Opcode op>
@@ -153,19 +174,48 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
   } else if constexpr (op == extract) {
     return builder_.extract(operands[0], static_cast<int>(instruction.imm));
   } else if constexpr (op == load) {
-    return builder_.load(instruction.slot, full_index(instruction, operands[0]), width(), mask);
+    return builder_.load(instruction.slot, full_index(builder_, instruction, operands[0]), width(),
+                         mask);
   } else if constexpr (op == store) {
-    builder_.store(instruction.slot, full_index(instruction, operands[0]), operands[1], mask);
+    builder_.store(instruction.slot, full_index(builder_, instruction, operands[0]), operands[1],
+                   mask);
   } else if constexpr (op == load_local) {
     return builder_.load_local(instruction.slot, operands[0], width());
   } else if constexpr (op == store_local) {
     builder_.store_local(instruction.slot, operands[0], operands[1]);
   } else if constexpr (op == barrier) {
     builder_.barrier();
+  } else if constexpr (op == atomic_add) {
+    return builder_.atomic_add(instruction.slot, full_index(builder_, instruction, operands[0]),
+                               operands[1], mask);
+  } else if constexpr (op == last_group) {
+    return builder_.last_group(instruction.slot, operands[0], operands[1]);
+  } else if constexpr (op == shuffle) {
+    return builder_.shuffle(operands[0], operands[1]);
+  } else if constexpr (op == shuffle_xor || op == shuffle_up || op == shuffle_down) {
+    return builder_.shuffle(op, operands[0], instruction.imm);
+  } else if constexpr (op == dot_ss || op == dot_us || op == dot_uu) {
+    return builder_.dot(op, operands[0], operands[1], operands[2]);
+  } else if constexpr (op == copy_async) {
+    builder_.copy_async(instruction.slot, operands[0], instruction.source, operands[1],
+                        static_cast<int>(instruction.imm), mask);
+  } else if constexpr (op == copy_commit) {
+    builder_.copy_commit();
+  } else if constexpr (op == copy_wait) {
+    builder_.copy_wait(static_cast<int>(instruction.imm));
+  } else if constexpr (op == fragment_fill) {
+    return builder_.fragment_fill(fragment_of(instruction), operands[0]);
+  } else if constexpr (op == fragment_load || op == fragment_load_local) {
+    return builder_.fragment_load(fragment_of(instruction), place_of(instruction, operands));
+  } else if constexpr (op == fragment_store || op == fragment_store_local) {
+    builder_.fragment_store(place_of(instruction, operands), operands[2]);
+  } else if constexpr (op == mma) {
+    return builder_.mma(operands[0], operands[1], operands[2]);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     return builder_.reduce(op, operands[0]);
   } else if constexpr (op != loop && op != branch && op != yield) {
-    return builder_.convert(op, operands[0]);
+    const Scalar to = program_.values[instruction.first_result].scalar;
+    return builder_.convert(op, operands[0], to);
   }
   return kNone;
 }
@@ -177,6 +227,13 @@ ValueId Rewriter::copy(const Instruction& instruction, std::span<const ValueId> 
 }
 
 }  // namespace
+
+// The builder takes whole indices and finds the stride again.
+ValueId full_index(Builder& builder, const Instruction& instruction, ValueId index) {
+  if (instruction.lane_stride == kIndexed) return index;
+  const ValueId stride = builder.i32(instruction.lane_stride);
+  return builder.add(index, builder.mul(builder.lane_id(), stride));
+}
 
 Program rewrite(const Program& program, const Replacement& replacement) {
   return Rewriter(program, replacement).run();

@@ -6,21 +6,47 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "leat/ir/builder.h"
 #include "leat/ir/ir.h"
 
 namespace leat::ir {
 
-/// Asked for every instruction but loops, branches and yields. `operands` are the instruction's
-/// operands in the new program. Returns the value that takes the place of the result, of the same
-/// scalar type and width, or kNone for an instruction without results once its replacement is
-/// emitted; nothing to keep the instruction. Slots are the same in both programs.
-using Replacement = std::function<std::optional<ValueId>(
-    Builder& builder, const Instruction& instruction, std::span<const ValueId> operands)>;
+/// What takes the place of an instruction: itself (the default, std::nullopt), nothing or one value
+/// (kNone or a ValueId), or for a fragment several values, which stand for it from there on.
+class Replaced {
+ public:
+  Replaced() = default;
+  Replaced(std::nullopt_t) {}
+  Replaced(ValueId value) : is_kept_(false) {
+    if (value != kNone) values_.push_back(value);
+  }
+  Replaced(std::optional<ValueId> value) {
+    if (value) *this = Replaced(*value);
+  }
+  Replaced(std::vector<ValueId> values) : is_kept_(false), values_(std::move(values)) {}
+
+  bool is_kept() const { return is_kept_; }
+  const std::vector<ValueId>& values() const { return values_; }
+
+ private:
+  bool is_kept_ = true;
+  std::vector<ValueId> values_;
+};
+
+/// Asked for every instruction but loops, branches and yields. `operands` are what the
+/// instruction's operands have become in the new program, one behind the other. A result is
+/// replaced by a value of its scalar type and width. Slots are the same in both programs.
+using Replacement = std::function<Replaced(Builder& builder, const Instruction& instruction,
+                                           std::span<const ValueId> operands)>;
 
 /// `program` has passed the verifier. Name, lanes, waves, grid, parameters and local memories are
 /// kept.
 Program rewrite(const Program& program, const Replacement& replacement);
+
+/// The whole index of a load or store with the index operand `index`: what the builder takes.
+ValueId full_index(Builder& builder, const Instruction& instruction, ValueId index);
 
 }  // namespace leat::ir

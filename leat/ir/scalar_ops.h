@@ -1,13 +1,15 @@
 // What one lane does for each arithmetic instruction, in C++: the one place that gives the
 // instructions their meaning. The builder folds constants with it, the interpreter runs on it.
-// Integers wrap; shifts use the low five bits of the count; a division by zero gives 0 here and is
-// undefined on devices. Of min_f and max_f with one NaN the result is either operand on devices;
-// here it is the number. An instruction of a class below that lacks its branch does not compile.
+// Integers wrap; shifts use the low five bits of the count, six in 64 bits; a division by zero
+// gives 0 here and is undefined on devices. Of min_f and max_f with one NaN the result is either
+// operand on devices; here it is the number. An instruction of a class below that lacks its branch
+// does not compile.
 #pragma once
 
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "leat/ir/ir.h"
 
@@ -43,8 +45,8 @@ template <Opcode>
 inline constexpr bool kUnknown = false;
 }  // namespace scalar_ops_detail
 
-template <Opcode op>
-float apply_unary_float(float a) {
+template <Opcode op, typename Float>
+Float apply_unary_float(Float a) {
   using enum Opcode;
   if constexpr (op == neg)
     return -a;
@@ -92,8 +94,8 @@ float apply_unary_float(float a) {
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }
 
-template <Opcode op>
-float apply_binary_float(float a, float b) {
+template <Opcode op, typename Float>
+Float apply_binary_float(Float a, Float b) {
   using enum Opcode;
   if constexpr (op == add_f)
     return a + b;
@@ -113,37 +115,40 @@ float apply_binary_float(float a, float b) {
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }
 
-template <Opcode op>
-int32_t apply_binary_int(int32_t a, int32_t b) {
+/// Int is int32_t or int64_t.
+template <Opcode op, typename Int>
+Int apply_binary_int(Int a, Int b) {
   using enum Opcode;
-  const uint32_t ua = static_cast<uint32_t>(a);
-  const uint32_t ub = static_cast<uint32_t>(b);
+  using Unsigned = std::make_unsigned_t<Int>;
+  const Unsigned ua = static_cast<Unsigned>(a);
+  const Unsigned ub = static_cast<Unsigned>(b);
+  const Unsigned count = ub & (8 * sizeof(Int) - 1);
   if constexpr (op == add_i)
-    return static_cast<int32_t>(ua + ub);
+    return static_cast<Int>(ua + ub);
   else if constexpr (op == sub_i)
-    return static_cast<int32_t>(ua - ub);
+    return static_cast<Int>(ua - ub);
   else if constexpr (op == mul_i)
-    return static_cast<int32_t>(ua * ub);
+    return static_cast<Int>(ua * ub);
   else if constexpr (op == div_i)
-    return b == 0 ? 0 : static_cast<int32_t>(int64_t{a} / b);
+    return b == 0 ? 0 : b == -1 ? static_cast<Int>(0 - ua) : a / b;
   else if constexpr (op == rem_i)
-    return b == 0 ? 0 : static_cast<int32_t>(int64_t{a} % b);
+    return b == 0 ? 0 : b == -1 ? 0 : a % b;
   else if constexpr (op == min_i)
     return a < b ? a : b;
   else if constexpr (op == max_i)
     return a < b ? b : a;
   else if constexpr (op == and_i)
-    return static_cast<int32_t>(ua & ub);
+    return static_cast<Int>(ua & ub);
   else if constexpr (op == or_i)
-    return static_cast<int32_t>(ua | ub);
+    return static_cast<Int>(ua | ub);
   else if constexpr (op == xor_i)
-    return static_cast<int32_t>(ua ^ ub);
+    return static_cast<Int>(ua ^ ub);
   else if constexpr (op == shl_i)
-    return static_cast<int32_t>(ua << (ub & 31u));
+    return static_cast<Int>(ua << count);
   else if constexpr (op == shr_s)
-    return a >> (ub & 31u);
+    return a >> count;
   else if constexpr (op == shr_u)
-    return static_cast<int32_t>(ua >> (ub & 31u));
+    return static_cast<Int>(ua >> count);
   else
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }
@@ -161,41 +166,70 @@ bool apply_binary_bool(bool a, bool b) {
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }
 
-/// The operands as they are stored, 32 bits each; lt_f, le_f and eq_f read them as f32.
-template <Opcode op>
-bool apply_compare(uint32_t a, uint32_t b) {
+/// Float is float or double, Int the whole number of its size: the one the compare reads.
+template <Opcode op, typename Float, typename Int>
+bool apply_compare(Float fa, Float fb, Int a, Int b) {
   using enum Opcode;
-  const int32_t sa = static_cast<int32_t>(a);
-  const int32_t sb = static_cast<int32_t>(b);
+  using Unsigned = std::make_unsigned_t<Int>;
   if constexpr (op == lt_f)
-    return std::bit_cast<float>(a) < std::bit_cast<float>(b);
+    return fa < fb;
   else if constexpr (op == le_f)
-    return std::bit_cast<float>(a) <= std::bit_cast<float>(b);
+    return fa <= fb;
   else if constexpr (op == eq_f)
-    return std::bit_cast<float>(a) == std::bit_cast<float>(b);
+    return fa == fb;
   else if constexpr (op == lt_i)
-    return sa < sb;
-  else if constexpr (op == le_i)
-    return sa <= sb;
-  else if constexpr (op == lt_u)
     return a < b;
+  else if constexpr (op == le_i)
+    return a <= b;
+  else if constexpr (op == lt_u)
+    return static_cast<Unsigned>(a) < static_cast<Unsigned>(b);
   else if constexpr (op == eq_i)
-    return sa == sb;
+    return a == b;
   else
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }
 
 /// int_from_float: towards zero, saturating; NaN gives 0.
-inline int32_t int_from_float_saturated(float value) {
+template <typename Int, typename Float>
+Int int_from_float_saturated(Float value) {
+  const Float limit = std::ldexp(Float{1}, 8 * sizeof(Int) - 1);
   if (std::isnan(value)) return 0;
-  if (value >= 2147483648.0f) return std::numeric_limits<int32_t>::max();
-  if (value < -2147483648.0f) return std::numeric_limits<int32_t>::min();
-  return static_cast<int32_t>(value);
+  if (value >= limit) return std::numeric_limits<Int>::max();
+  if (value < -limit) return std::numeric_limits<Int>::min();
+  return static_cast<Int>(value);
 }
 
-/// True for the compares whose operands are f32.
+/// True for the compares whose operands are floats.
 constexpr bool compares_floats(Opcode op) {
   return op == Opcode::lt_f || op == Opcode::le_f || op == Opcode::eq_f;
+}
+
+/// dot_ss and its like.
+inline int32_t dot_of_bytes(Opcode op, int32_t a, int32_t b, int32_t c) {
+  uint32_t sum = static_cast<uint32_t>(c);
+  for (int shift = 0; shift < 32; shift += 8) {
+    const uint32_t x = static_cast<uint32_t>(a) >> shift & 0xff;
+    const uint32_t y = static_cast<uint32_t>(b) >> shift & 0xff;
+    const int32_t left = op == Opcode::dot_ss ? static_cast<int8_t>(x) : static_cast<int32_t>(x);
+    const int32_t right = op == Opcode::dot_uu ? static_cast<int32_t>(y) : static_cast<int8_t>(y);
+    sum += static_cast<uint32_t>(left * right);
+  }
+  return static_cast<int32_t>(sum);
+}
+
+/// Whether `op` converts from the one to the other.
+constexpr bool is_conversion(Opcode op, Scalar from, Scalar to) {
+  using enum Opcode;
+  const bool same_size = bytes_of(from) == bytes_of(to);
+  if (op == int_from_float) return is_float(from) && is_int(to);
+  if (op == float_from_int) return is_int(from) && is_float(to);
+  if (op == int_from_bool) return from == Scalar::b1 && to == Scalar::i32;
+  if (op == bits_from_float) return is_float(from) && is_int(to) && same_size;
+  if (op == float_from_bits) return is_int(from) && is_float(to) && same_size;
+  if (op == widen_i || op == widen_u) return from == Scalar::i32 && to == Scalar::i64;
+  if (op == narrow_i) return from == Scalar::i64 && to == Scalar::i32;
+  if (op == widen_f) return from == Scalar::f32 && to == Scalar::f64;
+  return op == narrow_f && from == Scalar::f64 && to == Scalar::f32;
 }
 
 /// True when an instruction has no effect but its results and touches no memory.
@@ -204,7 +238,9 @@ constexpr bool is_pure(Opcode op) {
   return class_constant(op) != OpClass::other || op == constant || op == lane_id || op == wave_id ||
          op == group_id || op == fma || op == not_b || op == select || op == int_from_float ||
          op == float_from_int || op == int_from_bool || op == bits_from_float ||
-         op == float_from_bits || op == vector || op == extract;
+         op == float_from_bits || op == widen_i || op == widen_u || op == narrow_i ||
+         op == widen_f || op == narrow_f || op == vector || op == extract || op == dot_ss ||
+         op == dot_us || op == dot_uu;
 }
 
 }  // namespace leat::ir

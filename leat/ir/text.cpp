@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -13,9 +14,17 @@
 namespace leat::ir {
 namespace {
 
-std::string float_text(int64_t bits) {
-  const float value = std::bit_cast<float>(static_cast<uint32_t>(bits));
-  if (std::isnan(value)) return fmt::format("bits 0x{:08x}", static_cast<uint32_t>(bits));
+std::string nan_text(float value) {
+  return fmt::format("bits 0x{:08x}", std::bit_cast<uint32_t>(value));
+}
+
+std::string nan_text(double value) {
+  return fmt::format("bits 0x{:016x}", std::bit_cast<uint64_t>(value));
+}
+
+template <typename Float>
+std::string float_text(Float value) {
+  if (std::isnan(value)) return nan_text(value);
   char text[32];
   const std::to_chars_result end = std::to_chars(std::begin(text), std::end(text), value);
   return std::string(text, end.ptr);
@@ -42,13 +51,33 @@ std::string_view scalar_name(Scalar scalar) {
     case Scalar::f32: return "f32";
     case Scalar::i32: return "i32";
     case Scalar::b1: return "b1";
+    case Scalar::i64: return "i64";
+    case Scalar::f64: return "f64";
   }
   return "?";
 }
 
-std::string element_text(Scalar scalar, uint8_t width) {
-  if (width == 1) return std::string(scalar_name(scalar));
-  return fmt::format("{}x{}", scalar_name(scalar), width);
+std::string element_text(std::string_view element, uint8_t width) {
+  if (width == 1) return std::string(element);
+  return fmt::format("{}x{}", element, width);
+}
+
+std::string_view role_name(Role role) {
+  switch (role) {
+    case Role::none: return "none";
+    case Role::a: return "a";
+    case Role::b: return "b";
+    case Role::sum: return "sum";
+  }
+  return "?";
+}
+
+std::string fragment_text(const Fragment& fragment) {
+  const std::string_view element = fragment.tf32 ? "tf32" : name_of(fragment.element);
+  std::string text = fmt::format("{}.{}.m{}n{}k{}", role_name(fragment.role), element, fragment.m,
+                                 fragment.n, fragment.k);
+  if (fragment.waves != 1) text += fmt::format("w{}", fragment.waves);
+  return text;
 }
 
 class Printer {
@@ -75,6 +104,10 @@ class Printer {
   std::string body(const Instruction& instruction, std::span<const ValueId> operands) const;
   std::string constant_body(const Instruction& instruction) const;
   std::string memory_body(const Instruction& instruction, std::span<const ValueId> operands) const;
+  std::string copy_body(const Instruction& instruction, std::span<const ValueId> operands) const;
+  std::string fragment_body(const Instruction& instruction,
+                            std::span<const ValueId> operands) const;
+  std::string slot_name(const Instruction& instruction) const;
   std::string loop_body(const Instruction& instruction, std::span<const ValueId> operands) const;
   std::span<const ValueId> operands_of(const Instruction& instruction) const;
 
@@ -130,22 +163,52 @@ std::string Printer::constant_body(const Instruction& instruction) const {
   const ValueId result = instruction.first_result;
   const Scalar scalar =
       result < program_.values.size() ? program_.values[result].scalar : Scalar::i32;
-  if (scalar == Scalar::f32) return float_text(instruction.imm);
+  if (scalar == Scalar::f32) {
+    return float_text(std::bit_cast<float>(static_cast<uint32_t>(instruction.imm)));
+  }
+  if (scalar == Scalar::f64) return float_text(std::bit_cast<double>(instruction.imm));
   if (scalar == Scalar::b1) return instruction.imm != 0 ? "true" : "false";
   return std::to_string(instruction.imm);
+}
+
+std::string Printer::slot_name(const Instruction& instruction) const {
+  const bool is_local = is_local_access(instruction.op);
+  if (is_local && instruction.slot < program_.locals.size()) {
+    return program_.locals[instruction.slot].name;
+  }
+  if (!is_local && instruction.slot < program_.parameters.size()) {
+    return program_.parameters[instruction.slot].name;
+  }
+  return "?";
+}
+
+// local[index], parameter[index] of count if mask
+std::string Printer::copy_body(const Instruction& instruction,
+                               std::span<const ValueId> operands) const {
+  if (operands.size() < 2) return "?";
+  const bool is_known = instruction.source < program_.parameters.size();
+  std::string text = fmt::format("{}[{}], {}[{}] of {}", slot_name(instruction), value(operands[0]),
+                                 is_known ? program_.parameters[instruction.source].name : "?",
+                                 value(operands[1]), instruction.imm);
+  if (instruction.masked && operands.size() > 2) text += " if " + value(operands[2]);
+  return text;
+}
+
+// name[index by stride columns], fragment
+std::string Printer::fragment_body(const Instruction& instruction,
+                                   std::span<const ValueId> operands) const {
+  if (operands.size() < 2) return "?";
+  std::string text = fmt::format("{}[{} by {}{}]", slot_name(instruction), value(operands[0]),
+                                 value(operands[1]), instruction.imm != 0 ? " columns" : "");
+  if (operands.size() > 2) text += ", " + value(operands[2]);
+  return text;
 }
 
 // name[index + lane * stride], value if mask
 std::string Printer::memory_body(const Instruction& instruction,
                                  std::span<const ValueId> operands) const {
-  const bool is_local =
-      instruction.op == Opcode::load_local || instruction.op == Opcode::store_local;
-  std::string text = "?";
-  if (is_local && instruction.slot < program_.locals.size()) {
-    text = program_.locals[instruction.slot].name;
-  } else if (!is_local && instruction.slot < program_.parameters.size()) {
-    text = program_.parameters[instruction.slot].name;
-  }
+  const bool is_local = is_local_access(instruction.op);
+  std::string text = slot_name(instruction);
   text += '[' + (operands.empty() ? "%?" : value(operands[0]));
   if (!is_local && instruction.lane_stride != kIndexed) {
     text += fmt::format(" + lane * {}", instruction.lane_stride);
@@ -153,7 +216,7 @@ std::string Printer::memory_body(const Instruction& instruction,
   text += ']';
   if (operands.size() < 2) return text;
   std::span<const ValueId> rest = operands.subspan(1);
-  if (instruction.op == Opcode::store || instruction.op == Opcode::store_local) {
+  if (instruction.op != Opcode::load && instruction.op != Opcode::load_local) {
     text += ", " + value(rest[0]);
     rest = rest.subspan(1);
   }
@@ -181,9 +244,12 @@ std::string Printer::body(const Instruction& instruction, std::span<const ValueI
   using enum Opcode;
   const Opcode op = instruction.op;
   if (op == constant) return constant_body(instruction);
-  if (op == group_id) return std::to_string(instruction.imm);
-  if (op == extract) return list(operands) + ", " + std::to_string(instruction.imm);
-  if (op == load || op == store || op == load_local || op == store_local) {
+  if (op == group_id || op == copy_wait) return std::to_string(instruction.imm);
+  const bool is_exchange = is_shuffle(op) && op != shuffle;
+  if (op == extract || is_exchange) return list(operands) + ", " + std::to_string(instruction.imm);
+  if (op == copy_async) return copy_body(instruction, operands);
+  if (is_fragment_access(op)) return fragment_body(instruction, operands);
+  if (is_global_access(op) || is_local_access(op)) {
     return memory_body(instruction, operands);
   }
   if (op == loop) return loop_body(instruction, operands);
@@ -226,16 +292,16 @@ void Printer::write_block(BlockId id, int depth) {
 
 std::string Printer::whole() {
   const Program& p = program_;
-  text_ = fmt::format("leat-kernel {}\nkernel {} lanes {} waves {} grid {} {} {}\n", kTextVersion,
-                      quoted(p.name), p.wave_lanes, p.waves_per_workgroup, p.grid[0], p.grid[1],
-                      p.grid[2]);
+  text_ = fmt::format("leat-kernel {}\nkernel {} lanes {} waves {} grid {} {} {}\n",
+                      text_version_of(p), quoted(p.name), p.wave_lanes, p.waves_per_workgroup,
+                      p.grid[0], p.grid[1], p.grid[2]);
   for (const Parameter& parameter : p.parameters) {
     text_ += fmt::format("parameter {} : {}[{}] {}\n", parameter.name, name_of(parameter.storage),
                          parameter.element_count, parameter.written ? "write" : "read");
   }
   for (const LocalMemory& local : p.locals) {
-    text_ += fmt::format("local {} : {}[{}]\n", local.name, element_text(local.scalar, local.width),
-                         local.count);
+    text_ += fmt::format("local {} : {}[{}]\n", local.name,
+                         element_text(name_of(local.storage), local.width), local.count);
   }
   text_ += "\n{\n";
   write_block(0, 1);
@@ -245,6 +311,31 @@ std::string Printer::whole() {
 
 }  // namespace
 
+int text_version_of(const Program& program) {
+  using enum Opcode;
+  const auto is_first_type = [](DType storage) {
+    return storage == DType::f32 || storage == DType::f16 || storage == DType::i32;
+  };
+  const auto is_first_parameter = [&](const Parameter& parameter) {
+    return is_first_type(parameter.storage);
+  };
+  const auto is_first_local = [&](const LocalMemory& local) {
+    return local.storage != DType::f16 && is_first_type(local.storage);
+  };
+  const auto is_first_value = [](const Type& type) { return bytes_of(type.scalar) == 4; };
+  const auto is_added = [](const Instruction& instruction) {
+    const Opcode op = instruction.op;
+    return op == atomic_add || op == last_group || is_shuffle(op) || is_fragment_access(op) ||
+           op == dot_ss || op == dot_us || op == dot_uu || op == copy_async || op == copy_commit ||
+           op == copy_wait || op == fragment_fill || op == mma;
+  };
+  const bool is_first = std::ranges::all_of(program.parameters, is_first_parameter) &&
+                        std::ranges::all_of(program.locals, is_first_local) &&
+                        std::ranges::all_of(program.values, is_first_value) &&
+                        std::ranges::none_of(program.instructions, is_added);
+  return is_first ? 1 : 2;
+}
+
 std::string print_program(const Program& program) { return Printer(program).whole(); }
 
 std::string print_instruction(const Program& program, InstructionId instruction) {
@@ -253,7 +344,8 @@ std::string print_instruction(const Program& program, InstructionId instruction)
 }
 
 std::string print_type(Type type) {
-  return (type.varying ? "v." : "u.") + element_text(type.scalar, type.width);
+  if (type.is_fragment()) return fragment_text(type.fragment);
+  return (type.varying ? "v." : "u.") + element_text(scalar_name(type.scalar), type.width);
 }
 
 }  // namespace leat::ir

@@ -7,8 +7,14 @@
 
 namespace leat::ir {
 
-/// The version that stands in the first line of a text.
-inline constexpr int kTextVersion = 1;
+/// The newest version of the text form. The first line of a text has the lowest that knows all that
+/// the program uses, so that older programs keep their text. Each version reads all before it.
+///   1: f32, f16 and i32 in memory; all but what follows
+///   2: all other types in memory, i64 and f64, widen_i .. narrow_f; atomic_add, last_group;
+///      shuffles, dot products, asynchronous copies, fragments
+inline constexpr int kTextVersion = 2;
+/// The version that print_program writes for `program`.
+int text_version_of(const Program& program);
 
 /// The whole program. Values are numbered in the order in which they stand in the text, so equal
 /// programs give equal texts, and printing what was parsed from a printed text gives that text

@@ -149,15 +149,15 @@ TEST(Parse, NamesWhatIsWrongInABody) {
 TEST(Parse, NamesWhatIsWrongInAHead) {
   const BadText cases[] = {
       {"", "1:1: The text has the end of the text where \"leat-kernel\" is expected."},
-      {"leat-kernel 2", "where the version of the text form (1 to 1) is expected"},
+      {"leat-kernel 3", "where the version of the text form (1 to 2) is expected"},
       {"leat-kernel 1 kernel name", "where a string in quotes is expected"},
       {"leat-kernel 1 kernel \"\\q\"", "A string has an escape other than"},
       {"leat-kernel 1 kernel \"\\x4\"", "A string has an escape other than"},
       {"leat-kernel 1 kernel \"a\" lanes 0", "the lanes of a wave (1 to 2147483647)"},
       {"leat-kernel 1 kernel \"a\" lanes 99999999999999999999", "the lanes of a wave"},
       {"leat-kernel 1 kernel \"a\" lanes 1 waves 1 grid 1 1 {", "a number of workgroups"},
-      {"leat-kernel 1 kernel \"a\" lanes 1 waves 1 grid 1 1 1 parameter x : f64[1] read",
-       "a storage type (f32, f16 or i32)"},
+      {"leat-kernel 1 kernel \"a\" lanes 1 waves 1 grid 1 1 1 parameter x : b1[1] read",
+       "a storage type such as"},
       {"leat-kernel 1 kernel \"a\" lanes 1 waves 1 grid 1 1 1 parameter x : f32[-1] read",
        "a number of elements"},
       {"leat-kernel 1 kernel \"a\" lanes 1 waves 1 grid 1 1 1 local x : b1[1]",

@@ -49,6 +49,7 @@ class Verifier {
   Result<void> check_region(const Instruction& instruction, BlockId region, int depth);
   Result<void> check_yield(const Instruction& loop, const Block& block);
   Complaint check_ids(const Instruction& instruction) const;
+  Complaint check_meeting(const Instruction& instruction) const;
   bool is_same(const Instruction& instruction) const;
   Result<void> define(ValueId value, bool same, std::vector<ValueId>& own);
 
@@ -104,7 +105,7 @@ Result<void> Verifier::check_buffers() {
   };
   for (const Parameter& parameter : program_.parameters) {
     TRY(check_name(parameter.name));
-    if (storage_of(parameter.storage) != parameter.storage) {
+    if (parameter.storage == DType::boolean) {
       return wrong(fmt::format("has a parameter \"{}\" of a type ({}) that no device stores",
                                parameter.name, name_of(parameter.storage)));
     }
@@ -116,10 +117,12 @@ Result<void> Verifier::check_buffers() {
   uint64_t bytes = 0;
   for (const LocalMemory& local : program_.locals) {
     TRY(check_name(local.name));
-    if (local.scalar == Scalar::b1 || !is_width(local.width) || local.count == 0) {
+    const bool is_stored = local.storage != DType::boolean;
+    if (!is_stored || !is_width(local.width) || local.count == 0) {
       return wrong(fmt::format("has a local memory \"{}\" of no usable type or size", local.name));
     }
-    bytes += uint64_t{local.count} * local.width * 4;
+    bytes +=
+        uint64_t{local.count} * local.width * static_cast<uint64_t>(size_bytes_of(local.storage));
   }
   if (bytes > kLocalBytesMax) {
     return wrong(
@@ -219,9 +222,7 @@ Result<void> Verifier::check_block(BlockId id, bool is_loop, int depth, std::vec
     if ((instruction.op == Opcode::yield) != is_end) {
       return wrong(list[i], is_end ? "ends a loop and is no yield" : "does not end a loop");
     }
-    if (instruction.op == Opcode::barrier && !same_flow_) {
-      return wrong(list[i], "may not be reached by all waves of the workgroup");
-    }
+    if (Complaint complaint = check_meeting(instruction)) return wrong(list[i], complaint);
     for (BlockId region : instruction.regions) {
       if (region != kNone) TRY(check_region(instruction, region, depth + 1));
     }
@@ -236,11 +237,24 @@ Result<void> Verifier::check_block(BlockId id, bool is_loop, int depth, std::vec
   return {};
 }
 
+// Where all waves of a workgroup have to arrive.
+Complaint Verifier::check_meeting(const Instruction& instruction) const {
+  const bool meets = instruction.op == Opcode::barrier || instruction.op == Opcode::last_group;
+  if (!meets && !is_shuffle(instruction.op)) return nullptr;
+  if (!same_flow_) return "may not be reached by all waves of the workgroup";
+  if (!meets) return nullptr;
+  const bool same = std::ranges::all_of(program_.operands_of(instruction),
+                                        [&](ValueId operand) { return same_[operand]; });
+  return same ? nullptr : "has an operand that may differ between the waves of the workgroup";
+}
+
 // A loop's carried values count as different: nothing that a barrier depends on is carried.
 bool Verifier::is_same(const Instruction& instruction) const {
   using enum Opcode;
   if (program_.waves_per_workgroup == 1) return true;
-  if (instruction.op == wave_id || instruction.op == loop) return false;
+  if (instruction.op == wave_id || instruction.op == loop || instruction.op == atomic_add) {
+    return false;
+  }
   if (instruction.op == load && program_.parameters[instruction.slot].written) return false;
   return std::ranges::all_of(program_.operands_of(instruction),
                              [&](ValueId operand) { return same_[operand]; });

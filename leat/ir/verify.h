@@ -10,7 +10,14 @@
 //     which is a varying index or a lane_stride (0: all lanes at one place)
 //   - a varying value is not stored to local memory at a uniform index: its lanes would race
 //   - a loop's step is a positive constant
-//   - a barrier stands only in loops and branches whose bounds are the same in all waves of the
+//   - a shuffle stands where a barrier may
+//   - a fragment is an operand or a result of fragment_*, mma, loop and yield only; the memory it
+//   is
+//     loaded from or stored to holds its elements as they are. Of a group of its waves each has the
+//     same index and stride
+//   - an atomic_add has a varying address, so that it is clear how often it adds
+//   - a barrier, and a last_group with its operands, stands only in loops and branches whose bounds
+//   are the same in all waves of the
 //     workgroup, as far as that can be told: made of constants, group_id, arithmetic, counters of
 //     such loops and uniform loads of buffers that the kernel does not write
 #pragma once

@@ -6,11 +6,17 @@
 
 #include "leat/ir/scalar_ops.h"
 #include "leat/ir/verify.h"
+#include "leat/ir/verify_fragments.h"
 
 namespace leat::ir {
 namespace {
 
 constexpr Type kUniformInt = {Scalar::i32, 1, false};
+
+bool takes_fragments(Opcode op) {
+  return is_fragment_access(op) || op == Opcode::fragment_fill || op == Opcode::mma ||
+         op == Opcode::loop || op == Opcode::yield;
+}
 
 class Rules {
  public:
@@ -28,6 +34,11 @@ class Rules {
   Complaint check_constant(const Instruction& instruction) const;
   Complaint check_global(const Instruction& instruction) const;
   Complaint check_local(const Instruction& instruction) const;
+  Complaint check_atomic(const Instruction& instruction) const;
+  Complaint check_last_group(const Instruction& instruction) const;
+  Complaint check_shuffle(const Instruction& instruction) const;
+  Complaint check_dot(const Instruction& instruction) const;
+  bool uses_fragment(const Instruction& instruction) const;
   Complaint check_reduce(const Instruction& instruction) const;
   Complaint check_loop(const Instruction& instruction) const;
   Complaint check_branch(const Instruction& instruction) const;
@@ -45,6 +56,9 @@ class Rules {
 };
 
 Complaint Rules::check(const Instruction& instruction) const {
+  if (!takes_fragments(instruction.op) && uses_fragment(instruction)) {
+    return "has a fragment as an operand or a result";
+  }
   Complaint complaint = "is of no known opcode";
   visit_opcode(instruction.op, [&]<Opcode op>() {
     using enum Opcode;
@@ -61,7 +75,8 @@ Complaint Rules::check(const Instruction& instruction) const {
     else if constexpr (op == not_b)
       complaint = check_not(instruction);
     else if constexpr (op == int_from_float || op == float_from_int || op == int_from_bool ||
-                       op == bits_from_float || op == float_from_bits)
+                       op == bits_from_float || op == float_from_bits || op == widen_i ||
+                       op == widen_u || op == narrow_i || op == widen_f || op == narrow_f)
       complaint = check_conversion(instruction);
     else if constexpr (op == vector || op == extract)
       complaint = check_vector(instruction);
@@ -69,6 +84,19 @@ Complaint Rules::check(const Instruction& instruction) const {
       complaint = check_global(instruction);
     else if constexpr (op == load_local || op == store_local)
       complaint = check_local(instruction);
+    else if constexpr (op == atomic_add)
+      complaint = check_atomic(instruction);
+    else if constexpr (op == last_group)
+      complaint = check_last_group(instruction);
+    else if constexpr (op == shuffle || op == shuffle_xor || op == shuffle_up || op == shuffle_down)
+      complaint = check_shuffle(instruction);
+    else if constexpr (op == dot_ss || op == dot_us || op == dot_uu)
+      complaint = check_dot(instruction);
+    else if constexpr (op == copy_async || op == copy_wait)
+      complaint = check_copy(program_, instruction);
+    else if constexpr (op == fragment_fill || op == fragment_load || op == fragment_load_local ||
+                       op == fragment_store || op == fragment_store_local || op == mma)
+      complaint = check_fragment(program_, instruction);
     else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max)
       complaint = check_reduce(instruction);
     else if constexpr (op == loop)
@@ -76,7 +104,8 @@ Complaint Rules::check(const Instruction& instruction) const {
     else if constexpr (op == branch)
       complaint = check_branch(instruction);
     else {
-      static_assert(op == barrier || op == yield, "an instruction without rules");
+      static_assert(op == barrier || op == copy_commit || op == yield,
+                    "an instruction without rules");
       complaint = instruction.result_count != 0 ? "has a result" : nullptr;
     }
   });
@@ -101,6 +130,7 @@ Complaint Rules::check_result(const Instruction& instruction, Type wanted) const
   const Type result = result_type(instruction);
   if (result.scalar != wanted.scalar) return "has a result of a wrong scalar type";
   if (result.width != wanted.width) return "has a result of a wrong width";
+  if (result.fragment != wanted.fragment) return "has a result of a wrong fragment type";
   if (result.varying != wanted.varying) {
     return wanted.varying ? "has a uniform result of varying operands"
                           : "has a varying result of uniform operands";
@@ -111,18 +141,19 @@ Complaint Rules::check_result(const Instruction& instruction, Type wanted) const
 Complaint Rules::check_arithmetic(const Instruction& instruction) const {
   const Type a = operand_type(instruction, 0);
   const Type b = operand_type(instruction, instruction.operand_count - 1u);
-  Scalar scalar = Scalar::b1;
+  const Scalar scalar = a.scalar;
+  bool fits = scalar == Scalar::b1;
   switch (class_of(instruction.op)) {
     case OpClass::unary_float:
-    case OpClass::binary_float: scalar = Scalar::f32; break;
-    case OpClass::binary_int: scalar = Scalar::i32; break;
+    case OpClass::binary_float: fits = is_float(scalar); break;
+    case OpClass::binary_int: fits = is_int(scalar); break;
     case OpClass::compare:
-      scalar = compares_floats(instruction.op) ? Scalar::f32 : Scalar::i32;
+      fits = compares_floats(instruction.op) ? is_float(scalar) : is_int(scalar);
       break;
     case OpClass::binary_bool:
     case OpClass::other: break;
   }
-  if (a.scalar != scalar || b.scalar != scalar) return "has an operand of a wrong scalar type";
+  if (!fits || b.scalar != scalar) return "has an operand of a wrong scalar type";
   if (a.width != b.width && a.width != 1 && b.width != 1) return "has operands of unequal widths";
   const bool compares = class_of(instruction.op) == OpClass::compare;
   return check_result(instruction, {compares ? Scalar::b1 : scalar, std::max(a.width, b.width),
@@ -130,10 +161,11 @@ Complaint Rules::check_arithmetic(const Instruction& instruction) const {
 }
 
 Complaint Rules::check_fma(const Instruction& instruction) const {
-  Type result = {Scalar::f32, 1, false};
+  Type result = {operand_type(instruction, 0).scalar, 1, false};
+  if (!is_float(result.scalar)) return "has an operand of a wrong scalar type";
   for (size_t i = 0; i < 3; ++i) {
     const Type operand = operand_type(instruction, i);
-    if (operand.scalar != Scalar::f32) return "has an operand of a wrong scalar type";
+    if (operand.scalar != result.scalar) return "has an operand of a wrong scalar type";
     if (operand.width != 1 && result.width != 1 && operand.width != result.width) {
       return "has operands of unequal widths";
     }
@@ -156,14 +188,19 @@ Complaint Rules::check_select(const Instruction& instruction) const {
 }
 
 Complaint Rules::check_conversion(const Instruction& instruction) const {
-  using enum Opcode;
-  const Opcode op = instruction.op;
-  const bool from_float = op == int_from_float || op == bits_from_float;
-  const bool from_bool = op == int_from_bool;
+  if (instruction.result_count != 1) return "has a wrong number of results";
   const Type operand = operand_type(instruction, 0);
-  const Scalar from = from_float ? Scalar::f32 : from_bool ? Scalar::b1 : Scalar::i32;
-  if (operand.scalar != from) return "has an operand of a wrong scalar type";
-  const Scalar to = from_float || from_bool ? Scalar::i32 : Scalar::f32;
+  const Scalar to = result_type(instruction).scalar;
+  if (!is_conversion(instruction.op, operand.scalar, to)) {
+    using enum Scalar;
+    const auto converts_to = [&](Scalar other) {
+      return is_conversion(instruction.op, operand.scalar, other);
+    };
+    const bool has_result =
+        converts_to(f32) || converts_to(i32) || converts_to(f64) || converts_to(i64);
+    return has_result ? "has a result of a wrong scalar type"
+                      : "has an operand of a wrong scalar type";
+  }
   return check_result(instruction, {to, operand.width, operand.varying});
 }
 
@@ -189,6 +226,7 @@ Complaint Rules::check_vector(const Instruction& instruction) const {
 Complaint Rules::check_constant(const Instruction& instruction) const {
   if (instruction.result_count != 1) return "has a wrong number of results";
   const Scalar scalar = result_type(instruction).scalar;
+  if (bytes_of(scalar) == 8) return check_result(instruction, {scalar, 1, false});
   const int64_t lo = scalar == Scalar::i32 ? INT32_MIN : 0;
   const int64_t hi = scalar == Scalar::i32 ? INT32_MAX : scalar == Scalar::f32 ? UINT32_MAX : 1;
   if (instruction.imm < lo || instruction.imm > hi) return "has bits outside of its type";
@@ -198,7 +236,7 @@ Complaint Rules::check_constant(const Instruction& instruction) const {
 Complaint Rules::check_global(const Instruction& instruction) const {
   if (instruction.slot >= program_.parameters.size()) return "has no such parameter";
   const Parameter& parameter = program_.parameters[instruction.slot];
-  const Scalar scalar = parameter.storage == DType::i32 ? Scalar::i32 : Scalar::f32;
+  const Scalar scalar = compute_of(parameter.storage);
   const bool is_store = instruction.op == Opcode::store;
   const size_t needed = (is_store ? 2u : 1u) + (instruction.masked ? 1u : 0u);
   if (instruction.operand_count != needed) return "has a wrong number of operands";
@@ -232,18 +270,92 @@ Complaint Rules::check_local(const Instruction& instruction) const {
   const bool is_store = instruction.op == Opcode::store_local;
   if (instruction.result_count != (is_store ? 0 : 1)) return "has a wrong number of results";
   const Type value = is_store ? operand_type(instruction, 1) : result_type(instruction);
-  if (value.scalar != local.scalar) return "has a value of a wrong scalar type";
+  const Scalar scalar = compute_of(local.storage);
+  if (value.scalar != scalar) return "has a value of a wrong scalar type";
   if (value.width != 1 && value.width != local.width) return "has a width that is not the memory's";
   if (is_store) {
     const bool races = value.varying && !index.varying;
     return races ? "stores a varying value at a uniform index" : nullptr;
   }
-  return check_result(instruction, {local.scalar, value.width, index.varying});
+  return check_result(instruction, {scalar, value.width, index.varying});
+}
+
+Complaint Rules::check_atomic(const Instruction& instruction) const {
+  if (instruction.slot >= program_.parameters.size()) return "has no such parameter";
+  const Parameter& parameter = program_.parameters[instruction.slot];
+  const size_t needed = 2u + (instruction.masked ? 1u : 0u);
+  if (instruction.operand_count != needed) return "has a wrong number of operands";
+  if (!parameter.written) return "writes a parameter that is declared as read";
+  if (size_bytes_of(parameter.storage) != 4) return "adds to a parameter of no 32-bit type";
+  const Type index = operand_type(instruction, 0);
+  const Type value = operand_type(instruction, 1);
+  if (index.scalar != Scalar::i32 || index.width != 1) return "has an index of no i32 type";
+  const bool has_stride = instruction.lane_stride != kIndexed;
+  if (has_stride && index.varying) return "has a lane stride and a varying index";
+  if (!has_stride && !index.varying) return "adds at a uniform address";
+  const Scalar scalar = compute_of(parameter.storage);
+  if (value.scalar != scalar) return "adds a value of a wrong scalar type";
+  if (value.width != 1) return "adds a vector";
+  if (instruction.masked) {
+    const Type mask = operand_type(instruction, 2);
+    if (mask.scalar != Scalar::b1 || mask.width != 1) return "has a mask of no b1 type";
+  }
+  return check_result(instruction, {scalar, 1, true});
+}
+
+Complaint Rules::check_last_group(const Instruction& instruction) const {
+  if (instruction.slot >= program_.parameters.size()) return "has no such parameter";
+  const Parameter& parameter = program_.parameters[instruction.slot];
+  if (!parameter.written) return "writes a parameter that is declared as read";
+  if (parameter.storage != DType::i32) return "has a counter of no i32 type";
+  if (operand_type(instruction, 0) != kUniformInt) return "has an index that is no uniform i32";
+  if (operand_type(instruction, 1) != kUniformInt) return "has a count that is no uniform i32";
+  return check_result(instruction, {Scalar::b1, 1, false});
+}
+
+Complaint Rules::check_shuffle(const Instruction& instruction) const {
+  const Type value = operand_type(instruction, 0);
+  if (value.scalar != Scalar::f32 && value.scalar != Scalar::i32) {
+    return "has an operand of a wrong scalar type";
+  }
+  if (value.width != 1) return "has an operand that is a vector";
+  if (!value.varying) return "has a uniform operand";
+  if (instruction.op != Opcode::shuffle) {
+    if (instruction.imm < 1 || instruction.imm >= program_.wave_lanes) {
+      return "names a lane outside of the wave";
+    }
+    return check_result(instruction, {value.scalar, 1, true});
+  }
+  const Type index = operand_type(instruction, 1);
+  if (index.scalar != Scalar::i32 || index.width != 1) return "has an index of no i32 type";
+  return check_result(instruction, {value.scalar, 1, index.varying});
+}
+
+Complaint Rules::check_dot(const Instruction& instruction) const {
+  Type result = {Scalar::i32, 1, false};
+  for (size_t i = 0; i < 3; ++i) {
+    const Type operand = operand_type(instruction, i);
+    if (operand.scalar != Scalar::i32) return "has an operand of a wrong scalar type";
+    if (operand.width != 1) return "has an operand that is a vector";
+    result.varying = result.varying || operand.varying;
+  }
+  return check_result(instruction, result);
+}
+
+bool Rules::uses_fragment(const Instruction& instruction) const {
+  const auto is_fragment = [this](ValueId value) { return type(value).is_fragment(); };
+  bool found = std::ranges::any_of(program_.operands_of(instruction), is_fragment);
+  for (ValueId i = 0; i < instruction.result_count; ++i) {
+    found = found || is_fragment(instruction.first_result + i);
+  }
+  return found;
 }
 
 Complaint Rules::check_reduce(const Instruction& instruction) const {
   const Type operand = operand_type(instruction, 0);
-  if (operand.scalar == Scalar::b1) return "has an operand of a wrong scalar type";
+  if (operand.scalar != Scalar::f32 && operand.scalar != Scalar::i32) {
+    return "has an operand of a wrong scalar type";
+  }
   if (operand.width != 1) return "has an operand that is a vector";
   if (!operand.varying) return "has a uniform operand";
   return check_result(instruction, {operand.scalar, 1, false});
@@ -299,7 +411,7 @@ Complaint complaint_about(const Program& program, const Instruction& instruction
 
 bool can_carry(Type value, Type carried) {
   return value.scalar == carried.scalar && value.width == carried.width &&
-         (carried.varying || !value.varying);
+         value.fragment == carried.fragment && (carried.varying || !value.varying);
 }
 
 }  // namespace leat::ir

@@ -172,8 +172,8 @@ TEST(Verify, RefusesWrongDeclarations) {
   program.parameters[0].name = "y";
   expect_broken(program, "declares \"y\" twice");
   program = sampler();
-  program.parameters[0].storage = DType::u8;
-  expect_broken(program, "of a type (u8) that no device stores");
+  program.parameters[0].storage = DType::boolean;
+  expect_broken(program, "of a type (bool) that no device stores");
   program = sampler();
   program.parameters[0].element_count = int64_t{1} << 40;
   expect_broken(program, "has a parameter \"x\" of a size (1099511627776)");

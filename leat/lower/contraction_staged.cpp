@@ -33,7 +33,7 @@ class SlabLoader {
     k_inner_ = choose_k_inner();
     width_ = k_inner_ ? widest_divisor(l_.params.k_step) : fragment_rows_width_;
     one_load_ = width_ == 1 || loads_as_vector();
-    local_ = builder_.local(is_a ? "a" : "b", ir::Scalar::f32, static_cast<uint8_t>(width_),
+    local_ = builder_.local(is_a ? "a" : "b", DType::f32, static_cast<uint8_t>(width_),
                             l_.params.stages * stage_vectors());
     access_count_ = (stage_vectors() + lanes() - 1) / lanes();
   }

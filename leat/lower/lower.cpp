@@ -72,6 +72,8 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
   TRY(keep("lower"));
   kernel.program = expand_math(kernel.program);
   TRY(keep("expand_math"));
+  TRY_ASSIGN(kernel.program, legalise(kernel.program, target));
+  TRY(keep("legalise"));
   Hasher hasher;
   hasher.add(ir::print_program(kernel.program));
   kernel.program.name += "_" + hex_of(hasher.value());

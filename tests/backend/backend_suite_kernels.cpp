@@ -105,7 +105,7 @@ Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups) {
   const int64_t size = reverse_group_size(target);
   const uint32_t in = builder.parameter("in", DType::i32, false, size * groups);
   const uint32_t out = builder.parameter("out", DType::i32, true, size * groups);
-  const uint32_t local = builder.local("tile", ir::Scalar::i32, 1, static_cast<uint32_t>(size));
+  const uint32_t local = builder.local("tile", DType::i32, 1, static_cast<uint32_t>(size));
   builder.program().grid = {static_cast<uint32_t>(groups), 1, 1};
   const ValueId place = builder.add(builder.mul(builder.wave_id(), builder.i32(target.wave_lanes)),
                                     builder.lane_id());

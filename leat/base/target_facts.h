@@ -1,0 +1,41 @@
+// What an instruction set has beyond arithmetic and plain memory: facts that follow from what a
+// Target names, in one place, for the plan, the passes and the emitters. Plain data.
+#pragma once
+
+#include <vector>
+
+#include "leat/base/dtype.h"
+#include "leat/base/target.h"
+
+namespace leat {
+
+/// One product of matrix units: sum (m x n) += a (m x k) * b (k x n).
+struct MatrixShape {
+  DType a = DType::f16;
+  DType b = DType::f16;
+  DType sum = DType::f32;
+  bool tf32 = false;  // a and b are f32 of which the unit uses 10 bits of mantissa
+  uint16_t m = 16;
+  uint16_t n = 8;
+  uint16_t k = 16;
+  uint8_t waves = 1;  // that hold and multiply it together
+
+  bool operator==(const MatrixShape&) const = default;
+};
+
+struct TargetFacts {
+  // All elements below 32 bits, in buffers and local memory. Without it i16, u16 and f16 in buffers
+  // are Target::storage_f16's matter.
+  bool has_narrow_storage = false;
+  bool has_64bit = false;                  // i64, u64 and f64, in buffers and arithmetic
+  bool has_atomic_add = false;             // on 32-bit whole numbers in buffers, with last_group
+  bool has_atomic_add_f32 = false;         // on f32 in buffers
+  bool has_shuffle = false;                // between lanes, without local memory
+  bool has_dot = false;                    // sums of four products of bytes in one instruction
+  bool has_async_copy = false;             // from buffers to local memory, going on by itself
+  std::vector<MatrixShape> matrix_shapes;  // empty: no matrix units
+};
+
+TargetFacts facts_of(const Target& target);
+
+}  // namespace leat

@@ -1,0 +1,202 @@
+// KernelWriter, fragments of matrix units where a lane is a thread: m16n8k8 to k32 of mma.sync. A
+// fragment is a few registers of 32 bits in each lane. With g = lane / 4, t = lane % 4 and E
+// elements to a register (e counts them, low bits first):
+//   a, registers 0..3     row g + 8 (r & 1), column E t + e + 4 E (r >> 1)
+//   b, registers 0..1     row E t + e + 4 E r, column g
+//   sum, registers 0..3   row g + 8 (i >> 1), column 2 t + (i & 1)
+// ldmatrix fetches the same from local memory in one instruction, 16 bytes of a row for each lane.
+// Source: PTX ISA 8.0, "Matrix Fragments for mma.m16n8k16" and its like, "ldmatrix".
+#include <llvm/IR/IntrinsicsNVPTX.h>
+
+#include "leat/base/check.h"
+#include "leat/emit/llvm_writer.h"
+
+namespace leat {
+
+using namespace ir;
+
+namespace {
+
+llvm::Intrinsic::ID product_of(const Fragment& a, const Fragment& b) {
+  if (a.tf32) return llvm::Intrinsic::nvvm_mma_m16n8k8_row_col_tf32;
+  if (a.element == DType::f16) return llvm::Intrinsic::nvvm_mma_m16n8k16_row_col_f32_f32;
+  if (a.element == DType::bf16) return llvm::Intrinsic::nvvm_mma_m16n8k16_row_col_bf16;
+  const bool a_signed = a.element == DType::i8, b_signed = b.element == DType::i8;
+  if (a_signed && b_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_s8;
+  if (a_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_s8_u8;
+  if (b_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_u8_s8;
+  return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_u8;
+}
+
+}  // namespace
+
+/// Where a fragment lies. `outer` counts rows of a and sum, columns of b; `inner` the other axis.
+struct KernelWriter::FragmentPlace {
+  Fragment fragment;
+  llvm::Value* base = nullptr;
+  llvm::Value* index = nullptr;   // of element (0, 0), 64 bits
+  llvm::Value* stride = nullptr;  // elements, 64 bits
+  uint32_t element_bytes = 4;
+  bool inner_is_contiguous = true;
+  bool is_local = false;
+};
+
+size_t KernelWriter::component_count(const Type& type) const {
+  if (!type.is_fragment()) return type.width;
+  return type.fragment.role == Role::b ? 2 : 4;
+}
+
+KernelWriter::FragmentPlace KernelWriter::place_of(const Instruction& instruction,
+                                                   const Fragment& fragment) {
+  const auto wide_operand = [&](size_t i) {
+    return build_.CreateSExt(operand(instruction, i, 0), build_.getInt64Ty());
+  };
+  FragmentPlace place = {.fragment = fragment};
+  place.is_local = is_local_access(instruction.op);
+  place.base = place.is_local ? locals_[instruction.slot] : parameters_[instruction.slot];
+  place.index = wide_operand(0);
+  place.stride = wide_operand(1);
+  place.element_bytes = static_cast<uint32_t>(size_bytes_of(fragment.element));
+  const bool by_columns = instruction.imm != 0;
+  place.inner_is_contiguous = by_columns == (fragment.role == Role::b);
+  return place;
+}
+
+/// (lane >> shift & mask) * factor, 64 bits.
+llvm::Value* KernelWriter::lane_part(uint32_t shift, uint32_t mask, uint32_t factor) {
+  llvm::Value* part = build_.CreateAnd(build_.CreateLShr(lane_id_, shift), mask);
+  return build_.CreateZExt(build_.CreateMul(part, build_.getInt32(factor)), build_.getInt64Ty());
+}
+
+llvm::Value* KernelWriter::fragment_pointer(const FragmentPlace& place, llvm::Value* outer,
+                                            llvm::Value* inner) {
+  llvm::Value* far = place.inner_is_contiguous ? outer : inner;
+  llvm::Value* near = place.inner_is_contiguous ? inner : outer;
+  llvm::Value* element =
+      build_.CreateAdd(build_.CreateAdd(place.index, build_.CreateMul(far, place.stride)), near);
+  return build_.CreateGEP(build_.getInt8Ty(), place.base,
+                          build_.CreateMul(element, bytes(place.element_bytes)));
+}
+
+void KernelWriter::write_fragment_fill(const Instruction& instruction) {
+  values_[instruction.first_result].assign(4, operand(instruction, 0, 0));
+}
+
+void KernelWriter::write_fragment_load(const Instruction& instruction) {
+  const Fragment& fragment = program_.values[instruction.first_result].fragment;
+  const FragmentPlace place = place_of(instruction, fragment);
+  values_[instruction.first_result] =
+      fragment.role == Role::sum ? load_sum(place) : load_operand(place);
+}
+
+// ldmatrix turns pairs of bytes only.
+KernelWriter::Components KernelWriter::load_operand(const FragmentPlace& place) {
+  const bool as_matrices =
+      place.is_local && (place.inner_is_contiguous || place.element_bytes == 2);
+  Components registers;
+  if (as_matrices) {
+    registers = load_matrices(place);
+  } else {
+    const uint32_t count = place.fragment.role == Role::b ? 2 : 4;
+    for (uint32_t r = 0; r < count; ++r) registers.push_back(load_register(place, r));
+  }
+  if (!place.fragment.tf32) return registers;
+  for (llvm::Value*& value : registers) {
+    llvm::Value* real = build_.CreateBitCast(value, build_.getFloatTy());
+    value = build_.CreateIntrinsic(llvm::Intrinsic::nvvm_f2tf32_rna, {}, {real});
+  }
+  return registers;
+}
+
+// Each lane gives the address of 16 bytes: of the matrices of 8 by 16 bytes, in the order of the
+// registers, lanes 0 to 7 the first one's rows, and so on.
+KernelWriter::Components KernelWriter::load_matrices(const FragmentPlace& place) {
+  const bool is_a = place.fragment.role == Role::a;
+  const uint32_t chunk = 16 / place.element_bytes;
+  llvm::Value* outer = nullptr;
+  llvm::Value* inner = nullptr;
+  if (place.inner_is_contiguous) {
+    outer = is_a ? lane_part(0, 15, 1) : lane_part(0, 7, 1);
+    inner = is_a ? lane_part(4, 1, chunk) : lane_part(3, 1, chunk);
+  } else {
+    outer = is_a ? lane_part(3, 1, 8) : bytes(0);
+    inner = is_a ? build_.CreateAdd(lane_part(4, 1, 8), lane_part(0, 7, 1)) : lane_part(0, 15, 1);
+  }
+  llvm::Intrinsic::ID intrinsic = is_a ? llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_b16
+                                       : llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x2_b16;
+  if (!place.inner_is_contiguous) {
+    intrinsic = is_a ? llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_trans_b16
+                     : llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x2_trans_b16;
+  }
+  llvm::Value* pointer = fragment_pointer(place, outer, inner);
+  llvm::Value* loaded = build_.CreateIntrinsic(intrinsic, {pointer->getType()}, {pointer});
+  Components registers;
+  for (uint32_t r = 0; r < (is_a ? 4u : 2u); ++r) {
+    registers.push_back(build_.CreateExtractValue(loaded, r));
+  }
+  return registers;
+}
+
+llvm::Value* KernelWriter::load_register(const FragmentPlace& place, uint32_t number) {
+  const bool is_a = place.fragment.role == Role::a;
+  const uint32_t elements = 4 / place.element_bytes;
+  const uint32_t half = is_a ? number >> 1 : number;
+  llvm::Value* outer = build_.CreateAdd(lane_part(2, 7, 1), bytes(is_a ? 8 * (number & 1) : 0));
+  llvm::Value* inner = build_.CreateAdd(lane_part(0, 3, elements), bytes(4 * elements * half));
+  if (place.inner_is_contiguous) {
+    return build_.CreateAlignedLoad(build_.getInt32Ty(), fragment_pointer(place, outer, inner),
+                                    llvm::Align(4));
+  }
+  llvm::Value* packed = build_.getInt32(0);
+  for (uint32_t e = 0; e < elements; ++e) {
+    llvm::Value* pointer = fragment_pointer(place, outer, build_.CreateAdd(inner, bytes(e)));
+    llvm::Value* element = build_.CreateAlignedLoad(build_.getIntNTy(8 * place.element_bytes),
+                                                    pointer, llvm::Align(place.element_bytes));
+    element = build_.CreateZExt(element, build_.getInt32Ty());
+    packed = build_.CreateOr(packed, build_.CreateShl(element, 8 * place.element_bytes * e));
+  }
+  return packed;
+}
+
+llvm::Value* KernelWriter::sum_pointer(const FragmentPlace& place, uint32_t number) {
+  llvm::Value* row = build_.CreateAdd(lane_part(2, 7, 1), bytes(8 * (number >> 1)));
+  llvm::Value* column = build_.CreateAdd(lane_part(0, 3, 2), bytes(number & 1));
+  return fragment_pointer(place, row, column);
+}
+
+KernelWriter::Components KernelWriter::load_sum(const FragmentPlace& place) {
+  Components registers;
+  for (uint32_t i = 0; i < 4; ++i) {
+    registers.push_back(build_.CreateAlignedLoad(stored_type(place.fragment.element),
+                                                 sum_pointer(place, i), llvm::Align(4)));
+  }
+  return registers;
+}
+
+void KernelWriter::write_fragment_store(const Instruction& instruction) {
+  const ValueId value = program_.operands_of(instruction)[2];
+  const FragmentPlace place = place_of(instruction, program_.values[value].fragment);
+  for (uint32_t i = 0; i < 4; ++i) {
+    build_.CreateAlignedStore(values_[value][i], sum_pointer(place, i), llvm::Align(4));
+  }
+}
+
+void KernelWriter::write_mma(const Instruction& instruction) {
+  const std::span<const ValueId> operands = program_.operands_of(instruction);
+  const Fragment& a = program_.values[operands[0]].fragment;
+  const Fragment& b = program_.values[operands[1]].fragment;
+  auto* halves = llvm::FixedVectorType::get(build_.getHalfTy(), 2);
+  llvm::SmallVector<llvm::Value*, 10> arguments;
+  for (const ValueId id : operands) {
+    const bool as_halves = a.element == DType::f16 && id != operands[2];
+    for (llvm::Value* part : values_[id]) {
+      arguments.push_back(as_halves ? build_.CreateBitCast(part, halves) : part);
+    }
+  }
+  llvm::Value* sums = build_.CreateIntrinsic(product_of(a, b), {}, arguments);
+  Components registers;
+  for (uint32_t i = 0; i < 4; ++i) registers.push_back(build_.CreateExtractValue(sums, i));
+  values_[instruction.first_result] = std::move(registers);
+}
+
+}  // namespace leat

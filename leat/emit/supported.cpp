@@ -1,0 +1,185 @@
+// One switch over the instructions. What stands here needs a fact of the target; the rest every
+// target has, or a pass has replaced it.
+#include "leat/emit/supported.h"
+
+#include <fmt/format.h>
+
+#include "leat/base/target_facts.h"
+#include "leat/ir/matrix_shape.h"
+
+namespace leat {
+namespace {
+
+/// Whether kernels for the target read and write such elements in buffers.
+bool is_stored(DType storage, const Target& target, const TargetFacts& facts) {
+  switch (storage) {
+    case DType::f32:
+    case DType::i32:
+    case DType::u32: return true;
+    case DType::f16:
+    case DType::i16:
+    case DType::u16: return target.storage_f16 || facts.has_narrow_storage;
+    case DType::i8:
+    case DType::u8:
+    case DType::bf16: return facts.has_narrow_storage;  // for bf16 else see lower/expand_storage
+    case DType::f64:
+    case DType::i64:
+    case DType::u64: return facts.has_64bit;
+    case DType::boolean: return false;
+  }
+  return false;
+}
+
+Result<void> check_types(const ir::Program& program, const Target& target,
+                         const TargetFacts& facts) {
+  for (const ir::Parameter& parameter : program.parameters) {
+    if (is_stored(parameter.storage, target, facts)) continue;
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Kernel \"{}\" has a buffer of {}, which Target \"{}\" cannot access.",
+                             program.name, name_of(parameter.storage), target.name));
+  }
+  for (const ir::LocalMemory& local : program.locals) {
+    if (size_bytes_of(local.storage) >= 4 || facts.has_narrow_storage) continue;
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Kernel \"{}\" has local memory of {}, which Target \"{}\" lacks.",
+                             program.name, name_of(local.storage), target.name));
+  }
+  for (const ir::Type& type : program.values) {
+    if (ir::bytes_of(type.scalar) == 4 || facts.has_64bit) continue;
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Kernel \"{}\" computes with numbers of 64 bits, which Target \"{}\" "
+                             "lacks.",
+                             program.name, target.name));
+  }
+  return {};
+}
+
+bool is_supported(const ir::Program& program, const ir::Instruction& instruction,
+                  const TargetFacts& facts) {
+  using enum ir::Opcode;
+  switch (instruction.op) {
+    case atomic_add:
+      return program.values[instruction.first_result].scalar == ir::Scalar::f32
+                 ? facts.has_atomic_add_f32
+                 : facts.has_atomic_add;
+    case last_group: return facts.has_atomic_add;
+    case dot_ss:
+    case dot_us:
+    case dot_uu: return facts.has_dot;
+    case copy_async:
+    case copy_commit:
+    case copy_wait: return facts.has_async_copy;
+    case fragment_fill:
+    case fragment_load:
+    case fragment_load_local:
+    case fragment_store:
+    case fragment_store_local: return !facts.matrix_shapes.empty();
+    case mma: return ir::has_product(program, instruction, facts);
+    case constant:
+    case lane_id:
+    case wave_id:
+    case group_id:
+    case neg:
+    case abs:
+    case sqrt:
+    case floor:
+    case ceil:
+    case round_even:
+    case exp:
+    case log:
+    case sin:
+    case cos:
+    case tan:
+    case asin:
+    case acos:
+    case atan:
+    case sinh:
+    case cosh:
+    case tanh:
+    case asinh:
+    case acosh:
+    case atanh:
+    case erf:
+    case add_f:
+    case sub_f:
+    case mul_f:
+    case div_f:
+    case min_f:
+    case max_f:
+    case pow:
+    case fma:
+    case add_i:
+    case sub_i:
+    case mul_i:
+    case div_i:
+    case rem_i:
+    case min_i:
+    case max_i:
+    case and_i:
+    case or_i:
+    case xor_i:
+    case shl_i:
+    case shr_s:
+    case shr_u:
+    case and_b:
+    case or_b:
+    case xor_b:
+    case not_b:
+    case lt_f:
+    case le_f:
+    case eq_f:
+    case lt_i:
+    case le_i:
+    case lt_u:
+    case eq_i:
+    case select:
+    case int_from_float:
+    case float_from_int:
+    case int_from_bool:
+    case widen_i:
+    case widen_u:
+    case narrow_i:
+    case widen_f:
+    case narrow_f:
+    case bits_from_float:
+    case float_from_bits:
+    case vector:
+    case extract:
+    case load:
+    case store:
+    case load_local:
+    case store_local:
+    case barrier:
+    case reduce_add:
+    case reduce_min:
+    case reduce_max:
+    case shuffle:
+    case shuffle_xor:
+    case shuffle_up:
+    case shuffle_down:
+    case loop:
+    case branch:
+    case yield: return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<void> check_supported(const ir::Program& program, const Target& target) {
+  const TargetFacts facts = facts_of(target);
+  TRY(check_types(program, target, facts));
+  for (const ir::Block& block : program.blocks) {
+    for (const ir::InstructionId id : block.instructions) {
+      const ir::Instruction& instruction = program.instructions[id];
+      if (is_supported(program, instruction, facts)) continue;
+      return Error(ErrorKind::unsupported,
+                   fmt::format("Kernel \"{}\" has an instruction ({}) that Target \"{}\" lacks for "
+                               "its type.",
+                               program.name, ir::name_of(instruction.op), target.name));
+    }
+  }
+  return {};
+}
+
+}  // namespace leat

@@ -1,0 +1,22 @@
+// An equality of shapes, put together from the types of a product's operands.
+#include "leat/ir/matrix_shape.h"
+
+#include <algorithm>
+
+namespace leat::ir {
+
+bool has_product(const Program& program, const Instruction& mma, const TargetFacts& facts) {
+  const std::span<const ValueId> operands = program.operands_of(mma);
+  const Fragment& a = program.values[operands[0]].fragment;
+  const MatrixShape shape = {.a = a.element,
+                             .b = program.values[operands[1]].fragment.element,
+                             .sum = program.values[operands[2]].fragment.element,
+                             .tf32 = a.tf32,
+                             .m = a.m,
+                             .n = a.n,
+                             .k = a.k,
+                             .waves = a.waves};
+  return std::ranges::find(facts.matrix_shapes, shape) != facts.matrix_shapes.end();
+}
+
+}  // namespace leat::ir

@@ -1,0 +1,13 @@
+// The verifier's rules for asynchronous copies and fragments; see verify_rules.h.
+#pragma once
+
+#include "leat/ir/verify_rules.h"
+
+namespace leat::ir {
+
+/// Of copy_async and copy_wait.
+Complaint check_copy(const Program& program, const Instruction& instruction);
+/// Of fragment_fill .. mma.
+Complaint check_fragment(const Program& program, const Instruction& instruction);
+
+}  // namespace leat::ir

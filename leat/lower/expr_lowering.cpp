@@ -237,6 +237,8 @@ ValueId ExprLowering::apply(const ExprNode& node, const ElementContext& context)
     case ir::Scalar::b1: return apply_bool(builder_, node.op, a, b);
     case ir::Scalar::i32: return apply_int(builder_, node.op, a, b);
     case ir::Scalar::f32: break;
+    case ir::Scalar::i64:
+    case ir::Scalar::f64: CHECK(false);  // element expressions have none
   }
   if (node.op == ScalarOp::to_float) return a;
   if (node.op == ScalarOp::to_int) return builder_.convert(Opcode::int_from_float, a);

@@ -2,7 +2,7 @@
 // (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end".
 #include "leat/base/target_facts.h"
 
-#include "leat/base/nvidia_target.h"
+#include "leat/base/nvidia_architecture.h"
 
 namespace leat {
 namespace {

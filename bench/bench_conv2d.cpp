@@ -203,7 +203,7 @@ Result<int> run(Options& options) {
   TRY(measure_rows(bench, shapes, options));
   keep_peak_gflops(*bench.device, options.row.cache_folder, bench.peak_gflops);
   if (options.json.wanted()) TRY(write_json(options.json, json_of(bench)));
-  if (!options.json.to_stdout()) fmt::print("{}", text_of(bench, options));
+  if (!options.json.to_stdout()) print_text(text_of(bench, options));
   const bool has_failed =
       std::ranges::any_of(bench.rows, [](const ConvRow& row) { return !row.failure.empty(); });
   return has_failed ? 1 : 0;

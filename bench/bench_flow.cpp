@@ -133,7 +133,7 @@ Result<StreamResult> add_stream_rows(const Options& options, Progress& progress,
   if (report.errors > 0) {  // they cost little, so a rate with them is none
     return Error(ErrorKind::invalid_argument,
                  fmt::format("({}) of ({}) items have no result, the first because: {}",
-                             report.errors, report.delivered, stream->failures().front()));
+                             report.errors, report.delivered, stream->failures().front().error));
   }
   result.copies = stream->copies();
   const double rate = report.steady_rate > 0 ? report.steady_rate : report.rate;
@@ -198,11 +198,12 @@ Result<int> run(Options options) {
   for (const FlowRow& row : rows) object["results"].push_back(json_of(row));
   if (options.json.wanted()) TRY(write_json(options.json, object));
   if (options.json.to_stdout()) return 0;
-  fmt::print("{}\n{}", described, table_of(rows));
+  print_text(fmt::format("{}\n{}", described, table_of(rows)));
   if (stream) {
-    fmt::print("{}copied    {}\n", text_of(stream->report), copies_text(stream->copies));
+    print_text(
+        fmt::format("{}copied    {}\n", text_of(stream->report), copies_text(stream->copies)));
   }
-  if (!note.empty()) fmt::print("{}\n", note);
+  if (!note.empty()) print_line(note);
   return 0;
 }
 

@@ -112,7 +112,7 @@ std::string clock_text(const RouteLatency& route) {
   return fmt::format("{:.0f}-{:.0f}", *route.clock_before_mhz, *route.clock_after_mhz);
 }
 
-void print(const DeviceInfo& info, const std::vector<RouteLatency>& routes) {
+void print_routes(const DeviceInfo& info, const std::vector<RouteLatency>& routes) {
   Table table({"device", "what", "median us", "p99 us", "samples", "MHz"});
   Table replays({"device", "a replay and its wait", "calls"});
   std::string failures;
@@ -132,7 +132,8 @@ void print(const DeviceInfo& info, const std::vector<RouteLatency>& routes) {
       failures += fmt::format("failed: {}: {}\n", route.device, route.failure);
     }
   }
-  fmt::print("{}\n{}\n{}{}", info.chip, table.text(), replays.text(), failures);
+  print_line(info.chip);
+  print_text(fmt::format("{}\n{}{}", table.text(), replays.text(), failures));
 }
 
 RouteLatency failed_route(const std::string& device, const Error& error) {
@@ -182,7 +183,7 @@ Result<int> run(const Options& options) {
   Result<RouteLatency> peers = measure_peers(info, options);
   routes.push_back(peers ? std::move(*peers) : failed_route("CUDA", peers.error()));
   if (options.json.wanted()) TRY(write_json(options.json, json_of(std::move(facts), routes)));
-  if (!options.json.to_stdout()) print(info, routes);
+  if (!options.json.to_stdout()) print_routes(info, routes);
   const bool has_failed =
       std::ranges::any_of(routes, [](const RouteLatency& route) { return !route.failure.empty(); });
   return has_failed ? 1 : 0;

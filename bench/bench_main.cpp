@@ -1,10 +1,11 @@
 // The program `leat-bench`: the table of benchmarks. `leat bench conv2d` runs it as
 // `leat-bench conv2d`.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "bench/bench_commands.h"
 #include "bench/peers.h"
 #include "cli/program.h"
+#include "cli/report.h"
 
 namespace {
 
@@ -13,7 +14,7 @@ using namespace leat::cli;
 CommandRun add_bench_peers(CLI::App&) {
   return [](const ProcessStart&) -> leat::Result<int> {
     for (const std::string& peer : peer_names()) {
-      fmt::print("  {}: {}\n", peer, peer_version(peer));
+      print_line(fmt::format("  {}: {}", peer, peer_version(peer)));
     }
     return 0;
   };

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "leat/backend/opengl/opengl_context.h"
+#include "leat/base/printable.h"
 #include "leat/device/spin.h"
 #include "leat_version.h"
 
@@ -332,10 +333,13 @@ Result<void> run(size_t chip_index, uint32_t rounds, bool as_json) {
   TRY(floors.measure(rounds, timings));
   TRY(floors.look_at_order(rounds, orders));
   if (as_json) {
-    std::puts(json_of(info, rounds, timings, orders).dump(1).c_str());
+    std::puts(json_of(info, rounds, timings, orders)
+                  .dump(1, ' ', true, nlohmann::ordered_json::error_handler_t::replace)
+                  .c_str());
     return {};
   }
-  fmt::print("{} ({}), {} rounds\n", info.chip, info.driver, rounds);
+  fmt::print("{} ({}), {} rounds\n", leat::printable(info.chip), leat::printable(info.driver),
+             rounds);
   for (const Timing& row : timings) {
     fmt::print("{:68} {:7.2f} us, p10 {:.2f}, p99 {:.2f}; of them the host's calls {:.2f}\n",
                row.name, row.median_us, row.p10_us, row.p99_us, row.host_us);
@@ -360,6 +364,6 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   const Result<void> result = run(chip, rounds, as_json);
   if (result) return 0;
-  std::fprintf(stderr, "%s\n", result.error().message().c_str());
+  std::fprintf(stderr, "%s\n", leat::printable(result.error().message()).c_str());
   return result.error().kind() == ErrorKind::unsupported ? kNoOpengl : 1;
 }

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "cli/report.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
 
@@ -34,7 +35,7 @@ SessionOptions session_options(const std::string& cache_folder) {
   options.devices = command_devices();
   options.cache_folder = cache_folder;
   options.on_move = [](const Error& reason, const std::string& next) {
-    fmt::print(stderr, "leat: {} Device \"{}\" is tried next.\n", reason.message(), next);
+    say_line(fmt::format("{} Device \"{}\" is tried next.", reason.message(), next));
   };
   return options;
 }

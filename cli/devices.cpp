@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
+#include "leat/base/printable.h"
 #include "leat/run/memory_probe.h"
 
 namespace leat::cli {
@@ -52,7 +53,7 @@ std::string text_of(const std::vector<FoundDevice>& devices) {
   for (const FoundDevice& found : devices) {
     const DeviceInfo& info = found.info;
     if (!found.refusal.empty()) {
-      refusals += fmt::format("{}: refused: {}\n", info.name, found.refusal);
+      refusals += fmt::format("{}: refused: {}\n", info.name, printable(found.refusal));
       continue;
     }
     const std::string memory =
@@ -66,7 +67,7 @@ std::string text_of(const std::vector<FoundDevice>& devices) {
 
 std::string memory_text(const std::string& name) {
   const Result<std::unique_ptr<Device>> device = open_device(name, 0);
-  if (!device) return "  memory   " + device.error().message() + "\n";
+  if (!device) return "  memory   " + printable(device.error().message()) + "\n";
   const MemoryFacts facts = (*device)->memory_facts();
   std::string text = fmt::format("  model    {}", name_of(facts.model));
   if (facts.window_bytes > 0) {
@@ -78,7 +79,7 @@ std::string memory_text(const std::string& name) {
   text += fmt::format("\n  imports  host memory: {}; dma-buf: {}; exports dma-buf: {}\n", host,
                       facts.imports_dma_buf ? "yes" : "no", facts.exports_dma_buf ? "yes" : "no");
   const Result<MemoryProbe> probe = probe_memory(**device);
-  if (!probe) return text + "  probe    " + probe.error().message() + "\n";
+  if (!probe) return text + "  probe    " + printable(probe.error().message()) + "\n";
   for (const MemoryDecision& row : decide_memory(facts, *probe)) {
     text += fmt::format("  {}: {}; {}{}\n", row.what, row.place, row.reason,
                         row.is_verified ? "" : ". The probe contradicts this");
@@ -93,12 +94,13 @@ std::string details_of(const std::vector<FoundDevice>& devices) {
   for (const FoundDevice& found : devices) {
     const DeviceInfo& info = found.info;
     text += fmt::format("\n{}\n  chip     {}\n  vendor   {}\n  route    {}\n  driver   {}\n",
-                        info.name, info.chip, info.vendor, name_of(info.route), info.driver);
+                        info.name, printable(info.chip), printable(info.vendor),
+                        name_of(info.route), printable(info.driver));
     text += fmt::format("  memory   {}{}\n", bytes_text(static_cast<double>(info.memory_bytes)),
                         info.unified_memory ? ", shared with the host" : "");
     if (info.software) text += "  software: a processor runs it; used only when it is named\n";
     if (!found.refusal.empty()) {
-      text += "  refused: " + found.refusal + "\n";
+      text += "  refused: " + printable(found.refusal) + "\n";
     } else {
       text += memory_text(info.name);
     }
@@ -110,7 +112,7 @@ Result<int> run(const Options& options) {
   const std::vector<FoundDevice> devices = find_devices();
   if (options.json.wanted()) TRY(write_json(options.json, json_of(devices)));
   if (!options.json.to_stdout()) {
-    fmt::print("{}{}", text_of(devices), options.verbose ? details_of(devices) : "");
+    print_text(text_of(devices) + (options.verbose ? details_of(devices) : ""));
   }
   return 0;
 }

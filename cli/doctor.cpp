@@ -33,38 +33,38 @@ Counts print_devices(const std::vector<FoundDevice>& devices) {
     const std::string name = found.info.chip.empty() ? found.info.name : describe(found.info);
     if (!found.refusal.empty()) {
       ++counts.refused;
-      fmt::print("  refused  {}: {}\n", name, found.refusal);
+      print_line(fmt::format("  refused  {}: {}", name, found.refusal));
       continue;
     }
     const Result<std::unique_ptr<Device>> tested = open_by_spec(found.info.name);
     if (!tested) {
       ++counts.broken;
-      fmt::print("  broken   {}: {}\n", name, tested.error().message());
+      print_line(fmt::format("  broken   {}: {}", name, tested.error().message()));
       continue;
     }
     ++counts.working;
     const bool is_gpu = found.info.name.starts_with("gpu");
     if (is_gpu && !found.info.software) ++counts.real_gpus;
-    fmt::print("  works    {}, driver {}\n", name, found.info.driver);
+    print_line(fmt::format("  works    {}, driver {}", name, found.info.driver));
   }
   return counts;
 }
 
 void print_advice(const Counts& counts) {
-  fmt::print("\nWhat to do\n");
+  print_text("\nWhat to do\n");
   if (counts.real_gpus == 0) {
-    fmt::print(
+    print_text(
         "  No GPU can be used; the CPU does the work. If there is one, install its driver: Mesa's\n"
         "  (apt install mesa-vulkan-drivers libegl-mesa0) for AMD and Intel, NVIDIA's own with "
         "its\n"
         "  Vulkan and EGL parts for NVIDIA, and see that this user may open /dev/dri/renderD*.\n");
   }
   if (counts.broken > 0) {
-    fmt::print(
+    print_text(
         "  A broken device opens but does not compute: update its driver. Name another one\n"
         "  with --device until then.\n");
   }
-  if (counts.real_gpus > 0 && counts.broken == 0) fmt::print("  Nothing.\n");
+  if (counts.real_gpus > 0 && counts.broken == 0) print_text("  Nothing.\n");
 }
 
 void print_cache() {
@@ -82,29 +82,30 @@ void print_cache() {
     }
   }
   const bool is_off = env("LEAT_CACHE") == "0";
-  fmt::print("\nCache\n  {}{}: {} files, {}\n", folder.empty() ? "no folder" : folder,
-             is_off ? " (off by LEAT_CACHE)" : "", files,
-             bytes_text(static_cast<double>(size_bytes)));
+  print_text("\nCache\n");
+  print_line(fmt::format("  {}{}: {} files, {}", folder.empty() ? "no folder" : folder,
+                         is_off ? " (off by LEAT_CACHE)" : "", files,
+                         bytes_text(static_cast<double>(size_bytes))));
 }
 
 void print_environment() {
-  fmt::print("\nEnvironment\n");
+  print_text("\nEnvironment\n");
   for (const EnvVariable& variable : env_variables()) {
     const std::string value = env(variable.name);
-    fmt::print("  {:<24}{}{}\n", variable.name, variable.meaning,
-               value.empty() ? "" : fmt::format(" Now: {}", value));
+    print_line(fmt::format("  {:<24}{}{}", variable.name, variable.meaning,
+                           value.empty() ? "" : fmt::format(" Now: {}", value)));
   }
 }
 
 Result<int> run() {
-  fmt::print("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit);
+  print_text(fmt::format("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit));
   const Counts counts = print_devices(find_devices());
   print_advice(counts);
   print_cache();
   print_environment();
-  fmt::print("\nPeers for benchmarks\n");
+  print_text("\nPeers for benchmarks\n");
   if (const Result<int> listed = run_bench({"peers"}); !listed) {
-    fmt::print("  none: {}\n", listed.error().message());
+    print_line(fmt::format("  none: {}", listed.error().message()));
   }
   return counts.working > 0 ? 0 : 1;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
+#include "cli/report.h"
 #include "leat/base/files.h"
 #include "leat/model/onnx_import.h"
 #include "leat/run/inspect.h"
@@ -16,7 +17,7 @@ namespace leat::cli {
 
 namespace {
 
-constexpr size_t kKernelBytesMax = size_t{64} << 20;
+constexpr size_t kKernelBytesMax = size_t{16} << 20;
 
 struct Options {
   std::string file;
@@ -50,7 +51,7 @@ Result<std::string> text_of(const Options& options) {
 
 Result<int> run(const Options& options) {
   TRY_ASSIGN(const std::string text, text_of(options));
-  fmt::print("{}{}", text, text.ends_with('\n') ? "" : "\n");
+  print_text(text.ends_with('\n') ? text : text + '\n');
   return 0;
 }
 

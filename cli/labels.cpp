@@ -1,6 +1,8 @@
 // See labels.h.
 #include "cli/labels.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -11,24 +13,33 @@ namespace leat::cli {
 
 namespace {
 
-constexpr size_t kFileBytesMax = size_t{64} << 20;
-constexpr size_t kClassesMax = size_t{1} << 24;  // a larger number is no class
+bool is_blank(char c) { return c == '\r' || c == '\n' || c == ' '; }
 
 struct NumberedLine {
   size_t number = 0;
   std::string text;
 };
 
-std::vector<std::string> lines_of(std::string_view text) {
+Result<std::vector<std::string>> lines_of(std::string_view text, const std::string& path) {
+  const auto bad = [&](const std::string& what) {
+    return Error(ErrorKind::invalid_argument, fmt::format("Labels file \"{}\" {}.", path, what));
+  };
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   std::vector<std::string> lines;
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+    while (!line.empty() && is_blank(line.back())) line.remove_suffix(1);
+    if (line.size() > kLabelBytesMax) {
+      return bad(
+          fmt::format("has a line of ({}) bytes, the limit is ({})", line.size(), kLabelBytesMax));
+    }
+    if (lines.size() == kLabelsMax) {
+      return bad(fmt::format("has more lines than the limit ({})", kLabelsMax));
+    }
     lines.emplace_back(line);
   }
-  while (!lines.empty() && lines.back().empty()) lines.pop_back();
   return lines;
 }
 
@@ -37,7 +48,7 @@ std::optional<NumberedLine> numbered(const std::string& line) {
   NumberedLine result;
   const char* const end = line.data() + line.size();
   const auto [after, code] = std::from_chars(line.data(), end, result.number);
-  if (code != std::errc() || result.number > kClassesMax) return std::nullopt;
+  if (code != std::errc() || result.number >= kLabelsMax) return std::nullopt;
   const size_t at = static_cast<size_t>(after - line.data());
   const size_t text = line.find_first_not_of(" \t:,;", at);
   if (text == std::string::npos || text == at) return std::nullopt;
@@ -48,16 +59,18 @@ std::optional<NumberedLine> numbered(const std::string& line) {
 }  // namespace
 
 Result<Labels> read_labels(const std::string& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
-  Labels labels = parse_labels(text);
-  if (!labels.empty()) return labels;
-  return Error(ErrorKind::invalid_argument, "Labels file \"" + path + "\" names no class.");
+  TRY_ASSIGN(const std::string text, read_file(path, kLabelsFileBytesMax));
+  return parse_labels(text, path);
 }
 
-Labels parse_labels(std::string_view text) {
-  const std::vector<std::string> lines = lines_of(text);
+Result<Labels> parse_labels(std::string_view text, const std::string& path) {
+  TRY_ASSIGN(const std::vector<std::string> lines, lines_of(text, path));
+  if (lines.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Labels file \"{}\" names no class.", path));
+  }
   std::vector<NumberedLine> all;
-  size_t first = kClassesMax;
+  size_t first = kLabelsMax;
   size_t last = 0;
   for (const std::string& line : lines) {
     std::optional<NumberedLine> entry = numbered(line);
@@ -66,7 +79,6 @@ Labels parse_labels(std::string_view text) {
     last = std::max(last, entry->number);
     all.push_back(std::move(*entry));
   }
-  if (all.empty()) return lines;
   const size_t base = first == 1 && last == lines.size() ? 1 : 0;
   Labels labels(last - base + 1);
   for (NumberedLine& entry : all) labels[entry.number - base] = std::move(entry.text);

@@ -13,8 +13,14 @@ namespace leat::cli {
 /// By class; empty where no line names the class.
 using Labels = std::vector<std::string>;
 
-/// Errors: io; invalid_argument, when the file names no class.
+// Limits of what is read; memory is the file and 32 bytes for each class.
+inline constexpr size_t kLabelsFileBytesMax = size_t{64} << 20;
+inline constexpr size_t kLabelsMax = size_t{1} << 20;  // lines; a larger number is no class
+inline constexpr size_t kLabelBytesMax = 4096;
+
+/// Errors: io; invalid_argument, when the file names no class or goes beyond a limit.
 Result<Labels> read_labels(const std::string& path);
-Labels parse_labels(std::string_view text);
+/// The same of a text; `path` is for the error.
+Result<Labels> parse_labels(std::string_view text, const std::string& path);
 
 }  // namespace leat::cli

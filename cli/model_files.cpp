@@ -120,6 +120,13 @@ Result<void> apply_range(const std::string& range, PictureNumbers& numbers) {
   return {};
 }
 
+Result<void> check_number(std::string_view option, double value) {
+  if (std::abs(value) <= kPictureNumberMax) return {};
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("{} ({}) is not a number from ({}) to ({}).", option, value,
+                           -kPictureNumberMax, kPictureNumberMax));
+}
+
 }  // namespace
 
 std::optional<PictureAxes> picture_axes(const Shape& shape) {
@@ -139,6 +146,8 @@ Result<PictureNumbers> picture_numbers(const PictureOptions& options, const Mode
   if (!options.scale && options.mean.empty()) {
     TRY(apply_range(metadata_of(model, "Image.NominalPixelRange"), numbers));
   }
+  if (options.scale) TRY(check_number("--scale", *options.scale));
+  for (const double mean : options.mean) TRY(check_number("--mean", mean));
   if (options.scale) numbers.scale = *options.scale;
   if (!options.mean.empty()) std::copy_n(options.mean.begin(), 3, numbers.mean.begin());
   return numbers;

@@ -41,7 +41,10 @@ struct PictureNumbers {
   double scale = 1;
   std::array<double, 3> mean = {0, 0, 0};  // red, green, blue
 };
-/// Errors: unsupported, when the metadata names a pixel format or range that Leat does not know.
+/// No unit of pixels needs more; beyond, 8-bit values leave the range of every element type.
+inline constexpr double kPictureNumberMax = 1e6;
+/// Errors: unsupported, when the metadata names a pixel format or range that Leat does not know;
+/// invalid_argument, when --scale or --mean is no number or beyond kPictureNumberMax.
 Result<PictureNumbers> picture_numbers(const PictureOptions& options, const Model& model);
 
 /// One FILE or NAME=FILE per value of the model; the path by the value's index.

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/report.h"
 #include "cli/view_files.h"
+#include "leat/base/printable.h"
 #include "leat/device/spin.h"
 
 namespace leat::cli {
@@ -191,9 +192,9 @@ Result<JugglerReport> PictureStream::juggled(
   options.host_threads = options_.host_threads;
   options.trace = options_.trace;
   options.progress = progress;
-  options.deliver = [this](uint64_t, const Error* error) {
+  options.deliver = [this](uint64_t item, const Error* error) {
     if (error != nullptr && failures_.size() < kFailuresKept) {
-      failures_.push_back(error->message());
+      failures_.push_back({path_of(item), error->message()});
     }
   };
   return juggle(std::move(devices), count_, options);
@@ -232,7 +233,7 @@ std::string text_of(const JugglerReport& report) {
   std::string text = table.text();
   for (const JugglerDeviceReport& device : report.devices) {
     if (!device.lost.empty()) {
-      text += fmt::format("{} was taken out: {}\n", device.name, device.lost);
+      text += fmt::format("{} was taken out: {}\n", device.name, printable(device.lost));
     }
   }
   return text + fmt::format(

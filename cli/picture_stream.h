@@ -14,7 +14,12 @@
 namespace leat::cli {
 
 /// A stream may be endless, and so may what is wrong with it: more is only counted, by the report.
-inline constexpr size_t kFailuresKept = 5;
+inline constexpr size_t kFailuresKept = 10'000;
+
+struct PictureFailure {
+  std::string picture;  // its path
+  std::string error;    // one sentence
+};
 
 struct StreamOptions {
   std::string model;
@@ -44,8 +49,8 @@ class PictureStream {
   /// Step by step, on the first device: an item is begun when the one before is written. Seconds.
   Result<double> step_by_step(uint64_t items);
 
-  /// What was wrong with single pictures, one sentence each: the first kFailuresKept.
-  const std::vector<std::string>& failures() const { return failures_; }
+  /// Pictures without a result, the first kFailuresKept in the order of delivery.
+  const std::vector<PictureFailure>& failures() const { return failures_; }
   CopyCounts copies() const;
   size_t device_count() const { return networks_.size(); }
   Network& network(size_t index) { return *networks_[index]; }
@@ -71,7 +76,7 @@ class PictureStream {
   uint64_t count_ = 0;
   std::vector<std::unique_ptr<Device>> devices_;
   std::vector<std::unique_ptr<Network>> networks_;  // after the devices: they go first
-  std::vector<std::string> failures_;
+  std::vector<PictureFailure> failures_;
 };
 
 /// The report as text, and as JSON.

@@ -1,7 +1,7 @@
 // See program.h.
 #include "cli/program.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "cli/interrupt.h"
+#include "cli/report.h"
 #include "leat_version.h"
 
 namespace leat::cli {
@@ -31,8 +32,8 @@ ProcessStart process_start() {
 
 int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-  fmt::print(stderr, "leat: {}\nleat: leat --help and leat COMMAND --help show what there is.\n",
-             error.what());
+  say_line(error.what());
+  say_line("leat --help and leat COMMAND --help show what there is.");
   return 2;
 }
 
@@ -73,7 +74,7 @@ int run_program(int argc, char** argv, const ProgramFacts& facts,
     if (!command->parsed()) continue;
     const Result<int> code = printed(run, start);
     if (code) return *code;
-    fmt::print(stderr, "leat: {}\n", code.error().message());
+    say_line(code.error().message());
     return 1;
   }
   return 2;

@@ -7,13 +7,15 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "leat/base/printable.h"
+
 namespace leat::cli {
 
 namespace {
 
 constexpr auto kFirstDelay = std::chrono::seconds(1);
 constexpr auto kInterval = std::chrono::milliseconds(100);
-constexpr size_t kColumnsMax = 78;  // a longer line would wrap and could not be taken away
+constexpr size_t kColumnsMax = 75;  // and "..."; a line that wraps could not be taken away
 
 }  // namespace
 
@@ -24,7 +26,8 @@ void Progress::show(std::string_view text) {
   if (is_silent_ || Clock::now() < next_) return;
   next_ = Clock::now() + kInterval;
   is_visible_ = true;
-  fmt::print(stderr, "\r\033[K{}", text.substr(0, kColumnsMax));
+  const std::string line = "\r\033[K" + printable(text, kColumnsMax);
+  std::fputs(line.c_str(), stderr);
   std::fflush(stderr);
 }
 
@@ -42,7 +45,7 @@ std::string progress_bar(uint64_t done, uint64_t count, double rate) {
 void Progress::clear() {
   if (!is_visible_) return;
   is_visible_ = false;
-  fmt::print(stderr, "\r\033[K");
+  std::fputs("\r\033[K", stderr);
   std::fflush(stderr);
 }
 

@@ -7,14 +7,17 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
+#include "leat/base/printable.h"
 
 namespace leat::cli {
 
 namespace {
 
+constexpr size_t kCellBytesMax = 256;
 constexpr char kJsonHelp[] = "One JSON object on stdout, or in FILE";
 
 // Code points: all bytes but continuation bytes.
@@ -47,10 +50,24 @@ void add_json_option(CLI::App& command, JsonTarget& target) {
 
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object) {
   using Json = nlohmann::ordered_json;
-  const std::string text = object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string text = object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
   if (!target.to_stdout()) return write_whole_file(target.path, text);
   fmt::print("{}", text);
   return {};
+}
+
+void print_line(std::string_view line) { fmt::print("{}\n", printable(line)); }
+
+void print_text(std::string_view text) { fmt::print("{}", printable_lines(text)); }
+
+void say_line(std::string_view line) {
+  const std::string text = "leat: " + printable(line) + "\n";
+  std::fputs(text.c_str(), stderr);
+}
+
+void Table::add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = printable(cell, kCellBytesMax);
+  rows_.push_back(std::move(row));
 }
 
 std::string Table::text() const {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "leat/base/result.h"
@@ -27,14 +28,23 @@ void add_json_flag(CLI::App& command, JsonTarget& target);
 /// `--json` prints, `--json FILE` writes.
 void add_json_option(CLI::App& command, JsonTarget& target);
 
-/// Errors: io, when the file cannot be written.
+/// In ASCII, whatever bytes the strings hold. Errors: io, when the file cannot be written.
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object);
+
+/// What a command says, on stdout; all of it goes through these two. Escapes what is not printable.
+void print_line(std::string_view line);
+/// Its line ends stay: foreign names in it are made printable where it is put together.
+void print_text(std::string_view text);
+/// One line on stderr, "leat: ...". A stderr that is closed or full is no reason to stop, so what
+/// cannot be written there is lost.
+void say_line(std::string_view line);
 
 /// Rows of cells under a head; columns are as wide as their widest cell, numbers stand right.
 class Table {
  public:
   explicit Table(std::vector<std::string> head) { rows_.push_back(std::move(head)); }
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  /// Cells become printable, and short.
+  void add(std::vector<std::string> row);
   bool empty() const { return rows_.size() == 1; }
   /// One line a row, each ending with a newline.
   std::string text() const;

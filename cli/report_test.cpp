@@ -1,9 +1,8 @@
-// Tables, labels and classes: what commands print.
+// Tables and classes: what commands print.
 #include "cli/report.h"
 
 #include <gtest/gtest.h>
 
-#include "cli/labels.h"
 #include "cli/top_classes.h"
 
 namespace leat::cli {
@@ -17,13 +16,12 @@ TEST(Report, AlignsColumns) {
   EXPECT_EQ(bytes_text(1536), "1.5 KiB");
 }
 
-TEST(Labels, WithAndWithoutNumbers) {
-  EXPECT_EQ(parse_labels("cat\ndog\n"), (Labels{"cat", "dog"}));
-  EXPECT_EQ(parse_labels("0 cat\r\n1: dog\r\n"), (Labels{"cat", "dog"}));
-  EXPECT_EQ(parse_labels("1 cat\n2 dog\n"), (Labels{"cat", "dog"}));
-  EXPECT_EQ(parse_labels("2,dog\n0,cat\n"), (Labels{"cat", "", "dog"}));
-  EXPECT_EQ(parse_labels("0\n1\n"), (Labels{"0", "1"}));
-  EXPECT_TRUE(parse_labels("").empty());
+TEST(Report, CellsAreShortAndHarmless) {
+  Table table({"name"});
+  table.add({"a\x1b[2J\nb"});
+  EXPECT_EQ(table.text(), "name\na\\x1b[2J\\x0ab\n");
+  table.add({std::string(size_t{1} << 20, 'a')});
+  EXPECT_LT(table.text().size(), 2000u);
 }
 
 TEST(TopClasses, BestFirstOfEachItem) {

@@ -141,10 +141,10 @@ nlohmann::ordered_json json_of(const Prepared& prepared, const ModelRun& run,
 void print_top(const std::vector<ClassScore>& top) {
   int64_t item = 0;
   for (const ClassScore& score : top) {
-    if (score.item != item) fmt::print("item {}\n", item = score.item);
-    fmt::print("{}\n", class_text(score));
+    if (score.item != item) print_line(fmt::format("item {}", item = score.item));
+    print_line(class_text(score));
   }
-  if (!top.empty()) fmt::print("\n");
+  if (!top.empty()) print_line("");
 }
 
 bool is_folder(const std::vector<std::string>& inputs) {
@@ -202,7 +202,7 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   if (options.json.wanted()) TRY(write_json(options.json, json_of(prepared, result, top)));
   if (!options.json.to_stdout()) {
     print_top(top);
-    fmt::print("{}", text_of(result));
+    print_text(text_of(result));
   }
   return 0;
 }

@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <sstream>
 
 #include "cli/device_choice.h"
@@ -14,12 +16,26 @@ namespace leat::cli {
 
 namespace {
 
+constexpr size_t kFailuresShown = 5;
+
 /// `errors`: how many pictures have no result, the first of which say why.
-void print_failures(const std::vector<std::string>& failures, uint64_t errors) {
-  for (const std::string& failure : failures) fmt::print(stderr, "leat: {}\n", failure);
-  if (errors > failures.size()) {
-    fmt::print(stderr, "leat: ({}) more pictures have no result.\n", errors - failures.size());
+void print_failures(std::span<const PictureFailure> failures, uint64_t errors,
+                    const JsonTarget& json) {
+  const auto shown = failures.first(std::min(failures.size(), kFailuresShown));
+  for (const PictureFailure& failure : shown) say_line(failure.error);
+  if (errors <= shown.size()) return;
+  say_line(fmt::format("({}) more pictures have no result; {}.", errors - shown.size(),
+                       !json.wanted()     ? "--json names them"
+                       : json.to_stdout() ? "the JSON object names them"
+                                          : "\"" + json.path + "\" names them"));
+}
+
+nlohmann::ordered_json failures_json(std::span<const PictureFailure> failures) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const PictureFailure& failure : failures) {
+    list.push_back({{"picture", failure.picture}, {"error", failure.error}});
   }
+  return list;
 }
 
 }  // namespace
@@ -44,18 +60,20 @@ Result<int> run_stream(StreamOptions options, const std::string& trace_path,
     progress.show(progress_bar(now.delivered, now.count, now.rate));
   }));
   progress.clear();
-  print_failures(stream->failures(), report.errors);
+  print_failures(stream->failures(), report.errors, json);
   if (!trace_path.empty()) TRY(write_whole_file(trace_path, trace.json()));
   if (json.wanted()) {
     nlohmann::ordered_json object;
     object["model"] = options.model;
     object["host_threads"] = stream->host_threads();
     object["stream"] = json_of(report);
+    object["failures"] = failures_json(stream->failures());
+    object["failures_not_listed"] = report.errors - stream->failures().size();
     object["copied_bytes"] = copies_json(stream->copies());
     TRY(write_json(json, object));
   }
   if (!json.to_stdout()) {
-    fmt::print("{}copied    {}\n", text_of(report), copies_text(stream->copies()));
+    print_text(fmt::format("{}copied    {}\n", text_of(report), copies_text(stream->copies())));
   }
   return report.errors == 0 ? 0 : 1;
 }

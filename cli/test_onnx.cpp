@@ -55,8 +55,8 @@ std::string_view name_of(Outcome outcome) {
 }
 
 void print_case(const CaseResult& result) {
-  fmt::print("{} {}{}{}\n", name_of(result.outcome), result.name, result.reason.empty() ? "" : ": ",
-             result.reason);
+  print_line(fmt::format("{} {}{}{}", name_of(result.outcome), result.name,
+                         result.reason.empty() ? "" : ": ", result.reason));
 }
 
 Json json_of(const Summary& summary, Device& device) {
@@ -96,7 +96,8 @@ Result<int> run(const Options& options) {
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
   const std::string cache_folder = kernel_cache_folder(options.no_cache);
   const bool is_printing = !options.json.to_stdout();
-  if (is_printing) fmt::print("{} cases on {}\n", cases.size(), describe(device->info()));
+  if (is_printing)
+    print_line(fmt::format("{} cases on {}", cases.size(), describe(device->info())));
   Progress progress;
   size_t done = 0;
   const Summary summary = run_conformance(
@@ -119,9 +120,9 @@ Result<int> run(const Options& options) {
   }
   if (is_printing) {
     for (const auto& [reason, count] : skip_reasons(summary)) {
-      fmt::print("skipped {:4d}  {}\n", count, reason);
+      print_line(fmt::format("skipped {:4d}  {}", count, reason));
     }
-    fmt::print("{}\n", to_string(summary));
+    print_line(to_string(summary));
   }
   return summary.failed == 0 ? 0 : 1;
 }

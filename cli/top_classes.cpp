@@ -1,9 +1,7 @@
 // See top_classes.h.
 #include "cli/top_classes.h"
 
-#include <algorithm>
-#include <cmath>
-#include <numeric>
+#include "leat/base/best_first.h"
 
 namespace leat::cli {
 
@@ -17,20 +15,11 @@ Result<std::vector<ClassScore>> top_classes(const std::vector<HostTensor>& outpu
   const int64_t classes = element_count(scores.shape) / items;
   std::vector<ClassScore> top;
   for (int64_t item = 0; item < items; ++item) {
-    std::vector<int64_t> order(static_cast<size_t>(classes));
-    std::iota(order.begin(), order.end(), int64_t{0});
-    const auto score = [&](int64_t index) {
-      const double value = scores.number(item * classes + index);
-      return std::isnan(value) ? -INFINITY : value;
-    };
-    const auto best = order.begin() + std::min(count, classes);
-    std::partial_sort(order.begin(), best, order.end(), [&](int64_t a, int64_t b) {
-      return score(a) != score(b) ? score(a) > score(b) : a < b;
-    });
-    for (auto index = order.begin(); index != best; ++index) {
-      const size_t label = static_cast<size_t>(*index);
-      top.push_back({item, *index, scores.number(item * classes + *index),
-                     label < labels.size() ? labels[label] : ""});
+    const auto score = [&](int64_t index) { return scores.number(item * classes + index); };
+    for (const int64_t index : best_first(classes, count, score)) {
+      const size_t label = static_cast<size_t>(index);
+      top.push_back(
+          {item, index, score(index), label < labels.size() ? labels[label] : std::string()});
     }
   }
   return top;

@@ -18,7 +18,8 @@ struct ClassScore {
   std::string label;       // empty when the labels do not name it
 };
 
-/// The `count` best of each item of outputs[0], best first; the first of equals first.
+/// The `count` best of each item of outputs[0], best first; in the order of
+/// leat/base/best_first.h: what is no number comes last.
 /// Errors: invalid_argument, when there is no output with a class.
 Result<std::vector<ClassScore>> top_classes(const std::vector<HostTensor>& outputs, int64_t count,
                                             const Labels& labels);

@@ -7,10 +7,11 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 #include <optional>
 
+#include "leat/base/best_first.h"
 #include "leat/base/half.h"
+#include "leat/base/printable.h"
 #include "leat/media/npy.h"
 #include "leat/run/transfer.h"
 
@@ -72,18 +73,12 @@ Picture picture_of(const ExternalView& view, const PictureAxes& axes, bool is_bg
 
 std::string classes_text(const ExternalView& view, int64_t top, const Labels& labels) {
   const int64_t classes = element_count(view.shape);
-  std::vector<int64_t> order(static_cast<size_t>(classes));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  const auto best = order.begin() + std::min(top, classes);
-  std::partial_sort(order.begin(), best, order.end(), [&](int64_t a, int64_t b) {
-    const double score_a = number_of(view, a), score_b = number_of(view, b);
-    return score_a != score_b ? score_a > score_b : a < b;
-  });
+  const auto score = [&](int64_t index) { return number_of(view, index); };
   std::string text;
-  for (auto index = order.begin(); index != best; ++index) {
-    const auto label = static_cast<size_t>(*index);
-    text += fmt::format("{} {:.6f} {}\n", *index, number_of(view, *index),
-                        label < labels.size() ? labels[label] : "");
+  for (const int64_t index : best_first(classes, top, score)) {
+    const auto label = static_cast<size_t>(index);
+    text += fmt::format("{} {:.6f} {}\n", index, score(index),
+                        label < labels.size() ? printable(labels[label]) : "");
   }
   return text;
 }

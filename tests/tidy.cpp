@@ -214,6 +214,24 @@ Findings check_features(const SourceFile& file) {
   return findings;
 }
 
+/// Foreign names reach the terminal escaped because every command prints through one file.
+Findings check_printing(const SourceFile& file) {
+  static const std::set<std::string> words = {"print", "printf", "fprintf", "puts",
+                                              "fputs", "cout",   "cerr",    "fwrite"};
+  // The last is a program without our command line.
+  static const std::set<std::string> may_print = {"cli/report.cpp", "cli/progress.cpp",
+                                                  "bench/opengl_floors.cpp"};
+  const bool is_command = file.path.starts_with("cli/") || file.path.starts_with("bench/");
+  if (!is_command || may_print.contains(file.path)) return {};
+  Findings findings;
+  for (const Identifier& identifier : identifiers_of(file.code)) {
+    if (!words.contains(identifier.name)) continue;
+    findings.push_back({file.path, identifier.line, "print",
+                        "Print through cli/report.h, which escapes what a terminal acts on."});
+  }
+  return findings;
+}
+
 size_t columns_of(const std::string& line) {  // code points: all bytes but continuation bytes
   return size_t(std::ranges::count_if(line, [](char c) { return (c & 0xC0) != 0x80; }));
 }
@@ -367,6 +385,8 @@ TEST(TidyTree, LlvmHeaders) {
 
 TEST(TidyTree, Features) { expect_clean_tree(check_features); }
 
+TEST(TidyTree, Printing) { expect_clean_tree(check_printing); }
+
 TEST(TidyTree, LineLength) { expect_clean_tree(check_line_length); }
 
 TEST(TidyTree, FileLength) {
@@ -444,6 +464,17 @@ TEST(TidyRule, Includes) {
   EXPECT_EQ(include_findings("cli/a.cpp", "#include \"bench/b.h\""), 1u);
   EXPECT_EQ(include_findings("bench/a.cpp", "#include \"cli/b.h\""), 0u);
   EXPECT_EQ(include_findings("tests/ops/a.cpp", "#include \"leat/emit/b.h\""), 0u);
+}
+
+TEST(TidyRule, Printing) {
+  const auto count = [](const std::string& path, const std::string& line) {
+    return check_printing(make_file(path, line + "\n")).size();
+  };
+  EXPECT_EQ(count("cli/a.cpp", "fmt::print(stderr, \"{}\", name);"), 1u);
+  EXPECT_EQ(count("cli/a.cpp", "std::cerr << name;"), 1u);
+  EXPECT_EQ(count("cli/a.cpp", "print_text(text); fmt::format(\"print\");"), 0u);
+  EXPECT_EQ(count("cli/report.cpp", "fmt::print(\"{}\", name);"), 0u);
+  EXPECT_EQ(count("leat/run/a.cpp", "std::puts(name);"), 0u);
 }
 
 TEST(TidyRule, IncludesOfBackends) {

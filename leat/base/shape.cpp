@@ -31,7 +31,7 @@ Result<void> check_shape(const Shape& shape) {
                                                     " has more elements than the limit (" +
                                                     std::to_string(kElementsMax) + ").");
     }
-    count *= extent;
+    if (extent > 0) count *= extent;  // strides of an empty shape are products too
   }
   return {};
 }

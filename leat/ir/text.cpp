@@ -11,6 +11,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "leat/base/printable.h"
+
 namespace leat::ir {
 namespace {
 
@@ -28,22 +30,6 @@ std::string float_text(Float value) {
   char text[32];
   const std::to_chars_result end = std::to_chars(std::begin(text), std::end(text), value);
   return std::string(text, end.ptr);
-}
-
-std::string quoted(std::string_view text) {
-  std::string result = "\"";
-  for (char c : text) {
-    const unsigned char byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else {
-      result += c;
-    }
-  }
-  return result + "\"";
 }
 
 std::string_view scalar_name(Scalar scalar) {

@@ -15,9 +15,6 @@ namespace leat {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr size_t kHeaderBytesMax = 65536;
-constexpr size_t kFileBytesMax = size_t{16} << 30;
-constexpr size_t kRankMax = 32;  // NumPy's own limit
 
 struct DTypeRow {
   std::string_view descr;  // without the byte order
@@ -35,27 +32,19 @@ class HeaderReader {
   HeaderReader(std::string_view text, const std::string& path) : text_(text), path_(path) {}
 
   Result<HostTensor> read() {
-    HostTensor tensor;
-    bool has_descr = false, has_order = false, has_shape = false;
     if (!take('{')) return bad("does not begin with {");
     while (!take('}')) {
       const std::optional<std::string_view> key = quoted();
       if (!key || !take(':')) return bad("has no key where one is expected");
-      if (*key == "descr") {
-        TRY_ASSIGN(tensor.dtype, dtype());
-        has_descr = true;
-      } else if (*key == "fortran_order") {
-        TRY(order());
-        has_order = true;
-      } else if (*key == "shape") {
-        TRY_ASSIGN(tensor.shape, shape());
-        has_shape = true;
-      } else {
-        return bad(fmt::format("has the unknown key \"{}\"", *key));
-      }
-      take(',');
+      TRY(entry(*key));
+      if (!take(',') && !is_next('}')) return bad("lacks a comma between two entries");
     }
-    if (!has_descr || !has_order || !has_shape) return bad("lacks descr, fortran_order or shape");
+    skip_space();
+    if (!text_.empty()) return bad(fmt::format("has ({}) bytes behind its end", text_.size()));
+    if (!dtype_ || !has_order_ || !shape_) return bad("lacks descr, fortran_order or shape");
+    HostTensor tensor;
+    tensor.dtype = *dtype_;
+    tensor.shape = std::move(*shape_);
     return tensor;
   }
 
@@ -63,6 +52,25 @@ class HeaderReader {
   Error bad(const std::string& what) const {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("The header of file \"{}\" {}.", path_, what));
+  }
+
+  Result<void> entry(std::string_view key) {
+    const bool is_known = key == "descr" || key == "fortran_order" || key == "shape";
+    if (!is_known) return bad(fmt::format("has the unknown key \"{}\"", key));
+    const bool is_repeated = key == "descr"   ? dtype_.has_value()
+                             : key == "shape" ? shape_.has_value()
+                                              : has_order_;
+    if (is_repeated) return bad(fmt::format("has the key \"{}\" twice", key));
+    if (key == "fortran_order") {
+      has_order_ = true;
+      return order();
+    }
+    if (key == "descr") {
+      TRY_ASSIGN(dtype_, dtype());
+    } else {
+      TRY_ASSIGN(shape_, shape());
+    }
+    return {};
   }
 
   void skip_space() {
@@ -74,6 +82,7 @@ class HeaderReader {
     text_.remove_prefix(1);
     return true;
   }
+  bool is_next(char c) const { return text_.starts_with(c); }
   bool take_word(std::string_view word) {
     skip_space();
     if (!text_.starts_with(word)) return false;
@@ -93,6 +102,8 @@ class HeaderReader {
   Result<DType> dtype() {
     const std::optional<std::string_view> descr = quoted();
     if (!descr || descr->empty()) return bad("names no plain element type");
+    const bool is_byte = descr->ends_with('1');
+    const bool is_ordered = descr->starts_with('<') || (is_byte && descr->starts_with('|'));
     if ((*descr)[0] == '>') {
       return Error(
           ErrorKind::invalid_argument,
@@ -100,7 +111,7 @@ class HeaderReader {
                       *descr));
     }
     for (const DTypeRow& row : kDTypes) {
-      if (descr->substr(1) == row.descr) return row.dtype;
+      if (is_ordered && descr->substr(1) == row.descr) return row.dtype;
     }
     return Error(ErrorKind::invalid_argument,
                  fmt::format("File \"{}\" has elements of type ({}), which Leat does not read.",
@@ -124,14 +135,18 @@ class HeaderReader {
       if (code != std::errc()) return bad("has a shape with an entry that is no number");
       text_.remove_prefix(static_cast<size_t>(end - text_.data()));
       shape.push_back(extent);
-      if (shape.size() > kRankMax) return bad(fmt::format("has more than ({}) axes", kRankMax));
-      take(',');
+      if (shape.size() > kNpyRankMax)
+        return bad(fmt::format("has more than ({}) axes", kNpyRankMax));
+      if (!take(',') && !is_next(')')) return bad("has a shape without a comma between entries");
     }
     return shape;
   }
 
   std::string_view text_;
   const std::string& path_;
+  std::optional<DType> dtype_;
+  std::optional<Shape> shape_;
+  bool has_order_ = false;
 };
 
 std::string_view descr_of(DType dtype) {
@@ -144,7 +159,7 @@ std::string_view descr_of(DType dtype) {
 }  // namespace
 
 Result<HostTensor> read_npy(const std::string& path) {
-  TRY_ASSIGN(const std::string bytes, read_file(path, kFileBytesMax));
+  TRY_ASSIGN(const std::string bytes, read_file(path, kNpyFileBytesMax));
   return parse_npy(bytes, path);
 }
 
@@ -161,7 +176,7 @@ Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path) {
     header_bytes |= static_cast<size_t>(static_cast<uint8_t>(bytes[8 + i])) << (8 * i);
   }
   const size_t header_begin = 8 + length_bytes;
-  if (header_bytes > kHeaderBytesMax || header_begin + header_bytes > bytes.size()) {
+  if (header_bytes > kNpyHeaderBytesMax || header_begin + header_bytes > bytes.size()) {
     return bad(fmt::format("has a header of ({}) bytes, which it does not hold", header_bytes));
   }
   TRY_ASSIGN(HostTensor tensor,

@@ -11,6 +11,11 @@
 
 namespace leat {
 
+// Limits: an array takes its own bytes twice while it is read; a header its number of bytes.
+inline constexpr size_t kNpyFileBytesMax = size_t{16} << 30;
+inline constexpr size_t kNpyHeaderBytesMax = 65536;
+inline constexpr size_t kNpyRankMax = 32;  // NumPy's own limit
+
 /// Errors: io; invalid_argument, naming `path` and what is wrong.
 Result<HostTensor> read_npy(const std::string& path);
 Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path);

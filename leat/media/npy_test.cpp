@@ -85,5 +85,29 @@ TEST(Npy, RefusesHostileFilesInOneSentence) {
   EXPECT_NE(header_error("{'descr': '<f4', 'fortran_order': False, 'shape': (1x), }"), "");
 }
 
+TEST(Npy, RefusesHeadersThatNumpyWouldNotWrite) {
+  const std::string order = "'fortran_order': False";
+  const auto error = [](const std::string& header) { return error_of(npy(header, "abcd")); };
+  EXPECT_EQ(error("{'descr': '<f4', " + order + ", 'shape': (1,)}   \n"), "");
+  const std::pair<std::string, std::string> rows[] = {
+      {"{'descr': 'xf4', " + order + ", 'shape': (1,), }", "(xf4)"},
+      {"{'descr': '|f4', " + order + ", 'shape': (1,), }", "(|f4)"},
+      {"{'descr': '=f4', " + order + ", 'shape': (1,), }", "(=f4)"},
+      {"{'descr': '<f4', " + order + ", 'shape': (1,), } x", "(1) bytes behind"},
+      {"{'descr': '<f4', 'descr': '<f4', " + order + ", 'shape': (1,), }", "twice"},
+      {"{'descr': '<f4', " + order + ", 'shape': (2,), 'shape': (1,), }", "twice"},
+      {"{'descr': '<f4', " + order + ", " + order + ", 'shape': (1,), }", "twice"},
+      {"{'descr': '<f4' " + order + " 'shape': (1,) }", "comma"},
+      {"{'descr': '<f4', " + order + ", 'shape': (1 1), }", "comma"},
+      {"{'descr': '<f4', 'fortran_order': Falsehood, 'shape': (1,), }", "comma"},
+      {"{'descr': '<f4', 'fortran_order': 0, 'shape': (1,), }", "fortran_order"},
+      {"{'descr': '<f4', " + order + ", 'shape': (0, 2000000000, 2000000000, 2000000000), }",
+       "limit"},
+  };
+  for (const auto& [header, part] : rows) {
+    EXPECT_NE(error(header).find(part), std::string::npos) << header << ": " << error(header);
+  }
+}
+
 }  // namespace
 }  // namespace leat

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 // After stdio, which it does not include itself.
 #include <jpeglib.h>
@@ -24,7 +25,6 @@ namespace leat {
 
 namespace {
 
-constexpr size_t kFileBytesMax = size_t{1} << 30;
 constexpr int kJpegQuality = 95;
 
 std::string ending_of(std::string_view path) {
@@ -35,21 +35,41 @@ std::string ending_of(std::string_view path) {
   return ending;
 }
 
-bool is_size_allowed(int64_t width, int64_t height) {
-  return width > 0 && height > 0 && width <= kPicturePixelsMax / height;
+/// What is wrong with such a picture in a file of that size; empty when nothing is.
+std::string size_refusal(int64_t width, int64_t height, int64_t least_file_bytes,
+                         size_t file_bytes) {
+  if (width <= 0 || height <= 0) return fmt::format("it has ({} x {}) pixels", width, height);
+  if (width > kPictureSideMax || height > kPictureSideMax) {
+    return fmt::format("it has too many pixels: ({} x {}), a side has at most ({})", width, height,
+                       kPictureSideMax);
+  }
+  if (width > kPicturePixelsMax / height) {
+    return fmt::format("it has too many pixels: ({} x {}), the limit is ({})", width, height,
+                       kPicturePixelsMax);
+  }
+  if (least_file_bytes <= static_cast<int64_t>(file_bytes)) return "";
+  return fmt::format("({} x {}) pixels do not fit in a file of ({}) bytes", width, height,
+                     file_bytes);
+}
+
+void keep_message(char* message, size_t room, std::string_view text) {
+  const size_t size = std::min(text.size(), room - 1);
+  std::memcpy(message, text.data(), size);
+  message[size] = '\0';
 }
 
 // --- PNG -----------------------------------------------------------------------------------------
 
 struct PngJob {
   std::string_view source;  // what is left to read
+  size_t source_bytes = 0;  // of the whole file
   std::string target;       // what was written
   char message[160] = {};
 };
 
 void png_failed(png_structp png, png_const_charp message) {
   PngJob* job = static_cast<PngJob*>(png_get_error_ptr(png));
-  std::strncpy(job->message, message, sizeof job->message - 1);
+  keep_message(job->message, sizeof job->message, message);
   png_longjmp(png, 1);
 }
 
@@ -69,6 +89,28 @@ void png_give(png_structp png, png_bytep bytes, size_t size_bytes) {
 
 void png_flush_nothing(png_structp) {}
 
+/// Nothing is read but what pixels are made of: texts, profiles and unknown chunks are stepped over
+/// unexpanded. What the library would let pass as benign is damage here.
+void set_png_limits(png_structp png) {
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_user_limits(png, kPictureSideMax, kPictureSideMax);
+  png_set_chunk_cache_max(png, 1);
+  png_set_chunk_malloc_max(png, kPngChunkBytesMax);
+  png_set_benign_errors(png, 0);
+}
+
+/// Ends in png_error when the picture is too large, or the file too small for it. `refusal` has a
+/// destructor, so it is made outside, as the job is.
+void check_png_size(png_structp png, png_infop info, const PngJob& job, std::string& refusal) {
+  const int64_t height = png_get_image_height(png, info);
+  const auto row_bytes = static_cast<int64_t>(png_get_rowbytes(png, info));
+  const int64_t rows_max = height > 0 ? std::numeric_limits<int64_t>::max() / height : 0;
+  const int64_t bytes = row_bytes > rows_max ? rows_max : row_bytes * height;
+  refusal = size_refusal(png_get_image_width(png, info), height, bytes / kPngExpansionMax,
+                         job.source_bytes);
+  if (!refusal.empty()) png_error(png, refusal.c_str());
+}
+
 /// Asks for 8-bit RGB whatever the file has.
 void convert_png_to_rgb(png_structp png, png_infop info) {
   png_set_expand(png);
@@ -80,13 +122,14 @@ void convert_png_to_rgb(png_structp png, png_infop info) {
 }
 
 bool read_png_rows(png_structp png, png_infop info, PngJob& job, Picture& picture,
-                   std::vector<png_bytep>& rows) {
+                   std::vector<png_bytep>& rows, std::string& refusal) {
   if (setjmp(png_jmpbuf(png)) != 0) return false;
   png_set_read_fn(png, &job, png_take);
+  set_png_limits(png);
   png_read_info(png, info);
+  check_png_size(png, info, job, refusal);
   picture.width = png_get_image_width(png, info);
   picture.height = png_get_image_height(png, info);
-  if (!is_size_allowed(picture.width, picture.height)) png_error(png, "it has too many pixels");
   convert_png_to_rgb(png, info);
   if (png_get_rowbytes(png, info) != static_cast<size_t>(picture.width) * 3) {
     png_error(png, "its pixels cannot be made RGB");
@@ -104,7 +147,8 @@ bool decode_png(PngJob& job, Picture& picture) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &job, png_failed, png_warned);
   png_infop info = png_create_info_struct(png);
   std::vector<png_bytep> rows;
-  const bool is_read = read_png_rows(png, info, job, picture, rows);
+  std::string refusal;
+  const bool is_read = read_png_rows(png, info, job, picture, rows, refusal);
   png_destroy_read_struct(&png, &info, nullptr);
   return is_read;
 }
@@ -147,10 +191,28 @@ void jpeg_failed(j_common_ptr info) {
 
 void jpeg_said_nothing(j_common_ptr) {}
 
-/// A truncated file is a warning to the library, which makes the rest grey; here it is an error.
+/// What the library warns of is damage, which it fills with grey or with guesses; here it is an
+/// error, save what says nothing of the pixels.
 void jpeg_warned(j_common_ptr info, int level) {
   const int code = info->err->msg_code;
-  if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER)) jpeg_failed(info);
+  const bool is_harmless =
+      code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM || code == JWRN_BOGUS_ICC;
+  if (level < 0 && !is_harmless) jpeg_failed(info);
+}
+
+/// Called for each row of blocks of each scan.
+void check_jpeg_work(j_common_ptr common) {
+  const auto* info = reinterpret_cast<j_decompress_ptr>(common);
+  const int64_t pixels = int64_t{info->image_width} * info->image_height;
+  const int scans = info->input_scan_number;
+  if (scans <= kJpegScansMax && scans * pixels <= kJpegScannedPixelsMax) return;
+  auto* errors = reinterpret_cast<JpegErrors*>(common->err);
+  const auto end = fmt::format_to_n(errors->message, sizeof errors->message - 1,
+                                    "it has more scans than the limits of ({}) and of ({}) pixels "
+                                    "in all scans",
+                                    kJpegScansMax, kJpegScannedPixelsMax);
+  *end.out = '\0';
+  longjmp(errors->place, 1);
 }
 
 void set_up(JpegErrors& errors) {
@@ -172,21 +234,33 @@ void rgb_of_cmyk(const uint8_t* cmyk, int64_t count, bool is_inverted, uint8_t* 
   }
 }
 
+/// An arithmetic coder may spend less than a bit on a block.
+bool is_jpeg_size_allowed(const jpeg_decompress_struct& info, size_t file_bytes,
+                          JpegErrors& errors) {
+  const int64_t pixels = int64_t{info.image_width} * info.image_height;
+  const int64_t least_bytes = info.arith_code == TRUE ? 0 : pixels / kJpegPixelsPerByteMax;
+  const std::string refusal =
+      size_refusal(info.image_width, info.image_height, least_bytes, file_bytes);
+  keep_message(errors.message, sizeof errors.message, refusal);
+  return refusal.empty();
+}
+
 /// `inks` is the room for a row of four colours.
 bool read_jpeg_rows(jpeg_decompress_struct& info, JpegErrors& errors, std::string_view bytes,
                     Picture& picture, std::vector<uint8_t>& inks) {
+  jpeg_progress_mgr progress = {};
+  progress.progress_monitor = check_jpeg_work;
   if (setjmp(errors.place) != 0) return false;
   jpeg_create_decompress(&info);
+  info.progress = &progress;
+  info.mem->max_memory_to_use = static_cast<long>(kJpegMemoryBytesMax);
   jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   jpeg_read_header(&info, TRUE);
   const bool is_cmyk = info.num_components == 4;
   info.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   picture.width = info.image_width;
   picture.height = info.image_height;
-  if (!is_size_allowed(picture.width, picture.height)) {
-    std::strcpy(errors.message, "it has too many pixels");
-    return false;
-  }
+  if (!is_jpeg_size_allowed(info, bytes.size(), errors)) return false;
   jpeg_start_decompress(&info);
   picture.rgb.resize(static_cast<size_t>(picture.width * picture.height * 3));
   if (is_cmyk) inks.resize(static_cast<size_t>(picture.width * 4));
@@ -293,12 +367,17 @@ bool is_picture_path(std::string_view path) {
 }
 
 Result<Picture> read_picture(const std::string& path) {
-  TRY_ASSIGN(const std::string bytes, read_file(path, kFileBytesMax));
+  TRY_ASSIGN(const std::string bytes, read_file(path, kPictureFileBytesMax));
+  return decode_picture(bytes, path);
+}
+
+Result<Picture> decode_picture(std::string_view bytes, const std::string& path) {
   Picture picture;
   std::string reason;
   if (ending_of(path) == ".png") {
     PngJob job;
     job.source = bytes;
+    job.source_bytes = bytes.size();
     if (decode_png(job, picture)) return picture;
     reason = job.message;
   } else {

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 #include <png.h>
+#include <sys/resource.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -111,6 +113,9 @@ TEST(Picture, EveryKindOfPngBecomesRgb) {
   EXPECT_EQ(picture->at(2, 2, 2), 30);
 }
 
+// Whole numbers in one pass, so that a scan may stand twice.
+constexpr jpeg_scan_info kTwoScans[] = {{1, {0}, 0, 0, 0, 0}, {1, {0}, 1, 63, 0, 0}};
+
 /// 8 x 8 pixels of one colour.
 std::string jpeg_of(J_COLOR_SPACE space, const std::vector<uint8_t>& pixel, bool progressive) {
   jpeg_compress_struct info = {};
@@ -126,6 +131,10 @@ std::string jpeg_of(J_COLOR_SPACE space, const std::vector<uint8_t>& pixel, bool
   jpeg_set_defaults(&info);
   jpeg_set_quality(&info, 100, TRUE);
   if (progressive) jpeg_simple_progression(&info);
+  if (progressive && space == JCS_GRAYSCALE) {
+    info.scan_info = kTwoScans;
+    info.num_scans = 2;
+  }
   jpeg_start_compress(&info, TRUE);
   std::vector<uint8_t> row;
   for (int x = 0; x < 8; ++x) row.insert(row.end(), pixel.begin(), pixel.end());
@@ -164,6 +173,103 @@ TEST(Picture, DamagedFilesGiveOneSentence) {
     }
   }
   EXPECT_FALSE(read_picture("/nonexistent/a.png"));
+}
+
+/// A chunk with its length and sum. Source: PNG specification, third edition, section 5.3.
+std::string png_chunk(const std::string& name, const std::string& content) {
+  const auto big_endian = [](uint32_t value) {
+    return std::string{static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+                       static_cast<char>(value >> 8), static_cast<char>(value)};
+  };
+  uint32_t sum = 0xFFFFFFFF;
+  for (const char c : name + content) {
+    sum ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) sum = (sum >> 1) ^ ((sum & 1) != 0 ? 0xEDB88320 : 0);
+  }
+  return big_endian(static_cast<uint32_t>(content.size())) + name + content + big_endian(~sum);
+}
+
+const PngKind kPlainPng = {"RGB", PNG_COLOR_TYPE_RGB, 8, PNG_INTERLACE_NONE, 3};
+constexpr size_t kAfterHeader = 8 + 25;  // the signature, and the chunk IHDR
+
+std::string error_of(const std::string& bytes, const std::string& path) {
+  const Result<Picture> picture = decode_picture(bytes, path);
+  return picture ? "" : picture.error().message();
+}
+
+long peak_kib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
+// 64 texts of 1 MiB each in 70 KB.
+TEST(Picture, CompressedTextsAreNotExpanded) {
+  std::string text(size_t{1} << 20, ' ');
+  std::string packed(compressBound(text.size()), '\0');
+  uLongf size = packed.size();
+  ASSERT_EQ(compress(reinterpret_cast<Bytef*>(packed.data()), &size,
+                     reinterpret_cast<const Bytef*>(text.data()), text.size()),
+            Z_OK);
+  packed.resize(size);
+  const std::string bomb = png_chunk("zTXt", std::string("a\0\0", 3) + packed);
+  std::string bytes = png_of(kPlainPng, 77);
+  std::string bombs;
+  for (int i = 0; i < 64; ++i) bombs += bomb;
+  bytes.insert(kAfterHeader, bombs);
+  const long before = peak_kib();
+  EXPECT_EQ(error_of(bytes, "a.png"), "");
+  EXPECT_LT(peak_kib() - before, 32 << 10);
+}
+
+TEST(Picture, FewBytesDoNotHoldManyPixels) {
+  std::string png = png_of(kPlainPng, 77);
+  const std::string header =
+      png_chunk("IHDR", std::string("\0\0\x20\0\0\0\x20\0\x08\x02\0\0\0", 13));
+  png.replace(8, header.size(), header);
+  EXPECT_NE(error_of(png, "a.png").find("do not fit"), std::string::npos) << error_of(png, "a.png");
+  std::string jpeg = jpeg_of(JCS_RGB, {200, 100, 50}, true);
+  const size_t frame = jpeg.find("\xff\xc2");
+  ASSERT_NE(frame, std::string::npos);
+  jpeg.replace(frame + 5, 4, std::string("\x20\0\x20\0", 4));
+  EXPECT_NE(error_of(jpeg, "a.jpg").find("do not fit"), std::string::npos)
+      << error_of(jpeg, "a.jpg");
+}
+
+TEST(Picture, SizesBeyondTheLimitsAreNamed) {
+  std::string png = png_of(kPlainPng, 77);
+  const std::string header =
+      png_chunk("IHDR", std::string("\0\x01\0\0\0\x01\0\0\x08\x02\0\0\0", 13));
+  png.replace(8, header.size(), header);
+  EXPECT_NE(error_of(png, "a.png").find("(65536 x 65536)"), std::string::npos)
+      << error_of(png, "a.png");
+}
+
+/// A progressive picture whose last scan stands `count` times.
+std::string jpeg_of_scans(int count) {
+  std::string bytes = jpeg_of(JCS_GRAYSCALE, {90}, true);
+  const size_t scan = bytes.rfind("\xff\xda");
+  const size_t end = bytes.rfind("\xff\xd9");
+  const std::string last = bytes.substr(scan, end - scan);
+  for (int i = 1; i < count; ++i) bytes.insert(end, last);
+  return bytes;
+}
+
+TEST(Picture, ScansHaveALimit) {
+  EXPECT_EQ(error_of(jpeg_of_scans(8), "a.jpg"), "");
+  EXPECT_NE(error_of(jpeg_of_scans(1000), "a.jpg").find("(64)"), std::string::npos)
+      << error_of(jpeg_of_scans(1000), "a.jpg");
+}
+
+// As where a bit of the pixels was turned and the decoder ends too early; a few bytes it reads
+// ahead.
+TEST(Picture, DamageThatTheLibraryFillsInIsRefused) {
+  const std::string jpeg = *encode_picture(gradient(64, 64), "a.jpg");
+  std::string longer = jpeg;
+  longer.insert(longer.size() - 2, 64, 'a');
+  EXPECT_NE(error_of(longer, "a.jpg").find("extraneous"), std::string::npos)
+      << error_of(longer, "a.jpg");
+  EXPECT_EQ(error_of(jpeg, "a.jpg"), "");
 }
 
 TEST(Picture, ResizesAroundPixelCentres) {

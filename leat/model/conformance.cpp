@@ -35,11 +35,17 @@ bool path_exists(const fs::path& path) {
   return fs::exists(path, error);
 }
 
+/// In a foreign folder a pipe or device may have the name, and reading it would never end.
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
 std::vector<std::string> numbered_files(const fs::path& prefix) {
   std::vector<std::string> files;
   for (int i = 0; i < kValuesMax; ++i) {
     const std::string path = fmt::format("{}{}.pb", prefix.string(), i);
-    if (!path_exists(path)) break;
+    if (!is_file(path)) break;
     files.push_back(path);
   }
   return files;
@@ -83,13 +89,14 @@ void find_below(const fs::path& path, std::vector<ConformanceCase>& cases) {
     }
     return;
   }
-  if (path_exists(path / "model.onnx")) {
+  if (is_file(path / "model.onnx")) {
     cases.push_back(folder_case(path));
     return;
   }
   for (const fs::path& entry : sorted_entries(path)) {
     if (fs::is_symlink(entry, error)) continue;  // no loops
-    if (fs::is_directory(entry, error) || entry.extension() == ".onnx") find_below(entry, cases);
+    const bool is_model = entry.extension() == ".onnx" && is_file(entry);
+    if (fs::is_directory(entry, error) || is_model) find_below(entry, cases);
   }
 }
 

@@ -2,6 +2,7 @@
 #include "leat/model/conformance.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -52,6 +53,19 @@ class Conformance : public testing::Test {
 
   fs::path folder_;
 };
+
+// Reading them would never end.
+TEST_F(Conformance, PipesAreNoCases) {
+  write_case("node/test_abs", "Abs", tensor_of(DType::f32, {2}, {1, 2}));
+  fs::create_directories(folder_ / "node/test_pipe");
+  ASSERT_EQ(mkfifo((folder_ / "node/test_pipe/model.onnx").c_str(), 0600), 0);
+  write("light_y_output_0.pb", "");
+  ASSERT_EQ(mkfifo((folder_ / "light_y.onnx").c_str(), 0600), 0);
+  const std::vector<std::string> paths = {folder_.string()};
+  const auto cases = find_conformance_cases(paths);
+  ASSERT_TRUE(cases.has_value());
+  EXPECT_EQ(cases->size(), 1u);
+}
 
 TEST_F(Conformance, CountsPassedFailedAndSkipped) {
   write_case("node/test_abs", "Abs", tensor_of(DType::f32, {2}, {1, 2}));

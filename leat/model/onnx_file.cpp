@@ -12,25 +12,43 @@
 #include "leat/base/files.h"
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_import.h"
+#include "leat/model/onnx_wire.h"
 
 namespace leat {
 namespace {
 
 using onnx::TensorProto;
 
-/// Nesting of messages; protobuf's own default, named.
-constexpr int kNestingMax = 100;
-
 static_assert(std::endian::native == std::endian::little, "raw_data is little endian");
 
+/// `what` as in "an ONNX model".
 template <typename Message>
-bool parse(std::string_view bytes, Message& message) {
-  if (bytes.size() > kModelBytesMax) return false;
+Result<void> parse(std::string_view bytes, Message& message, WireRoot root, const std::string& path,
+                   std::string_view what) {
+  if (bytes.size() > kModelBytesMax) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("File \"{}\" ({} bytes) is larger than the limit ({}).", path,
+                             bytes.size(), kModelBytesMax));
+  }
+  const WireState state = check_wire(bytes, root);
+  if (state == WireState::too_large) {
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("File \"{}\" ({} bytes) asks for more memory beside its bytes than the "
+                    "limit ({} MiB) of {}.",
+                    path, bytes.size(), kModelObjectBytesMax >> 20, what));
+  }
   google::protobuf::LogSilencer silence;  // the caller prints one sentence
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
                                                 static_cast<int>(bytes.size()));
-  stream.SetRecursionLimit(kNestingMax);
-  return message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
+  stream.SetRecursionLimit(kModelNestingMax);
+  if (state == WireState::good && message.ParseFromCodedStream(&stream) &&
+      stream.ConsumedEntireMessage()) {
+    return {};
+  }
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("File \"{}\" ({} bytes) is truncated or is not {}.", path, bytes.size(), what));
 }
 
 std::string type_name(int code) {
@@ -125,11 +143,7 @@ int onnx_code_of(DType dtype) {
 Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
                                                       const std::string& path) {
   auto model = std::make_unique<onnx::ModelProto>();
-  if (!parse(bytes, *model)) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("File \"{}\" ({} bytes) is truncated or is not an ONNX model.", path,
-                             bytes.size()));
-  }
+  TRY(parse(bytes, *model, WireRoot::model, path, "an ONNX model"));
   if (!model->has_graph()) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("File \"{}\" ({} bytes) is not an ONNX model: it has no graph.", path,
@@ -173,10 +187,15 @@ Result<HostTensor> host_tensor_of(const TensorProto& proto) {
 
 Result<HostTensor> read_tensor_file(const std::string& path) {
   TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
+  return parse_tensor_file(bytes, path);
+}
+
+Result<HostTensor> parse_tensor_file(std::string_view bytes, const std::string& path) {
   TensorProto proto;
-  if (!parse(bytes, proto) || proto.data_type() == TensorProto::UNDEFINED) {
+  TRY(parse(bytes, proto, WireRoot::tensor, path, "an ONNX tensor"));
+  if (proto.data_type() == TensorProto::UNDEFINED) {
     return Error(ErrorKind::invalid_argument,
-                 fmt::format("File \"{}\" ({} bytes) is truncated or is not an ONNX tensor.", path,
+                 fmt::format("File \"{}\" ({} bytes) is not an ONNX tensor: it has no type.", path,
                              bytes.size()));
   }
   Result<HostTensor> tensor = host_tensor_of(proto);

@@ -28,6 +28,8 @@ Result<HostTensor> host_tensor_of(const onnx::TensorProto& proto);
 
 /// A file that holds one TensorProto.
 Result<HostTensor> read_tensor_file(const std::string& path);
+/// The same of bytes; `path` is for the error.
+Result<HostTensor> parse_tensor_file(std::string_view bytes, const std::string& path);
 /// The bytes of one TensorProto that holds `tensor`, to be read back by read_tensor_file.
 std::string tensor_file_bytes(const HostTensor& tensor, const std::string& name);
 

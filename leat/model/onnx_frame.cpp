@@ -26,6 +26,10 @@ Error unsupported(std::string sentence) {
 
 Result<void> read_opsets(const onnx::ModelProto& proto, ModelFrame& frame) {
   for (const auto& entry : proto.opset_import()) {
+    if (entry.has_version() && entry.version() < 1) {
+      return invalid(fmt::format("Opset version ({}) of domain \"{}\" is less than (1).",
+                                 entry.version(), entry.domain()));
+    }
     const std::string domain(onnx_ops::canonical_domain(entry.domain()));
     frame.opsets[domain] = std::max(frame.opsets[domain], entry.version());
   }

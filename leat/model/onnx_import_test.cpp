@@ -292,6 +292,15 @@ TEST(OnnxImportErrors, OperatorsAndOpsetsOutsideTheirVersions) {
   future.output("y");
   expect_error(import(future), ErrorKind::unsupported, {"900"});
 
+  for (const int64_t version : {-3, 0}) {
+    OnnxBuilder negative = relu_model();
+    auto* other = negative.proto().add_opset_import();
+    other->set_domain("ai.onnx.ml");
+    other->set_version(version);
+    expect_error(import(negative), ErrorKind::invalid_argument,
+                 {"(" + std::to_string(version) + ")", "ai.onnx.ml", "(1)"});
+  }
+
   OnnxBuilder none = relu_model();
   none.proto().clear_opset_import();
   expect_error(import(none), ErrorKind::invalid_argument, {"y_node", "version"});

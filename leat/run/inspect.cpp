@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "leat/base/nvidia_architecture.h"
+#include "leat/base/printable.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/parse.h"
 #include "leat/ir/text.h"
@@ -124,7 +125,7 @@ Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stag
     if (name.find(node) == std::string::npos) continue;
     TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target, true));
     TRY_ASSIGN(const std::string kernel_text, text_after(stage, kernel, target));
-    text += fmt::format("# node {}\n{}\n", name, kernel_text);
+    text += fmt::format("# node {}\n{}\n", printable(name), kernel_text);
   }
   if (!text.empty() || node.empty()) return text;
   return Error(

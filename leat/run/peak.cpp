@@ -28,6 +28,8 @@ constexpr double kSteadyShare = 0.02;
 constexpr int kSamples = 15;
 constexpr int32_t kRoundsMax = 1 << 24;
 constexpr size_t kFileBytesMax = 65536;
+/// A thousand times the fastest chip there is; a file that says more was forged.
+constexpr double kPeakGflopsMax = 1e8;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -126,7 +128,7 @@ std::optional<double> kept_peak(const std::string& path) {
     return std::nullopt;
   }
   const double gflops = object["gflops"];
-  return gflops > 0 ? std::optional(gflops) : std::nullopt;
+  return gflops > 0 && gflops <= kPeakGflopsMax ? std::optional(gflops) : std::nullopt;
 }
 
 std::string today() {

@@ -10,6 +10,14 @@
 namespace leat {
 namespace {
 
+TEST(Trace, NamesOfAnyBytesAreJson) {
+  Trace trace;
+  trace.add("a\xff\x1b", "b\n\u202e", "c\"\\", 0, 1);
+  const std::string text = trace.json();
+  EXPECT_FALSE(nlohmann::json::parse(text, nullptr, false).is_discarded()) << text;
+  for (const char c : text) EXPECT_TRUE(c == '\n' || (c >= ' ' && c < 0x7f)) << text;
+}
+
 TEST(Trace, IsReadByAViewer) {
   Trace trace;
   const uint64_t now_ns = steady_now_ns();

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <iterator>
 
+#include "leat/base/printable.h"
+
 namespace leat {
 
 namespace {
@@ -80,8 +82,9 @@ Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]
 
 std::string step_text(const Schedule& schedule, const Node& node, const KernelParams* params) {
   const Graph& graph = schedule.graph;
-  std::string text = fmt::format("{}: {} -> {} {}", node.name, node.op,
-                                 graph.tensors[node.output].name, to_string(node.out_extents));
+  std::string text =
+      fmt::format("{}: {} -> {} {}", printable(node.name), node.op,
+                  printable(graph.tensors[node.output].name), to_string(node.out_extents));
   if (node.family == Family::contraction) {
     text += fmt::format(" m{} n{} k{}", to_string(node.contraction.m),
                         to_string(node.contraction.n), to_string(node.contraction.k));
@@ -92,8 +95,9 @@ std::string step_text(const Schedule& schedule, const Node& node, const KernelPa
   if (schedule.placements.empty()) return text + "\n";
   for (TensorId id : node.inputs) {
     const Placement& placement = schedule.placements[id];
-    text += fmt::format(" | {} {}{} @{}", graph.tensors[id].name, name_of(placement.storage),
-                        placement.packed ? " packed" : "", placement.offset_bytes);
+    text +=
+        fmt::format(" | {} {}{} @{}", printable(graph.tensors[id].name), name_of(placement.storage),
+                    placement.packed ? " packed" : "", placement.offset_bytes);
   }
   return text + "\n";
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "leat/base/check.h"
+#include "leat/base/printable.h"
 
 namespace leat {
 namespace {
@@ -253,7 +254,7 @@ std::string print_node(const Graph& graph, const Node& node) {
   }
   const Tensor& output = graph.tensors[node.output];
   std::string text =
-      fmt::format("{}: {} {} => {}; inputs {}; output %{} {}{}", node.name, node.op,
+      fmt::format("{}: {} {} => {}; inputs {}; output %{} {}{}", printable(node.name), node.op,
                   print_family(node), to_string(node.exprs, node.result), fmt::join(inputs, ", "),
                   node.output, leat::name_of(output.dtype), to_string(output.shape));
   if (node.out_extents != output.shape) {

@@ -66,6 +66,76 @@ TEST(CliBadInput, UnknownOperatorIsNamed) {
   expect_bad_model("telepathy.onnx", model.bytes(), "Telepathy");
 }
 
+/// Nothing that a terminal would act on but the ends of lines.
+void expect_harmless(const std::string& text) {
+  for (const char* part : {"\x1b", "\r", "\u009b", "\u202e", "\xff"}) {
+    EXPECT_EQ(text.find(part), std::string::npos) << text;
+  }
+  EXPECT_EQ(text.find("\nleat: all is well"), std::string::npos) << "forged line: " << text;
+}
+
+const std::string kEvil = "a\x1b[2J\u202e\u009b\xff\r\nleat: all is well\n";
+
+/// Relu by a node, input and output of that name.
+OnnxBuilder named_model(const std::string& name, const std::string& op) {
+  OnnxBuilder model;
+  model.input(name, {1, 2});
+  model.node(op, {name}, {name + "y"}).proto().set_name(name);
+  model.output(name + "y");
+  return model;
+}
+
+TEST(CliForeignText, NamesInErrors) {
+  const std::string model = scratch_file("evil.onnx", named_model(kEvil, "Relu").bytes());
+  const std::string odd = scratch_file("odd.onnx", named_model(kEvil, kEvil).bytes());
+  const std::string labels = scratch_file("none.txt", "\n");
+  const std::vector<std::vector<std::string>> mistakes = {
+      {"run", model},
+      {"run", odd},
+      {"run", kEvil},
+      {"run", model, "-i", kEvil},
+      {"run", model, "-i", kEvil + "=" + kSeven},
+      {"run", model, "-i", kSeven, "--device", kEvil},
+      {"run", kDigits, "-i", kSeven, "-o", kEvil, "--device", "cpu"},
+      {"run", kDigits, "-i", kSeven, "--labels", kEvil, "--device", "cpu"},
+      {"test-onnx", kEvil},
+      {"dump", kEvil},
+      {"dump", model, "--node", kEvil, "--after", "lower", "--target", "x86-64-v3"},
+      {"dump", scratch_file("evil.ir", "leat-kernel 1\nkernel " + kEvil)},
+  };
+  for (const std::vector<std::string>& arguments : mistakes) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    const ProgramResult result = run_leat(arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    expect_harmless(result.err);
+    EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
+    EXPECT_EQ(result.out, "");
+  }
+  const ProgramResult usage = run_leat({kEvil});
+  EXPECT_EQ(usage.exit_code, 2);
+  expect_harmless(usage.err);
+}
+
+TEST(CliForeignText, NamesInResults) {
+  const std::string model = scratch_file("evil.onnx", named_model(kEvil, "Relu").bytes());
+  const std::string input =
+      scratch_file("evil.npy", cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 2})));
+  const std::string labels = scratch_file("evil.txt", "a\x1b[2J\u202e\u009b\xff\rb\nc\n");
+  std::vector<std::vector<std::string>> commands = {
+      {"run", model, "-i", input, "--top", "2", "--labels", labels, "--device", "cpu", "--profile"},
+      {"run", model, "-i", input, "--top", "2", "--labels", labels, "--device", "cpu", "--json"},
+  };
+  for (const char* stage : {"graph", "schedule", "lower"}) {
+    commands.push_back({"dump", model, "--after", stage, "--target", "x86-64-v3"});
+  }
+  for (const std::vector<std::string>& arguments : commands) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    const ProgramResult result = run_leat(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    expect_harmless(result.out);
+  }
+}
+
 TEST(CliBadInput, Inputs) {
   const auto run = [](const std::string& input) {
     return std::vector<std::string>{"run", kDigits, "--input", input, "--device", "cpu"};
@@ -81,6 +151,18 @@ TEST(CliBadInput, Inputs) {
   expect_one_sentence(run("picture=" + kSeven), "\"image\"");
   expect_one_sentence({"run", kDigits, "--device", "cpu"}, "\"image\"");
   expect_one_sentence({"run", "/nonexistent.onnx", "--input", kSeven}, "/nonexistent.onnx");
+}
+
+TEST(CliBadInput, NumbersOfPictures) {
+  const auto run = [](const std::string& option, const std::string& value) {
+    return std::vector<std::string>{"run",      kDigits, "--input", kSeven,
+                                    "--device", "cpu",   option,    value};
+  };
+  for (const char* value : {"1e300", "nan", "inf", "-2e6"}) {
+    expect_one_sentence(run("--scale", value), "(1000000)");
+  }
+  expect_one_sentence(run("--mean", "nan,0,0"), "--mean (nan)");
+  expect_one_sentence(run("--mean", "0,0,1e300"), "--mean (1e+300)");
 }
 
 TEST(CliBadInput, Arrays) {

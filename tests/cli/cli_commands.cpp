@@ -325,6 +325,28 @@ TEST_F(CliStream, ABadPictureIsNamedAndTheOthersAreDone) {
   EXPECT_TRUE(CliStream::result("7.txt").starts_with("7 "));
 }
 
+TEST_F(CliStream, OfManyBadPicturesTheJsonNamesAll) {
+  std::filesystem::copy(kSeven, in());
+  constexpr size_t kBad = 12;
+  for (size_t i = 0; i < kBad; ++i) {
+    const std::string path = in() + "/bad" + std::to_string(i) + ".png";
+    ASSERT_TRUE(write_file_atomically(path, "no").has_value());
+  }
+  const std::string file = (folder_ / "report.json").string();
+  const ProgramResult result = run_leat(
+      {"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu", "--json=" + file});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(contains(result.err, "(7) more pictures")) << result.err;
+  EXPECT_TRUE(contains(result.err, file)) << "where the others are named: " << result.err;
+  const Json object = Json::parse(read_file(file, 1 << 20).value());
+  ASSERT_EQ(object["failures"].size(), kBad);
+  EXPECT_EQ(object["failures_not_listed"], 0);
+  for (const Json& failure : object["failures"]) {
+    EXPECT_TRUE(contains(failure["picture"], "bad")) << failure;
+    EXPECT_TRUE(contains(failure["error"], "cannot be read")) << failure;
+  }
+}
+
 TEST_F(CliStream, AnEmptyFolderIsOneSentence) {
   const ProgramResult result =
       run_leat({"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu"});

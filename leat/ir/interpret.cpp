@@ -15,8 +15,9 @@
 #include "leat/ir/verify.h"
 
 namespace leat::ir {
-Machine::Machine(const Program& program, std::span<const std::span<std::byte>> buffers)
-    : program_(program), steps_(flatten(program)) {
+Machine::Machine(const Program& program, std::span<const std::span<std::byte>> buffers,
+                 uint64_t steps_max)
+    : program_(program), steps_(flatten(program)), steps_left_(steps_max) {
   const bool meets = std::ranges::any_of(program.instructions, [](const Instruction& instruction) {
     return instruction.op == Opcode::last_group;
   });
@@ -112,6 +113,10 @@ Result<void> Machine::meet(const Instruction& instruction) {
 Result<bool> Machine::run_to_barrier(Wave& wave) {
   while (wave.step < steps_.size()) {
     const Step& step = steps_[wave.step++];
+    if (steps_left_-- == 0) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Kernel \"{}\" takes more steps than it may.", program_.name));
+    }
     const Instruction& instruction = program_.instructions[step.instruction];
     switch (step.kind) {
       case Step::Kind::plain:
@@ -361,7 +366,8 @@ Result<void> Machine::run_plain(const Instruction& instruction, Wave& wave) {
   return result;
 }
 
-Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers) {
+Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
+                       uint64_t steps_max) {
   TRY(verify(program));
   if (buffers.size() != program.parameters.size()) {
     return Error(
@@ -381,7 +387,7 @@ Result<void> interpret(const Program& program, std::span<const std::span<std::by
                       parameter.name, program.name, buffers[i].size(), needed));
     }
   }
-  return Machine(program, buffers).run();
+  return Machine(program, buffers, steps_max).run();
 }
 
 }  // namespace leat::ir

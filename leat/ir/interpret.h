@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "leat/base/result.h"
@@ -17,8 +18,10 @@ namespace leat::ir {
 /// type, at least that many bytes, of any alignment. Buffers of different parameters
 /// must not overlap where one of them is written. Where devices may differ it does this: division
 /// by zero gives 0; min_f and max_f of one NaN give the number; functions are those of <cmath>.
-/// Errors: invalid_argument (buffers that do not fit), internal (the program breaks a rule; the
-/// sentence names the instruction, and the index with its limit).
-Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers);
+/// `steps_max`: instructions of all waves, for a program that may not end in a lifetime.
+/// Errors: invalid_argument (buffers that do not fit, too many steps), internal (the program breaks
+/// a rule; the sentence names the instruction, and the index with its limit).
+Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
+                       uint64_t steps_max = UINT64_MAX);
 
 }  // namespace leat::ir

@@ -72,7 +72,8 @@ struct Wave {
 
 class Machine {
  public:
-  Machine(const Program& program, std::span<const std::span<std::byte>> buffers);
+  Machine(const Program& program, std::span<const std::span<std::byte>> buffers,
+          uint64_t steps_max);
   Result<void> run();
 
  private:
@@ -134,6 +135,7 @@ class Machine {
 
   const Program& program_;
   std::vector<Step> steps_;
+  uint64_t steps_left_;
   std::vector<size_t> offsets_;  // value -> its first word
   std::vector<Wave> waves_;
   GroupOrder order_;

@@ -49,6 +49,19 @@ std::vector<float> reference_matmul(const MatmulShape& shape, const std::vector<
   return c;
 }
 
+TEST(Interpret, StepsHaveALimit) {
+  const MatmulShape shape;
+  std::vector<float> a(static_cast<size_t>(shape.m * shape.k), 1);
+  std::vector<float> b(static_cast<size_t>(shape.k * shape.n), 1);
+  std::vector<float> c(static_cast<size_t>(shape.m * shape.n), 0);
+  const Program program = tiled_matmul(shape);
+  const Buffers buffers = {bytes(a), bytes(b), bytes(c)};
+  const Result<void> stopped = interpret(program, buffers, 100);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_TRUE(interpret(program, buffers, 1'000'000));
+}
+
 TEST(Interpret, MultipliesTilesThroughLocalMemory) {
   for (const MatmulShape& shape : {MatmulShape{16, 10, 7}, MatmulShape{8, 4, 4},
                                    MatmulShape{24, 1, 1}, MatmulShape{32, 33, 29}}) {

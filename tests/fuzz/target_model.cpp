@@ -1,0 +1,81 @@
+// Models and tensors out of files: imported and, when small, evaluated.
+#include "leat/base/check.h"
+#include "leat/model/onnx_builder.h"
+#include "leat/model/onnx_file.h"
+#include "leat/model/onnx_import.h"
+#include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/onnx_seeds.h"
+
+namespace leat {
+namespace {
+
+constexpr int64_t kFillBytesMax = 1 << 20;
+/// Evaluated are graphs of at most this many elements and this much work.
+constexpr double kEvaluateWorkMax = 1e6;
+
+double product(const Shape& shape) {
+  double count = 1;
+  for (int64_t extent : shape) count *= static_cast<double>(extent);
+  return count;
+}
+
+bool is_small(const Graph& graph) {
+  double work = 0;
+  for (const Tensor& tensor : graph.tensors) work += product(tensor.shape);
+  for (const Node& node : graph.nodes) {
+    work += flop_count(graph, node);
+    work += product(node.out_extents) * product(node.map_reduce.reduce);
+  }
+  return work <= kEvaluateWorkMax;
+}
+
+/// An error is one of the input, and says something.
+void check_error(const Error& error) {
+  CHECK(!error.message().empty());
+  CHECK(error.kind() != ErrorKind::internal);
+}
+
+}  // namespace
+
+bool feed_model(std::string_view bytes) {
+  const Result<Model> model =
+      import_onnx_bytes(bytes, "fuzzed.onnx", {.fill_bytes_max = kFillBytesMax});
+  if (!model) {
+    check_error(model.error());
+    return false;
+  }
+  if (!is_small(model->graph)) return false;
+  std::vector<HostTensor> inputs;
+  for (const ModelValue& input : model->inputs) {
+    inputs.push_back(HostTensor::zeros(input.dtype, input.shape));
+  }
+  CHECK(evaluate(model->graph, inputs).has_value());
+  return true;
+}
+
+bool feed_tensor(std::string_view bytes) {
+  const Result<HostTensor> tensor = parse_tensor_file(bytes, "fuzzed.pb");
+  if (!tensor) {
+    check_error(tensor.error());
+    return false;
+  }
+  const Result<HostTensor> again = parse_tensor_file(tensor_file_bytes(*tensor, "t"), "again.pb");
+  CHECK(again.has_value() && again->bytes == tensor->bytes && again->shape == tensor->shape);
+  return true;
+}
+
+std::vector<std::string> model_seeds() {
+  std::vector<std::string> seeds;
+  for (const OnnxBuilder& model : fuzz_seeds()) seeds.push_back(model.bytes());
+  return seeds;
+}
+
+std::vector<std::string> tensor_seeds() {
+  std::vector<std::string> seeds;
+  for (const DType dtype : {DType::f32, DType::f16, DType::i64, DType::boolean}) {
+    seeds.push_back(tensor_file_bytes(HostTensor::zeros(dtype, {2, 3}), "t"));
+  }
+  return seeds;
+}
+
+}  // namespace leat

@@ -84,6 +84,8 @@ const Exceptions kIncludeExceptions = {
 const Exceptions kLongFunctions = {
     {"leat/emit/spirv_control.cpp", "ProgramEmitter::emit_instruction",
      "one switch over all opcodes"},
+    {"leat/emit/llvm_control.cpp", "KernelWriter::write_instruction",
+     "one switch over all opcodes"},
     {"leat/emit/supported.cpp", "is_supported", "one switch over all opcodes"},
     {"leat/ir/interpret.cpp", "Machine::execute", "one branch for each kind of instruction"},
     {"leat/ir/rewrite.cpp", "Rewriter::copy_as", "one branch for each kind of instruction"},

@@ -107,4 +107,13 @@ void KernelWriter::write_copy(const Instruction& instruction) {
   build_.CreateIntrinsic(intrinsic, {}, {target, source, size});
 }
 
+void KernelWriter::write_copy_commit() {
+  build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_commit_group, {}, {});
+}
+
+void KernelWriter::write_copy_wait(const Instruction& instruction) {
+  build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_wait_group, {},
+                         {build_.getInt32(static_cast<uint32_t>(instruction.imm))});
+}
+
 }  // namespace leat

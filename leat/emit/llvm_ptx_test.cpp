@@ -7,13 +7,13 @@
 #include <fstream>
 #include <iterator>
 
-#include "leat/route/cubin.h"
-#include "leat/route/nvidia_target.h"
 #include "leat/emit/emit.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/spirv_programs_test.h"
 #include "leat/ir/builder.h"
 #include "leat/ir/parse.h"
+#include "leat/route/cubin.h"
+#include "leat/route/nvidia_target.h"
 
 namespace leat {
 namespace {

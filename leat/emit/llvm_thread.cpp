@@ -225,14 +225,14 @@ void KernelWriter::store_thread(const Access& access, const Components& values) 
 
 // Lane i joins lane i ^ n/2: the halving tree of ir.h with its operands swapped in the upper half
 // of the lanes. All operations commute, so every lane ends with the bits of lane 0.
-llvm::Value* KernelWriter::reduce_threads(Opcode pair, llvm::Value* value) {
+llvm::Value* KernelWriter::reduce_threads(Opcode reduction, llvm::Value* value) {
   llvm::Type* i32 = build_.getInt32Ty();
   for (uint32_t half = lanes_ / 2; half > 0; half /= 2) {
     llvm::Value* other =
         build_.CreateIntrinsic(llvm::Intrinsic::nvvm_shfl_sync_bfly_i32, {},
                                {build_.getInt32(0xffffffffu), build_.CreateBitCast(value, i32),
                                 build_.getInt32(half), build_.getInt32(lanes_ - 1)});
-    value = joined(pair, value, build_.CreateBitCast(other, value->getType()));
+    value = joined(reduction, value, build_.CreateBitCast(other, value->getType()));
   }
   return value;
 }

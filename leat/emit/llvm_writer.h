@@ -78,6 +78,13 @@ class KernelWriter {
     int64_t offset = 0;
   };
 
+  // A divisor that does not trap, and what it stands for.
+  struct Divisor {
+    llvm::Value* is_zero = nullptr;
+    llvm::Value* is_minus_one = nullptr;
+    llvm::Value* value = nullptr;
+  };
+
   // The counter and, behind it, all components of the carried values.
   struct LoopState {
     llvm::Value* step = nullptr;
@@ -100,7 +107,7 @@ class KernelWriter {
   void write_thread_load(const ir::Instruction& instruction, const Access& access);
   llvm::Value* load_predicated(const Access& access, llvm::Type* type);
   void store_thread(const Access& access, const Components& values);
-  llvm::Value* reduce_threads(ir::Opcode pair, llvm::Value* value);
+  llvm::Value* reduce_threads(ir::Opcode reduction, llvm::Value* value);
 
   // What workgroups do together: llvm_atomic.cpp.
   void write_atomic_add(const ir::Instruction& instruction);
@@ -112,7 +119,8 @@ class KernelWriter {
   // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
   void write_instruction(const ir::Instruction& instruction);
-  void write_other(const ir::Instruction& instruction);
+  void write_group_id(const ir::Instruction& instruction);
+  void write_barrier();
   void write_loop(const ir::Instruction& instruction);
   int64_t copies_of(const ir::Instruction& instruction, const LoopState& state);
   std::vector<llvm::Value*> initial_values(const ir::Instruction& instruction, llvm::Value* lo);
@@ -129,18 +137,20 @@ class KernelWriter {
   llvm::Value* splat(llvm::Value* value);
   llvm::Value* constant_of(const ir::Instruction& instruction);
   llvm::Value* operand(const ir::Instruction& instruction, size_t i, size_t component);
-  void set_lanewise(const ir::Instruction& instruction);
-  llvm::Value* lanewise(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
-  llvm::Value* unary_float(ir::Opcode op, llvm::Value* a);
-  llvm::Value* binary_float(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* binary_int(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* divide(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* compare(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* other(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
+  using Lanewise = llvm::function_ref<llvm::Value*(llvm::ArrayRef<llvm::Value*>)>;
+  void set_lanewise(const ir::Instruction& instruction, Lanewise rule);
+  void write_vector(const ir::Instruction& instruction);
+  void write_saturated(const ir::Instruction& instruction);
+  llvm::Value* smaller(llvm::Value* a, llvm::Value* b);
+  llvm::Value* larger(llvm::Value* a, llvm::Value* b);
+  llvm::Value* shift_count(llvm::Value* count);
+  Divisor safe_divisor(llvm::Value* b);
+  llvm::Value* quotient(llvm::Value* a, llvm::Value* b);
+  llvm::Value* remainder(llvm::Value* a, llvm::Value* b);
   llvm::Value* fused_multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
   llvm::Value* reduce(ir::Opcode op, llvm::Value* value);
-  llvm::Value* reduce_lanes(ir::Opcode pair, llvm::Value* value);
-  llvm::Value* joined(ir::Opcode pair, llvm::Value* a, llvm::Value* b);
+  llvm::Value* reduce_lanes(ir::Opcode reduction, llvm::Value* value);
+  llvm::Value* joined(ir::Opcode reduction, llvm::Value* a, llvm::Value* b);
   llvm::Constant* counter(int64_t number);
 
   // What lanes exchange: llvm_exchange.cpp.
@@ -149,6 +159,8 @@ class KernelWriter {
   llvm::Value* shuffle_threads(const ir::Instruction& instruction, llvm::Value* value);
   llvm::Value* dot(ir::Opcode op, llvm::ArrayRef<llvm::Value*> operands);
   void write_copy(const ir::Instruction& instruction);
+  void write_copy_commit();
+  void write_copy_wait(const ir::Instruction& instruction);
   llvm::Value* element_pointer(llvm::Value* base, ir::ValueId index, DType storage);
 
   // Fragments of matrix units, where a lane is a thread: llvm_fragment.cpp.

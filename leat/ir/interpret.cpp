@@ -243,12 +243,12 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
   const auto scalar_of = [&](size_t i) {
     return program_.values[program_.operands_of(instruction)[i]].scalar;
   };
-  if constexpr (kClass == OpClass::unary_float) {
+  if constexpr (is_unary_float(op)) {
     each1(instruction, wave, [scalar = scalar_of(0)](Word a) {
       return with_float(
           scalar, [&]<typename T>(T) { return word_of(apply_unary_float<op>(number<T>(a))); });
     });
-  } else if constexpr (kClass == OpClass::binary_float) {
+  } else if constexpr (is_binary_float(op)) {
     each2(instruction, wave, [scalar = scalar_of(0)](Word a, Word b) {
       return with_float(scalar, [&]<typename T>(T) {
         return word_of(apply_binary_float<op>(number<T>(a), number<T>(b)));

@@ -78,6 +78,8 @@ bool is_fragment_access(Opcode op) {
          op == fragment_store_local;
 }
 
+bool is_function(Opcode op) { return class_of(op) == OpClass::function; }
+
 uint32_t Program::local_bytes() const {
   uint32_t bytes = 0;
   for (const LocalMemory& local : locals) bytes += local.size_bytes();

@@ -145,7 +145,8 @@ Complaint Rules::check_arithmetic(const Instruction& instruction) const {
   bool fits = scalar == Scalar::b1;
   switch (class_of(instruction.op)) {
     case OpClass::unary_float:
-    case OpClass::binary_float: fits = is_float(scalar); break;
+    case OpClass::binary_float:
+    case OpClass::function: fits = is_float(scalar); break;
     case OpClass::binary_int: fits = is_int(scalar); break;
     case OpClass::compare:
       fits = compares_floats(instruction.op) ? is_float(scalar) : is_int(scalar);

@@ -18,11 +18,6 @@ constexpr uint64_t kBlockAlignment = 16;
 constexpr uint32_t kPoolSets = 256;
 constexpr uint32_t kPoolDescriptors = 2048;
 
-constexpr VkPipelineStageFlags kWorkStages =
-    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
-
 }  // namespace
 
 VulkanCommands::VulkanCommands(VulkanContext& context, const VulkanMemory& memory)
@@ -85,10 +80,10 @@ void VulkanCommands::add_access(const BufferRange& range, bool written) {
 void VulkanCommands::wait_where_needed() {
   if (!hazards_.add(accesses_)) return;
   const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                   .srcAccessMask = kWrites,
-                                   .dstAccessMask = kReads | kWrites};
-  context_.calls.vkCmdPipelineBarrier(commands_, kWorkStages, kWorkStages, 0, 1, &barrier, 0,
-                                      nullptr, 0, nullptr);
+                                   .srcAccessMask = kVulkanWrites,
+                                   .dstAccessMask = kVulkanReads | kVulkanWrites};
+  context_.calls.vkCmdPipelineBarrier(commands_, kVulkanWorkStages, kVulkanWorkStages, 0, 1,
+                                      &barrier, 0, nullptr, 0, nullptr);
 }
 
 Result<void> VulkanCommands::launch(const VulkanKernel& kernel,

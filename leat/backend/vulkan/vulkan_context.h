@@ -16,6 +16,14 @@ namespace leat {
 
 class VulkanNumber;
 
+// What launches and copies are to a barrier.
+inline constexpr VkPipelineStageFlags kVulkanWorkStages =
+    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+inline constexpr VkAccessFlags kVulkanWrites =
+    VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+inline constexpr VkAccessFlags kVulkanReads =
+    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
+
 /// The Fence of the device's queue, twice: a number in mapped memory that the work raises itself
 /// (vulkan_number.h), which is polled, and a timeline semaphore of the same value, which a waiting
 /// thread blocks on. The semaphore follows the number: only once it is reached does Vulkan allow to

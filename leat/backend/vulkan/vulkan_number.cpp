@@ -12,11 +12,6 @@ constexpr uint32_t kBindings = 2;      // counter, number
 constexpr uint64_t kNumberBytes = 64;  // a cache line, of which 8 bytes are used
 constexpr uint64_t kOpenTimeoutNs = 30'000'000'000;
 
-constexpr VkPipelineStageFlags kWorkStages =
-    VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-constexpr VkAccessFlags kWrites = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-constexpr VkAccessFlags kReads = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_TRANSFER_READ_BIT;
-
 }  // namespace
 
 VulkanNumber::~VulkanNumber() {
@@ -116,22 +111,25 @@ void VulkanNumber::record_raise(VkCommandBuffer commands, bool writes_seen) cons
   VkPipelineStageFlags readers = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
   VkMemoryBarrier before = {
       .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-      .srcAccessMask = kWrites,
+      .srcAccessMask = kVulkanWrites,
       .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
   if (writes_seen) {
     readers |= VK_PIPELINE_STAGE_HOST_BIT;
     before.dstAccessMask |= VK_ACCESS_HOST_READ_BIT;
   }
-  calls.vkCmdPipelineBarrier(commands, kWorkStages, readers, 0, 1, &before, 0, nullptr, 0, nullptr);
+  calls.vkCmdPipelineBarrier(commands, kVulkanWorkStages, readers, 0, 1, &before, 0, nullptr, 0,
+                             nullptr);
   calls.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline_);
   calls.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout_, 0, 1, &set_, 0,
                                 nullptr);
   calls.vkCmdDispatch(commands, 1, 1, 1);
-  const VkMemoryBarrier after = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                 .srcAccessMask = kWrites,
-                                 .dstAccessMask = kReads | kWrites | VK_ACCESS_HOST_READ_BIT};
-  calls.vkCmdPipelineBarrier(commands, kWorkStages, kWorkStages | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                             &after, 0, nullptr, 0, nullptr);
+  const VkMemoryBarrier after = {
+      .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+      .srcAccessMask = kVulkanWrites,
+      .dstAccessMask = kVulkanReads | kVulkanWrites | VK_ACCESS_HOST_READ_BIT};
+  calls.vkCmdPipelineBarrier(commands, kVulkanWorkStages,
+                             kVulkanWorkStages | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0,
+                             nullptr, 0, nullptr);
 }
 
 }  // namespace leat

@@ -1,0 +1,67 @@
+// amd-capture-check: runs captures of GPU submissions on the emulated card and says what is wrong.
+// --mutations turns each bit of packets, descriptors and code once, and tells what nobody noticed.
+// Exit status 0: all pass; 1: something failed; 2: a capture cannot be read.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "tests/amd/amd_capture.h"
+#include "tests/amd/amd_mutations.h"
+
+namespace {
+
+int check(const std::string& folder, const leat::amd_card::CaptureOptions& options) {
+  const auto report = leat::amd_card::check_capture(folder, options);
+  if (!report) {
+    fmt::print(stderr, "{}: {}\n", folder, report.error().message());
+    return 2;
+  }
+  for (const std::string& failure : report->failures) fmt::print("{}: {}\n", folder, failure);
+  fmt::print("{}: {} ({} submissions, {} launches, {} fences, {} tensors, {} instructions)\n",
+             folder, report->failures.empty() ? "passed" : "FAILED", report->submissions,
+             report->launches, report->fences, report->tensors, report->instructions);
+  return report->failures.empty() ? 0 : 1;
+}
+
+int mutate(const std::string& folder) {
+  const auto report = leat::amd_card::mutate_capture(folder);
+  if (!report) {
+    fmt::print(stderr, "{}: {}\n", folder, report.error().message());
+    return 2;
+  }
+  for (const std::string& survivor : report->survivors) fmt::print("survives: {}\n", survivor);
+  fmt::print("{}: {}\n", folder, leat::amd_card::summary_of(*report));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  leat::amd_card::CaptureOptions options;
+  bool mutates = false;
+  int worst = 0, count = 0;
+  for (int k = 1; k < argc; ++k) {
+    const std::string word = argv[k];
+    if (word == "--backward") {
+      options.order = leat::amd_card::WaveOrder::backward;
+    } else if (word == "--mixed" && k + 1 < argc) {
+      options.order = leat::amd_card::WaveOrder::mixed;
+      options.seed = std::strtoull(argv[++k], nullptr, 10);
+    } else if (word == "--mutations") {
+      mutates = true;
+    } else if (word.starts_with("--")) {
+      count = 0;
+      break;
+    } else {
+      ++count;
+      worst = std::max(worst, mutates ? mutate(word) : check(word, options));
+    }
+  }
+  if (count == 0) {
+    fmt::print(stderr,
+               "usage: amd-capture-check [--backward | --mixed SEED | --mutations] DIR...\n");
+    return 2;
+  }
+  return worst;
+}

@@ -1,0 +1,201 @@
+#include "tests/amd/amd_mutations.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string_view>
+
+#include "tests/amd/amd_capture.h"
+#include "tests/amd/amd_capture_tensor.h"
+#include "tests/amd/amd_emulator_decode.h"
+#include "tests/amd/amd_packets_words.h"
+
+namespace leat::amd_card {
+
+namespace {
+
+using nlohmann::json;
+
+// Turned bits make loops endless; a healthy small launch is far below this.
+constexpr uint64_t kInstructionsMax = 200'000;
+constexpr uint32_t kCodeWordsMax = 4096;
+
+/// A word whose bits are turned, and what it is part of.
+struct Target {
+  std::string what;
+  std::string name;
+  uint64_t va = 0;
+  uint32_t word = 0;
+};
+
+/// The regions' bytes, as the capture begins.
+class Contents {
+ public:
+  Result<void> read(const std::string& folder, const json& root) {
+    for (const json& region : root.at("regions")) {
+      TRY_ASSIGN(uint64_t va, parse_number(region.at("va")));
+      TRY_ASSIGN(uint64_t size, parse_number(region.at("size")));
+      std::vector<char> bytes(size, 0);
+      if (region.contains("file") && !region["file"].is_null()) {
+        std::ifstream in(std::filesystem::path(folder) / region["file"].get<std::string>(),
+                         std::ios::binary);
+        in.seekg(region.value("file_offset", 0));
+        in.read(bytes.data(), std::streamsize(size));
+      }
+      regions_[va] = std::move(bytes);
+    }
+    return {};
+  }
+
+  uint32_t word_at(uint64_t va) const {
+    uint32_t word = 0;
+    auto region = regions_.upper_bound(va);
+    if (region == regions_.begin()) return word;
+    --region;
+    if (va + 4 - region->first <= region->second.size()) {
+      std::memcpy(&word, region->second.data() + (va - region->first), 4);
+    }
+    return word;
+  }
+
+ private:
+  std::map<uint64_t, std::vector<char>> regions_;
+};
+
+Result<void> add_packets(const json& root, const Contents& contents, std::vector<Target>& out) {
+  for (const json& step : root.at("steps")) {
+    if (!step.contains("ring")) continue;
+    TRY_ASSIGN(uint64_t va, parse_number(step["ring"].at("va")));
+    TRY_ASSIGN(uint64_t read, parse_number(step["ring"].at("read_dw")));
+    TRY_ASSIGN(uint64_t write, parse_number(step["ring"].at("write_dw")));
+    TRY_ASSIGN(uint64_t size, parse_number(step["ring"].at("size_dw")));
+    uint64_t end = read;
+    std::string name;
+    uint64_t first = 0;
+    for (uint64_t at = read; at < write; ++at) {
+      const uint64_t place = va + 4 * (at % size);
+      if (at == end) {
+        const uint32_t header = contents.word_at(place);
+        const PacketShape* shape = shape_of(opcode_of(header));
+        name = shape != nullptr ? shape->name : "unknown";
+        first = at;
+        end = at + (header == kNopOneWord ? 1 : (header >> 16 & 0x3fff) + 2);
+      }
+      out.push_back({"packets", fmt::format("{} at word {}, dword {}", name, first, at - first),
+                     place, contents.word_at(place)});
+    }
+  }
+  return {};
+}
+
+/// Instructions that say something of time only; nothing that is computed shows a change in them.
+bool is_hint(const Instruction& instruction) {
+  const std::string_view name = instruction.opcode->name;
+  return name == "s_delay_alu" || name == "s_clause" || name == "s_nop" || name == "s_setprio";
+}
+
+Result<void> add_kernels(const json& root, const Contents& contents, Generation generation,
+                         std::vector<Target>& out) {
+  for (const json& kernel : root.value("kernels", json::array())) {
+    const std::string name = kernel.value("name", "");
+    TRY_ASSIGN(uint64_t entry, parse_number(kernel.at("entry")));
+    uint64_t at = entry;
+    for (uint32_t words = 0; words < kCodeWordsMax;) {
+      const uint32_t next[3] = {contents.word_at(at), contents.word_at(at + 4),
+                                contents.word_at(at + 8)};
+      Instruction instruction;
+      std::string error;
+      if (!decode(generation, next, at, instruction, error)) {
+        return Error(ErrorKind::invalid_argument, fmt::format("Kernel \"{}\": {}.", name, error));
+      }
+      for (uint32_t k = 0; k < instruction.size_dwords; ++k) {
+        out.push_back(
+            {is_hint(instruction) ? "hints" : "code",
+             fmt::format("{}, {} at 0x{:x}, dword {}", name, instruction.opcode->name, at, k),
+             at + 4 * k, next[k]});
+      }
+      words += instruction.size_dwords;
+      at += 4 * instruction.size_dwords;
+      if (std::strcmp(instruction.opcode->name, "s_endpgm") == 0) break;
+    }
+    if (!kernel.contains("descriptor")) continue;
+    TRY_ASSIGN(uint64_t descriptor, parse_number(kernel["descriptor"]));
+    for (uint32_t k = 0; k < 16; ++k) {
+      out.push_back({"descriptors", fmt::format("{}, byte {}", name, 4 * k), descriptor + 4 * k,
+                     contents.word_at(descriptor + 4 * k)});
+    }
+  }
+  return {};
+}
+
+/// Whether any order of waves notices the turned bit.
+Result<bool> is_caught(const std::string& folder, const BitFlip& flip) {
+  for (const WaveOrder order : {WaveOrder::forward, WaveOrder::backward, WaveOrder::mixed}) {
+    CaptureOptions options;
+    options.order = order;
+    options.seed = 11;
+    options.flips = {flip};
+    options.instructions_max = kInstructionsMax;
+    const auto report = check_capture(folder, options);
+    if (!report || !report->failures.empty()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<MutationReport> mutate_capture(const std::string& folder, uint32_t stride) {
+  TRY_ASSIGN(CaptureReport healthy, check_capture(folder, {}));
+  if (!healthy.failures.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("The capture fails as it is: {}.", healthy.failures.front()));
+  }
+  std::ifstream in(std::filesystem::path(folder) / "capture.json");
+  const json root = json::parse(in, nullptr, false);
+  Contents contents;
+  TRY(contents.read(folder, root));
+  std::vector<Target> targets;
+  TRY(add_packets(root, contents, targets));
+  const bool is_gfx12 = root.at("target").get<std::string>().starts_with("gfx12");
+  TRY(add_kernels(root, contents, is_gfx12 ? Generation::gfx12 : Generation::gfx11, targets));
+  MutationReport report;
+  uint32_t position = 0;
+  for (const Target& target : targets) {
+    auto share = std::ranges::find(report.shares, target.what, &MutationShare::what);
+    if (share == report.shares.end()) {
+      report.shares.push_back({target.what, 0, 0});
+      share = report.shares.end() - 1;
+    }
+    for (uint32_t bit = 0; bit < 32; ++bit) {
+      if (position++ % stride != 0) continue;
+      TRY_ASSIGN(bool caught, is_caught(folder, {target.va + bit / 8, bit % 8}));
+      ++share->turned;
+      share->caught += caught ? 1 : 0;
+      if (caught) continue;
+      report.survivors.push_back(
+          fmt::format("{}: {}, bit {} of {:08x}", target.what, target.name, bit, target.word));
+    }
+  }
+  return report;
+}
+
+std::string summary_of(const MutationReport& report) {
+  std::string text;
+  uint32_t turned = 0, caught = 0;
+  const auto add = [&](const std::string& what, uint32_t n, uint32_t of) {
+    text += fmt::format("{}{} {} of {} ({:.1f} %)", text.empty() ? "" : ", ", what, n, of,
+                        of == 0 ? 0.0 : 100.0 * n / of);
+  };
+  for (const MutationShare& share : report.shares) {
+    add(share.what, share.caught, share.turned);
+    if (share.what == "hints") continue;
+    turned += share.turned, caught += share.caught;
+  }
+  add("caught in all", caught, turned);
+  return text;
+}
+
+}  // namespace leat::amd_card

@@ -1,0 +1,31 @@
+// How much the checks notice: each bit of a capture's packets, kernel descriptors and code is
+// turned, one at a time, and the capture is run. What passes all the same is a survivor, and named.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "leat/base/result.h"
+
+namespace leat::amd_card {
+
+struct MutationShare {
+  std::string
+      what;  // "packets", "descriptors", "code"; "hints": not counted, they change no result
+  uint32_t turned = 0;
+  uint32_t caught = 0;
+};
+
+struct MutationReport {
+  std::vector<MutationShare> shares;
+  std::vector<std::string> survivors;  // "packets, word 12, bit 3 (SET_SH_REG)"
+};
+
+/// Turns every `stride`-th bit. The capture must pass as it is. Errors: those of check_capture, and
+/// invalid_argument.
+Result<MutationReport> mutate_capture(const std::string& folder, uint32_t stride = 1);
+
+/// "packets 1500 of 1568 (95.7 %), ..."
+std::string summary_of(const MutationReport& report);
+
+}  // namespace leat::amd_card

@@ -9,9 +9,11 @@
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <sstream>
 #include <system_error>
 
 #include "cli/interrupt.h"
+#include "cli/last_words.h"
 #include "cli/report.h"
 #include "leat_version.h"
 
@@ -30,18 +32,14 @@ ProcessStart process_start() {
   return start;
 }
 
-int usage_error(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-  say_line(error.what());
-  say_line("leat --help and leat COMMAND --help show what there is.");
-  return 2;
-}
-
-/// The command's answer, once all that it printed is written. fmt throws what fwrite refuses.
-Result<int> printed(const CommandRun& run, const ProcessStart& start) {
+/// `print`'s answer, once all that it printed is written. fmt throws what fwrite refuses.
+template <typename Print>
+Result<int> printed(const Print& print) {
   try {
-    const Result<int> code = run(start);
-    if (!code || std::fflush(stdout) == 0) return code;
+    const Result<int> code = print();
+    const bool is_written = std::fflush(stdout) == 0;
+    if (!code || (is_written && std::ferror(stdout) == 0)) return code;
+    if (is_written) errno = EIO;  // an earlier part was not, and nobody looked
   } catch (const std::system_error& error) {
     if (std::ferror(stdout) == 0) throw;
     errno = error.code().value();
@@ -50,11 +48,33 @@ Result<int> printed(const CommandRun& run, const ProcessStart& start) {
                fmt::format("Standard output cannot be written: {}.", std::strerror(errno)));
 }
 
+/// --help and --version are errors to the parser, too.
+Result<int> answer_of(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() != 0) {
+    say_line(error.what());
+    say_line("leat --help and leat COMMAND --help show what there is.");
+    return 2;
+  }
+  std::ostringstream text;
+  app.exit(error, text, text);
+  return printed([&]() -> Result<int> {
+    fmt::print("{}", text.str());
+    return 0;
+  });
+}
+
+int exit_code_of(const Result<int>& code) {
+  if (code) return *code;
+  say_line(code.error().message());
+  return kErrorExitCode;
+}
+
 }  // namespace
 
 int run_program(int argc, char** argv, const ProgramFacts& facts,
                 std::span<const Command> commands) {
   const ProcessStart start = process_start();
+  prepare_last_words();
   exit_on_interrupt();
   CLI::App app(facts.description, facts.name);
   app.require_subcommand(1);
@@ -68,14 +88,10 @@ int run_program(int argc, char** argv, const ProgramFacts& facts,
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return usage_error(app, error);
+    return exit_code_of(answer_of(app, error));
   }
   for (const auto& [command, run] : runs) {
-    if (!command->parsed()) continue;
-    const Result<int> code = printed(run, start);
-    if (code) return *code;
-    say_line(code.error().message());
-    return 1;
+    if (command->parsed()) return exit_code_of(printed([&] { return run(start); }));
   }
   return 2;
 }

@@ -28,10 +28,14 @@ uint32_t address_of(Wave& w, const Instruction& i, uint32_t lane) {
   return w.v[i.src[0] - kVgpr0][lane];
 }
 
-void read_local(Wave& w, const Instruction& i, uint64_t address, uint32_t size, uint8_t* bytes) {
+/// The size is known when this is compiled, so both copies are single moves.
+template <uint32_t kSize>
+void read_local(Wave& w, const Instruction& i, uint64_t address, uint8_t* bytes) {
+  constexpr uint8_t kDefined[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  constexpr uint32_t size = kSize;
   if (!in_bounds(w, i, address, size)) return;
   const uint8_t* defined = w.group->local_defined.data() + address;
-  if (std::find(defined, defined + size, 0) != defined + size) {
+  if (std::memcmp(defined, kDefined, size) != 0) {
     return w.fail(i, fmt::format("local memory at {} is read but was never written", address));
   }
   std::memcpy(bytes, w.group->local.data() + address, size);
@@ -59,8 +63,8 @@ void load_local(Wave& w, const Instruction& i, F extend) {
   for (uint32_t l = 0; l < kLanes; ++l) {
     if ((w.exec() >> l & 1) == 0) continue;
     uint32_t words[kWords] = {};
-    read_local(w, i, uint64_t(address_of(w, i, l)) + uint32_t(i.offset), kSize,
-               reinterpret_cast<uint8_t*>(words));
+    read_local<kSize>(w, i, uint64_t(address_of(w, i, l)) + uint32_t(i.offset),
+                      reinterpret_cast<uint8_t*>(words));
     for (uint32_t k = 0; k < kWords; ++k) w.v[first + k][l] = extend(words[k], w.v[first + k][l]);
   }
   begin(w, i, kWords);
@@ -79,8 +83,8 @@ void load_local2(Wave& w, const Instruction& i) {
     uint32_t words[2 * kWords] = {};
     for (uint32_t k = 0; k < 2; ++k) {
       const uint32_t offset = (uint32_t(i.offset) >> (8 * k) & 255) * kSize * kStride;
-      read_local(w, i, uint64_t(address_of(w, i, l)) + offset, kSize,
-                 reinterpret_cast<uint8_t*>(words + k * kWords));
+      read_local<kSize>(w, i, uint64_t(address_of(w, i, l)) + offset,
+                        reinterpret_cast<uint8_t*>(words + k * kWords));
     }
     for (uint32_t k = 0; k < 2 * kWords; ++k) w.v[first + k][l] = words[k];
   }
@@ -143,7 +147,7 @@ void atomic_local(Wave& w, const Instruction& i, uint32_t sources, F function) {
     if ((w.exec() >> l & 1) == 0) continue;
     const uint64_t address = uint64_t(address_of(w, i, l)) + uint32_t(i.offset);
     T old{};
-    read_local(w, i, address, sizeof(T), reinterpret_cast<uint8_t*>(&old));
+    read_local<sizeof(T)>(w, i, address, reinterpret_cast<uint8_t*>(&old));
     if (w.state == WaveState::failed) return;
     T data[2] = {};
     for (uint32_t k = 0; k < sources; ++k) {

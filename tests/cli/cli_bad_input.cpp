@@ -119,7 +119,7 @@ TEST(CliForeignText, NamesInErrors) {
 TEST(CliForeignText, NamesInResults) {
   const std::string model = scratch_file("evil.onnx", named_model(kEvil, "Relu").bytes());
   const std::string input =
-      scratch_file("evil.npy", cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 2})));
+      scratch_file("evil.npy", npy_bytes(HostTensor::zeros(DType::f32, {1, 2})));
   const std::string labels = scratch_file("evil.txt", "a\x1b[2J\u202e\u009b\xff\rb\nc\n");
   std::vector<std::vector<std::string>> commands = {
       {"run", model, "-i", input, "--top", "2", "--labels", labels, "--device", "cpu", "--profile"},
@@ -141,7 +141,7 @@ TEST(CliBadInput, Inputs) {
     return std::vector<std::string>{"run", kDigits, "--input", input, "--device", "cpu"};
   };
   const std::string wrong =
-      scratch_file("wrong.npy", cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 5, 5})));
+      scratch_file("wrong.npy", npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 5, 5})));
   expect_one_sentence(run(wrong), "(1, 1, 5, 5)");
   expect_one_sentence(run(scratch_file("short.npy", "\x93NUMPY")), "short.npy");
   expect_one_sentence(run(scratch_file("no.png", "no picture")), "no.png");
@@ -169,7 +169,7 @@ TEST(CliBadInput, Arrays) {
   const auto run = [](const std::string& input) {
     return std::vector<std::string>{"run", kDigits, "--input", input, "--device", "cpu"};
   };
-  const std::string good = cli::npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 28, 28}));
+  const std::string good = npy_bytes(HostTensor::zeros(DType::f32, {1, 1, 28, 28}));
   const auto changed = [&](const std::string& from, const std::string& to) {
     std::string bytes = good;
     return bytes.replace(bytes.find(from), from.size(), to);
@@ -179,7 +179,7 @@ TEST(CliBadInput, Arrays) {
   expect_one_sentence(run(scratch_file("columns.npy", changed("False", "True "))), "Fortran");
   expect_one_sentence(run(scratch_file("complex.npy", changed("<f4", "<c8"))), "<c8");
   const std::string whole =
-      scratch_file("whole.npy", cli::npy_bytes(HostTensor::zeros(DType::i32, {1, 1, 28, 28})));
+      scratch_file("whole.npy", npy_bytes(HostTensor::zeros(DType::i32, {1, 1, 28, 28})));
   expect_one_sentence(run(whole), "i32");
   const std::string ones = scratch_file("ones.npy", good);
   expect_one_sentence({"run", kDigits, "-i", ones, "-i", ones, "--device", "cpu"}, "(2)");

@@ -105,7 +105,7 @@ TEST(CliRun, ReadsADigit) {
   EXPECT_EQ(first["device"], "cpu");
   EXPECT_GT(first["peak_gflops"], 0.0);
   EXPECT_GE(first["memory"]["planned_bytes"], first["memory"]["lower_bound_bytes"]);
-  const Result<HostTensor> tensor = cli::read_npy(output);
+  const Result<HostTensor> tensor = read_npy(output);
   ASSERT_TRUE(tensor) << tensor.error().message();
   EXPECT_EQ(tensor->shape, (Shape{1, 10}));
 
@@ -310,7 +310,7 @@ TEST_F(CliStream, WithoutTopItWritesArrays) {
   const Json object = json_of(
       run_leat({"run", kDigits, "--input", in(), "--output", out(), "--device", "cpu", "--json"}));
   EXPECT_EQ(object["copied_bytes"]["output_tensor"], 10 * sizeof(float));  // one item's scores
-  const auto scores = cli::read_npy(out() + "/7.npy");
+  const auto scores = read_npy(out() + "/7.npy");
   ASSERT_TRUE(scores.has_value()) << scores.error().message();
   EXPECT_GT(scores->number(7), 0.9);
 }

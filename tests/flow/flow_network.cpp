@@ -27,8 +27,8 @@ std::string example_path(const std::string& name) {
 
 /// The picture's luminance as (1, 1, height, width).
 Result<HostTensor> read_digit(int digit) {
-  TRY_ASSIGN(const cli::Picture picture,
-             cli::read_picture(example_path("pictures/" + std::to_string(digit) + ".png")));
+  TRY_ASSIGN(const Picture picture,
+             read_picture(example_path("pictures/" + std::to_string(digit) + ".png")));
   HostTensor tensor = HostTensor::zeros(DType::f32, {1, 1, picture.height, picture.width});
   for (int64_t y = 0; y < picture.height; ++y) {
     for (int64_t x = 0; x < picture.width; ++x) {

@@ -52,7 +52,7 @@ std::string source_path(const std::string& name) {
 bool exists(const std::string& path) { return std::filesystem::exists(path); }
 
 Result<HostTensor> read_bgr(const std::string& path, DType dtype) {
-  TRY_ASSIGN(const cli::Picture picture, cli::read_picture(path));
+  TRY_ASSIGN(const Picture picture, read_picture(path));
   HostTensor tensor = HostTensor::zeros(dtype, {1, 3, picture.height, picture.width});
   int64_t at = 0;
   for (int64_t channel : {2, 1, 0}) {
@@ -66,7 +66,7 @@ Result<HostTensor> read_bgr(const std::string& path, DType dtype) {
 }
 
 Result<HostTensor> read_grey(const std::string& path) {
-  TRY_ASSIGN(const cli::Picture picture, cli::read_picture(path));
+  TRY_ASSIGN(const Picture picture, read_picture(path));
   HostTensor tensor = HostTensor::zeros(DType::f32, {1, 1, picture.height, picture.width});
   for (int64_t y = 0; y < picture.height; ++y) {
     for (int64_t x = 0; x < picture.width; ++x) {

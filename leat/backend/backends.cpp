@@ -22,7 +22,7 @@ namespace leat {
 #define LEAT_BACKEND(folder, route)                  \
   std::vector<FoundRoute> find_##folder##_devices(); \
   Result<std::unique_ptr<Device>> open_##folder##_device(size_t index, std::string name);
-#include "leat_backends.def"
+#include <leat_backends.def>
 #undef LEAT_BACKEND
 
 namespace {
@@ -37,7 +37,7 @@ struct RouteBackend {
 /// In the order of preference. An array may not be empty, hence the last row.
 constexpr RouteBackend kBackends[] = {
 #define LEAT_BACKEND(folder, route) {Route::route, find_##folder##_devices, open_##folder##_device},
-#include "leat_backends.def"
+#include <leat_backends.def>
 #undef LEAT_BACKEND
     {Route::null, [] { return std::vector<FoundRoute>(); }, nullptr},
 };

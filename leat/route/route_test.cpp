@@ -7,6 +7,7 @@
 
 #include "leat/route/handle_table.h"
 #include "leat/route/kernel_limits.h"
+#include "leat/route/launch_checks.h"
 #include "leat/route/queue_frame.h"
 #include "leat/route/retire_list.h"
 #include "leat/route/time_slots.h"
@@ -90,6 +91,20 @@ TEST(QueueFrame, WaitsForRoomAsLongAsWorkMayTake) {
   ASSERT_FALSE(waited);
   EXPECT_EQ(waited.error().kind(), ErrorKind::device_lost);
   EXPECT_TRUE(frame.wait_for_room([](uint64_t) { return Result<bool>(true); }));
+}
+
+class PlainKernel final : public Kernel {
+ public:
+  explicit PlainKernel(const KernelBinary& binary) : Kernel(binary) {}
+};
+
+TEST(LaunchChecks, NumberAndAlignmentOfArgumentsAreTheCallersDuty) {
+  KernelBinary binary;
+  binary.arguments.resize(1);
+  const PlainKernel kernel(binary);
+  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {}, nullptr)), "arguments");
+  const BufferRange uneven = {nullptr, 4, 4};
+  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {&uneven, 1}, nullptr)), "kBufferAlignment");
 }
 
 TEST(TimeSlots, HoldWhatWasMarked) {

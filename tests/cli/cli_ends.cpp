@@ -46,9 +46,9 @@ TEST(CliEnds, WithoutMemoryASentence) {
   const std::string digits = LEAT_SOURCE_DIR "/examples/digits/digits.onnx";
   const std::string seven = LEAT_SOURCE_DIR "/examples/digits/pictures/7.png";
   const std::string error = scratch_path("memory");
-  // 64 threads of 8 MiB of stack do not fit.
+  // 1024 threads of 8 MiB of stack do not fit.
   const int code =
-      exit_code_of("ulimit -v 900000; LEAT_THREADS=64 ",
+      exit_code_of("ulimit -v 2000000; LEAT_THREADS=1024 ",
                    "run " + digits + " --input " + seven + " --device cpu >/dev/null 2>" + error);
   EXPECT_EQ(code, 1);
   EXPECT_TRUE(read_file(error, 1 << 20)->starts_with("leat: "));

@@ -32,11 +32,11 @@ ProcessStart process_start() {
   return start;
 }
 
-/// `print`'s answer, once all that it printed is written. fmt throws what fwrite refuses.
-template <typename Print>
-Result<int> printed(const Print& print) {
+/// `act`'s answer, once all that it printed is written. fmt throws what fwrite refuses.
+template <typename Act>
+Result<int> printed(const Act& act) {
   try {
-    const Result<int> code = print();
+    const Result<int> code = act();
     const bool is_written = std::fflush(stdout) == 0;
     if (!code || (is_written && std::ferror(stdout) == 0)) return code;
     if (is_written) errno = EIO;  // an earlier part was not, and nobody looked
@@ -58,7 +58,7 @@ Result<int> answer_of(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream text;
   app.exit(error, text, text);
   return printed([&]() -> Result<int> {
-    fmt::print("{}", text.str());
+    print_text(text.str());
     return 0;
   });
 }

@@ -41,7 +41,7 @@ TEST_P(Fuzz, MutatedBytes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Fuzz, testing::ValuesIn(fuzz_targets().begin(), fuzz_targets().end()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& row) { return std::string(row.param.name); });
 
 }  // namespace
 }  // namespace leat

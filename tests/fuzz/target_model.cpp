@@ -9,7 +9,7 @@
 namespace leat {
 namespace {
 
-constexpr int64_t kFillBytesMax = 1 << 20;
+constexpr int64_t kFuzzedFillBytesMax = 1 << 20;
 /// Evaluated are graphs of at most this many elements and this much work.
 constexpr double kEvaluateWorkMax = 1e6;
 
@@ -39,7 +39,7 @@ void check_error(const Error& error) {
 
 bool feed_model(std::string_view bytes) {
   const Result<Model> model =
-      import_onnx_bytes(bytes, "fuzzed.onnx", {.fill_bytes_max = kFillBytesMax});
+      import_onnx_bytes(bytes, "fuzzed.onnx", {.fill_bytes_max = kFuzzedFillBytesMax});
   if (!model) {
     check_error(model.error());
     return false;

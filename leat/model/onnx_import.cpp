@@ -212,8 +212,8 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
     graph.nodes.resize(nodes);
     graph.tensors.resize(tensors);
     fill_bytes_left_ = fill_bytes_left;
-    TRY_ASSIGN(const bool is_fixed, fix_inputs(needed));
-    if (is_fixed) continue;
+    TRY_ASSIGN(const bool is_given, fix_inputs(needed));
+    if (is_given) continue;
     failure_.inputs_needed = needed;
     return frame_.located(added.error(), proto, &failure_);
   }
@@ -254,14 +254,14 @@ Result<void> fold_nodes(Graph& graph) {
 /// Makes constants of the inputs whose values are at hand, and of what follows from them; whether
 /// there was one.
 Result<bool> Importer::fix_inputs(const std::vector<std::string>& names) {
-  bool has_fixed = false;
+  bool any_given = false;
   for (const std::string& name : names) {
     const auto value = options_.input_values.find(name);
     if (value == options_.input_values.end()) continue;
     TRY(fix_input(name, value->second));
-    has_fixed = true;
+    any_given = true;
   }
-  if (!has_fixed) return false;
+  if (!any_given) return false;
   TRY(fold_nodes(model_.graph));
   return true;
 }

@@ -131,8 +131,8 @@ class WireScan {
       case group_begin:  // unknown to onnx.proto; its fields are charged as the parent's would be
       case group_end: return charge(sizeof(void*) * 4 + kBlockBytes);
       case delimited: break;
-      default: return false;
     }
+    if ((tag & 7) != delimited) return false;  // no wire type
     const std::optional<uint64_t> size = varint(bytes);
     if (!size || *size > bytes.size()) return false;
     const std::string_view content = bytes.substr(0, *size);

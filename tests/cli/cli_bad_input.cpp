@@ -100,7 +100,7 @@ TEST(CliForeignText, NamesInErrors) {
       {"run", kDigits, "-i", kSeven, "--labels", kEvil, "--device", "cpu"},
       {"test-onnx", kEvil},
       {"dump", kEvil},
-      {"dump", model, "--node", kEvil, "--after", "lower", "--target", "x86-64-v3"},
+      {"dump", model, "--node", kEvil + "x", "--after", "lower", "--target", "x86-64-v3"},
       {"dump", scratch_file("evil.ir", "leat-kernel 1\nkernel " + kEvil)},
   };
   for (const std::vector<std::string>& arguments : mistakes) {

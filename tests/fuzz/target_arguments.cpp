@@ -32,13 +32,17 @@ bool feed_arguments(std::string_view bytes) {
   CLI::App app("", "leat");
   app.require_subcommand(1);
   app.set_version_flag("--version", "0");
-  cli::add_devices(*app.add_subcommand("devices"));
-  cli::add_run(*app.add_subcommand("run"));
-  cli::add_test_onnx(*app.add_subcommand("test-onnx"));
-  cli::add_dump(*app.add_subcommand("dump"));
-  cli::add_doctor(*app.add_subcommand("doctor"));
+  // They own what the options are written into.
+  const cli::CommandRun commands[] = {
+      cli::add_devices(*app.add_subcommand("devices")),
+      cli::add_run(*app.add_subcommand("run")),
+      cli::add_test_onnx(*app.add_subcommand("test-onnx")),
+      cli::add_dump(*app.add_subcommand("dump")),
+      cli::add_doctor(*app.add_subcommand("doctor")),
+  };
   std::vector<std::string> arguments = arguments_of(bytes);
   std::ranges::reverse(arguments);  // as CLI11 takes a vector
+  for (const cli::CommandRun& command : commands) CHECK(command != nullptr);
   try {
     app.parse(arguments);
   } catch (const CLI::ParseError& error) {

@@ -60,7 +60,6 @@ Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uin
   target.name = name;
   target.format = CodeFormat::native_object;
   target.is_cpu = true;
-  target.storage_f16 = false;  // a core widens halves in every inner loop
   target.waves_hide_latency = false;
   target.local_memory_is_fast = false;
   target.uniform_loads_broadcast = true;

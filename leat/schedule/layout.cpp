@@ -148,7 +148,9 @@ void mark_packed(Schedule& schedule) {
 
 DType storage_on(const Target& target, DType dtype) {
   const DType storage = storage_of(dtype);
-  return storage == DType::f16 && !target.storage_f16 ? DType::f32 : storage;
+  // Where no other wave works meanwhile, halves that are widened in an inner loop cost time.
+  const bool narrow = target.storage_f16 && target.waves_hide_latency;
+  return storage == DType::f16 && !narrow ? DType::f32 : storage;
 }
 
 bool loads_input(const Node& node, uint32_t input) {

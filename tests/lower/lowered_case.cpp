@@ -41,7 +41,6 @@ Target cpu_target(uint32_t lanes) {
   Target target;
   target.name = "test cpu";
   target.is_cpu = true;
-  target.storage_f16 = false;
   target.waves_hide_latency = false;
   target.local_memory_is_fast = false;
   target.uniform_loads_broadcast = true;
@@ -63,7 +62,6 @@ Target software_target(uint32_t lanes) {
   Target target = gpu_target(lanes);
   target.name = "test software gpu";
   target.software = true;
-  target.storage_f16 = false;
   target.waves_hide_latency = false;
   target.local_memory_is_fast = false;
   return target;

@@ -49,7 +49,6 @@ Target cpu_target(const HostCpu& host, uint32_t threads) {
   target.name = unit.name;
   target.format = CodeFormat::native_object;
   target.is_cpu = true;
-  target.storage_f16 = false;  // a core widens halves in every inner loop
   target.waves_hide_latency = false;
   target.local_memory_is_fast = false;
   target.uniform_loads_broadcast = true;

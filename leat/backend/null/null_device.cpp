@@ -174,7 +174,6 @@ Target null_target() {
   target.name = "null";
   target.format = CodeFormat::interpreted;
   target.software = true;
-  target.storage_f16 = false;
   target.waves_hide_latency = false;
   target.local_memory_is_fast = false;
   target.wave_lanes = 8;

@@ -244,9 +244,7 @@ void read_features(const VulkanCalls& calls, uint32_t version, const Extensions&
 
 void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
                    VulkanChip& chip) {
-  // A software renderer widens halves lane by lane.
-  chip.target.storage_f16 =
-      features.storage16.storageBuffer16BitAccess == VK_TRUE && !chip.target.software;
+  chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
   const bool pointers =
       features.address.bufferDeviceAddress == VK_TRUE && env_number("LEAT_VULKAN_BINDINGS", 0) == 0;
   chip.target.format = pointers ? CodeFormat::spirv_pointers : CodeFormat::spirv_bindings;

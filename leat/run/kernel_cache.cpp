@@ -5,9 +5,9 @@
 #include <cstring>
 #include <type_traits>
 
-#include "leat/route/cubin.h"
 #include "leat/base/files.h"
 #include "leat/base/hash.h"
+#include "leat/route/cubin.h"
 
 namespace leat {
 

@@ -7,10 +7,10 @@
 #include <filesystem>
 
 #include "leat/backend/backends.h"
-#include "leat/route/cubin.h"
-#include "leat/route/cubin_sample_test.h"
 #include "leat/base/files.h"
 #include "leat/base/hash.h"
+#include "leat/route/cubin.h"
+#include "leat/route/cubin_sample_test.h"
 #include "leat/route/nvidia_target.h"
 #include "leat/run/network.h"
 #include "leat/tensor/ops.h"

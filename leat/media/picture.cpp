@@ -121,9 +121,10 @@ void convert_png_to_rgb(png_structp png, png_infop info) {
   png_read_update_info(png, info);
 }
 
-bool read_png_rows(png_structp png, png_infop info, PngJob& job, Picture& picture,
-                   std::vector<png_bytep>& rows, std::string& refusal) {
-  if (setjmp(png_jmpbuf(png)) != 0) return false;
+/// A function of its own, and never inlined: longjmp then finds none of its variables in the frame
+/// that it comes back to.
+[[gnu::noinline]] void read_png(png_structp png, png_infop info, PngJob& job, Picture& picture,
+                                std::vector<png_bytep>& rows, std::string& refusal) {
   png_set_read_fn(png, &job, png_take);
   set_png_limits(png);
   png_read_info(png, info);
@@ -140,6 +141,12 @@ bool read_png_rows(png_structp png, png_infop info, PngJob& job, Picture& pictur
   }
   png_read_image(png, rows.data());
   png_read_end(png, nullptr);
+}
+
+bool read_png_rows(png_structp png, png_infop info, PngJob& job, Picture& picture,
+                   std::vector<png_bytep>& rows, std::string& refusal) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  read_png(png, info, job, picture, rows, refusal);
   return true;
 }
 

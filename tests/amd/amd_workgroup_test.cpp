@@ -99,7 +99,8 @@ TEST_P(WorkgroupTest, ReducesInLocalMemory) {
     ASSERT_TRUE(done.has_value()) << done.error().message();
     const auto out = run.values_at<float>(po, 4);
     for (size_t g = 0; g < 4; ++g) {
-      EXPECT_EQ(out[g], std::accumulate(&a[g * 128], &a[g * 128 + 128], 0.0F));
+      const float* first = a.data() + g * 128;
+      EXPECT_EQ(out[g], std::accumulate(first, first + 128, 0.0F));
     }
   }
 }

@@ -45,7 +45,7 @@ struct Target {
   uint64_t cache_bytes = 1u << 20;    // CPU: second-level cache of one core; GPU: L2
   uint32_t buffer_bindings_max = 16;  // buffers a kernel may have
   uint64_t argument_bytes_max = UINT64_MAX;  // of a buffer that a kernel may have as one argument
-  /// Loads and stores of 16-bit floats work and cost no more than those of f32.
+  /// Loads and stores of 16-bit floats work; whether they pay is the layout's question.
   bool storage_f16 = true;
 
   // What decides the speed of a kernel's forms.

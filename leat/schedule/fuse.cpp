@@ -178,8 +178,7 @@ ExprId fill_of(ExprTree& tree, const ExprNode& load) {
 
 /// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
 void substitute(Node& reader, const Node& view, TensorId tensor) {
-  const Node old = std::exchange(reader, {});
-  reader = old;
+  const Node old = reader;
   reader.exprs = {};
   std::erase(reader.inputs, tensor);
   std::ranges::sort(reader.inputs);

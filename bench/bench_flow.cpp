@@ -165,6 +165,8 @@ std::string table_of(const std::vector<FlowRow>& rows) {
 }
 
 Result<int> run(Options options) {
+  TRY(check_files(options.json, {options.trace}));
+  options.stream.cache_folder = kernel_cache_folder();
   if (options.replays > 0) return replay_only(options);
   Progress progress;
   TRY_ASSIGN(std::unique_ptr<Device> device, open_by_spec(options.device));
@@ -251,7 +253,6 @@ CommandRun add_bench_flow(CLI::App& command) {
                   "calls traces")
       ->type_name("N");
   add_json_option(command, o.json);
-  o.stream.cache_folder = kernel_cache_folder();
   return [options](const ProcessStart&) { return run(*options); };
 }
 

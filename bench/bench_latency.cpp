@@ -163,6 +163,7 @@ Result<int> replay_only(const Options& options) {
 
 // With one route an error is the command's; among several the others are still measured.
 Result<int> run(const Options& options) {
+  TRY(check_files(options.json));
   if (options.replays > 0) return replay_only(options);
   const std::vector<std::string> specs = specs_of(options.device);
   std::vector<RouteLatency> routes;

@@ -46,7 +46,7 @@ def main():
     command = [options.leat, "run", options.model, "--input", options.input, "--device",
                options.device, "--json", *words[end + 1:]]
     with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "XDG_CACHE_HOME": cache}
+        environment = {**os.environ, "XDG_CACHE_HOME": cache, "XDG_STATE_HOME": cache + "/state"}
         first, first_process_ms = start(command, environment)
         warm = [start(command, environment) for _ in range(options.starts)]
     recompiled = [run["compiled"] for run, _ in warm if run["compiled"] != 0]

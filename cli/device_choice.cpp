@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/report.h"
+#include "leat/base/cache_store.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
 
@@ -14,9 +15,21 @@ namespace leat::cli {
 
 namespace {
 
+/// Empty when nothing can be kept there, as without a home; when others could write it that is
+/// said.
+std::string trusted_cache_folder() {
+  const std::string folder = cache_folder();
+  if (folder.empty()) return "";
+  const Result<CacheStore> store = CacheStore::open(folder);
+  if (store) return folder;
+  if (store.error().kind() == ErrorKind::invalid_argument) {
+    say_line(store.error().message() + " Nothing is kept between runs.");
+  }
+  return "";
+}
+
 DeviceSource command_devices() {
-  const auto threads = static_cast<uint32_t>(env_number("LEAT_THREADS", 0));
-  return machine_devices(threads, kernel_cache_folder(false));
+  return machine_devices(env_count("LEAT_THREADS", 0), kernel_cache_folder(false));
 }
 
 }  // namespace
@@ -55,7 +68,9 @@ void add_device_facts(nlohmann::ordered_json& object, Device& device) {
 }
 
 std::string kernel_cache_folder(bool is_off) {
-  return is_off || env("LEAT_CACHE") == "0" ? "" : cache_folder();
+  if (is_off || !env_flag("LEAT_CACHE", true)) return "";
+  static const std::string folder = trusted_cache_folder();
+  return folder;
 }
 
 }  // namespace leat::cli

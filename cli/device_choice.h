@@ -22,6 +22,9 @@ void add_device_option(CLI::App& command, std::string& spec);
 /// Opens the device `spec`; empty is the best one. The cpu takes LEAT_THREADS threads, else all.
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec);
 
+/// How long a device may take to open, compile and show what it can, in a child process.
+inline constexpr uint64_t kTestTimeoutNs = 120'000'000'000;
+
 /// A session on this machine's devices; who gives way is named on stderr.
 SessionOptions session_options(const std::string& cache_folder);
 

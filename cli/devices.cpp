@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/device_choice.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
+#include "leat/base/child_process.h"
 #include "leat/base/printable.h"
 #include "leat/run/memory_probe.h"
 
@@ -65,7 +67,7 @@ std::string text_of(const std::vector<FoundDevice>& devices) {
          refusals;
 }
 
-std::string memory_text(const std::string& name) {
+std::string measured_memory_text(const std::string& name) {
   const Result<std::unique_ptr<Device>> device = open_device(name, 0);
   if (!device) return "  memory   " + printable(device.error().message()) + "\n";
   const MemoryFacts facts = (*device)->memory_facts();
@@ -89,6 +91,13 @@ std::string memory_text(const std::string& name) {
   return text;
 }
 
+/// Measured in a child process, as drivers may crash.
+std::string memory_text(const std::string& name) {
+  const Result<std::string> text =
+      run_in_child([&] { return measured_memory_text(name); }, kTestTimeoutNs);
+  return text ? *text : "  memory   " + text.error().message() + "\n";
+}
+
 std::string details_of(const std::vector<FoundDevice>& devices) {
   std::string text;
   for (const FoundDevice& found : devices) {
@@ -109,7 +118,8 @@ std::string details_of(const std::vector<FoundDevice>& devices) {
 }
 
 Result<int> run(const Options& options) {
-  const std::vector<FoundDevice> devices = find_devices();
+  TRY(check_files(options.json));
+  const std::vector<FoundDevice> devices = ask_devices();
   if (options.json.wanted()) TRY(write_json(options.json, json_of(devices)));
   if (!options.json.to_stdout()) {
     print_text(text_of(devices) + (options.verbose ? details_of(devices) : ""));

@@ -11,6 +11,8 @@
 #include "cli/device_choice.h"
 #include "cli/report.h"
 #include "leat/backend/backends.h"
+#include "leat/base/cache_store.h"
+#include "leat/base/child_process.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
 #include "leat_version.h"
@@ -18,6 +20,17 @@
 namespace leat::cli {
 
 namespace {
+
+/// What is wrong with the device, empty when it works; found out in a child process, as drivers may
+/// crash.
+std::string fault_of(const std::string& spec) {
+  const auto test = [&] {
+    const Result<std::unique_ptr<Device>> tested = open_by_spec(spec);
+    return tested ? "" : tested.error().message();
+  };
+  const Result<std::string> fault = run_in_child(test, kTestTimeoutNs);
+  return fault ? *fault : fault.error().message();
+}
 
 /// Prints each device; how many of them work.
 struct Counts {
@@ -36,10 +49,10 @@ Counts print_devices(const std::vector<FoundDevice>& devices) {
       print_line(fmt::format("  refused  {}: {}", name, found.refusal));
       continue;
     }
-    const Result<std::unique_ptr<Device>> tested = open_by_spec(found.info.name);
-    if (!tested) {
+    const std::string fault = fault_of(found.info.name);
+    if (!fault.empty()) {
       ++counts.broken;
-      print_line(fmt::format("  broken   {}: {}", name, tested.error().message()));
+      print_line(fmt::format("  broken   {}: {}", name, fault));
       continue;
     }
     ++counts.working;
@@ -69,6 +82,7 @@ void print_advice(const Counts& counts) {
 
 void print_cache() {
   const std::string folder = cache_folder();
+  const Result<CacheStore> store = CacheStore::open(folder);
   uintmax_t size_bytes = 0;
   size_t files = 0;
   std::error_code code;
@@ -81,11 +95,12 @@ void print_cache() {
       size_bytes += entry.file_size(ignored);
     }
   }
-  const bool is_off = env("LEAT_CACHE") == "0";
+  const bool is_off = !env_flag("LEAT_CACHE", true);
   print_text("\nCache\n");
   print_line(fmt::format("  {}{}: {} files, {}", folder.empty() ? "no folder" : folder,
                          is_off ? " (off by LEAT_CACHE)" : "", files,
                          bytes_text(static_cast<double>(size_bytes))));
+  if (!folder.empty() && !store) print_line("  not used: " + store.error().message());
 }
 
 void print_environment() {
@@ -98,8 +113,9 @@ void print_environment() {
 }
 
 Result<int> run() {
+  kernel_cache_folder();  // says here, and not in each child, when it is not to be trusted
   print_text(fmt::format("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit));
-  const Counts counts = print_devices(find_devices());
+  const Counts counts = print_devices(ask_devices());
   print_advice(counts);
   print_cache();
   print_environment();

@@ -4,17 +4,19 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <initializer_list>
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
 
-#include "leat/base/files.h"
+#include "leat/base/output_file.h"
+#include "leat/base/thread_start.h"
 
 namespace leat::cli {
 
 namespace {
 
-constexpr int kInterruptedExitCode = 130;  // 128 + SIGINT, as shells report it
+constexpr int kSignalExitCode = 128;  // and the signal's number, as shells report it
 
 /// Files are written side by side; what ends the process waits for all of them.
 struct Writing {
@@ -27,15 +29,26 @@ Writing& writing() {
   return now;
 }
 
+/// Those of Ctrl-C, kill and a closed terminal, save the ones that whoever started the program had
+/// it ignore (nohup).
+sigset_t signals_that_end() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction now {};
+    sigaction(signal, nullptr, &now);
+    if (now.sa_handler != SIG_IGN) sigaddset(&signals, signal);
+  }
+  return signals;
+}
+
 }  // namespace
 
 void exit_on_interrupt() {
   writing();  // made before the thread that uses it
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = signals_that_end();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals] {
+  Result<std::thread> started = start_thread([signals] {
     int signal = 0;
     while (sigwait(&signals, &signal) != 0) continue;
     const std::lock_guard gate(writing().gate);
@@ -43,15 +56,17 @@ void exit_on_interrupt() {
     if (isatty(STDERR_FILENO) != 0) {
       [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, "\n", 1);
     }
-    _exit(kInterruptedExitCode);
-  }).detach();
+    _exit(kSignalExitCode + signal);
+  });
+  if (started) return started->detach();
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // they end the process at once
 }
 
 Result<void> write_whole_file(const std::string& path, std::string_view bytes) {
   std::unique_lock gate(writing().gate);
   const std::shared_lock files(writing().files);
   gate.unlock();
-  return write_file_atomically(path, bytes);
+  return write_file(path, bytes);
 }
 
 }  // namespace leat::cli

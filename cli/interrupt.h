@@ -1,7 +1,9 @@
-// Ctrl-C ends the program with exit code 130 and leaves no file half written.
+// Ctrl-C ends the program with exit code 130 and leaves no file half written, and so do SIGTERM
+// (143) and SIGHUP (129).
 //
-// SIGINT is blocked in every thread and taken by one that waits for it. It ends the process between
-// two files, never inside one; work on a device needs no care, drivers clean up after a process.
+// The signals are blocked in every thread and taken by one that waits for them. It ends the process
+// between two files, never inside one; work on a device needs no care, drivers clean up after a
+// process.
 #pragma once
 
 #include <string>
@@ -11,10 +13,10 @@
 
 namespace leat::cli {
 
-/// Call it first in main: threads made later inherit the blocked signal.
+/// Call it first in main: threads made later inherit the blocked signals.
 void exit_on_interrupt();
 
-/// write_file_atomically that Ctrl-C waits for. Threads write side by side.
+/// write_file (output_file.h) that Ctrl-C waits for. Threads write side by side.
 Result<void> write_whole_file(const std::string& path, std::string_view bytes);
 
 }  // namespace leat::cli

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "cli/interrupt.h"
 #include "leat/media/npy.h"
@@ -232,11 +231,7 @@ Result<void> check_output_path(const std::string& path) {
         ErrorKind::invalid_argument,
         fmt::format("Output file \"{}\" ends with none of (.npy, .pb, .png, .jpg).", path));
   }
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code code;
-  if (folder.empty() || std::filesystem::is_directory(folder, code)) return {};
-  return Error(ErrorKind::io, fmt::format("Folder \"{}\" of output file \"{}\" does not exist.",
-                                          folder.string(), path));
+  return {};
 }
 
 Result<void> write_output_file(const std::string& path, const HostTensor& tensor,

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/report.h"
 #include "cli/view_files.h"
+#include "leat/base/cpu_count.h"
 #include "leat/base/printable.h"
 #include "leat/device/spin.h"
 
@@ -30,7 +31,7 @@ constexpr uint32_t kSlotsMin = 3;
 constexpr uint32_t kSlotsMax = 32;
 
 size_t threads_to_spare(const std::vector<std::unique_ptr<Device>>& devices) {
-  const size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const size_t cores = usable_cpus();
   const bool has_gpu = std::ranges::any_of(devices, [](const auto& device) {
     return !device->info().software && !device->target().is_cpu;
   });

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/last_words.h"
 #include "cli/report.h"
+#include "leat/base/env.h"
 #include "leat_version.h"
 
 namespace leat::cli {
@@ -90,6 +91,7 @@ int run_program(int argc, char** argv, const ProgramFacts& facts,
   } catch (const CLI::ParseError& error) {
     return exit_code_of(answer_of(app, error));
   }
+  if (const Result<void> checked = check_env(); !checked) return exit_code_of(checked.error());
   for (const auto& [command, run] : runs) {
     if (command->parsed()) return exit_code_of(printed([&] { return run(start); }));
   }

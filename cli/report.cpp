@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/interrupt.h"
+#include "leat/base/output_file.h"
 #include "leat/base/printable.h"
 
 namespace leat::cli {
@@ -46,6 +47,11 @@ void add_json_option(CLI::App& command, JsonTarget& target) {
           kJsonHelp)
       ->type_name("FILE")
       ->expected(0, 1);
+}
+
+Result<void> check_files(const JsonTarget& json, std::vector<std::string> others) {
+  if (!json.to_stdout()) others.push_back(json.path);
+  return check_outputs(others);
 }
 
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object) {

@@ -28,6 +28,8 @@ void add_json_flag(CLI::App& command, JsonTarget& target);
 /// `--json` prints, `--json FILE` writes.
 void add_json_option(CLI::App& command, JsonTarget& target);
 
+/// Whether the files that a command will write can be: for its begin. `others` may be empty names.
+Result<void> check_files(const JsonTarget& json, std::vector<std::string> others = {});
 /// In ASCII, whatever bytes the strings hold. Errors: io, when the file cannot be written.
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object);
 

@@ -100,7 +100,12 @@ Result<Prepared> prepare(const Options& options) {
     prepared.inputs.push_back(std::move(tensor));
   }
   TRY_ASSIGN(prepared.output_files, match_files(options.outputs, prepared.model.outputs, "output"));
-  for (const auto& [index, path] : prepared.output_files) TRY(check_output_path(path));
+  std::vector<std::string> written = {options.trace};
+  for (const auto& [index, path] : prepared.output_files) {
+    TRY(check_output_path(path));
+    written.push_back(path);
+  }
+  TRY(check_files(options.json, std::move(written)));
   if (!options.labels.empty()) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));
   }

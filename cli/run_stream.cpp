@@ -51,6 +51,7 @@ std::vector<std::string> split_specs(const std::string& specs) {
 
 Result<int> run_stream(StreamOptions options, const std::string& trace_path,
                        const JsonTarget& json) {
+  TRY(check_files(json, {trace_path}));
   Progress progress;
   progress.show("compiling " + options.model);
   Trace trace;

@@ -8,9 +8,9 @@
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/report.h"
-#include "leat/base/files.h"
 #include "leat/model/conformance.h"
 #include "leat/model/onnx_import.h"
 #include "leat/run/network.h"
@@ -92,6 +92,7 @@ std::string markdown_of(const Summary& summary) {
 }
 
 Result<int> run(const Options& options) {
+  TRY(check_files(options.json, {options.markdown}));
   TRY_ASSIGN(const std::vector<ConformanceCase> cases, find_conformance_cases(options.paths));
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
   const std::string cache_folder = kernel_cache_folder(options.no_cache);
@@ -116,7 +117,7 @@ Result<int> run(const Options& options) {
   progress.clear();
   if (options.json.wanted()) TRY(write_json(options.json, json_of(summary, *device)));
   if (!options.markdown.empty()) {
-    TRY(write_file_atomically(options.markdown, markdown_of(summary)));
+    TRY(write_whole_file(options.markdown, markdown_of(summary)));
   }
   if (is_printing) {
     for (const auto& [reason, count] : skip_reasons(summary)) {

@@ -10,6 +10,8 @@
 #include <algorithm>
 
 #include "leat/backend/null/null_device.h"
+#include "leat/backend/route_facts.h"
+#include "leat/base/child_process.h"
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
 #endif
@@ -42,6 +44,9 @@ constexpr RouteBackend kBackends[] = {
     {Route::null, [] { return std::vector<FoundRoute>(); }, nullptr},
 };
 
+// A driver that must be woken first takes seconds.
+constexpr uint64_t kAskTimeoutNs = 60'000'000'000;
+
 /// One route to one chip.
 struct ChipRoute : FoundRoute {
   const RouteBackend* backend = nullptr;
@@ -56,12 +61,25 @@ struct FoundGpus {
   std::vector<ChipRoute> nothing;  // routes that find no device, with the reason
 };
 
-void add_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
-  std::vector<FoundRoute> found = backend.find();
+void add_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend,
+                std::vector<FoundRoute> found) {
   for (size_t i = 0; i < found.size(); ++i) {
     found[i].info.route = backend.route;
     routes.push_back({std::move(found[i]), &backend, i});
   }
+}
+
+void find_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
+  add_routes(routes, backend, backend.find());
+}
+
+/// Adds what the backend finds in a child process.
+void ask_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
+  const Result<std::string> text =
+      run_in_child([&] { return text_of_routes(backend.find()); }, kAskTimeoutNs);
+  if (text) return add_routes(routes, backend, routes_of_text(*text));
+  const Error error = text.error().during("asking the route's driver what there is");
+  add_routes(routes, backend, {refused_route(backend.route, error)});
 }
 
 // OpenGL puts bus and driver behind the chip: "NVIDIA H200/PCIe/SSE2", "llvmpipe (LLVM 15.0.6,
@@ -138,7 +156,7 @@ FoundGpus chips_of(std::vector<ChipRoute> routes) {
 
 FoundGpus find_gpus() {
   std::vector<ChipRoute> routes;
-  for (const RouteBackend& backend : kBackends) add_routes(routes, backend);
+  for (const RouteBackend& backend : kBackends) find_routes(routes, backend);
   return chips_of(std::move(routes));
 }
 
@@ -230,7 +248,7 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
   std::vector<ChipRoute> routes;
   FoundGpus found;
   for (const RouteBackend& backend : kBackends) {
-    add_routes(routes, backend);
+    find_routes(routes, backend);
     found = chips_of(routes);
     if (auto device = trial.open_first(routes_of(spec, found, false))) return device;
   }
@@ -240,10 +258,8 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
   return unknown_device(spec, found);
 }
 
-}  // namespace
-
-std::vector<FoundDevice> find_devices() {
-  FoundGpus found = find_gpus();
+/// In the order of preference.
+std::vector<FoundDevice> devices_of(FoundGpus found) {
   std::vector<FoundDevice> devices;
   const auto add_gpus = [&](bool software) {
     for (FoundChip& chip : found.chips) {
@@ -256,6 +272,16 @@ std::vector<FoundDevice> find_devices() {
   add_gpus(true);
   for (ChipRoute& route : found.nothing) devices.push_back({route.info, route.refusal});
   return devices;
+}
+
+}  // namespace
+
+std::vector<FoundDevice> find_devices() { return devices_of(find_gpus()); }
+
+std::vector<FoundDevice> ask_devices() {
+  std::vector<ChipRoute> routes;
+  for (const RouteBackend& backend : kBackends) ask_routes(routes, backend);
+  return devices_of(chips_of(std::move(routes)));
 }
 
 std::optional<std::string> next_route(std::string_view name) {

@@ -25,6 +25,9 @@ struct FoundDevice {
 /// Every route of every device, none left open, in the order of preference: real GPUs, the CPU,
 /// software GPUs, and at the end routes that find nothing.
 std::vector<FoundDevice> find_devices();
+/// The same, each route asked in a child process of its own: a driver that crashes or hangs there
+/// is a route that is refused. For who only wants to know; it costs a process a route.
+std::vector<FoundDevice> ask_devices();
 
 /// What a device must pass before it is used: a self-test. Null: nothing.
 using DeviceCheck = std::function<Result<void>(Device&)>;

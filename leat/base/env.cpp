@@ -1,8 +1,11 @@
 // The table of environment variables.
 #include "leat/base/env.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iterator>
+#include <optional>
 
 #include "leat/base/check.h"
 
@@ -10,40 +13,79 @@ namespace leat {
 
 namespace {
 
+using enum EnvKind;
+
 constexpr EnvVariable kVariables[] = {
-    {"HOME", "Where .cache/leat lies when XDG_CACHE_HOME is not set."},
+    {"HOME", "Where .cache/leat and .local/state/leat lie when the next two are not set."},
     {"XDG_CACHE_HOME", "Folder in which leat/ keeps compiled kernels and pipelines."},
-    {"LEAT_CACHE", "0 neither reads nor writes the cache."},
-    {"LEAT_THREADS", "Threads of the cpu device; default: one per hardware thread."},
-    {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed."},
-    {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses."},
-    {"LEAT_NVIDIA_CHECK", "1 checks each packet of the direct route before it rings the doorbell."},
+    {"XDG_STATE_HOME", "Folder in which leat/ keeps the secret that seals the cache."},
+    {"LEAT_CACHE", "0 neither reads nor writes the cache.", flag},
+    {"LEAT_THREADS", "Threads of the cpu device; default: one per processor that it may use.",
+     count, kThreadsMax},
+    {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed.",
+     flag},
+    {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses.",
+     flag},
+    {"LEAT_NVIDIA_CHECK", "1 checks each packet of the direct route before it rings the doorbell.",
+     flag},
     {"CUDA_HOME", "Where a CUDA toolkit lies whose assembler may be used."},
     {"CUDA_PATH", "The same."},
     {"PATH", "Where ptxas is looked for."},
     {"TMPDIR", "Folder for the files of ptxas; default: /tmp."},
-    {"LEAT_ENDURANCE_SECONDS", "How long the endurance test streams; default: 1800."},
+    {"LEAT_ENDURANCE_SECONDS", "How long the endurance test streams; default: 1800.", count,
+     1'000'000},
     {"LEAT_SHARED_DIR", "Where tests find the shared models and pictures."},
 };
+
+const EnvVariable& variable_of(std::string_view name) {
+  const auto found = std::ranges::find(kVariables, name, &EnvVariable::name);
+  CHECK(found != std::end(kVariables));
+  return *found;
+}
+
+/// Nothing when `text` is no whole number from 1 to `max`.
+std::optional<uint32_t> count_of(std::string_view text, uint32_t max) {
+  uint32_t number = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, code] = std::from_chars(text.data(), last, number);
+  const bool is_right = code == std::errc() && end == last && number >= 1 && number <= max;
+  return is_right ? std::optional(number) : std::nullopt;
+}
 
 }  // namespace
 
 std::span<const EnvVariable> env_variables() { return kVariables; }
 
 std::string env(std::string_view name) {
-  bool known = false;
-  for (const EnvVariable& variable : kVariables) known |= variable.name == name;
-  CHECK(known);
-  const char* value = std::getenv(std::string(name).c_str());
+  const char* value = secure_getenv(std::string(variable_of(name).name).c_str());
   return value == nullptr ? "" : value;
 }
 
-int64_t env_number(std::string_view name, int64_t fallback) {
+bool env_flag(std::string_view name, bool fallback) {
+  CHECK(variable_of(name).kind == flag);
   const std::string text = env(name);
-  int64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool whole = code == std::errc() && end == text.data() + text.size();
-  return whole && !text.empty() && number >= 0 ? number : fallback;
+  return text == "1" || (text != "0" && fallback);
+}
+
+uint32_t env_count(std::string_view name, uint32_t fallback) {
+  const EnvVariable& variable = variable_of(name);
+  CHECK(variable.kind == count);
+  return count_of(env(name), variable.count_max).value_or(fallback);
+}
+
+Result<void> check_env() {
+  for (const EnvVariable& variable : kVariables) {
+    const std::string text = env(variable.name);
+    if (text.empty() || variable.kind == EnvKind::text) continue;
+    if (variable.kind == flag && (text == "0" || text == "1")) continue;
+    if (variable.kind == count && count_of(text, variable.count_max)) continue;
+    const std::string what =
+        variable.kind == flag ? "neither 0 nor 1"
+                              : "no whole number from 1 to " + std::to_string(variable.count_max);
+    return Error(ErrorKind::invalid_argument, "Environment variable " + std::string(variable.name) +
+                                                  " (" + text + ") is " + what + ".");
+  }
+  return {};
 }
 
 }  // namespace leat

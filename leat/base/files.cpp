@@ -1,9 +1,9 @@
-// Plain POSIX files through stdio. What is written appears under its name whole or not at all.
+// Plain POSIX files through stdio.
 #include "leat/base/files.h"
 
+#include <sys/auxv.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -24,6 +24,18 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 Error io_error(const char* verb, const std::string& path) {
   return Error(ErrorKind::io, std::string("File \"") + path + "\" cannot be " + verb + ": " +
                                   std::strerror(errno) + ".");
+}
+
+bool has_borrowed_rights() {
+  return getauxval(AT_SECURE) != 0 || geteuid() != getuid() || getegid() != getgid();
+}
+
+/// The folder of the variable `name`, or `standard` below the home.
+std::string folder_of(const char* name, const char* standard) {
+  if (has_borrowed_rights()) return "";
+  if (const std::string folder = env(name); folder.starts_with('/')) return folder + "/leat";
+  const std::string home = env("HOME");
+  return home.starts_with('/') ? home + "/" + standard + "/leat" : "";
 }
 
 }  // namespace
@@ -49,41 +61,8 @@ Result<std::string> read_file(const std::string& path, size_t size_bytes_max) {
   return bytes;
 }
 
-Result<void> write_file_atomically(const std::string& path, std::string_view bytes) {
-  const std::filesystem::path target(path);
-  std::error_code code;
-  if (target.has_parent_path()) {
-    std::filesystem::create_directories(target.parent_path(), code);
-    if (code) {
-      return Error(ErrorKind::io, "Folder \"" + target.parent_path().string() +
-                                      "\" cannot be created: " + code.message() + ".");
-    }
-  }
-  static std::atomic<uint64_t> drafts = 0;
-  const std::string draft =
-      path + "." + std::to_string(::getpid()) + "." + std::to_string(drafts.fetch_add(1)) + ".part";
-  {
-    File file(std::fopen(draft.c_str(), "wb"));
-    if (!file) return io_error("created", draft);
-    const bool written = std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
-    // Some file systems report a full disk only when the file is closed.
-    if (const bool closed = std::fclose(file.release()) == 0; !written || !closed) {
-      const Error error = io_error("written", draft);
-      std::filesystem::remove(draft, code);
-      return error;
-    }
-  }
-  std::filesystem::rename(draft, target, code);
-  if (!code) return {};
-  const std::string reason = code.message();
-  std::filesystem::remove(draft, code);
-  return Error(ErrorKind::io, "File \"" + path + "\" cannot be replaced: " + reason + ".");
-}
+std::string cache_folder() { return folder_of("XDG_CACHE_HOME", ".cache"); }
 
-std::string cache_folder() {
-  if (const std::string folder = env("XDG_CACHE_HOME"); !folder.empty()) return folder + "/leat";
-  if (const std::string home = env("HOME"); !home.empty()) return home + "/.cache/leat";
-  return "";
-}
+std::string state_folder() { return folder_of("XDG_STATE_HOME", ".local/state"); }
 
 }  // namespace leat

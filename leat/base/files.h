@@ -1,8 +1,7 @@
-// Files: whole reads with a limit, atomic writes, and the cache folder.
+// Files: whole reads with a limit, and where this user's files lie.
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "leat/base/result.h"
 
@@ -11,9 +10,13 @@ namespace leat {
 /// The whole file as bytes. Errors: io, naming the path and the reason; also above
 /// `size_bytes_max`.
 Result<std::string> read_file(const std::string& path, size_t size_bytes_max);
-/// Writes beside `path` and renames over it; creates the folders above it.
-Result<void> write_file_atomically(const std::string& path, std::string_view bytes);
-/// $XDG_CACHE_HOME/leat, or $HOME/.cache/leat; empty when neither variable is set. Not created.
+
+/// $XDG_CACHE_HOME/leat, or $HOME/.cache/leat; not created. A variable that is no absolute path
+/// counts as unset. Empty when there is none, and in a program with more rights than whoever
+/// started it (setuid), whose variables are not to be believed.
+/// Source: XDG Base Directory Specification 0.8, "Basics".
 std::string cache_folder();
+/// $XDG_STATE_HOME/leat, or $HOME/.local/state/leat, likewise.
+std::string state_folder();
 
 }  // namespace leat

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "leat/base/build_identity.h"
+#include "leat/emit/llvm_build.h"
 #include "leat/emit/spirv_text.h"
 #include "leat/ir/text.h"
 
@@ -83,17 +85,19 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
   CHECK(false);
 }
 
-// The number is raised by whoever changes the code that an emitter writes: kernel caches ask for
-// it.
-std::string emitter_version(const Target& target) {
-  switch (target.format) {
-    case CodeFormat::native_object: return "llvm-19 1";
-    case CodeFormat::spirv_pointers:
-    case CodeFormat::spirv_bindings: return "spirv 5";
-    case CodeFormat::cubin: return "llvm-19 ptx 2";
-    case CodeFormat::interpreted: return "text 1";
+// No number that somebody would have to raise: the build-ids of this code and of LLVM. Empty when
+// one cannot be told, and then nothing may be kept.
+std::string emitter_version([[maybe_unused]] const Target& target) {
+  static const std::string build = build_id_of(reinterpret_cast<const void*>(&emit));
+#ifdef LEAT_HAS_LLVM
+  if (target.format != CodeFormat::native_object && target.format != CodeFormat::cubin) {
+    return build;
   }
-  CHECK(false);
+  static const std::string llvm = llvm_build();
+  return build.empty() || llvm.empty() ? "" : build + " " + llvm;
+#else
+  return build;
+#endif
 }
 
 }  // namespace leat

@@ -40,11 +40,13 @@ TEST(Emit, SpirvStartsWithItsMagicNumber) {
   }
 }
 
-TEST(Emit, VersionsTellEmittersApart) {
+TEST(Emit, VersionsTellBuildsApart) {
   const Target text = {.format = CodeFormat::interpreted};
+  EXPECT_GE(emitter_version(text).size(), 16u);
+#ifdef LEAT_HAS_LLVM
   const Target object = {.format = CodeFormat::native_object};
-  EXPECT_NE(emitter_version(text), emitter_version(object));
-  EXPECT_NE(emitter_version(spirv::pointers_target()), emitter_version(object));
+  EXPECT_NE(emitter_version(text), emitter_version(object));  // LLVM's build counts, too
+#endif
 }
 
 #ifndef LEAT_HAS_LLVM

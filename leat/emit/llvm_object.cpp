@@ -2,6 +2,7 @@
 // which for NVIDIA GPUs is PTX. The pass list is short and fixed. LLVM's vectorisers, unroller and
 // reassociation are left out on purpose: the program says what is a vector, what is unrolled and in
 // which order sums are formed, and a kernel takes milliseconds to compile.
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
@@ -20,8 +21,10 @@
 #include <bit>
 #include <cctype>
 
+#include "leat/base/build_identity.h"
 #include "leat/base/nvidia_architecture.h"
 #include "leat/emit/emit.h"
+#include "leat/emit/llvm_build.h"
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/supported.h"
@@ -239,6 +242,11 @@ Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Tar
 }
 
 }  // namespace
+
+std::string llvm_build() {
+  const std::string id = build_id_of(reinterpret_cast<const void*>(&LLVMInitializeX86Target));
+  return id.empty() ? "" : LLVM_VERSION_STRING " " + id;
+}
 
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const auto bytes, compile(program, target, llvm::CodeGenFileType::ObjectFile));

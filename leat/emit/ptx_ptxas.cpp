@@ -12,6 +12,7 @@
 
 #include "leat/base/env.h"
 #include "leat/base/files.h"
+#include "leat/base/output_file.h"
 #include "leat/emit/ptx_assembler.h"
 
 extern char** environ;
@@ -111,7 +112,7 @@ Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, uint32_t architec
   const std::string source = folder.path() + "/kernel.ptx";
   const std::string cubin = folder.path() + "/kernel.cubin";
   const std::string log_path = folder.path() + "/log";
-  TRY(write_file_atomically(source, ptx));
+  TRY(write_file(source, ptx));
   TRY_ASSIGN(const int status, run_program({ptxas, fmt::format("-arch=sm_{}", architecture), "-v",
                                             "-o", cubin, source},
                                            log_path));

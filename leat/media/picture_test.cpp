@@ -16,6 +16,7 @@
 #include <jpeglib.h>
 
 #include "leat/base/files.h"
+#include "leat/base/output_file.h"
 
 namespace leat {
 namespace {
@@ -38,7 +39,7 @@ std::string temporary_path(const std::string& name) {
 
 std::string write_temporary(const std::string& name, const std::string& bytes) {
   const std::string path = temporary_path(name);
-  EXPECT_TRUE(write_file_atomically(path, bytes));
+  EXPECT_TRUE(write_file(path, bytes));
   return path;
 }
 

@@ -8,6 +8,8 @@
 #include <optional>
 #include <thread>
 
+#include "leat/base/cpu_count.h"
+#include "leat/base/thread_start.h"
 #include "leat/emit/emit.h"
 #include "leat/lower/lower.h"
 
@@ -15,19 +17,10 @@ namespace leat {
 
 namespace {
 
-/// A cached kernel is trusted by its key; this catches a renamed file or a colliding hash.
-bool is_binary_of(const KernelBinary& binary, const ir::Program& program) {
-  const auto is_of = [](const KernelArgument& argument, const ir::Parameter& parameter) {
-    return argument.storage == parameter.storage && argument.written == parameter.written;
-  };
-  return binary.name == program.name && std::ranges::equal(binary.grid, program.grid) &&
-         std::ranges::equal(binary.arguments, program.parameters, is_of);
-}
-
 /// A kernel on its way to the device.
 struct Job {
   LoweredKernel lowered;
-  uint64_t key = 0;
+  CacheKey key;
   std::optional<KernelBinary> cached;
   std::optional<KernelBinary> emitted;
 };
@@ -35,16 +28,18 @@ struct Job {
 class Compilation {
  public:
   Compilation(const Schedule& schedule, std::span<const uint32_t> steps, Device& device,
-              const KernelCache& cache)
+              KernelCache& cache)
       : schedule_(schedule), steps_(steps), device_(device), cache_(cache), jobs_(steps.size()) {}
 
   void make_all() {
-    const size_t cores = std::max(1u, std::thread::hardware_concurrency());
-    std::vector<std::jthread> helpers;
-    for (size_t i = 1; i < std::min(cores, steps_.size()); ++i) {
-      helpers.emplace_back([this] { make_some(); });
+    std::vector<std::thread> helpers;
+    for (size_t i = 1; i < std::min<size_t>(usable_cpus(), steps_.size()); ++i) {
+      Result<std::thread> helper = start_thread([this] { make_some(); });
+      if (!helper) break;  // fewer do the same work
+      helpers.push_back(std::move(*helper));
     }
     make_some();
+    for (std::thread& helper : helpers) helper.join();
   }
 
   Result<CompiledKernels> load_all() {
@@ -71,10 +66,8 @@ class Compilation {
     if (!lowered) return lowered.error();
     Job job;
     job.lowered = std::move(*lowered);
-    job.key = KernelCache::key_of(job.lowered.text, device_.target(),
-                                  emitter_version(device_.target()), device_.info().driver);
+    job.key = cache_.key_of(job.lowered.text, device_.target(), device_.info().driver);
     job.cached = cache_.find(job.key, device_.target());
-    if (job.cached && !is_binary_of(*job.cached, job.lowered.program)) job.cached.reset();
     if (job.cached) return job;
     return emitted(std::move(job));
   }
@@ -103,7 +96,7 @@ class Compilation {
   const Schedule& schedule_;
   std::span<const uint32_t> steps_;
   Device& device_;
-  const KernelCache& cache_;
+  KernelCache& cache_;
   std::vector<std::optional<Result<Job>>> jobs_;  // each written by one thread
   std::atomic<size_t> next_ = 0;
 };
@@ -111,7 +104,7 @@ class Compilation {
 }  // namespace
 
 Result<CompiledKernels> compile_kernels(const Schedule& schedule, std::span<const uint32_t> steps,
-                                        Device& device, const KernelCache& cache) {
+                                        Device& device, KernelCache& cache) {
   Compilation compilation(schedule, steps, device, cache);
   compilation.make_all();
   return compilation.load_all();

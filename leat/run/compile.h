@@ -19,6 +19,6 @@ struct CompiledKernels {
 /// The kernels of these steps of the schedule, loaded on the device. Errors: unsupported, and what
 /// the emitter or driver says, of the first step that fails, with its node's name.
 Result<CompiledKernels> compile_kernels(const Schedule& schedule, std::span<const uint32_t> steps,
-                                        Device& device, const KernelCache& cache);
+                                        Device& device, KernelCache& cache);
 
 }  // namespace leat

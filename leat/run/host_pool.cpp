@@ -4,12 +4,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "leat/base/thread_start.h"
+
 namespace leat {
 
-HostPool::HostPool(size_t threads) {
+Result<void> HostPool::start(size_t threads) {
   for (size_t i = 0; i < std::max<size_t>(threads, 1); ++i) {
-    threads_.emplace_back([this, i] { run(i); });
+    TRY_ASSIGN(std::thread thread, start_thread([this, i] { run(i); }));
+    threads_.push_back(std::move(thread));
   }
+  return {};
 }
 
 HostPool::~HostPool() {

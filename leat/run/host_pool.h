@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "leat/base/result.h"
+
 namespace leat {
 
 class HostPool {
@@ -15,12 +17,14 @@ class HostPool {
   /// The task is told which of the threads runs it.
   using Task = std::function<void(size_t thread)>;
 
-  /// At least one thread.
-  explicit HostPool(size_t threads);
+  HostPool() = default;
   /// Ends the tasks in hand and drops the others.
   ~HostPool();
   HostPool(const HostPool&) = delete;
   HostPool& operator=(const HostPool&) = delete;
+
+  /// Once, before the first task: at least one thread. Errors: out_of_memory, as of start_thread.
+  Result<void> start(size_t threads);
 
   /// `is_urgent` goes before all others.
   void add(Task task, bool is_urgent = false);

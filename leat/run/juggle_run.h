@@ -71,8 +71,7 @@ class JuggleRun {
       : options_(options),
         count_(count),
         plan_(slot_counts(devices), options.plan),
-        finished_(kReorderMax),
-        pool_(options.host_threads) {
+        finished_(kReorderMax) {
     for (JugglerDevice& device : devices) {
       CHECK(!device.slots.empty() && device.fence != nullptr);
       DeviceRun& run = devices_.emplace_back();

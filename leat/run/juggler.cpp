@@ -30,6 +30,7 @@ constexpr uint64_t kDoubtRestNs = 100'000;
 }  // namespace
 
 Result<JugglerReport> JuggleRun::run() {
+  TRY(pool_.start(options_.host_threads));
   start_ns_ = shown_ns_ = rate_from_.at_ns = rate_next_.at_ns = steady_now_ns();
   while (!is_over()) {
     bool moved = take_host_results();

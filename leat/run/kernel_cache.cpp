@@ -1,22 +1,19 @@
-// File format, all little-endian: 8 bytes magic, u64 checksum of the rest, then fields; strings and
-// code as u64 length and bytes.
+// An entry's body, all little-endian: fields one after another, strings and code as u64 length and
+// bytes.
 #include "leat/run/kernel_cache.h"
 
 #include <cstring>
 #include <type_traits>
 
-#include "leat/base/files.h"
-#include "leat/base/hash.h"
+#include "leat/base/digest.h"
+#include "leat/base/target_hash.h"
 #include "leat/route/cubin.h"
 
 namespace leat {
 
 namespace {
 
-constexpr char kMagic[] = "LEATK002";
-constexpr size_t kMagicBytes = 8;
-constexpr size_t kHeaderBytes = kMagicBytes + 8;
-constexpr size_t kFileBytesMax = size_t{64} << 20;
+constexpr size_t kBodyBytesMax = size_t{64} << 20;
 
 class Writer {
  public:
@@ -64,12 +61,6 @@ class Reader {
   bool failed_ = false;
 };
 
-uint64_t checksum_of(std::string_view bytes) {
-  Hasher hasher;
-  hasher.add_bytes(bytes.data(), bytes.size());
-  return hasher.value();
-}
-
 std::string serialise(const KernelBinary& binary) {
   Writer writer;
   writer.add_string(binary.name.data(), binary.name.size());
@@ -116,50 +107,32 @@ std::optional<KernelBinary> deserialise(std::string_view bytes) {
 
 }  // namespace
 
-uint64_t KernelCache::key_of(const std::string& program_text, const Target& target,
-                             const std::string& emitter_version, const std::string& driver) {
-  Hasher hasher;
-  hasher.add(program_text);
-  hasher.add(emitter_version);
-  hasher.add(target.name);
-  hasher.add(static_cast<int64_t>(target.format));
-  hasher.add(static_cast<int64_t>(target.opengl));
-  hasher.add(target.llvm_triple);
-  hasher.add(target.llvm_cpu);
-  hasher.add(target.llvm_features);
-  hasher.add(static_cast<int64_t>(target.wave_lanes));
-  hasher.add(static_cast<int64_t>(target.vector_registers));
-  if (target.format == CodeFormat::cubin) hasher.add(driver);
-  return hasher.value();
+KernelCache::KernelCache(const std::string& folder, std::string build) : build_(std::move(build)) {
+  if (folder.empty() || build_.empty()) return;
+  if (Result<CacheStore> opened = CacheStore::open(folder)) store_ = std::move(*opened);
 }
 
-std::string KernelCache::path_of(uint64_t key) const { return folder_ + "/" + hex_of(key); }
+CacheKey KernelCache::key_of(std::string_view program_text, const Target& target,
+                             std::string_view driver) const {
+  SecureHasher hasher;
+  hasher.add(program_text);
+  hasher.add(build_);
+  add_target(hasher, target);
+  hasher.add(target.format == CodeFormat::cubin ? driver : "");
+  return {"kernel", hasher.digest()};
+}
 
-std::optional<KernelBinary> KernelCache::find(uint64_t key, const Target& target) const {
-  if (folder_.empty()) return std::nullopt;
-  const Result<std::string> file = read_file(path_of(key), kFileBytesMax);
-  if (!file || file->size() < kHeaderBytes) return std::nullopt;
-  const std::string_view bytes = *file;
-  if (bytes.substr(0, kMagicBytes) != kMagic) return std::nullopt;
-  uint64_t checksum = 0;
-  std::memcpy(&checksum, bytes.data() + kMagicBytes, sizeof checksum);
-  const std::string_view body = bytes.substr(kHeaderBytes);
-  if (checksum != checksum_of(body)) return std::nullopt;
-  std::optional<KernelBinary> binary = deserialise(body);
+std::optional<KernelBinary> KernelCache::find(const CacheKey& key, const Target& target) const {
+  const std::optional<CacheEntry> entry = store_ ? store_->find(key, kBodyBytesMax) : std::nullopt;
+  if (!entry) return std::nullopt;
+  std::optional<KernelBinary> binary = deserialise(entry->body());
   if (!binary || binary->format != target.format) return std::nullopt;
   if (target.format == CodeFormat::cubin && !check_cubin(*binary, target)) return std::nullopt;
   return binary;
 }
 
-void KernelCache::store(uint64_t key, const KernelBinary& binary) const {
-  if (folder_.empty()) return;
-  const std::string body = serialise(binary);
-  const uint64_t checksum = checksum_of(body);
-  std::string file(kMagic, kMagicBytes);
-  file.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
-  file += body;
-  // A cache that cannot be written only costs time; there is nobody to tell.
-  static_cast<void>(write_file_atomically(path_of(key), file));
+void KernelCache::store(const CacheKey& key, const KernelBinary& binary) {
+  if (store_) store_->store(key, serialise(binary));
 }
 
 }  // namespace leat

@@ -5,10 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "leat/backend/backends.h"
-#include "leat/base/files.h"
-#include "leat/base/hash.h"
 #include "leat/route/cubin.h"
 #include "leat/route/cubin_sample_test.h"
 #include "leat/route/nvidia_target.h"
@@ -17,8 +16,6 @@
 
 namespace leat {
 namespace {
-
-constexpr size_t kFileBytesMax = size_t{1} << 20;
 
 Target hopper() {
   return nvidia_target({.capability_major = 9,
@@ -33,55 +30,67 @@ class KernelCacheTest : public testing::Test {
     std::string pattern = testing::TempDir() + "leat-cache-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
+    setenv("XDG_STATE_HOME", (folder_ + "/state").c_str(), 1);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  KernelCache cache() const { return KernelCache(folder_); }
-  std::string path() const { return folder_ + "/" + hex_of(kKey); }
-  std::string file() const { return *read_file(path(), kFileBytesMax); }
-  void overwrite(const std::string& bytes) { ASSERT_TRUE(write_file_atomically(path(), bytes)); }
-  bool finds() const { return cache().find(kKey, hopper()).has_value(); }
+  KernelCache cache(const std::string& build = "build 1") const {
+    return KernelCache(folder_ + "/cache", build);
+  }
+  CacheKey key() const { return cache().key_of("program", hopper(), "driver 1"); }
+  std::optional<KernelBinary> found() const { return cache().find(key(), hopper()); }
 
-  static constexpr uint64_t kKey = 0x1234;
   std::string folder_;
 };
 
 TEST_F(KernelCacheTest, GivesBackWhatWasStored) {
-  EXPECT_FALSE(finds());
+  EXPECT_FALSE(found());
   KernelBinary binary = sample_binary();
   binary.local_memory_bytes = 4096;
   binary.waves_per_workgroup = 3;
   binary.grid[1] = 7;
-  cache().store(kKey, binary);
-  const std::optional<KernelBinary> found = cache().find(kKey, hopper());
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->code, binary.code);
-  EXPECT_EQ(found->entry, "leat_sample");
-  EXPECT_EQ(found->assembler, "ptxas 1.2.3");
-  EXPECT_EQ(found->local_memory_bytes, 4096u);
-  EXPECT_EQ(found->waves_per_workgroup, 3u);
-  EXPECT_EQ(found->grid[1], 7u);
-  ASSERT_EQ(found->arguments.size(), 2u);
-  EXPECT_TRUE(found->arguments[1].written);
+  cache().store(key(), binary);
+  const std::optional<KernelBinary> kept = found();
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->code, binary.code);
+  EXPECT_EQ(kept->entry, "leat_sample");
+  EXPECT_EQ(kept->assembler, "ptxas 1.2.3");
+  EXPECT_EQ(kept->local_memory_bytes, 4096u);
+  EXPECT_EQ(kept->waves_per_workgroup, 3u);
+  EXPECT_EQ(kept->grid[1], 7u);
+  ASSERT_EQ(kept->arguments.size(), 2u);
+  EXPECT_TRUE(kept->arguments[1].written);
 }
 
-TEST_F(KernelCacheTest, RefusesDamageAndTakesTheEntryThatReplacesIt) {
-  cache().store(kKey, sample_binary());
-  const std::string whole = file();
-  for (size_t at = 0; at < whole.size(); at += 7) {
-    std::string flipped = whole;
-    flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
-    overwrite(flipped);
-    EXPECT_FALSE(finds()) << "byte " << at;
+// The entry of a Neg copied over a Relu's name: same grid, same parameters, other code.
+TEST_F(KernelCacheTest, RefusesAnotherKernelsEntry) {
+  const CacheKey neg = cache().key_of("neg", hopper(), "driver 1");
+  const auto file_of = [&](const CacheKey& key) {
+    return folder_ + "/cache/" + key.kind + "-" + hex_of(key.made_from);
+  };
+  cache().store(key(), sample_binary());
+  cache().store(neg, sample_binary());
+  std::filesystem::rename(file_of(neg), file_of(key()));
+  EXPECT_FALSE(found());
+  cache().store(key(), sample_binary());
+  EXPECT_TRUE(found());
+}
+
+TEST_F(KernelCacheTest, AFolderThatOthersCanWriteIsNotUsed) {
+  cache().store(key(), sample_binary());
+  ASSERT_TRUE(found());
+  std::filesystem::permissions(folder_ + "/cache", std::filesystem::perms::all);
+  EXPECT_FALSE(found());
+  cache().store(key(), sample_binary());
+  EXPECT_FALSE(found());
+}
+
+TEST_F(KernelCacheTest, WithoutFolderOrBuildNothingIsKept) {
+  KernelCache without_folder("", "build 1"), without_build = cache("");
+  for (KernelCache* none : {&without_folder, &without_build}) {
+    none->store(key(), sample_binary());
+    EXPECT_FALSE(none->find(key(), hopper()));
   }
-  for (size_t size_bytes = 0; size_bytes < whole.size(); size_bytes += 11) {
-    overwrite(whole.substr(0, size_bytes));
-    EXPECT_FALSE(finds()) << size_bytes << " bytes";
-  }
-  overwrite(whole + "x");
-  EXPECT_FALSE(finds());
-  cache().store(kKey, sample_binary());
-  EXPECT_TRUE(finds());
 }
 
 // Files whole and with a right checksum, but not of a cubin for this chip.
@@ -90,24 +99,24 @@ TEST_F(KernelCacheTest, RefusesForeignCubins) {
        {CubinSample{.architecture = 80}, CubinSample{.machine = 62},
         CubinSample{.entry = "leat_other"}, CubinSample{.parameters = 1},
         CubinSample{.parameter_bytes = 4}}) {
-    cache().store(kKey, sample_binary(foreign));
-    EXPECT_FALSE(finds());
+    cache().store(key(), sample_binary(foreign));
+    EXPECT_FALSE(found());
   }
   KernelBinary other = sample_binary();
   other.format = CodeFormat::spirv_pointers;
-  cache().store(kKey, other);
-  EXPECT_FALSE(finds());
+  cache().store(key(), other);
+  EXPECT_FALSE(found());
 }
 
 TEST_F(KernelCacheTest, KeysTellWhatCodeDependsOnApart) {
-  const uint64_t key = KernelCache::key_of("program", hopper(), "emitter 1", "driver 1");
-  EXPECT_EQ(key, KernelCache::key_of("program", hopper(), "emitter 1", "driver 1"));
-  EXPECT_NE(key, KernelCache::key_of("another", hopper(), "emitter 1", "driver 1"));
-  EXPECT_NE(key, KernelCache::key_of("program", hopper(), "emitter 2", "driver 1"));
-  EXPECT_NE(key, KernelCache::key_of("program", hopper(), "emitter 1", "driver 2"));
-  Target ampere = hopper();
-  ampere.llvm_cpu = "sm_80";
-  EXPECT_NE(key, KernelCache::key_of("program", ampere, "emitter 1", "driver 1"));
+  const Digest made_from = key().made_from;
+  EXPECT_EQ(made_from, cache().key_of("program", hopper(), "driver 1").made_from);
+  EXPECT_NE(made_from, cache().key_of("another", hopper(), "driver 1").made_from);
+  EXPECT_NE(made_from, cache("build 2").key_of("program", hopper(), "driver 1").made_from);
+  EXPECT_NE(made_from, cache().key_of("program", hopper(), "driver 2").made_from);
+  Target other = hopper();
+  other.software = true;
+  EXPECT_NE(made_from, cache().key_of("program", other, "driver 1").made_from);
 }
 
 /// The null device as a chip that takes cubins: it checks them and runs nothing.
@@ -160,23 +169,23 @@ TEST_F(KernelCacheTest, SecondStartCompilesNothing) {
   Result<std::unique_ptr<Device>> null = open_device("null", 0);
   ASSERT_TRUE(null);
   CubinDevice device(std::move(*null));
-  const Result<uint32_t> first = compiled_by_start(device, folder_);
+  const Result<uint32_t> first = compiled_by_start(device, folder_ + "/cache");
   if (!first && first.error().kind() == ErrorKind::unsupported) {
     GTEST_SKIP() << first.error().message();
   }
   ASSERT_TRUE(first) << first.error().message();
   EXPECT_GT(*first, 0u);
-  const Result<uint32_t> second = compiled_by_start(device, folder_);
+  const Result<uint32_t> second = compiled_by_start(device, folder_ + "/cache");
   ASSERT_TRUE(second) << second.error().message();
   EXPECT_EQ(*second, 0u);
   EXPECT_FALSE(device.assembler.empty());
-  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-    ASSERT_TRUE(write_file_atomically(entry.path(), "corrupt"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/cache")) {
+    std::ofstream(entry.path()) << "corrupt";
   }
-  const Result<uint32_t> third = compiled_by_start(device, folder_);
+  const Result<uint32_t> third = compiled_by_start(device, folder_ + "/cache");
   ASSERT_TRUE(third) << third.error().message();
   EXPECT_EQ(*third, *first);
-  const Result<uint32_t> fourth = compiled_by_start(device, folder_);
+  const Result<uint32_t> fourth = compiled_by_start(device, folder_ + "/cache");
   ASSERT_TRUE(fourth) << fourth.error().message();
   EXPECT_EQ(*fourth, 0u);
 }

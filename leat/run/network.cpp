@@ -8,6 +8,7 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "leat/emit/emit.h"
 #include "leat/lower/lower.h"
 #include "leat/run/compile.h"
 #include "leat/run/transfer.h"
@@ -30,6 +31,11 @@ constexpr uint32_t kSlotsMax = Queue::kTimeSlots / 2;
 size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBufferAlignment); }
 
 }  // namespace
+
+Network::Network(Device& device, const NetworkOptions& options)
+    : device_(device),
+      options_(options),
+      cache_(options.cache_folder, emitter_version(device.target())) {}
 
 Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& graph,
                                                const NetworkOptions& options) {

@@ -14,7 +14,9 @@ namespace leat {
 
 struct NetworkOptions {
   ScheduleOptions schedule;
-  std::string cache_folder;  // empty: no cache is read or written
+  /// Of kernels, for nothing else: made for this user alone (0700), or closed to others. Empty, or
+  /// one that others can write (private_folder.h): no cache is read or written.
+  std::string cache_folder;
   /// Where graph inputs and outputs lie. Shared ones are written by the host in place; device ones
   /// are staged, which benchmarks of kernels want.
   MemoryKind external_memory = MemoryKind::shared;
@@ -123,8 +125,7 @@ class Network {
   Device& device() { return device_; }
 
  private:
-  Network(Device& device, const NetworkOptions& options)
-      : device_(device), options_(options), cache_(options.cache_folder) {}
+  Network(Device& device, const NetworkOptions& options);
 
   /// One step of the schedule; equal steps share a kernel.
   struct Launch {

@@ -10,8 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "leat/base/files.h"
-#include "leat/base/hash.h"
+#include "leat/base/cache_store.h"
 #include "leat/run/probe_kernels.h"
 
 namespace leat {
@@ -27,7 +26,7 @@ constexpr double kSampleSeconds = 0.01;
 constexpr double kSteadyShare = 0.02;
 constexpr int kSamples = 15;
 constexpr int32_t kRoundsMax = 1 << 24;
-constexpr size_t kFileBytesMax = 65536;
+constexpr size_t kBodyBytesMax = 65536;
 /// A thousand times the fastest chip there is; a file that says more was forged.
 constexpr double kPeakGflopsMax = 1e8;
 
@@ -109,21 +108,21 @@ Result<void> warm_up(PeakProbe& probe) {
   return {};
 }
 
-std::string path_of(Device& device, const std::string& cache_folder) {
-  Hasher hasher;
+CacheKey key_of(Device& device) {
+  SecureHasher hasher;
   for (const std::string& text :
        {device.info().chip, device.info().driver, std::string(name_of(device.info().route)),
         device.target().name}) {
     hasher.add(text);
   }
   hasher.add(static_cast<int64_t>(device.target().compute_units));
-  return cache_folder + "/peaks/" + hex_of(hasher.value()) + ".json";
+  return {"peak", hasher.digest()};
 }
 
-std::optional<double> kept_peak(const std::string& path) {
-  const Result<std::string> text = read_file(path, kFileBytesMax);
-  if (!text) return std::nullopt;
-  const nlohmann::json object = nlohmann::json::parse(*text, nullptr, false);
+std::optional<double> kept_peak(const CacheStore& store, const CacheKey& key) {
+  const std::optional<CacheEntry> entry = store.find(key, kBodyBytesMax);
+  if (!entry) return std::nullopt;
+  const nlohmann::json object = nlohmann::json::parse(entry->body(), nullptr, false);
   if (!object.is_object() || !object.contains("gflops") || !object["gflops"].is_number()) {
     return std::nullopt;
   }
@@ -153,8 +152,8 @@ Result<double> measure_peak_gflops(Device& device) {
 }
 
 Result<double> measured_peak_gflops(Device& device, const std::string& cache_folder) {
-  if (!cache_folder.empty()) {
-    if (const std::optional<double> kept = kept_peak(path_of(device, cache_folder))) return *kept;
+  if (const Result<CacheStore> store = CacheStore::open(cache_folder)) {
+    if (const std::optional<double> kept = kept_peak(*store, key_of(device))) return *kept;
   }
   TRY_ASSIGN(const double gflops, measure_peak_gflops(device));
   keep_peak_gflops(device, cache_folder, gflops);
@@ -162,9 +161,9 @@ Result<double> measured_peak_gflops(Device& device, const std::string& cache_fol
 }
 
 void keep_peak_gflops(Device& device, const std::string& cache_folder, double gflops) {
-  if (cache_folder.empty()) return;
-  const std::string path = path_of(device, cache_folder);
-  if (kept_peak(path).value_or(0) >= gflops) return;
+  Result<CacheStore> store = CacheStore::open(cache_folder);
+  const CacheKey key = key_of(device);
+  if (!store || kept_peak(*store, key).value_or(0) >= gflops) return;
   nlohmann::ordered_json object;
   object["chip"] = device.info().chip;
   object["route"] = name_of(device.info().route);
@@ -173,7 +172,7 @@ void keep_peak_gflops(Device& device, const std::string& cache_folder, double gf
   object["gflops"] = gflops;
   object["date"] = today();
   const std::string text = object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
-  [[maybe_unused]] const Result<void> written = write_file_atomically(path, text + "\n");
+  store->store(key, text + "\n");
 }
 
 }  // namespace leat

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "leat/base/files.h"
+#include "leat/base/output_file.h"
 #include "leat/media/npy.h"
 #include "leat/model/onnx_builder.h"
 #include "tests/cli/leat_program.h"
@@ -317,7 +318,7 @@ TEST_F(CliStream, WithoutTopItWritesArrays) {
 
 TEST_F(CliStream, ABadPictureIsNamedAndTheOthersAreDone) {
   std::filesystem::copy(kSeven, in());
-  ASSERT_TRUE(write_file_atomically(in() + "/bad.png", "no picture").has_value());
+  ASSERT_TRUE(write_file(in() + "/bad.png", "no picture").has_value());
   const ProgramResult result = run_leat(
       {"run", kDigits, "--input", in(), "--output", out(), "--top", "1", "--device", "cpu"});
   EXPECT_EQ(result.exit_code, 1);
@@ -330,7 +331,7 @@ TEST_F(CliStream, OfManyBadPicturesTheJsonNamesAll) {
   constexpr size_t kBad = 12;
   for (size_t i = 0; i < kBad; ++i) {
     const std::string path = in() + "/bad" + std::to_string(i) + ".png";
-    ASSERT_TRUE(write_file_atomically(path, "no").has_value());
+    ASSERT_TRUE(write_file(path, "no").has_value());
   }
   const std::string file = (folder_ / "report.json").string();
   const ProgramResult result = run_leat(
@@ -403,7 +404,7 @@ TEST_F(CliStream, AnOutputFolderThatCannotBeIsOneSentence) {
 // The broken picture is not among those done step by step.
 TEST_F(CliStream, BenchFlowMeasuresNoBrokenPictures) {
   std::filesystem::copy(kSeven, in());
-  ASSERT_TRUE(write_file_atomically(in() + "/z_bad.png", "no picture").has_value());
+  ASSERT_TRUE(write_file(in() + "/z_bad.png", "no picture").has_value());
   const ProgramResult result =
       run_leat({"bench", "flow", "--device", "cpu", "--rounds", "3", "--model", kDigits, "--input",
                 in(), "--steps", "1", "--items", "40"});

@@ -3,13 +3,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "leat/base/files.h"
+#include "leat/base/output_file.h"
 
 namespace leat {
 
@@ -28,18 +28,15 @@ struct ScratchFolder {
   }
 };
 
-void redirect(const std::string& path, int descriptor) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  dup2(file, descriptor);
-  close(file);
-}
-
-[[noreturn]] void become_leat(std::vector<std::string> arguments, const std::string& out_path,
+[[noreturn]] void become_leat(std::vector<std::string> arguments,
+                              const std::function<void()>& prepare,
                               const std::string& program = LEAT_PROGRAM) {
-  redirect(out_path, STDOUT_FILENO);
+  redirect(scratch_path("out"), STDOUT_FILENO);
   redirect(scratch_path("err"), STDERR_FILENO);
   setenv("XDG_CACHE_HOME", scratch_path("cache").c_str(), 1);
+  setenv("XDG_STATE_HOME", scratch_path("state").c_str(), 1);
   signal(SIGINT, SIG_DFL);
+  if (prepare) prepare();
   arguments.insert(arguments.begin(), program);
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
@@ -60,10 +57,17 @@ ProgramResult finish(pid_t child) {
 
 }  // namespace
 
-ProgramResult run_leat(const std::vector<std::string>& arguments) {
+void redirect(const std::string& path, int descriptor) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  dup2(file, descriptor);
+  close(file);
+}
+
+ProgramResult run_leat(const std::vector<std::string>& arguments,
+                       const std::function<void()>& prepare) {
   scratch_path("");  // made by the parent, not by each child
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments, scratch_path("out"));
+  if (child == 0) become_leat(arguments, prepare);
   return finish(child);
 }
 
@@ -72,23 +76,20 @@ ProgramResult run_leat_alone(const std::vector<std::string>& arguments) {
   std::filesystem::copy_file(LEAT_PROGRAM, program,
                              std::filesystem::copy_options::overwrite_existing);
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments, scratch_path("out"), program);
+  if (child == 0) become_leat(arguments, nullptr, program);
   return finish(child);
 }
 
 ProgramResult run_leat_without_room(const std::vector<std::string>& arguments) {
-  scratch_file("out", "");
-  const pid_t child = fork();
-  if (child == 0) become_leat(arguments, "/dev/full");
-  return finish(child);
+  return run_leat(arguments, [] { redirect("/dev/full", STDOUT_FILENO); });
 }
 
-ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms) {
+ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms, int signal) {
   scratch_path("");
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments, scratch_path("out"));
+  if (child == 0) become_leat(arguments, nullptr);
   usleep(static_cast<useconds_t>(delay_ms) * 1000);
-  kill(child, SIGINT);
+  kill(child, signal);
   return finish(child);
 }
 
@@ -99,7 +100,8 @@ std::string scratch_path(const std::string& name) {
 
 std::string scratch_file(const std::string& name, const std::string& bytes) {
   const std::string path = scratch_path(name);
-  EXPECT_TRUE(write_file_atomically(path, bytes));
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  EXPECT_TRUE(write_file(path, bytes));
   return path;
 }
 

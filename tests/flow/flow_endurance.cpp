@@ -19,7 +19,7 @@
 namespace leat {
 namespace {
 
-constexpr int64_t kSecondsDefault = 1800;
+constexpr uint32_t kSecondsDefault = 1800;
 constexpr int kSegments = 60;
 // Of each segment's time; the lists have the rest.
 constexpr double kStreamShare = 0.8;
@@ -161,7 +161,7 @@ class Endurance {
 TEST(FlowEndurance, SlowStreamStaysFlat) {
   const std::vector<std::unique_ptr<Device>> devices = open_two();
   ASSERT_GE(devices.size(), 2u) << "The cpu and a vulkan device have to share the stream.";
-  const auto seconds = static_cast<double>(env_number("LEAT_ENDURANCE_SECONDS", kSecondsDefault));
+  const auto seconds = static_cast<double>(env_count("LEAT_ENDURANCE_SECONDS", kSecondsDefault));
   Endurance endurance;
   ASSERT_OK(endurance.load(devices));
   Usage base, last;

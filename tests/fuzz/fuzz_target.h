@@ -36,6 +36,7 @@ bool feed_npy(std::string_view bytes);
 bool feed_labels(std::string_view bytes);
 bool feed_text(std::string_view bytes);
 bool feed_kernel(std::string_view bytes);
+bool feed_cache(std::string_view bytes);
 bool feed_arguments(std::string_view bytes);
 
 std::vector<std::string> model_seeds();
@@ -44,6 +45,7 @@ std::vector<std::string> png_seeds();
 std::vector<std::string> jpeg_seeds();
 std::vector<std::string> npy_seeds();
 std::vector<std::string> kernel_seeds();
+std::vector<std::string> cache_seeds();
 std::vector<std::string> arguments_seeds();
 
 }  // namespace leat

@@ -5,10 +5,12 @@
 #include <limits>
 #include <string>
 
+#include "leat/backend/cpu/cpu_code_rights.h"
 #include "leat/backend/cpu/cpu_jit.h"
 #include "leat/backend/cpu/cpu_memory.h"
 #include "leat/backend/cpu/cpu_queue.h"
 #include "leat/backend/cpu/cpu_target.h"
+#include "leat/base/env.h"
 #include "leat/route/handle_table.h"
 #include "leat/route/kernel_limits.h"
 
@@ -42,9 +44,6 @@ DeviceInfo make_info() {
   return info;
 }
 
-// More are a mistake, and the system refuses them by an exception that nobody catches.
-constexpr uint32_t kThreadsMax = 4096;
-
 // Kernels load and store whole elements at their own alignment; four bytes is the largest.
 constexpr size_t kImportAlignment = 4;
 
@@ -55,6 +54,7 @@ class CpuDevice : public Device {
         target_(host_cpu_target(threads)),
         jit_(std::move(jit)),
         queue_(*this, info_, target_) {}
+  Result<void> start() { return queue_.start(target_.compute_units); }
 
   const DeviceInfo& info() const override { return info_; }
   const Target& target() const override { return target_; }
@@ -138,8 +138,11 @@ Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads) {
                                                   ") of Device \"cpu\" are more than the limit (" +
                                                   std::to_string(kThreadsMax) + ").");
   }
+  TRY(check_code_rights());
   TRY_ASSIGN(CpuJit jit, CpuJit::create());
-  return std::unique_ptr<Device>(std::make_unique<CpuDevice>(std::move(jit), threads));
+  auto device = std::make_unique<CpuDevice>(std::move(jit), threads);
+  TRY(device->start());
+  return std::unique_ptr<Device>(std::move(device));
 }
 
 }  // namespace leat

@@ -7,6 +7,8 @@
 
 #include "leat/route/launch_checks.h"
 
+#include "leat/base/thread_start.h"
+
 namespace leat {
 
 namespace {
@@ -45,15 +47,18 @@ void CpuFence::reach(uint64_t value) {
 }
 
 CpuQueue::CpuQueue(const Device& device, const DeviceInfo& info, const Target& target)
-    : device_(device),
-      frame_(info, target),
-      threads_(target.compute_units),
-      executor_([this] { run_executor(); }) {}
+    : device_(device), frame_(info, target) {}
+
+Result<void> CpuQueue::start(uint32_t threads) {
+  TRY(threads_.start(threads));
+  TRY_ASSIGN(executor_, start_thread([this] { run_executor(); }));
+  return {};
+}
 
 CpuQueue::~CpuQueue() {
   stops_.store(true, std::memory_order_release);
   submitted_wait_.wake();
-  executor_.join();
+  if (executor_.joinable()) executor_.join();
 }
 
 // The slot of the next submission must have been executed the last time around.

@@ -66,6 +66,8 @@ class CpuQueue : public Queue {
  public:
   /// `device` is the one whose buffers and kernels the queue takes, with its facts.
   CpuQueue(const Device& device, const DeviceInfo& info, const Target& target);
+  /// Once, before anything else. Errors: out_of_memory, when a thread cannot start.
+  Result<void> start(uint32_t threads);
   /// Ends the work in flight first: its threads and lists die with the queue.
   ~CpuQueue() override;
 

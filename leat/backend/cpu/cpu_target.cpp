@@ -8,9 +8,10 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
-#include <thread>
 
 #include "leat/backend/cpu/cpu_jit.h"
+#include "leat/base/cpu_count.h"
+#include "leat/base/env.h"
 
 namespace leat {
 
@@ -68,7 +69,7 @@ Target cpu_target(const HostCpu& host, uint32_t threads) {
 }  // namespace
 
 Target host_cpu_target(uint32_t threads) {
-  if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
+  if (threads == 0) threads = std::min(usable_cpus(), kThreadsMax);
   Target target = cpu_target(host_cpu(), threads);
   const long cache_bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
   if (cache_bytes > 0) target.cache_bytes = static_cast<uint64_t>(cache_bytes);

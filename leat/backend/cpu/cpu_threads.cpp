@@ -3,11 +3,17 @@
 
 #include <algorithm>
 
+#include "leat/base/thread_start.h"
+
 namespace leat {
 
-CpuThreads::CpuThreads(uint32_t count) {
-  CHECK(count >= 1);
-  for (uint32_t i = 1; i < count; ++i) workers_.emplace_back([this] { run_worker(); });
+Result<void> CpuThreads::start(uint32_t count) {
+  CHECK(count >= 1 && workers_.empty());
+  for (uint32_t i = 1; i < count; ++i) {
+    TRY_ASSIGN(std::thread worker, start_thread([this] { run_worker(); }));
+    workers_.push_back(std::move(worker));
+  }
+  return {};
 }
 
 CpuThreads::~CpuThreads() {

@@ -12,15 +12,19 @@
 
 #include "leat/backend/cpu/cpu_jit.h"
 #include "leat/backend/cpu/cpu_wait.h"
+#include "leat/base/result.h"
 
 namespace leat {
 
 class CpuThreads {
  public:
-  /// `count` threads with the caller's, at least 1.
-  explicit CpuThreads(uint32_t count);
+  CpuThreads() = default;
   CpuThreads(const CpuThreads&) = delete;
   ~CpuThreads();
+
+  /// Once, before the first run: `count` threads with the caller's, at least 1. Errors:
+  /// out_of_memory, as of start_thread; those that started end with this.
+  Result<void> start(uint32_t count);
 
   /// Runs all workgroups and returns when they are done and their writes visible to the caller.
   void run(KernelEntry entry, const void* const* buffers, uint32_t group_count);

@@ -2,6 +2,7 @@
 #include "leat/backend/cpu/cpu_threads.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <numeric>
 
@@ -16,7 +17,8 @@ void count_groups(const void* const* buffers, uint32_t first_group, uint32_t end
 
 TEST(CpuThreads, EveryGroupRunsOnce) {
   for (const uint32_t threads : {1u, 2u, 5u}) {
-    CpuThreads pool(threads);
+    CpuThreads pool;
+    ASSERT_TRUE(pool.start(threads));
     for (const uint32_t groups : {0u, 1u, 2u, 3u, 17u, 1000u, 12345u}) {
       std::vector<uint32_t> counters(groups + 1, 0);
       const void* buffers[] = {counters.data()};
@@ -30,7 +32,8 @@ TEST(CpuThreads, EveryGroupRunsOnce) {
 
 // Launches that follow each other at once: a thread that is late for one must not touch the next.
 TEST(CpuThreads, ManyLaunchesInARow) {
-  CpuThreads pool(3);
+  CpuThreads pool;
+  ASSERT_TRUE(pool.start(3));
   std::vector<uint32_t> counters(64, 0);
   const void* buffers[] = {counters.data()};
   uint32_t wanted_sum = 0;
@@ -42,9 +45,26 @@ TEST(CpuThreads, ManyLaunchesInARow) {
   }
 }
 
+// A thread's stack takes address space, which a limit can take away.
+TEST(CpuThreads, WhatCannotStartIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "Addresses cannot be limited under a sanitizer.";
+#endif
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit small = {1, before.rlim_max};  // what is there stays, nothing can be added
+  CpuThreads pool;
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &small), 0);
+  const Result<void> started = pool.start(64);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().kind(), ErrorKind::out_of_memory);
+}
+
 // Longer pauses than the threads spin, so that they sleep and are woken.
 TEST(CpuThreads, SleepersWake) {
-  CpuThreads pool(2);
+  CpuThreads pool;
+  ASSERT_TRUE(pool.start(2));
   std::vector<uint32_t> counters(100, 0);
   const void* buffers[] = {counters.data()};
   for (int round = 0; round < 5; ++round) {

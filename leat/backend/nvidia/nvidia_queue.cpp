@@ -38,7 +38,7 @@ Result<uint64_t> NvidiaBuffers::import(std::span<std::byte> pages) {
 // --- Opening ------------------------------------------------------------------------------------
 
 Result<void> NvidiaQueue::open() {
-  checks_packets_ = env("LEAT_NVIDIA_CHECK") == "1";
+  checks_packets_ = env_flag("LEAT_NVIDIA_CHECK");
   NvidiaMemory& memory = context_.memory;
   TRY_ASSIGN(fence_word_, memory.allocate(sizeof(uint64_t), NvidiaPlace::shared));
   TRY_ASSIGN(times_, memory.allocate(kTimeSlots * kTimeBytes, NvidiaPlace::shared));

@@ -13,9 +13,10 @@
 #include <array>
 #include <charconv>
 #include <limits>
-#include <thread>
 
 #include <fmt/format.h>
+
+#include "leat/base/cpu_count.h"
 
 namespace leat {
 
@@ -220,7 +221,7 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
   target.storage_f16 = false;
   if (software) {
     target.wave_lanes = simd_bits(chip) / 32;
-    target.compute_units = std::max(1u, std::thread::hardware_concurrency());
+    target.compute_units = usable_cpus();
     target.vector_registers = 16;  // SSE2 and AVX2
   } else if (has_gl_extension("GL_KHR_shader_subgroup")) {
     target.wave_lanes = clamp_to_u32(integer(GL_SUBGROUP_SIZE_KHR));

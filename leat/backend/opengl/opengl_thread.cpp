@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "leat/base/thread_start.h"
 #include "leat/route/time_slots.h"
 
 namespace leat {
@@ -56,9 +57,10 @@ Result<std::unique_ptr<OpenglThread>> OpenglThread::start(const EglApi& egl, con
   std::unique_ptr<OpenglThread> self(new OpenglThread);
   std::promise<Result<void>> opened;
   std::future<Result<void>> answer = opened.get_future();
-  self->thread_ = std::thread([raw = self.get(), egl, chip, promise = std::move(opened)]() mutable {
-    raw->run(egl, chip, std::move(promise));
-  });
+  TRY_ASSIGN(self->thread_,
+             start_thread([raw = self.get(), egl, chip, promise = std::move(opened)]() mutable {
+               raw->run(egl, chip, std::move(promise));
+             }));
   TRY(answer.get());
   return self;
 }
@@ -66,7 +68,7 @@ Result<std::unique_ptr<OpenglThread>> OpenglThread::start(const EglApi& egl, con
 OpenglThread::~OpenglThread() {
   stopping_.store(true);
   jobs_given_.advance(jobs_given_.poll() + 1);  // no job: it only ends the wait for one
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void OpenglSide::finish() const {

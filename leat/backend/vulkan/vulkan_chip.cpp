@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 
+#include "leat/base/cpu_count.h"
 #include "leat/base/env.h"
 
 namespace leat {
@@ -109,7 +109,7 @@ void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t
 
 uint32_t compute_units_of(const Properties& properties) {
   if (properties.core.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU) {
-    return std::max(1u, std::thread::hardware_concurrency());
+    return usable_cpus();
   }
   const auto& amd = properties.amd;
   return std::max(
@@ -246,7 +246,7 @@ void fill_features(const Features& features, const VkPhysicalDeviceLimits& limit
                    VulkanChip& chip) {
   chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
   const bool pointers =
-      features.address.bufferDeviceAddress == VK_TRUE && env_number("LEAT_VULKAN_BINDINGS", 0) == 0;
+      features.address.bufferDeviceAddress == VK_TRUE && !env_flag("LEAT_VULKAN_BINDINGS");
   chip.target.format = pointers ? CodeFormat::spirv_pointers : CodeFormat::spirv_bindings;
   constexpr uint32_t kBuffersMax = 64;  // of one kernel; more than any lowering asks for
   chip.target.buffer_bindings_max =

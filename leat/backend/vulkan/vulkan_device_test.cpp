@@ -235,24 +235,11 @@ TEST(VulkanFence, ALostDeviceIsToldWithoutAWaitToo) {
   context.calls.vkWaitSemaphores = real;
 }
 
-TEST(VulkanPipelineCache, PacksAndUnpacks) {
-  const std::string payload(1000, 'x');
-  const std::string file = pack_pipeline_cache(payload);
-  EXPECT_EQ(unpack_pipeline_cache(file), payload);
-  for (const size_t at : {size_t{0}, size_t{8}, size_t{16}, size_t{24}, file.size() - 1}) {
-    std::string damaged = file;
-    damaged[at] ^= 1;
-    EXPECT_FALSE(unpack_pipeline_cache(damaged).has_value()) << "byte " << at;
-  }
-  for (const size_t size : {size_t{0}, size_t{23}, file.size() - 1}) {
-    EXPECT_FALSE(unpack_pipeline_cache(std::string_view(file).substr(0, size)).has_value());
-  }
-}
-
 TEST(VulkanPipelineCache, AFileIsWrittenAndDamageIsMended) {
   const fs::path folder =
       fs::path(testing::TempDir()) / ("leat_vulkan_" + std::to_string(getpid()));
   const ScopedVariable cache_home("XDG_CACHE_HOME", folder.string());
+  const ScopedVariable state_home("XDG_STATE_HOME", folder.string() + "/state");
   const ScopedVariable cache_on("LEAT_CACHE", "1");
   const auto run_once = [] {
     const std::unique_ptr<Device> device = open_first();
@@ -263,11 +250,12 @@ TEST(VulkanPipelineCache, AFileIsWrittenAndDamageIsMended) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder / "leat")) files.push_back(entry.path());
   ASSERT_EQ(files.size(), 1u);
-  EXPECT_TRUE(unpack_pipeline_cache(bytes_of(files[0])).has_value());
+  const std::string whole = bytes_of(files[0]);
+  EXPECT_GT(whole.size(), kDigestBytes);
   std::ofstream(files[0], std::ios::binary | std::ios::in).write("damage", 6);
-  EXPECT_FALSE(unpack_pipeline_cache(bytes_of(files[0])).has_value());
+  EXPECT_NE(bytes_of(files[0]), whole);
   EXPECT_TRUE(run_once());
-  EXPECT_TRUE(unpack_pipeline_cache(bytes_of(files[0])).has_value());
+  EXPECT_EQ(bytes_of(files[0]).substr(0, 6), whole.substr(0, 6));
   fs::remove_all(folder);
   const ScopedVariable cache_off("LEAT_CACHE", "0");
   EXPECT_TRUE(run_once());

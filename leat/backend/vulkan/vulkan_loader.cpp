@@ -133,8 +133,7 @@ bool VulkanInstance::has_layer(std::string_view name) const {
 }
 
 Result<void> VulkanInstance::create_instance() {
-  const bool validation =
-      env_number("LEAT_VULKAN_VALIDATION", 0) != 0 && has_layer(kValidationLayer);
+  const bool validation = env_flag("LEAT_VULKAN_VALIDATION") && has_layer(kValidationLayer);
   const char* extension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
   const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
                                          .pApplicationName = "leat",

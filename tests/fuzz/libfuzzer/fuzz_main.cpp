@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "leat/base/files.h"
+#include "leat/base/output_file.h"
 #include "tests/fuzz/fuzz_target.h"
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv);
@@ -46,7 +46,7 @@ int LLVMFuzzerInitialize(int* argc, char*** argv) {
   int number = 0;
   for (const std::string& seed : leat::seeds_of(*chosen)) {
     const std::string path = folder + "/seed_" + std::to_string(number++);
-    if (!leat::write_file_atomically(path, seed)) refuse("A seed cannot be written.");
+    if (!leat::write_file(path, seed)) refuse("A seed cannot be written.");
   }
   return 0;
 }

@@ -1,0 +1,91 @@
+// See child_process.h.
+#include "leat/base/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+
+#include "leat/base/draft.h"
+#include "leat/base/unique_fd.h"
+
+namespace leat {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kAnswerBytesMax = size_t{1} << 20;
+
+Error child_error(const std::string& what) {
+  return Error(ErrorKind::io, "The process that asked it " + what + ".");
+}
+
+[[noreturn]] void answer_and_end(const std::function<std::string()>& work, int pipe) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit no_core = {0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  const std::error_code error = write_all(pipe, work());
+  _exit(error ? 1 : 0);  // runs no destructors: they are the parent's
+}
+
+/// Until the child closes its end; nothing after the deadline.
+std::optional<std::string> read_until(int pipe, Clock::time_point deadline) {
+  std::string answer;
+  while (answer.size() <= kAnswerBytesMax) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd end = {.fd = pipe, .events = POLLIN, .revents = 0};
+    if (left <= 0) return std::nullopt;
+    if (poll(&end, 1, static_cast<int>(std::min<int64_t>(left, 1'000'000))) <= 0) continue;
+    char chunk[4096];
+    const ssize_t count = read(pipe, chunk, sizeof chunk);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return answer;
+    answer.append(chunk, static_cast<size_t>(count));
+  }
+  return std::nullopt;
+}
+
+int wait_for(pid_t child) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+}  // namespace
+
+Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns) {
+  int ends[2] = {};
+  std::fflush(nullptr);  // else the child's copy of what waits to be printed is printed twice
+  if (pipe2(ends, O_CLOEXEC) != 0) return child_error("has no pipe: " + last_error().message());
+  const UniqueFd from(ends[0]);
+  UniqueFd to(ends[1]);
+  const pid_t child = fork();
+  if (child < 0) return child_error("cannot be made: " + last_error().message());
+  if (child == 0) answer_and_end(work, to.get());
+  to.close();
+  const auto deadline = Clock::now() + std::chrono::nanoseconds(timeout_ns);
+  std::optional<std::string> answer = read_until(from.get(), deadline);
+  if (!answer) kill(child, SIGKILL);
+  const int status = wait_for(child);
+  if (!answer) return child_error("does not answer in time");
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    return child_error("was ended by signal " + std::to_string(signal) + " (" + strsignal(signal) +
+                       ")");
+  }
+  if (WEXITSTATUS(status) == 0) return std::move(*answer);
+  return child_error("ended with exit code (" + std::to_string(WEXITSTATUS(status)) + ")");
+}
+
+}  // namespace leat

@@ -1,0 +1,122 @@
+// The cache of `leat` under attack: what others could have written is never run, what is refused is
+// replaced, and the program's output does not change.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/leat_program.h"
+
+namespace leat {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+const std::string kDigits = LEAT_SOURCE_DIR "/examples/digits/digits.onnx";
+const std::string kSeven = LEAT_SOURCE_DIR "/examples/digits/pictures/7.png";
+
+class CliTrust : public testing::Test {
+ protected:
+  void SetUp() override {
+    home_ = scratch_path(testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(home_);
+  }
+
+  ProgramResult run() const {
+    return run_leat({"run", kDigits, "--input", kSeven, "--device", "cpu", "--json", "--top", "1"},
+                    [&] { setenv("XDG_CACHE_HOME", home_.c_str(), 1); });
+  }
+  /// How many kernels a start compiles, which answers as it should, in JSON and nothing else.
+  int compiled(const char* what) const {
+    const ProgramResult result = run();
+    EXPECT_EQ(result.exit_code, 0) << what << ": " << result.err;
+    const Json object = Json::parse(result.out, nullptr, false);
+    EXPECT_TRUE(object.is_object()) << what << ": " << result.out;
+    if (!object.is_object()) return -1;
+    EXPECT_EQ(object["top"][0]["index"], 7) << what;
+    return object["compiled"];
+  }
+  std::vector<fs::path> kernels() const {
+    std::vector<fs::path> paths;
+    for (const auto& entry : fs::directory_iterator(home_ + "/leat")) {
+      if (entry.path().filename().string().starts_with("kernel-")) paths.push_back(entry.path());
+    }
+    std::ranges::sort(paths);
+    return paths;
+  }
+
+  std::string home_;
+};
+
+TEST_F(CliTrust, EntriesThatAreNotBelievedAreCompiledAnew) {
+  ASSERT_GT(compiled("cold"), 0);
+  ASSERT_EQ(compiled("warm"), 0);
+  const std::vector<fs::path> paths = kernels();
+  ASSERT_GE(paths.size(), 4u);
+  const fs::path& first = paths[0];
+  const auto spoil = [&](const char* what, const std::function<void()>& change) {
+    change();
+    EXPECT_GT(compiled(what), 0) << what;
+    EXPECT_EQ(compiled("mended"), 0) << what;
+  };
+  spoil("swapped", [&] { fs::copy_file(paths[1], first, fs::copy_options::overwrite_existing); });
+  spoil("group-writable", [&] { chmod(first.c_str(), 0660); });
+  spoil("world-readable", [&] { chmod(first.c_str(), 0644); });
+  spoil("truncated", [&] { fs::resize_file(first, fs::file_size(first) / 2); });
+  spoil("empty", [&] { fs::resize_file(first, 0); });
+  spoil("linked", [&] {
+    fs::rename(first, home_ + "/elsewhere");
+    fs::create_symlink(home_ + "/elsewhere", first);
+  });
+  spoil("of two names", [&] {
+    fs::remove(home_ + "/elsewhere");
+    fs::create_hard_link(first, home_ + "/elsewhere");
+  });
+  spoil("a pipe", [&] {
+    fs::remove(first);
+    mkfifo(first.c_str(), 0600);
+  });
+  if (geteuid() == 0) spoil("another's", [&] { ASSERT_EQ(chown(first.c_str(), 65534, 65534), 0); });
+}
+
+TEST_F(CliTrust, AFolderThatOthersCanWriteIsNotUsedAndThatIsSaidOnce) {
+  ASSERT_GT(compiled("cold"), 0);
+  chmod((home_ + "/leat").c_str(), 0777);
+  const ProgramResult result = run();
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find("others may write it"), std::string::npos) << result.err;
+  EXPECT_GT(Json::parse(result.out, nullptr, false)["compiled"], 0);
+}
+
+// XDG Base Directory Specification: a path that is not absolute is to be ignored.
+TEST_F(CliTrust, ARelativeCacheIsIgnored) {
+  const ProgramResult result =
+      run_leat({"run", kDigits, "--input", kSeven, "--device", "cpu", "--json"}, [&] {
+        setenv("HOME", home_.c_str(), 1);
+        setenv("XDG_CACHE_HOME", "relative", 1);
+        fs::create_directories(home_ + "/cwd");
+        if (chdir((home_ + "/cwd").c_str()) != 0) _exit(77);
+      });
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::is_empty(home_ + "/cwd"));
+  EXPECT_TRUE(fs::exists(home_ + "/.cache/leat"));
+}
+
+TEST_F(CliTrust, StartsAtOnceAndKillsLeaveAGoodCache) {
+  for (int round = 0; round < 3; ++round) {
+    interrupt_leat({"run", kDigits, "--input", kSeven, "--device", "cpu"}, 40 + 20 * round,
+                   SIGKILL);
+  }
+  ASSERT_GE(compiled("after kills"), 0);
+  EXPECT_EQ(compiled("warm"), 0);
+}
+
+}  // namespace
+}  // namespace leat

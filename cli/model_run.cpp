@@ -76,7 +76,7 @@ Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inpu
   run.memory = network.schedule().memory;
   for (const Step& step : network.schedule().steps) {
     const Graph& graph = network.schedule().graph;
-    run.gflop += flop_count(graph, graph.nodes[step.node]) * 1e-9;
+    run.gflop += flop_count(graph.nodes[step.node]) * 1e-9;
   }
   TRY(time_runs(network, options.repeat, progress, options.trace, run));
   if (options.profile) {

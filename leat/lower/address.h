@@ -1,8 +1,8 @@
-// Address arithmetic shared by both families: linear forms over IR values, decomposition of a flat
-// index into coordinates, and what a tensor's placement makes of an affine index.
+// Address arithmetic: linear forms over IR values, and decomposition of a flat index into
+// coordinates.
 #pragma once
 
-#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -17,6 +17,8 @@ struct LinearForm {
   std::vector<std::pair<int64_t, ir::ValueId>> terms;
 
   void add(int64_t coefficient, ir::ValueId value);
+  /// The form at these values of its axes; those with coefficient 0 need none.
+  static LinearForm of(const Affine& form, std::span<const ir::ValueId> axes);
   /// True if every coefficient and the constant are multiples of `divisor`.
   bool divisible_by(int64_t divisor) const;
 };
@@ -26,11 +28,5 @@ ir::ValueId build(ir::Builder& builder, const LinearForm& form, int64_t divisor 
 
 /// Coordinates of `flat` (0 <= flat < product of extents), outermost first.
 std::vector<ir::ValueId> decompose(ir::Builder& builder, ir::ValueId flat, const Shape& extents);
-
-/// The expression as an affine form over `axis_count` axes, if it is one.
-std::optional<Affine> affine_of(const ExprTree& tree, ExprId id, size_t axis_count);
-
-/// sum over dimensions of strides[d] * index[d]: the element address as an affine form over axes.
-Affine address_of(const std::vector<int64_t>& strides, const std::vector<Affine>& index);
 
 }  // namespace leat

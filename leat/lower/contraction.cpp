@@ -1,4 +1,4 @@
-// The contraction family's frame (workgroup order, operand maps) and its plain form.
+// The frame of a product of matrices (workgroup order, operand maps) and its plain form.
 //
 // Plain form: every lane keeps reg_m x reg_n accumulators and walks k. With the lane grid 1 x lanes
 // a row of A is uniform, so on a CPU its load is a scalar that is broadcast, B is a vector load,
@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "leat/lower/lower.h"
+#include "leat/schedule/split_k.h"
 
 namespace leat {
 
@@ -20,14 +21,14 @@ namespace {
 int64_t count_of(const Shape& extents) { return element_count(extents); }
 
 OperandMap make_operand(const Schedule& schedule, const Node& node, const KernelSlots& slots,
-                        const ContractionOperand& operand) {
+                        const ContractionOperand& operand, size_t axis_count) {
   const TensorId tensor = node.inputs[operand.input];
   const Placement& placement = schedule.placements[tensor];
   OperandMap map;
   map.slot = slots.input_slots[operand.input];
   map.packed = placement.packed;
   if (map.packed) return map;
-  map.address = address_of(placement.strides, operand.index);
+  map.address = address_of(placement.strides, operand.index, axis_count);
   const Shape& shape = schedule.graph.tensors[tensor].shape;
   for (size_t d = 0; d < shape.size(); ++d) {
     if (operand.bounded[d]) map.bounds.push_back({operand.index[d], shape[d]});
@@ -37,16 +38,17 @@ OperandMap make_operand(const Schedule& schedule, const Node& node, const Kernel
 
 }  // namespace
 
-ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Node& node_in,
-                                         const ContractionParams& params_in, const Target& target)
+ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Step& step,
+                                         const Contraction& contraction_in, const Target& target)
     : schedule(schedule_in),
-      node(node_in),
-      contraction(node_in.contraction),
-      params(params_in),
-      builder("contraction", target.wave_lanes, params_in.waves_m * params_in.waves_n),
-      slots(declare_parameters(builder, schedule_in, node_in)),
-      a(make_operand(schedule_in, node_in, slots, contraction.a)),
-      b(make_operand(schedule_in, node_in, slots, contraction.b)),
+      node(schedule_in.graph.nodes[step.node]),
+      contraction(contraction_in),
+      whole(*find_contraction(schedule_in.graph, node)),
+      params(std::get<ContractionParams>(step.params)),
+      builder("contraction", target.wave_lanes, params.waves_m * params.waves_n),
+      slots(declare_parameters(builder, schedule_in, node, step.scratch)),
+      a(make_operand(schedule_in, node, slots, contraction.a, contraction.axes.size())),
+      b(make_operand(schedule_in, node, slots, contraction.b, contraction.axes.size())),
       batch_count(count_of(contraction.batch)),
       m_count(count_of(contraction.m)),
       n_count(count_of(contraction.n)),
@@ -406,7 +408,7 @@ void ContractionLowering::emit_plain_tile() {
   }
   const bool uniform_rows = params.lane_m == 1;
   auto tile = [&](bool check_bounds) {
-    store_tile(PlainTile(*this, check_bounds).run(rows, columns, column_masks));
+    end_tile(PlainTile(*this, check_bounds).run(rows, columns, column_masks));
   };
   if (a.bounds.empty() || !uniform_rows) {
     tile(!a.bounds.empty());
@@ -416,9 +418,13 @@ void ContractionLowering::emit_plain_tile() {
       all_inside(*this, rows), [&] { tile(false); }, [&] { tile(true); });
 }
 
-ir::Program lower_contraction(const Schedule& schedule, const Node& node,
-                              const ContractionParams& params, const Target& target) {
-  return ContractionLowering(schedule, node, params, target).emit();
+ir::Program lower_contraction(const Schedule& schedule, const Step& step, const Target& target) {
+  const Node& node = schedule.graph.nodes[step.node];
+  const int64_t parts = std::get<ContractionParams>(step.params).split_k;
+  const auto contraction =
+      find_contraction(schedule.graph, parts > 1 ? part_of_k(node, parts) : node);
+  CHECK(contraction.has_value());
+  return ContractionLowering(schedule, step, *contraction, target).emit();
 }
 
 }  // namespace leat

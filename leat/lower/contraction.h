@@ -1,7 +1,7 @@
-// What the parts of the contraction's lowering share: the loop axes with their sizes, the two
-// operands as addresses and bounds, and the tile of the workgroup. contraction.cpp has the plain
-// form (operands straight from global memory, the CPU's microkernel); contraction_staged.cpp passes
-// tiles through local memory; contraction_store.cpp is the epilogue of both.
+// What the parts of the lowering of a product of matrices share: the loop axes with their sizes,
+// the two operands as addresses and bounds, and the tile of the workgroup. contraction.cpp has the
+// plain form (operands straight from global memory, the CPU's microkernel); contraction_staged.cpp
+// passes tiles through local memory; contraction_store.cpp is the epilogue of both.
 #pragma once
 
 #include <functional>
@@ -34,12 +34,14 @@ struct RowBase {
 };
 
 struct ContractionLowering {
-  ContractionLowering(const Schedule& schedule, const Node& node, const ContractionParams& params,
+  /// `contraction` is the node's, or that of its parts of k.
+  ContractionLowering(const Schedule& schedule, const Step& step, const Contraction& contraction,
                       const Target& target);
 
   const Schedule& schedule;
   const Node& node;
   const Contraction& contraction;
+  const Contraction whole;  // the node's
   const ContractionParams& params;
   ir::Builder builder;
   KernelSlots slots;
@@ -75,7 +77,11 @@ struct ContractionLowering {
   void emit_tile();
   void emit_plain_tile();
   void emit_staged_tile();
-  /// The epilogue: `accumulators[i * reg_n + j]`.
+  /// What becomes of `accumulators[i * reg_n + j]`: stored, or of a part of k left for the last
+  /// workgroup of the tile, which adds the parts in order and stores the sum.
+  void end_tile(std::span<const ir::ValueId> accumulators);
+  void join_parts(std::span<const ir::ValueId> accumulators);
+  /// The epilogue.
   void store_tile(std::span<const ir::ValueId> accumulators);
   void store_row(uint32_t i, std::span<const ir::ValueId> accumulators);
 };

@@ -298,7 +298,7 @@ void ContractionLowering::emit_staged_tile() {
   } else {
     accumulators = builder.loop(builder.i32(0), builder.i32(slabs), 1, zeros, true, one_stage);
   }
-  store_tile(accumulators);
+  end_tile(accumulators);
 }
 
 }  // namespace leat

@@ -2,6 +2,8 @@
 // innermost column axis is contiguous in the output, vec_n results are stored at once.
 #include "leat/lower/contraction.h"
 
+#include <algorithm>
+
 namespace leat {
 
 using ir::Opcode;
@@ -9,35 +11,13 @@ using ir::ValueId;
 
 namespace {
 
-/// Address of an output element as a form over the output coordinates' values.
-LinearForm output_address(const Placement& placement, const OutputView& view,
-                          std::span<const ValueId> coordinates) {
-  LinearForm address;
-  for (size_t d = 0; d < coordinates.size(); ++d) {
-    address.constant += placement.strides[d] * view.offset[d];
-    address.add(placement.strides[d] * view.step[d], coordinates[d]);
-  }
-  return address;
-}
-
-/// Output address over the loop axes, to see whether columns are contiguous and aligned.
-Affine output_affine(const ContractionLowering& l, const Placement& placement) {
-  std::vector<Affine> index = l.contraction.out_index;
-  for (size_t d = 0; d < index.size(); ++d) {
-    index[d].constant = index[d].constant * l.node.view.step[d] + l.node.view.offset[d];
-    for (int64_t& coefficient : index[d].coefficients) coefficient *= l.node.view.step[d];
-  }
-  return address_of(placement.strides, index);
-}
-
 /// True when groups of vec_n columns are one aligned vector of the output.
-bool columns_vectorise(const ContractionLowering& l, const Placement& placement) {
+bool columns_vectorise(const ContractionLowering& l, const Affine& address) {
   const int64_t vec = l.params.vec_n;
   if (vec == 1 || l.contraction.n.size() != 1 || l.n_count % vec != 0) return false;
-  const Affine address = output_affine(l, placement);
   if (address.constant % vec != 0) return false;
   for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
-    const int64_t wanted = axis == l.n_first ? 1 : 0;
+    const int64_t wanted = axis == l.whole.batch.size() + l.whole.m.size() ? 1 : 0;
     const int64_t coefficient = address.coefficients[axis];
     if (wanted == 1 ? coefficient != 1 : coefficient % vec != 0) return false;
   }
@@ -46,6 +26,90 @@ bool columns_vectorise(const ContractionLowering& l, const Placement& placement)
 
 }  // namespace
 
+void ContractionLowering::end_tile(std::span<const ValueId> accumulators) {
+  if (slots.scratch_slots.empty()) {
+    store_tile(accumulators);
+  } else {
+    join_parts(accumulators);
+  }
+}
+
+namespace {
+
+/// Where the parts of k leave their sums: each lane its accumulators in vectors, the lanes of the
+/// workgroup side by side.
+struct PartsPlace {
+  ContractionLowering& l;
+  int64_t parts, vectors, width, lanes;
+  ValueId tile, thread;
+
+  PartsPlace(ContractionLowering& lowering, int64_t accumulators)
+      : l(lowering), parts(l.contraction.batch[0]), width(accumulators % 4 == 0 ? 4 : 1) {
+    ir::Builder& builder = l.builder;
+    const ir::Program& program = builder.program();
+    vectors = accumulators / width;
+    lanes = int64_t{program.wave_lanes} * program.waves_per_workgroup;
+    LinearForm whole_tile;
+    whole_tile.add(l.m_tiles * l.n_tiles, builder.rem(l.batch, l.batch_count / parts));
+    whole_tile.add(l.m_tiles, l.n_tile);
+    whole_tile.add(1, l.m_tile);
+    tile = build(builder, whole_tile);
+    thread = builder.add(builder.mul(builder.wave_id(), builder.i32(program.wave_lanes)),
+                         builder.lane_id());
+  }
+
+  /// In vectors.
+  ValueId index(ValueId part, int64_t vector) const {
+    LinearForm place;
+    place.constant = vector * lanes;
+    place.add(parts * vectors * lanes, tile);
+    place.add(vectors * lanes, part);
+    place.add(1, thread);
+    return build(l.builder, place);
+  }
+
+  /// carried + the part's sums.
+  std::vector<ValueId> add(ValueId part, std::span<const ValueId> carried) const {
+    std::vector<ValueId> sums;
+    for (int64_t v = 0; v < vectors; ++v) {
+      const ValueId vector =
+          l.builder.load(l.slots.scratch_slots[0], index(part, v), static_cast<uint8_t>(width));
+      for (int c = 0; c < width; ++c) {
+        const ValueId value = width == 1 ? vector : l.builder.extract(vector, c);
+        sums.push_back(l.builder.add(carried[sums.size()], value));
+      }
+    }
+    return sums;
+  }
+};
+
+}  // namespace
+
+void ContractionLowering::join_parts(std::span<const ValueId> accumulators) {
+  const auto count = static_cast<int64_t>(accumulators.size());
+  const PartsPlace place(*this, count);
+  const auto width = static_cast<size_t>(place.width);
+  const ValueId part = builder.div(batch, batch_count / place.parts);
+  for (int64_t v = 0; v < place.vectors; ++v) {
+    const auto values = accumulators.subspan(static_cast<size_t>(v) * width, width);
+    builder.store(slots.scratch_slots[0], place.index(part, v),
+                  width == 1 ? values[0] : builder.vector(values));
+  }
+  // So many parts are on their way at once as leave room for the sums.
+  constexpr int64_t kValuesUnrolled = 64, kPartsUnrolled = 8;
+  const auto unroll =
+      static_cast<int>(std::clamp<int64_t>(kValuesUnrolled / count, 1, kPartsUnrolled));
+  const ValueId parts = builder.i32(place.parts);
+  const ValueId is_last = builder.last_group(slots.scratch_slots[1], place.tile, parts);
+  builder.branch(is_last, [&] {
+    const std::vector<ValueId> zeros(accumulators.size(), builder.f32(0));
+    store_tile(builder.loop(
+        builder.i32(0), parts, 1, zeros, true,
+        [&](ValueId from, std::span<const ValueId> carried) { return place.add(from, carried); },
+        unroll));
+  });
+}
+
 void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
   for (uint32_t i = 0; i < params.reg_m; ++i) {
     store_row(i, accumulators.subspan(size_t{i} * params.reg_n, params.reg_n));
@@ -53,13 +117,15 @@ void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
 }
 
 void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumulators) {
-  const Placement& placement = schedule.placements[node.output];
+  const NodeResult& result = node.results[0];
+  const Affine address_form =
+      address_of(schedule.placements[result.output].strides, whole.out_index, whole.axes.size());
   const ValueId row =
       builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
   const ValueId row_mask =
       m_tail() ? builder.binary(Opcode::lt_i, row, builder.i32(m_count)) : ir::kNone;
   const std::vector<ValueId> m_coordinates = decompose(builder, row, contraction.m);
-  const bool vectorise = columns_vectorise(*this, placement);
+  const bool vectorise = columns_vectorise(*this, address_form);
   const uint32_t width = vectorise ? params.vec_n : 1;
   ExprLowering exprs(builder, schedule, node, slots);
 
@@ -75,29 +141,24 @@ void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumul
         mask = mask == ir::kNone ? inside : builder.logical_and(mask, inside);
       }
       const std::vector<ValueId> n_coordinates = decompose(builder, column, contraction.n);
-      std::vector<ValueId> coordinates;
-      for (const Affine& affine : contraction.out_index) {
-        LinearForm form;
-        form.constant = affine.constant;
-        for (size_t x = 0; x < m_first; ++x) form.add(affine.coefficients[x], batch_coordinates[x]);
-        for (size_t x = 0; x < m_coordinates.size(); ++x) {
-          form.add(affine.coefficients[m_first + x], m_coordinates[x]);
-        }
-        for (size_t x = 0; x < n_coordinates.size(); ++x) {
-          form.add(affine.coefficients[n_first + x], n_coordinates[x]);
-        }
-        coordinates.push_back(build(builder, form));
-      }
+      // In the order of the whole's axes; the number of a part is none of them.
+      std::vector<ValueId> found(
+          batch_coordinates.end() - static_cast<std::ptrdiff_t>(whole.batch.size()),
+          batch_coordinates.end());
+      found.insert(found.end(), m_coordinates.begin(), m_coordinates.end());
+      found.insert(found.end(), n_coordinates.begin(), n_coordinates.end());
+      std::vector<ValueId> axes(node.extents.size(), ir::kNone);
+      for (size_t x = 0; x < found.size(); ++x) axes[whole.axes[x]] = found[x];
       components.push_back(exprs.stored_value(
-          node.result, {.axes = coordinates, .accumulator = accumulators[j + v], .mask = mask}));
-      if (v == 0) address = output_address(placement, node.view, coordinates);
+          result.value, {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
+      if (v == 0) address = LinearForm::of(address_form, found);
     }
     if (!vectorise) {
-      builder.store(slots.output_slot, build(builder, address), components[0], mask);
+      builder.store(slots.result_slots[0], build(builder, address), components[0], mask);
       continue;
     }
     // The address is a multiple of the width by columns_vectorise; the division is a shift.
-    builder.store(slots.output_slot, builder.div(build(builder, address), width),
+    builder.store(slots.result_slots[0], builder.div(build(builder, address), width),
                   builder.vector(components), mask);
   }
 }

@@ -12,29 +12,37 @@ namespace leat {
 using ir::Opcode;
 using ir::ValueId;
 
-std::vector<TensorId> arguments_of(const Node& node) {
+std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch) {
   std::vector<TensorId> arguments;
   for (TensorId input : node.inputs) {
     if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
   }
-  arguments.push_back(node.output);
+  for (const NodeResult& result : node.results) arguments.push_back(result.output);
+  arguments.insert(arguments.end(), scratch.begin(), scratch.end());
   return arguments;
 }
 
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node) {
-  const std::vector<TensorId> arguments = arguments_of(node);
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const Placement& placement = schedule.placements[arguments[i]];
-    const bool written = i + 1 == arguments.size();
-    builder.parameter(written ? "out" : "in" + std::to_string(i), placement.storage, written,
-                      placement.element_count);
-  }
+KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
+                               std::span<const TensorId> scratch) {
   KernelSlots slots;
+  const std::vector<TensorId> arguments = arguments_of(node, scratch);
+  const size_t inputs = arguments.size() - node.results.size() - scratch.size();
+  const auto declare = [&](TensorId id, std::string name, bool written) {
+    const Placement& placement = schedule.placements[id];
+    return builder.parameter(std::move(name), placement.storage, written, placement.element_count);
+  };
+  for (size_t i = 0; i < inputs; ++i) declare(arguments[i], "in" + std::to_string(i), false);
   for (TensorId input : node.inputs) {
     const auto found = std::ranges::find(arguments, input);
     slots.input_slots.push_back(static_cast<uint32_t>(found - arguments.begin()));
   }
-  slots.output_slot = static_cast<uint32_t>(arguments.size() - 1);
+  for (size_t i = 0; i < node.results.size(); ++i) {
+    const std::string name = "out" + (i == 0 ? "" : std::to_string(i));
+    slots.result_slots.push_back(declare(node.results[i].output, name, true));
+  }
+  for (size_t i = 0; i < scratch.size(); ++i) {
+    slots.scratch_slots.push_back(declare(scratch[i], "scratch" + std::to_string(i), true));
+  }
   return slots;
 }
 

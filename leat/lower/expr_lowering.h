@@ -10,14 +10,16 @@
 
 namespace leat {
 
-/// The parameters of a kernel: every tensor it reads once, then the tensor it writes.
+/// The parameters of a kernel: every tensor it reads once, then those it writes.
 struct KernelSlots {
-  std::vector<uint32_t> input_slots;  // parameter of node.inputs[i]
-  uint32_t output_slot = 0;
+  std::vector<uint32_t> input_slots;    // parameter of node.inputs[i]
+  std::vector<uint32_t> result_slots;   // parameter of node.results[i]
+  std::vector<uint32_t> scratch_slots;  // of Step::scratch[i]
 };
 
-/// Declares the parameters of `node`'s kernel. An input that stands twice has one parameter.
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node);
+/// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
+KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
+                               std::span<const TensorId> scratch = {});
 
 /// The element that expressions are evaluated for.
 struct ElementContext {

@@ -14,11 +14,13 @@ namespace leat {
 namespace {
 
 /// Wide padding or strides may put a factor's (masked) address outside 32 bits.
-Result<void> check_addresses(const Schedule& schedule, const Node& node) {
+Result<void> check_addresses(const Schedule& schedule, const Node& node,
+                             const Contraction& contraction) {
   auto fits = [](int64_t part) { return part >= -kElementsMax && part <= kElementsMax; };
-  for (const ContractionOperand* operand : {&node.contraction.a, &node.contraction.b}) {
+  for (const ContractionOperand* operand : {&contraction.a, &contraction.b}) {
     const TensorId id = node.inputs[operand->input];
-    const Affine address = address_of(schedule.placements[id].strides, operand->index);
+    const Affine address =
+        address_of(schedule.placements[id].strides, operand->index, contraction.axes.size());
     if (fits(address.constant) && std::ranges::all_of(address.coefficients, fits)) continue;
     return Error(ErrorKind::unsupported, "Kernel \"" + node.name + "\" addresses Tensor \"" +
                                              schedule.graph.tensors[id].name +
@@ -27,13 +29,15 @@ Result<void> check_addresses(const Schedule& schedule, const Node& node) {
   return {};
 }
 
-Result<void> check_kernel(const Schedule& schedule, const Node& node, const Target& target) {
+Result<void> check_kernel(const Schedule& schedule, const Step& step, const Target& target) {
+  const Node& node = schedule.graph.nodes[step.node];
   // Inputs may repeat a tensor; counting them all is the safe side.
-  if (node.inputs.size() + 1 > target.buffer_bindings_max) {
-    return Error(ErrorKind::unsupported,
-                 "Kernel \"" + node.name + "\" has (" + std::to_string(node.inputs.size() + 1) +
-                     ") buffers; target \"" + target.name + "\" binds at most (" +
-                     std::to_string(target.buffer_bindings_max) + ").");
+  const size_t buffers = node.inputs.size() + node.results.size() + step.scratch.size();
+  if (buffers > target.buffer_bindings_max) {
+    return Error(ErrorKind::unsupported, "Kernel \"" + node.name + "\" has (" +
+                                             std::to_string(buffers) + ") buffers; target \"" +
+                                             target.name + "\" binds at most (" +
+                                             std::to_string(target.buffer_bindings_max) + ").");
   }
   auto check_count = [&](TensorId id) -> Result<void> {
     if (schedule.placements[id].element_count > kElementsMax) {
@@ -45,17 +49,29 @@ Result<void> check_kernel(const Schedule& schedule, const Node& node, const Targ
     return {};
   };
   for (TensorId id : node.inputs) TRY(check_count(id));
-  TRY(check_count(node.output));
-  if (node.family == Family::contraction) return check_addresses(schedule, node);
-  return {};
+  for (const NodeResult& result : node.results) TRY(check_count(result.output));
+  for (TensorId id : step.scratch) TRY(check_count(id));
+  const auto contraction = find_contraction(schedule.graph, node);
+  return contraction ? check_addresses(schedule, node, *contraction) : Result<void>();
 }
 
 }  // namespace
 
+ir::Program lower_step(const Schedule& schedule, const Step& step, const Target& target) {
+  if (std::holds_alternative<ContractionParams>(step.params)) {
+    return lower_contraction(schedule, step, target);
+  }
+  const Node& node = schedule.graph.nodes[step.node];
+  if (const auto* params = std::get_if<ProgramParams>(&step.params)) {
+    return lower_program(schedule, node, *params, target);
+  }
+  return lower_map_reduce(schedule, node, std::get<MapReduceParams>(step.params), target);
+}
+
 Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
                             bool keep_stages) {
   const Node& node = schedule.graph.nodes[step.node];
-  TRY(check_kernel(schedule, node, target));
+  TRY(check_kernel(schedule, step, target));
   LoweredKernel kernel;
   auto keep = [&](const char* stage) -> Result<void> {
     if (keep_stages) {
@@ -66,9 +82,7 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
     if (!verified) return verified.error().during("lowering " + node.name + ", " + stage);
     return {};
   };
-  kernel.program = node.family == Family::contraction
-                       ? lower_contraction(schedule, node, step.params.contraction, target)
-                       : lower_map_reduce(schedule, node, step.params.map_reduce, target);
+  kernel.program = lower_step(schedule, step, target);
   TRY(keep("lower"));
   kernel.program = expand_math(kernel.program);
   TRY(keep("expand_math"));

@@ -1,5 +1,5 @@
-// From a node of the schedule to a wave program. The two families are lowered here, under their
-// schedule parameters, for any Target; passes.h then prepares the program for that target's
+// From a node of the schedule to a wave program, under the parameters that the schedule chose, for
+// any Target; passes.h then prepares the program for that target's
 // emitter.
 #pragma once
 
@@ -20,19 +20,25 @@ struct LoweredKernel {
 };
 
 /// The tensors that the node's kernel takes, in the order of its parameters: each that it reads
-/// once, then the one that it writes.
-std::vector<TensorId> arguments_of(const Node& node);
+/// once, then those that it writes, then the step's scratch.
+std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch);
 
 /// Lowers the node of `step`; `keep_stages` fills LoweredKernel::stages for `leat dump`.
 /// Errors: unsupported (more buffers than the target binds, an index beyond 32 bits).
 Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
                             bool keep_stages = false);
 
-/// The two families; used by lower().
-ir::Program lower_contraction(const Schedule& schedule, const Node& node,
-                              const ContractionParams& params, const Target& target);
+/// The program before the passes: as a product of matrices, or as loops.
+ir::Program lower_step(const Schedule& schedule, const Step& step, const Target& target);
+ir::Program lower_contraction(const Schedule& schedule, const Step& step, const Target& target);
 ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
                              const MapReduceParams& params, const Target& target);
+ir::Program lower_program(const Schedule& schedule, const Node& node, const ProgramParams& params,
+                          const Target& target);
+
+/// pack_b for the step's product, which may be computed in parts of k.
+void pack_weights(const Graph& graph, const Step& step, const HostTensor& value, DType storage,
+                  std::span<std::byte> packed);
 
 /// Writes constant `value` (b's tensor) into the packed order, as `storage` (f32 or f16):
 /// element ((batch * column_tiles + column_tile) * k_count + k) * tile_n + column.

@@ -1,7 +1,8 @@
-// The map-reduce family. Loop axes are first sorted by the output's strides and merged where every
-// address allows it, so that an element-wise kernel over any layout is one long row. Then lanes
-// take neighbouring outputs (loads and stores of stride 1 wherever the tensors agree), or, where
-// there are few outputs and long reductions, the lanes of a wave share one output's reduction.
+// A node as the loops that it is. Its axes are first sorted by the output's strides and merged
+// where every address allows it, so that an element-wise kernel over any layout is one long row.
+// Then lanes take neighbouring outputs (loads and stores of stride 1 wherever the tensors agree),
+// or, where there are few outputs and long reductions, the lanes of a wave share one output's
+// reduction.
 #include <algorithm>
 #include <numeric>
 
@@ -27,8 +28,10 @@ struct MapReduceLowering {
         builder("map_reduce", target_in.wave_lanes, params_in.waves),
         slots(declare_parameters(builder, schedule_in, node_in)),
         exprs(builder, schedule_in, node_in, slots),
-        placement(schedule_in.placements[node_in.output]),
-        rank(node_in.out_extents.size()) {
+        rank(node_in.extents.size()) {
+    for (const NodeResult& result : node.results) {
+      outputs.push_back(address_of(schedule.placements[result.output].strides, result.index, rank));
+    }
     sort_axes();
   }
 
@@ -39,9 +42,9 @@ struct MapReduceLowering {
   ir::Builder builder;
   KernelSlots slots;
   ExprLowering exprs;
-  const Placement& placement;
-  size_t rank;                // output axes that are walked
-  std::vector<size_t> order;  // output axes, largest output stride first
+  std::vector<Affine> outputs;  // element address of each result over the output axes
+  size_t rank;                  // output axes that are walked
+  std::vector<size_t> order;    // output axes, largest output stride first
   std::optional<MergedAxes> merged;
   // The iteration space that is really walked: extents of the output axes in their order, and where
   // a coordinate found for the i-th of them goes.
@@ -78,8 +81,8 @@ ValueId MapReduceLowering::flat_group() {
 }
 
 ValueId MapReduceLowering::identity() {
-  const bool is_float = node.exprs.type(node.map_reduce.element) == ScalarType::f32;
-  switch (node.map_reduce.op) {
+  const bool is_float = node.exprs.type(node.element) == ScalarType::f32;
+  switch (node.reduce_op) {
     case ReduceOp::none:
     case ReduceOp::sum: return is_float ? builder.f32(0) : builder.i32(0);
     case ReduceOp::product: return is_float ? builder.f32(1) : builder.i32(1);
@@ -95,7 +98,7 @@ ValueId MapReduceLowering::identity() {
 
 ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
   const bool is_float = builder.type(element).scalar == ir::Scalar::f32;
-  switch (node.map_reduce.op) {
+  switch (node.reduce_op) {
     case ReduceOp::none:
     case ReduceOp::sum: return builder.add(accumulated, element);
     case ReduceOp::product: return builder.mul(accumulated, element);
@@ -111,7 +114,7 @@ ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
 /// trips to memory. What is left over takes one each.
 int MapReduceLowering::unroll_of(size_t reduce_axis, int64_t rounds) const {
   const int64_t most = params.unroll;
-  if (most == 1 || reduce_axis != lane_axis_of(node.map_reduce.reduce)) return 1;
+  if (most == 1 || reduce_axis != lane_axis_of(node.reduce)) return 1;
   if (rounds <= 2 * most) return static_cast<int>(std::max<int64_t>(rounds, 1));
   int64_t best = most;
   const auto trips = [&](int64_t factor) { return rounds / factor + rounds % factor; };
@@ -124,9 +127,9 @@ int MapReduceLowering::unroll_of(size_t reduce_axis, int64_t rounds) const {
 /// Loops over the reduce axes from `reduce_axis` on; `axes` holds all coordinates known so far.
 ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduce_axis,
                                          ValueId accumulated, ValueId mask) {
-  const Shape& extents = node.map_reduce.reduce;
+  const Shape& extents = node.reduce;
   if (reduce_axis == extents.size()) {
-    ValueId element = exprs.value(node.map_reduce.element, {.axes = axes, .mask = mask});
+    ValueId element = exprs.value(node.element, {.axes = axes, .mask = mask});
     if (builder.type(element).scalar == ir::Scalar::b1) {
       element = builder.convert(Opcode::int_from_bool, element);
     }
@@ -144,25 +147,20 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
 
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
                                        ValueId mask) {
-  const ValueId value = exprs.stored_value(
-      node.result, {.axes = coordinates, .accumulator = accumulator, .mask = mask});
-  LinearForm address;
-  if (merged) {
-    address.constant = merged->output.constant;
-    for (size_t i = 0; i < rank; ++i) address.add(merged->output.coefficients[i], coordinates[i]);
-  } else {
-    for (size_t d = 0; d < rank; ++d) {
-      address.constant += placement.strides[d] * node.view.offset[d];
-      address.add(placement.strides[d] * node.view.step[d], coordinates[d]);
-    }
+  for (size_t r = 0; r < node.results.size(); ++r) {
+    const ValueId value = exprs.stored_value(
+        node.results[r].value, {.axes = coordinates, .accumulator = accumulator, .mask = mask});
+    const Affine& address = merged ? merged->outputs[r] : outputs[r];
+    const std::span<const ValueId> axes(coordinates);
+    builder.store(slots.result_slots[r], build(builder, LinearForm::of(address, axes)), value,
+                  mask);
   }
-  builder.store(slots.output_slot, build(builder, address), value, mask);
 }
 
 /// Coordinates of the flat output number, which counts in the order of the output's strides.
 std::vector<ValueId> MapReduceLowering::output_coordinates(ValueId flat) {
   const std::vector<ValueId> found = decompose(builder, flat, sorted);
-  std::vector<ValueId> coordinates(rank + node.map_reduce.reduce.size(), ir::kNone);
+  std::vector<ValueId> coordinates(rank + node.reduce.size(), ir::kNone);
   for (size_t i = 0; i < rank; ++i) coordinates[slot_of[i]] = found[i];
   return coordinates;
 }
@@ -171,7 +169,7 @@ std::vector<ValueId> MapReduceLowering::output_coordinates(ValueId flat) {
 std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inner) {
   const Shape outer(sorted.begin(), sorted.end() - 1);
   const std::vector<ValueId> found = decompose(builder, row, outer);
-  std::vector<ValueId> coordinates(rank + node.map_reduce.reduce.size(), ir::kNone);
+  std::vector<ValueId> coordinates(rank + node.reduce.size(), ir::kNone);
   for (size_t i = 0; i + 1 < rank; ++i) coordinates[slot_of[i]] = found[i];
   coordinates[slot_of[rank - 1]] = inner;
   return coordinates;
@@ -180,7 +178,7 @@ std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inn
 /// Every lane owns an output. Where the innermost extent fills whole waves (or nearly), a wave
 /// stays in one row: all but one coordinate are uniform and need no division per lane.
 void MapReduceLowering::emit_outputs() {
-  const int64_t count = element_count(node.out_extents);
+  const int64_t count = element_count(node.extents);
   const int64_t lanes = target.wave_lanes;
   const int64_t inner = rank == 0 ? 1 : sorted.back();
   const int64_t pieces = (inner + lanes - 1) / lanes;
@@ -209,7 +207,7 @@ void MapReduceLowering::emit_outputs() {
       if (count % lanes != 0) mask = builder.binary(Opcode::lt_i, flat, builder.i32(count));
     }
     ValueId accumulator = ir::kNone;
-    if (node.map_reduce.op != ReduceOp::none) {
+    if (node.reduce_op != ReduceOp::none) {
       accumulator = reduce_serial(coordinates, 0, identity(), mask);
     }
     coordinates.resize(rank);
@@ -227,13 +225,13 @@ void MapReduceLowering::emit_outputs() {
 /// One wave for every output: lanes take every lanes-th element of the innermost reduce axis that
 /// is longer than 1.
 void MapReduceLowering::emit_shared_reduction() {
-  const int64_t count = element_count(node.out_extents);
+  const int64_t count = element_count(node.extents);
   const int64_t lanes = target.wave_lanes;
   set_grid(count);
   const ValueId flat = flat_group();
   std::vector<ValueId> coordinates = output_coordinates(flat);
   const ValueId exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
-  const Shape& extents = node.map_reduce.reduce;
+  const Shape& extents = node.reduce;
   const size_t last = lane_axis_of(extents);
   for (size_t axis = last + 1; axis < extents.size(); ++axis) {
     coordinates[rank + axis] = builder.i32(0);
@@ -258,17 +256,16 @@ void MapReduceLowering::emit_shared_reduction() {
             mask = builder.logical_and(
                 mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
           }
-          ValueId element =
-              exprs.value(node.map_reduce.element, {.axes = coordinates, .mask = mask});
+          ValueId element = exprs.value(node.element, {.axes = coordinates, .mask = mask});
           const ValueId inside = builder.select(mask, element, identity());
           return std::vector<ValueId>{combine(carried[0], inside)};
         },
         unroll_of(axis, rounds))[0];
   };
   const ValueId partial = nest(0, identity());
-  const Opcode reduce = node.map_reduce.op == ReduceOp::sum   ? Opcode::reduce_add
-                        : node.map_reduce.op == ReduceOp::min ? Opcode::reduce_min
-                                                              : Opcode::reduce_max;
+  const Opcode reduce = node.reduce_op == ReduceOp::sum   ? Opcode::reduce_add
+                        : node.reduce_op == ReduceOp::min ? Opcode::reduce_min
+                                                          : Opcode::reduce_max;
   const ValueId total = builder.reduce(reduce, partial);
   coordinates.resize(rank);
   const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), builder.i32(0));
@@ -279,15 +276,15 @@ void MapReduceLowering::sort_axes() {
   order.resize(rank);
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, [&](size_t a, size_t b) {
-    const bool a_thin = node.out_extents[a] == 1;
-    const bool b_thin = node.out_extents[b] == 1;
+    const bool a_thin = node.extents[a] == 1;
+    const bool b_thin = node.extents[b] == 1;
     if (a_thin != b_thin) return a_thin;
-    return placement.strides[a] * node.view.step[a] > placement.strides[b] * node.view.step[b];
+    return outputs[0].coefficients[a] > outputs[0].coefficients[b];
   });
   merged = merge_axes(schedule, node, order);
   if (!merged) {
     slot_of = order;
-    for (size_t axis : order) sorted.push_back(node.out_extents[axis]);
+    for (size_t axis : order) sorted.push_back(node.extents[axis]);
     return;
   }
   exprs.use_merged_axes(&*merged);

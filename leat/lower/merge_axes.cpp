@@ -2,6 +2,8 @@
 // far as a full walk of the inner one.
 #include "leat/lower/merge_axes.h"
 
+#include <algorithm>
+
 namespace leat {
 
 namespace {
@@ -26,16 +28,14 @@ bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_
     case ExprKind::load: break;
   }
   if (expr.mask != kNoExpr) return false;
-  const std::vector<int64_t>& strides = schedule.placements[node.inputs[expr.index]].strides;
-  Affine address{0, std::vector<int64_t>(axis_count, 0)};
-  for (size_t d = 0; d < expr.indices.size(); ++d) {
-    const std::optional<Affine> index = affine_of(node.exprs, expr.indices[d], axis_count);
-    if (!index) return false;
-    address.constant += strides[d] * index->constant;
-    for (size_t i = 0; i < axis_count; ++i) {
-      address.coefficients[i] += strides[d] * index->coefficients[i];
-    }
+  std::vector<Affine> index;
+  for (ExprId part : expr.indices) {
+    const std::optional<Affine> form = affine_of(node.exprs, part, axis_count);
+    if (!form) return false;
+    index.push_back(*form);
   }
+  const std::vector<int64_t>& strides = schedule.placements[node.inputs[expr.index]].strides;
+  Affine address = address_of(strides, index, axis_count);
   loads.emplace(id, std::move(address));
   return true;
 }
@@ -44,27 +44,27 @@ bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_
 
 std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
                                      const std::vector<size_t>& order) {
-  const size_t rank = node.out_extents.size();
-  const size_t axis_count = rank + node.map_reduce.reduce.size();
+  const size_t rank = node.extents.size();
+  const size_t axis_count = rank + node.reduce.size();
   std::unordered_map<ExprId, Affine> loads;
   std::vector<bool> seen(node.exprs.size(), false);
-  if (!collect(schedule, node, node.result, axis_count, seen, loads)) return std::nullopt;
-  if (node.map_reduce.element != kNoExpr &&
-      !collect(schedule, node, node.map_reduce.element, axis_count, seen, loads)) {
+  for (const NodeResult& result : node.results) {
+    if (!collect(schedule, node, result.value, axis_count, seen, loads)) return std::nullopt;
+  }
+  if (node.element != kNoExpr && !collect(schedule, node, node.element, axis_count, seen, loads)) {
     return std::nullopt;
   }
-  Affine output{0, std::vector<int64_t>(axis_count, 0)};
-  for (size_t d = 0; d < rank; ++d) {
-    const int64_t stride = schedule.placements[node.output].strides[d];
-    output.constant += stride * node.view.offset[d];
-    output.coefficients[d] = stride * node.view.step[d];
+  std::vector<Affine> outputs;
+  for (const NodeResult& result : node.results) {
+    outputs.push_back(
+        address_of(schedule.placements[result.output].strides, result.index, axis_count));
   }
 
   auto walks_on = [&](size_t outer, size_t inner) {
     auto one = [&](const Affine& address) {
-      return address.coefficients[outer] == address.coefficients[inner] * node.out_extents[inner];
+      return address.coefficients[outer] == address.coefficients[inner] * node.extents[inner];
     };
-    if (!one(output)) return false;
+    if (!std::ranges::all_of(outputs, one)) return false;
     for (const auto& [id, address] : loads) {
       if (!one(address)) return false;
     }
@@ -76,16 +76,16 @@ std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
   size_t outermost_of_group = 0;
   for (size_t i = order.size(); i > 0; --i) {
     const size_t axis = order[i - 1];
-    if (node.out_extents[axis] == 1) continue;
+    if (node.extents[axis] == 1) continue;
     if (!kept.empty()) {
       if (walks_on(axis, outermost_of_group)) {
-        extents.back() *= node.out_extents[axis];
+        extents.back() *= node.extents[axis];
         outermost_of_group = axis;
         continue;
       }
     }
     kept.push_back(axis);
-    extents.push_back(node.out_extents[axis]);
+    extents.push_back(node.extents[axis]);
     outermost_of_group = axis;
   }
   MergedAxes merged;
@@ -99,7 +99,7 @@ std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
       result.coefficients.push_back(address.coefficients[r]);
     return result;
   };
-  merged.output = remap(output);
+  for (const Affine& output : outputs) merged.outputs.push_back(remap(output));
   for (const auto& [id, address] : loads) merged.loads.emplace(id, remap(address));
   return merged;
 }

@@ -1,4 +1,4 @@
-// Merging of loop axes: neighbours that every tensor of a map-reduce walks as one are made one, so
+// Merging of loop axes: neighbours that every tensor of a node walks as one are made one, so
 // that an element-wise kernel is a single long row whatever its rank.
 #pragma once
 
@@ -9,11 +9,11 @@
 
 namespace leat {
 
-/// The iteration space of a map-reduce after merging. Axes 0 .. extents.size()-1 are output axes,
+/// The iteration space of a node after merging. Axes 0 .. extents.size()-1 are output axes,
 /// largest output stride first; the reduce axes follow unchanged.
 struct MergedAxes {
   Shape extents;
-  Affine output;                             // element address of the store
+  std::vector<Affine> outputs;               // element address of each store
   std::unordered_map<ExprId, Affine> loads;  // element address of every load
 };
 

@@ -5,6 +5,7 @@
 #include "leat/base/half.h"
 #include "leat/lower/address.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/split_k.h"
 
 namespace leat {
 
@@ -49,7 +50,8 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
         packed_element_count(contraction, params) * element_bytes);
   std::memset(packed.data(), 0, packed.size());
 
-  const Affine address = address_of(row_major_strides(value.shape), contraction.b.index);
+  const Affine address =
+      address_of(row_major_strides(value.shape), contraction.b.index, contraction.axes.size());
   const size_t n_first = contraction.batch.size() + contraction.m.size();
   const std::vector<int64_t> batches = offsets_of(address, 0, contraction.batch);
   const std::vector<int64_t> columns = offsets_of(address, n_first, contraction.n);
@@ -77,6 +79,16 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
       }
     }
   }
+}
+
+void pack_weights(const Graph& graph, const Step& step, const HostTensor& value, DType storage,
+                  std::span<std::byte> packed) {
+  const auto& params = std::get<ContractionParams>(step.params);
+  const Node& node = graph.nodes[step.node];
+  const auto contraction =
+      find_contraction(graph, params.split_k > 1 ? part_of_k(node, params.split_k) : node);
+  CHECK(contraction.has_value());
+  pack_b(*contraction, params, value, storage, packed);
 }
 
 }  // namespace leat

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -221,17 +222,24 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
 
 using ConstantValue = std::shared_ptr<const HostTensor>;
 
+/// Of nodes that write a tensor together this is the tensor; they have one result each.
+TensorId output_of(const Node& node) { return node.results[0].output; }
+
+bool writes_any(const Node& node, const std::vector<bool>& tensors) {
+  return std::ranges::any_of(node.results, [&](const auto& r) { return tensors[r.output]; });
+}
+
 /// The value of a tensor that these nodes write together, as those of a Concat do; empty when it
 /// does not follow from constants, or is too large to be a shape.
 Result<ConstantValue> joined_value(const Graph& graph, std::span<const Node> writers) {
-  const Tensor& output = graph.tensors[writers[0].output];
+  const Tensor& output = graph.tensors[output_of(writers[0])];
   if (element_count(output.shape) > kShapeElementsMax) return ConstantValue();
   auto value = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
   for (const Node& node : writers) {
     std::vector<const HostTensor*> inputs;
     for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant.get());
     if (std::ranges::count(inputs, nullptr) > 0) return ConstantValue();
-    TRY(evaluate_node(graph, node, inputs, *value));
+    TRY(evaluate_node(graph, node, inputs, std::array{value.get()}));
   }
   return ConstantValue(std::move(value));
 }
@@ -240,11 +248,12 @@ Result<ConstantValue> joined_value(const Graph& graph, std::span<const Node> wri
 Result<void> fold_nodes(Graph& graph) {
   const std::vector<Node> nodes = std::exchange(graph.nodes, {});
   for (size_t begin = 0, end = 0; begin < nodes.size(); begin = end) {
-    while (end < nodes.size() && nodes[end].output == nodes[begin].output) ++end;
+    while (end < nodes.size() && output_of(nodes[end]) == output_of(nodes[begin])) ++end;
     const std::span<const Node> writers(&nodes[begin], end - begin);
     if (writers.size() > 1) {
-      TRY_ASSIGN(graph.tensors[writers[0].output].constant, joined_value(graph, writers));
-      if (graph.tensors[writers[0].output].constant) continue;
+      auto& constant = graph.tensors[output_of(writers[0])].constant;
+      TRY_ASSIGN(constant, joined_value(graph, writers));
+      if (constant) continue;
     }
     for (const Node& node : writers) TRY(graph.add_node(node));  // folds it if it can
   }
@@ -284,7 +293,7 @@ std::vector<bool> needed_tensors(const Graph& graph, std::span<const TensorId> n
   std::vector<bool> seen(graph.tensors.size(), false);
   for (TensorId tensor : needed) seen[tensor] = true;
   for (size_t i = graph.nodes.size(); i-- > 0;) {
-    if (!seen[graph.nodes[i].output]) continue;
+    if (!writes_any(graph.nodes[i], seen)) continue;
     for (TensorId input : graph.nodes[i].inputs) seen[input] = true;
   }
   return seen;
@@ -303,7 +312,7 @@ std::vector<std::string> Importer::inputs_of_value(TensorId tensor) const {
 void Importer::drop_unused_nodes() {
   Graph& graph = model_.graph;
   const std::vector<bool> seen = needed_tensors(graph, graph.outputs);
-  std::erase_if(graph.nodes, [&](const Node& node) { return !seen[node.output]; });
+  std::erase_if(graph.nodes, [&](const Node& node) { return !writes_any(node, seen); });
 }
 
 Result<void> Importer::import_node(const OnnxOperator& row, OnnxNode& node,

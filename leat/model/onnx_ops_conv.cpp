@@ -1,4 +1,4 @@
-// ONNX operators of the contraction family.
+// ONNX operators that sum products: convolutions, matrix products.
 // Source: ONNX operator schemas Conv 1/11/22, ConvTranspose 1/11/22, Gemm 6/7/9/11/13, MatMul
 // 1/9/13.
 #include <fmt/format.h>

@@ -75,6 +75,19 @@ Result<TensorId> import_cumsum(OnnxNode& node) {
   return ops::cumsum(node.graph(), node.name(), node.input(0), options);
 }
 
+// Before opset 10 k is an attribute. What is not to be sorted may still be.
+Result<TensorId> import_top_k(OnnxNode& node) {
+  ops::TopKOptions options;
+  options.k = node.opset() < 10 ? node.integer("k", 1) : node.constant_integer(1, "k", 1);
+  options.axis = node.integer("axis", -1);
+  options.largest = node.integer("largest", 1) != 0;
+  node.ignore({"sorted"});
+  TRY_ASSIGN(const ops::TopKResult found,
+             ops::top_k(node.graph(), node.name(), node.input(0), options));
+  node.set_output(1, found.indices);
+  return found.values;
+}
+
 constexpr OnnxOperator kOperators[] = {
     {"ReduceSum", 6, 1, 2, 1, "float, int", reduce<ops::Reduction::sum>, "constant axes"},
     {"ReduceMean", 6, 1, 2, 1, "float, int", reduce<ops::Reduction::mean>, "constant axes"},
@@ -93,6 +106,7 @@ constexpr OnnxOperator kOperators[] = {
     {"LogSoftmax", 6, 1, 1, 1, "float", import_log_softmax},
     {"Hardmax", 6, 1, 1, 1, "float", import_hardmax},
     {"CumSum", 11, 2, 2, 1, "float, int", import_cumsum, "constant axis"},
+    {"TopK", 6, 1, 2, 2, "float, int", import_top_k, "constant k"},
 };
 
 }  // namespace

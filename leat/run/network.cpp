@@ -64,7 +64,13 @@ Result<void> Network::allocate() {
   TRY_ASSIGN(activations_,
              device_.allocate(at_least_one(plan.activations_bytes), MemoryKind::device));
   stats_.reserved_bytes = weights_.size_bytes() + activations_.size_bytes();
-  stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes;
+  stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes + plan.state_bytes;
+  if (plan.state_bytes > 0) {
+    TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));
+    stats_.reserved_bytes += state_.size_bytes();
+    const std::vector<std::byte> zeros(plan.state_bytes);
+    TRY(write_buffer(device_, {&state_, 0, zeros.size()}, zeros));
+  }
   slots_.resize(options_.slots);
   for (Slot& slot : slots_) TRY(allocate_slot(slot));
   return {};
@@ -107,6 +113,7 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
     case Space::weights: return {&weights_, placement.offset_bytes, size_bytes};
     case Space::activations: return {&activations_, placement.offset_bytes, size_bytes};
     case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
+    case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
   }
   CHECK(false);
@@ -124,8 +131,7 @@ Result<void> Network::upload_weights() {
       if (placement.space != Space::weights) continue;
       const std::span<std::byte> place(image.data() + placement.offset_bytes, bytes_of(id));
       if (placement.packed) {
-        pack_b(node.contraction, step.params.contraction, *graph.tensors[id].constant,
-               placement.storage, place);
+        pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
       } else {
         const Result<void> written =
             to_storage(*graph.tensors[id].constant, placement.storage, place);
@@ -144,10 +150,10 @@ Result<void> Network::load_kernels() {
   for (uint32_t s = 0; s < schedule_.steps.size(); ++s) {
     const Step& step = schedule_.steps[s];
     const Node& node = schedule_.graph.nodes[step.node];
-    const std::string key = kernel_key(schedule_, node) + to_string(step.params, node);
+    const std::string key = kernel_key(schedule_, node) + to_string(step.params);
     const auto [found, is_first] = known.emplace(key, first_steps.size());
     if (is_first) first_steps.push_back(s);
-    launches_.push_back({found->second, arguments_of(node), s});
+    launches_.push_back({found->second, arguments_of(node, step.scratch), s});
   }
   TRY_ASSIGN(CompiledKernels compiled, compile_kernels(schedule_, first_steps, device_, cache_));
   kernels_ = std::move(compiled.kernels);
@@ -387,9 +393,9 @@ Result<std::vector<KernelTime>> Network::profile() {
     KernelTime time;
     time.name = node.name;
     time.op = node.op;
-    time.flop = flop_count(schedule_.graph, node);
+    time.flop = flop_count(node);
     time.time_ns = end_ns - begin_ns;
-    time.params = to_string(step.params, node);
+    time.params = to_string(step.params);
     for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
     times.push_back(std::move(time));
   }

@@ -161,6 +161,7 @@ class Network {
   NetworkOptions options_;
   KernelCache cache_;
   Schedule schedule_;
+  Buffer state_;
   Buffer weights_;
   Buffer activations_;
   std::vector<std::unique_ptr<Kernel>> kernels_;

@@ -12,7 +12,7 @@ namespace leat {
 struct Candidate {
   KernelParams params;
   /// What the model expects, to be compared between candidates of one node only: a unit of time
-  /// that differs by family.
+  /// of its own for each node.
   double price = 0;
 };
 
@@ -25,14 +25,15 @@ enum class Splitting : uint8_t { forbidden, allowed };
 std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
                                   Splitting splitting);
 
-/// Of all fields of the node's family, whether lowering takes them and the target runs what comes
-/// of it. Errors: invalid_argument, naming the field, its value and the limit.
+/// Whether lowering takes all fields of the parameters and the target runs what comes of it.
+/// Errors: invalid_argument, naming the field, its value and the limit.
 Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
                       const Target& target);
 
-/// The families' parts of the two.
+/// As a product of matrices, and as loops.
 std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
-                                              const Target& target, Splitting splitting);
+                                              const Contraction& contraction, const Target& target,
+                                              Splitting splitting);
 std::vector<Candidate> reduction_candidates(const Schedule& schedule, const Node& node,
                                             const Target& target, Splitting splitting);
 

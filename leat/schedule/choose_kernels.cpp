@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "leat/base/target_facts.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/slice_constant.h"
 #include "leat/schedule/split_k.h"
@@ -33,23 +34,33 @@ class Choosing {
       return {};
     }
     TRY_ASSIGN(const KernelParams params, chooser_.choose(schedule_, node, splitting));
-    if (node.family == Family::contraction) return add_contraction(std::move(node), params);
-    return add_map_reduce(std::move(node), params);
+    return std::visit([&](const auto& chosen) { return add(std::move(node), chosen); }, params);
   }
 
-  Result<void> add_contraction(Node node, const KernelParams& params) {
+  Result<void> add(Node node, const ContractionParams& params) {
     std::vector<Node> slices =
-        slice_large_constant(schedule_, node, params.contraction, chooser_.target(), bytes_max_);
+        slice_large_constant(schedule_, node, params, chooser_.target(), bytes_max_);
     for (Node& slice : slices) TRY(add(std::move(slice), Splitting::allowed));
     if (!slices.empty()) return {};
-    if (params.contraction.split_k == 1) return keep(std::move(node), params);
-    return add_pair(split_k(schedule_, node, params.contraction.split_k));
+    if (params.split_k > 1 && !adds_parts(node, params)) {
+      return add_pair(split_k(schedule_, node, params.split_k));
+    }
+    // In parts the columns' tiles hold the parts of k one after the other.
+    const Node& packed = params.split_k > 1 ? part_of_k(node, params.split_k) : node;
+    const auto contraction = find_contraction(graph_, packed);
+    Placement& b = schedule_.placements[node.inputs[contraction->b.input]];
+    if (b.packed) b.element_count = packed_element_count(*contraction, params);
+    std::vector<TensorId> scratch;
+    if (params.split_k > 1) scratch = add_parts_scratch(schedule_, node, params);
+    return keep(std::move(node), params, std::move(scratch));
   }
 
-  Result<void> add_map_reduce(Node node, const KernelParams& params) {
-    if (params.map_reduce.split == 1) return keep(std::move(node), params);
-    return add_pair(split_reduce(schedule_, node, params.map_reduce.split));
+  Result<void> add(Node node, const MapReduceParams& params) {
+    if (params.split == 1) return keep(std::move(node), params);
+    return add_pair(split_reduce(schedule_, node, params.split));
   }
+
+  Result<void> add(Node node, const ProgramParams& params) { return keep(std::move(node), params); }
 
   /// Each is a kernel of its own, with parameters of its own.
   Result<void> add_pair(NodePair pair) {
@@ -57,21 +68,25 @@ class Choosing {
     return add(std::move(pair.second), Splitting::forbidden);
   }
 
-  Result<void> keep(Node node, const KernelParams& params) {
-    if (node.family == Family::contraction) {
-      Placement& b = schedule_.placements[node.inputs[node.contraction.b.input]];
-      if (b.packed) b.element_count = packed_element_count(node.contraction, params.contraction);
-    }
+  /// Whether the kernel of the parts can add them as well.
+  bool adds_parts(const Node& node, const ContractionParams& params) const {
+    const auto contraction = find_contraction(graph_, node);
+    const int64_t elements = parts_element_count(*contraction, params);
+    return facts_of(chooser_.target()).has_atomic_add && elements <= kElementsMax &&
+           static_cast<uint64_t>(elements) * sizeof(float) <= bytes_max_;
+  }
+
+  Result<void> keep(Node node, const KernelParams& params, std::vector<TensorId> scratch = {}) {
     for (TensorId id : node.inputs) TRY(check_size(node, id));
-    TRY(check_size(node, node.output));
-    schedule_.steps.push_back({static_cast<uint32_t>(graph_.nodes.size()), params});
+    for (const NodeResult& result : node.results) TRY(check_size(node, result.output));
+    schedule_.steps.push_back(
+        {static_cast<uint32_t>(graph_.nodes.size()), params, std::move(scratch)});
     graph_.nodes.push_back(std::move(node));
     return {};
   }
 
   bool computes_nothing(const Node& node) const {
-    return element_count(node.out_extents) == 0 ||
-           element_count(graph_.tensors[node.output].shape) == 0 || moves_nothing(schedule_, node);
+    return element_count(node.extents) == 0 || moves_nothing(schedule_, node);
   }
 
   Result<void> check_size(const Node& node, TensorId id) const {

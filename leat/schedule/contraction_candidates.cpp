@@ -44,7 +44,7 @@ std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
   for (uint32_t rows = rows_max; rows >= std::max(1u, rows_max / 2); --rows) {
     const double tiles = static_cast<double>((p.m + rows - 1) / rows);
     params.reg_m = static_cast<uint32_t>(std::min<int64_t>(rows, p.m));
-    found.push_back({{.contraction = params}, tiles * (rows + kVectorLoadCost)});
+    found.push_back({params, tiles * (rows + kVectorLoadCost)});
   }
   return found;
 }
@@ -59,7 +59,7 @@ std::vector<Candidate> vector_tiles(const Product& p, const Target& target) {
   params.vec_n = p.n > 2 * int64_t{target.wave_lanes} ? 4 : 1;
   params.reg_n = params.vec_n;
   params.k_step = 4;
-  return {{{.contraction = params}, 0}};
+  return {{params, 0}};
 }
 
 /// Parts of k, while the workgroups are no more than `workgroups_max` and parts keep `part_min`.
@@ -85,7 +85,7 @@ std::vector<Candidate> few_rows(const Product& p, const Target& target) {
   params.reg_n = params.vec_n;
   params.k_step = 8;
   params.split_k = parts_of_k(params, p, kWavesOfFewRows * target.compute_units, kPartOfRowsMin);
-  return {{{.contraction = params}, 0}};
+  return {{params, 0}};
 }
 
 /// Few columns and many rows: a lane has rows of its own, whose k it reads in vectors, and all
@@ -103,7 +103,7 @@ std::vector<Candidate> few_columns(const Product& p, const Target& target) {
            workgroups(params, p) < kWavesOfFewColumns * target.compute_units;
   };
   while (params.reg_m > 1 && is_too_high()) params.reg_m /= 2;
-  return {{{.contraction = params}, 0}};
+  return {{params, 0}};
 }
 
 /// Time of the compute unit that has the most work, in multiply-adds at full speed. Some waves
@@ -158,15 +158,13 @@ std::vector<Candidate> staged_tiles(const Product& p, const Target& target) {
     params.split_k = 1;
     params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
     params.lane_fold = lane_fold_of(params, target);
-    found.push_back({{.contraction = params}, staged_price(params, rate, p, target)});
+    found.push_back({params, staged_price(params, rate, p, target)});
   }
   return found;
 }
 
 /// One wave, a row and a column a lane: what remains where no tile above is legal.
-std::vector<Candidate> smallest_tile(const Target& target) {
-  return {{{.contraction = lane_grid(target)}, 0}};
-}
+std::vector<Candidate> smallest_tile(const Target& target) { return {{lane_grid(target), 0}}; }
 
 std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
   if (target.uniform_loads_broadcast) return broadcast_tiles(p, target);
@@ -184,8 +182,8 @@ std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
 }  // namespace
 
 std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
-                                              const Target& target, Splitting splitting) {
-  const Contraction& contraction = node.contraction;
+                                              const Contraction& contraction, const Target& target,
+                                              Splitting splitting) {
   const Product product = {
       .m = element_count(contraction.m),
       .n = element_count(contraction.n),
@@ -193,9 +191,9 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .k_inner = contraction.k.empty() ? 1 : contraction.k.back(),
       .batch = element_count(contraction.batch),
       .packed = schedule.placements[node.inputs[contraction.b.input]].packed,
-      // The kernel that adds binds the epilogue's inputs, the parts and the output.
+      // Beside the inputs: the output, the parts' sums, the counters.
       .may_split =
-          splitting == Splitting::allowed && node.inputs.size() + 2 <= target.buffer_bindings_max,
+          splitting == Splitting::allowed && node.inputs.size() + 3 <= target.buffer_bindings_max,
   };
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {

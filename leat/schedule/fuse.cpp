@@ -2,17 +2,20 @@
 // meanwhile, so that a chain of 10,000 nodes costs what its nodes cost.
 //
 // Into the producer: a map node C that reads tensor T only at its own coordinates is evaluated by
-// T's producers on the value they are about to store; their views are composed with C's. So
+// T's producers on the value they are about to store, where C would store it. So
 // batch-norm, activation, residual add and the copies of a concat vanish into the convolution
 // before them.
 //
 // Into the reader: a map node P that only moves elements (transpose, slice, pad, broadcast) is
-// substituted where its output is loaded, if one map-reduce node reads it.
+// substituted where its output is loaded, if one node reads it, in a product of matrices too.
 #include "leat/schedule/fuse.h"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
+
+#include "leat/schedule/model_constants.h"
+#include "leat/tensor/contraction.h"
 
 namespace leat {
 
@@ -20,12 +23,14 @@ namespace {
 
 /// Nodes with longer expressions are not copied into several producers or readers.
 constexpr size_t kInlineExprsMax = 64;
-/// No fused expression grows beyond this: it is walked by recursion, and a model may chain 100,000
-/// element-wise nodes.
-constexpr size_t kFusedExprsMax = 1024;
+/// No fused node grows beyond this weight: a model may chain 100,000 element-wise nodes, and what a
+/// kernel takes to compile grows faster than its code. An operation that lowering writes out as a
+/// sequence weighs as much as some twenty instructions.
+constexpr size_t kFusedWeightMax = 256;
+constexpr size_t kSequenceWeight = 16;
 
-/// Who reads and writes each tensor, kept true while nodes are absorbed. A node whose output is
-/// kNoTensor has been absorbed and waits for its removal. Of readers only their number and the sum
+/// Who reads and writes each tensor, kept true while nodes are absorbed. A node without
+/// results has been absorbed and waits for its removal. Of readers only their number and the sum
 /// of their node numbers is kept: where there is one, the sum is its number, and a change costs the
 /// same however many there are.
 class Uses {
@@ -34,7 +39,9 @@ class Uses {
     for (TensorId output : graph.outputs) tensors_[output].is_output = true;
     for (size_t n = 0; n < graph.nodes.size(); ++n) {
       add_reads(graph.nodes[n], n);
-      tensors_[graph.nodes[n].output].producers.push_back(n);
+      for (const NodeResult& result : graph.nodes[n].results) {
+        tensors_[result.output].producers.push_back(n);
+      }
     }
   }
 
@@ -82,19 +89,39 @@ class Uses {
   std::vector<Tensor> tensors_;
 };
 
-bool whole_view(const Graph& graph, const Node& node) {
-  if (node.out_extents != graph.tensors[node.output].shape) return false;
-  return std::all_of(node.view.step.begin(), node.view.step.end(),
-                     [](int64_t step) { return step == 1; });
+/// exp, log, tanh and their like.
+bool is_sequence(ScalarOp op) {
+  using enum ScalarOp;
+  static constexpr ScalarOp kSequences[] = {exp,  log,  sin,  cos,   tan,   asin,  acos, atan,
+                                            sinh, cosh, tanh, asinh, acosh, atanh, erf,  pow};
+  return std::ranges::find(kSequences, op) != std::end(kSequences);
 }
 
-bool is_map(const Node& node) {
-  return node.family == Family::map_reduce && node.map_reduce.op == ReduceOp::none;
+size_t weight_of(const ExprTree& tree) {
+  size_t weight = tree.size();
+  for (ExprId id = 0; id < tree.size(); ++id) {
+    const ExprNode& expr = tree.node(id);
+    if (expr.kind == ExprKind::apply && is_sequence(expr.op)) weight += kSequenceWeight;
+  }
+  return weight;
 }
 
 /// A node that only moves elements: its result is one load, no arithmetic on values.
 bool moves_only(const Node& node) {
-  return is_map(node) && node.exprs.node(node.result).kind == ExprKind::load;
+  return is_map(node) && node.results.size() == 1 &&
+         node.exprs.node(node.results[0].value).kind == ExprKind::load;
+}
+
+/// True if each index of the load that the node is runs with its own axis: a slice, a pad.
+bool keeps_order(const Node& view) {
+  const ExprNode& load = view.exprs.node(view.results[0].value);
+  const size_t rank = view.extents.size();
+  if (load.indices.size() != rank) return false;
+  for (size_t d = 0; d < rank; ++d) {
+    const auto form = affine_of(view.exprs, load.indices[d], rank);
+    if (!form || form->coefficients != affine_axis(rank, d).coefficients) return false;
+  }
+  return true;
 }
 
 /// True if every load of input number `input` is unmasked and at the element's own coordinates.
@@ -102,12 +129,12 @@ bool reads_own_element(const Node& node, uint32_t input) {
   for (ExprId id = 0; id < node.exprs.size(); ++id) {
     const ExprNode& expr = node.exprs.node(id);
     if (expr.kind != ExprKind::load || expr.index != input) continue;
-    if (expr.mask != kNoExpr || expr.indices.size() != node.out_extents.size()) return false;
+    if (expr.mask != kNoExpr || expr.indices.size() != node.extents.size()) return false;
     for (size_t d = 0; d < expr.indices.size(); ++d) {
       const ExprNode& index = node.exprs.node(expr.indices[d]);
       const bool own = index.kind == ExprKind::axis && index.index == d;
       const bool only =
-          index.kind == ExprKind::constant && index.number == 0 && node.out_extents[d] == 1;
+          index.kind == ExprKind::constant && index.number == 0 && node.extents[d] == 1;
       if (!own && !only) return false;
     }
   }
@@ -137,35 +164,23 @@ size_t distinct_inputs(const Node& a, const Node& b, TensorId except) {
   return static_cast<size_t>(std::unique(all.begin(), all.end()) - all.begin());
 }
 
-/// The output coordinates of `producer` as coordinates of the tensor that its view writes into.
-std::vector<ExprId> tensor_coordinates(Node& producer) {
-  std::vector<ExprId> axes;
-  ExprTree& tree = producer.exprs;
-  for (size_t d = 0; d < producer.out_extents.size(); ++d) {
-    const ExprId step = tree.constant_int(producer.view.step[d]);
-    const ExprId offset = tree.constant_int(producer.view.offset[d]);
-    const ExprId axis = tree.axis(static_cast<uint32_t>(d));
-    axes.push_back(tree.apply(ScalarOp::add, tree.apply(ScalarOp::mul, axis, step), offset));
-  }
-  return axes;
-}
-
 /// The producer stores what `consumer` makes of its result, where the consumer would store it.
 void append(Node& producer, const Node& consumer, uint32_t input) {
+  NodeResult& result = producer.results[0];
   ExprSubstitution substitution;
   substitution.inputs = merge_inputs(producer, consumer, consumer.inputs[input]);
-  substitution.axes = tensor_coordinates(producer);
-  const ExprId stored = producer.result;
+  for (const Affine& index : result.index) {
+    substitution.axes.push_back(expr_of(producer.exprs, index));
+  }
+  const ExprId stored = result.value;
   substitution.load = [&](const ExprNode& load, const std::vector<ExprId>&, ExprId) {
     return load.index == input ? stored : kNoExpr;
   };
-  producer.result = copy_expr(consumer.exprs, consumer.result, producer.exprs, substitution);
-  for (size_t d = 0; d < producer.out_extents.size(); ++d) {
-    producer.view.offset[d] =
-        producer.view.offset[d] * consumer.view.step[d] + consumer.view.offset[d];
-    producer.view.step[d] *= consumer.view.step[d];
-  }
-  producer.output = consumer.output;
+  const NodeResult& read = consumer.results[0];
+  const ExprId value = copy_expr(consumer.exprs, read.value, producer.exprs, substitution);
+  std::vector<Affine> index;
+  for (const Affine& form : read.index) index.push_back(compose(form, result.index));
+  result = {read.output, value, std::move(index)};
   // What only moves elements, as a concatenation does, is no part of the kernel's name.
   if (!moves_only(consumer)) producer.op += "+" + consumer.op;
 }
@@ -198,13 +213,15 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
     inner.axes = indices;
     inner.inputs = view_inputs;
     inner.mask = mask;
-    const ExprId value = copy_expr(view.exprs, view.result, tree, inner);
-    const double view_fill = view.exprs.node(view.result).number;
+    const ExprId value = copy_expr(view.exprs, view.results[0].value, tree, inner);
+    const double view_fill = view.exprs.node(view.results[0].value).number;
     if (mask == kNoExpr || view_fill == load.number) return value;
     return tree.apply(ScalarOp::select, mask, value, fill_of(tree, load));
   };
-  reader.result = copy_expr(old.exprs, old.result, tree, outer);
-  reader.map_reduce.element = copy_expr(old.exprs, old.map_reduce.element, tree, outer);
+  for (NodeResult& result : reader.results) {
+    result.value = copy_expr(old.exprs, result.value, tree, outer);
+  }
+  reader.element = copy_expr(old.exprs, old.element, tree, outer);
 }
 
 class Fusion {
@@ -217,16 +234,16 @@ class Fusion {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       if (!removed(n)) changed |= into_producers(n) || into_reader(n);
     }
-    std::erase_if(graph_.nodes, [](const Node& node) { return node.output == kNoTensor; });
+    std::erase_if(graph_.nodes, [](const Node& node) { return node.results.empty(); });
     return changed;
   }
 
  private:
-  bool removed(size_t n) const { return graph_.nodes[n].output == kNoTensor; }
+  bool removed(size_t n) const { return graph_.nodes[n].results.empty(); }
 
   bool into_producers(size_t n) {
     const Node& consumer = graph_.nodes[n];
-    if (!is_map(consumer) || consumer.reshape) return false;
+    if (!is_map(consumer) || consumer.results.size() != 1 || consumer.reshape) return false;
     for (uint32_t i = 0; i < consumer.inputs.size(); ++i) {
       if (!absorbable(n, i)) continue;
       absorb(n, i);
@@ -241,7 +258,7 @@ class Fusion {
     const std::vector<size_t>& producers = uses_.producers(tensor);
     if (producers.empty() || !uses_.only_reader(tensor) || uses_.is_output(tensor)) return false;
     if (std::ranges::count(consumer.inputs, tensor) != 1) return false;
-    if (graph_.tensors[tensor].shape != consumer.out_extents) return false;
+    if (graph_.tensors[tensor].shape != consumer.extents) return false;
     if (!reads_own_element(consumer, i)) return false;
     if (producers.size() > 1 && consumer.exprs.size() > kInlineExprsMax) return false;
     return std::ranges::all_of(producers, [&](size_t p) { return takes(p, consumer, tensor); });
@@ -249,8 +266,8 @@ class Fusion {
 
   bool takes(size_t p, const Node& consumer, TensorId tensor) const {
     const Node& producer = graph_.nodes[p];
-    if (producer.reshape) return false;
-    if (producer.exprs.size() + consumer.exprs.size() > kFusedExprsMax) return false;
+    if (producer.reshape || producer.program || producer.results.size() != 1) return false;
+    if (weight_of(producer.exprs) + weight_of(consumer.exprs) > kFusedWeightMax) return false;
     if (distinct_inputs(producer, consumer, tensor) + 1 > target_.buffer_bindings_max) return false;
     return std::ranges::all_of(consumer.inputs, [&](TensorId other) {
       return other == tensor || uses_.written_before(other, p);
@@ -261,32 +278,50 @@ class Fusion {
     const Node consumer = std::exchange(graph_.nodes[n], Node{});
     const TensorId tensor = consumer.inputs[i];
     uses_.remove_reads(consumer, n);
-    uses_.remove_producer(consumer.output, n);
+    uses_.remove_producer(consumer.results[0].output, n);
     for (size_t p : uses_.producers(tensor)) {
       uses_.remove_reads(graph_.nodes[p], p);
       append(graph_.nodes[p], consumer, i);
       uses_.add_reads(graph_.nodes[p], p);
     }
-    uses_.move_producers(tensor, consumer.output);
+    uses_.move_producers(tensor, consumer.results[0].output);
   }
 
   bool into_reader(size_t n) {
     const Node& view = graph_.nodes[n];
-    const TensorId tensor = view.output;
+    if (!moves_only(view) || view.reshape) return false;
+    const TensorId tensor = view.results[0].output;
     const std::optional<size_t> r = uses_.only_reader(tensor);
-    if (!moves_only(view) || view.reshape || uses_.producers(tensor).size() != 1) return false;
-    if (!r || uses_.is_output(tensor) || !whole_view(graph_, view)) return false;
+    if (uses_.producers(tensor).size() != 1 || !r || uses_.is_output(tensor)) return false;
+    if (!is_whole(graph_, view, view.results[0])) return false;
     Node& reader = graph_.nodes[*r];
-    if (reader.family != Family::map_reduce || reader.reshape) return false;
+    if (reader.reshape || reader.program) return false;
     if (distinct_inputs(reader, view, tensor) + 1 > target_.buffer_bindings_max) return false;
     if (reader.exprs.size() > kInlineExprsMax * 4) return false;
+    Node fused = reader;
+    substitute(fused, view, tensor);
+    if (!stays_fast(reader, fused, view, tensor)) return false;
     uses_.remove_reads(reader, *r);
     uses_.remove_reads(view, n);
     uses_.remove_producer(tensor, n);
-    substitute(reader, view, tensor);
+    reader = std::move(fused);
     uses_.add_reads(reader, *r);
-    graph_.nodes[n].output = kNoTensor;
+    graph_.nodes[n].results.clear();
     return true;
+  }
+
+  /// A product of matrices must stay one. A convolution's pixels must stay in their order, or its
+  /// channels would not be innermost; columns that no longer lie side by side take local memory to
+  /// be read fast, and rows that are worth it.
+  bool stays_fast(const Node& reader, const Node& fused, const Node& view, TensorId tensor) const {
+    const auto before = find_contraction(graph_, reader);
+    if (!before) return true;
+    const auto after = find_contraction(graph_, fused);
+    if (!after) return false;
+    if (keeps_order(view)) return true;
+    if (before->k.size() > 1) return false;
+    return reader.inputs[before->b.input] != tensor ||
+           (target_.local_memory_is_fast && element_count(after->m) >= kFew);
   }
 
   Graph& graph_;

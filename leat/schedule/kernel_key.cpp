@@ -20,18 +20,6 @@ class KeyWriter {
     add(affine.constant);
     add(affine.coefficients);
   }
-  void add(const ContractionOperand& operand) {
-    add(operand.input);
-    for (const Affine& index : operand.index) add(index);
-    for (bool bounded : operand.bounded) add(bounded ? 1 : 0);
-  }
-  void add(const Contraction& contraction) {
-    for (const Shape* extents : {&contraction.batch, &contraction.m, &contraction.n}) add(*extents);
-    add(contraction.k);
-    add(contraction.a);
-    add(contraction.b);
-    for (const Affine& index : contraction.out_index) add(index);
-  }
   void add(const ExprNode& expr) {
     add(static_cast<int64_t>(expr.kind));
     add(static_cast<int64_t>(expr.type));
@@ -59,15 +47,18 @@ class KeyWriter {
 
 std::string kernel_key(const Schedule& schedule, const Node& node) {
   KeyWriter key;
-  key.add(static_cast<int64_t>(node.family));
-  key.add(node.out_extents);
-  key.add(node.view.offset);
-  key.add(node.view.step);
-  if (node.family == Family::contraction) key.add(node.contraction);
-  key.add(node.map_reduce.reduce);
-  key.add(static_cast<int64_t>(node.map_reduce.op));
-  key.add(node.map_reduce.element);
-  key.add(node.result);
+  key.add(node.extents);
+  key.add(node.reduce);
+  key.add(static_cast<int64_t>(node.reduce_op));
+  key.add(node.element);
+  key.add(node.program ? 1 : 0);
+  if (const auto& program = node.program) {
+    key.add(static_cast<int64_t>(program->op));
+    key.add(static_cast<int64_t>(program->axis));
+    for (const bool flag : {program->exclusive, program->reverse, program->ascending}) {
+      key.add(flag ? 1 : 0);
+    }
+  }
   key.add(static_cast<int64_t>(node.exprs.size()));
   for (ExprId id = 0; id < node.exprs.size(); ++id) key.add(node.exprs.node(id));
   key.add(static_cast<int64_t>(node.inputs.size()));
@@ -77,7 +68,13 @@ std::string kernel_key(const Schedule& schedule, const Node& node) {
     key.add(schedule.graph.tensors[input].shape);
     key.add(schedule.placements[input]);
   }
-  key.add(schedule.placements[node.output]);
+  key.add(static_cast<int64_t>(node.results.size()));
+  for (const NodeResult& result : node.results) {
+    key.add(result.value);
+    for (const Affine& index : result.index) key.add(index);
+    key.add(schedule.graph.tensors[result.output].shape);
+    key.add(schedule.placements[result.output]);
+  }
   return key.take();
 }
 

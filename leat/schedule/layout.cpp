@@ -6,7 +6,6 @@
 #include "leat/schedule/layout.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace leat {
 
@@ -23,13 +22,20 @@ std::vector<int64_t> channels_last_strides(const Shape& shape) {
   return strides;
 }
 
-bool is_convolution(const Node& node) {
-  return node.family == Family::contraction && node.contraction.k.size() >= 2;
-}
+bool is_convolution(const Contraction& contraction) { return contraction.k.size() >= 2; }
 
 namespace {
 
-std::vector<bool> find_channels_last(const Graph& graph) {
+/// What is a product of matrices, by the number of its node.
+using Contractions = std::vector<std::optional<Contraction>>;
+
+Contractions find_contractions(const Graph& graph) {
+  Contractions found;
+  for (const Node& node : graph.nodes) found.push_back(find_contraction(graph, node));
+  return found;
+}
+
+std::vector<bool> find_channels_last(const Graph& graph, const Contractions& contractions) {
   std::vector<bool> last(graph.tensors.size(), false);
   auto mark = [&](TensorId tensor) {
     if (graph.tensors[tensor].shape.size() < 3 || graph.tensors[tensor].constant || last[tensor]) {
@@ -38,27 +44,29 @@ std::vector<bool> find_channels_last(const Graph& graph) {
     last[tensor] = true;
     return true;
   };
-  for (const Node& node : graph.nodes) {
-    if (!is_convolution(node)) continue;
-    mark(node.inputs[node.contraction.a.input]);
-    mark(node.output);
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!contractions[n] || !is_convolution(*contractions[n])) continue;
+    mark(graph.nodes[n].inputs[contractions[n]->a.input]);
+    mark(graph.nodes[n].results[0].output);
   }
-  const auto spread = [&](const Node& node) {
-    if (node.reshape || node.family == Family::contraction) return false;
-    const size_t rank = graph.tensors[node.output].shape.size();
-    const auto has_rank = [&](TensorId id) { return graph.tensors[id].shape.size() == rank; };
-    bool any = last[node.output];
-    for (TensorId input : node.inputs) any |= last[input] && has_rank(input);
-    bool changed = any && mark(node.output);
-    for (TensorId input : node.inputs) changed |= any && has_rank(input) && mark(input);
+  const auto spread = [&](size_t n) {
+    const Node& node = graph.nodes[n];
+    if (node.reshape || contractions[n]) return false;
+    std::vector<TensorId> tensors = node.inputs;
+    for (const NodeResult& result : node.results) tensors.push_back(result.output);
+    const size_t rank = graph.tensors[node.results[0].output].shape.size();
+    std::erase_if(tensors, [&](TensorId id) { return graph.tensors[id].shape.size() != rank; });
+    if (std::ranges::none_of(tensors, [&](TensorId id) { return last[id]; })) return false;
+    bool changed = false;
+    for (TensorId id : tensors) changed |= mark(id);
     return changed;
   };
   // Forwards along chains, then backwards: each way takes one pass however long the chain is.
   bool changed = true;
   while (changed) {
     changed = false;
-    for (const Node& node : graph.nodes) changed |= spread(node);
-    for (const Node& node : std::views::reverse(graph.nodes)) changed |= spread(node);
+    for (size_t n = 0; n < graph.nodes.size(); ++n) changed |= spread(n);
+    for (size_t n = graph.nodes.size(); n > 0; --n) changed |= spread(n - 1);
   }
   return last;
 }
@@ -85,15 +93,16 @@ class Aliases {
 
  private:
   void alias(const Node& node) {
-    if (!node.reshape || element_count(node.out_extents) == 0) return;
+    if (!node.reshape || element_count(node.extents) == 0) return;
     const TensorId input = node.inputs[0];
+    const TensorId output = node.results[0].output;
     Placement& source = schedule_.placements[input];
-    Placement& target = schedule_.placements[node.output];
+    Placement& target = schedule_.placements[output];
     const Graph& graph = schedule_.graph;
-    if (node.out_extents != graph.tensors[node.output].shape) return;
+    if (!is_whole(graph, node, node.results[0])) return;
     if (source.storage != target.storage) return;
     if (!is_row_major(graph.tensors[input].shape, source.strides) ||
-        !is_row_major(graph.tensors[node.output].shape, target.strides)) {
+        !is_row_major(graph.tensors[output].shape, target.strides)) {
       return;
     }
     if (target.space == Space::activations && source.space != Space::weights) {
@@ -104,8 +113,8 @@ class Aliases {
     // A graph output cannot lie in its source; its source may lie in it instead.
     const bool free_source = source.space == Space::activations && source.alias_of == kNoTensor;
     if (target.space != Space::external || !free_source || has_alias_[input]) return;
-    source.alias_of = node.output;
-    has_alias_[node.output] = true;
+    source.alias_of = output;
+    has_alias_[output] = true;
     return;
   }
 
@@ -121,25 +130,28 @@ void assign_spaces(Schedule& schedule) {
       schedule.placements[input].space =
           graph.tensors[input].constant ? Space::weights : Space::activations;
     }
-    schedule.placements[node.output].space = Space::activations;
+    for (const NodeResult& result : node.results) {
+      schedule.placements[result.output].space = Space::activations;
+    }
   }
   for (TensorId input : graph.inputs) schedule.placements[input].space = Space::external;
   for (TensorId output : graph.outputs) schedule.placements[output].space = Space::external;
 }
 
-void mark_packed(Schedule& schedule) {
+void mark_packed(Schedule& schedule, const Contractions& contractions) {
   const Graph& graph = schedule.graph;
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
   for (const Node& node : graph.nodes) {
     for (TensorId input : node.inputs) ++reads[input];
   }
-  for (const Node& node : graph.nodes) {
-    if (node.family != Family::contraction) continue;
-    const ContractionOperand& b = node.contraction.b;
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!contractions[n]) continue;
+    const Node& node = graph.nodes[n];
+    const ContractionOperand& b = contractions[n]->b;
     const TensorId weights = node.inputs[b.input];
     Placement& placement = schedule.placements[weights];
     if (placement.space != Space::weights || reads[weights] != 1) continue;
-    if (std::ranges::count(b.bounded, true) > 0 || loads_input(node, b.input)) continue;
+    if (std::ranges::count(b.bounded, true) > 0 || load_count(node, b.input) != 1) continue;
     placement.packed = true;
   }
 }
@@ -153,14 +165,6 @@ DType storage_on(const Target& target, DType dtype) {
   return storage == DType::f16 && !narrow ? DType::f32 : storage;
 }
 
-bool loads_input(const Node& node, uint32_t input) {
-  for (ExprId id = 0; id < node.exprs.size(); ++id) {
-    const ExprNode& expr = node.exprs.node(id);
-    if (expr.kind == ExprKind::load && expr.index == input) return true;
-  }
-  return false;
-}
-
 Placement row_major_placement(const Tensor& tensor, const Target& target) {
   Placement placement;
   placement.space = tensor.constant ? Space::weights : Space::activations;
@@ -172,7 +176,8 @@ Placement row_major_placement(const Tensor& tensor, const Target& target) {
 
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last) {
   const Graph& graph = schedule.graph;
-  const std::vector<bool> channels_last = find_channels_last(graph);
+  const Contractions contractions = find_contractions(graph);
+  const std::vector<bool> channels_last = find_channels_last(graph, contractions);
   schedule.placements.clear();
   for (const Tensor& tensor : graph.tensors) {
     schedule.placements.push_back(row_major_placement(tensor, target));
@@ -188,14 +193,15 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
     }
   }
   Aliases(schedule).run();
-  mark_packed(schedule);
+  mark_packed(schedule, contractions);
 }
 
 bool moves_nothing(const Schedule& schedule, const Node& node) {
   if (!node.reshape) return false;
   const TensorId input = node.inputs[0];
-  return schedule.placements[node.output].alias_of == input ||
-         schedule.placements[input].alias_of == node.output;
+  const TensorId output = node.results[0].output;
+  return schedule.placements[output].alias_of == input ||
+         schedule.placements[input].alias_of == output;
 }
 
 }  // namespace leat

@@ -21,15 +21,11 @@ Placement row_major_placement(const Tensor& tensor, const Target& target);
 
 /// A contraction with a window: convolutions of any rank, not matrix products. What it reads and
 /// writes has its channels innermost, where it may.
-bool is_convolution(const Node& node);
+bool is_convolution(const Contraction& contraction);
 /// Of a shape (N, C, ...) whose C moves fastest.
 std::vector<int64_t> channels_last_strides(const Shape& shape);
 
 /// True for a reshape whose tensors share bytes (alias_of), so that there is nothing to run.
 bool moves_nothing(const Schedule& schedule, const Node& node);
-
-/// True when an expression of the node loads its input number `input`: a factor of a contraction
-/// that its epilogue reads too (x * w + w).
-bool loads_input(const Node& node, uint32_t input);
 
 }  // namespace leat

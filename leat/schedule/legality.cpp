@@ -71,30 +71,33 @@ Result<void> check_tile(const Node& node, const ContractionParams& p, const Targ
                        "the lanes of a workgroup", target.lanes_per_workgroup_max);
 }
 
-Result<void> check_staging(const Schedule& schedule, const Node& node, const ContractionParams& p,
-                           const Target& target) {
+Result<void> check_staging(const Node& node, const ContractionParams& p, const Target& target) {
   TRY(check_at_most(node, "stages", p.stages, "the limit", kStagesMax));
   const uint64_t elements = uint64_t{p.tile_m() + p.tile_n()} * p.k_step * p.stages;
-  TRY(check_at_most(node, "stages", elements * kLocalElementBytes, "the local memory",
-                    target.local_memory_bytes_max));
-  const DType storage = schedule.placements[node.inputs[node.contraction.a.input]].storage;
-  if (p.stages == 0 || is_float(storage)) return {};
-  return illegal(node, "stages", p.stages, "is not 0, and local memory holds floats only");
+  return check_at_most(node, "stages", elements * kLocalElementBytes, "the local memory",
+                       target.local_memory_bytes_max);
 }
 
-Result<void> check_contraction(const Schedule& schedule, const Node& node,
-                               const ContractionParams& p, const Target& target) {
+Result<void> check(const Schedule& schedule, const Node& node, const ContractionParams& p,
+                   const Target& target) {
   TRY(check_tile(node, p, target));
-  TRY(check_staging(schedule, node, p, target));
+  TRY(check_staging(node, p, target));
+  if (!find_contraction(schedule.graph, node)) {
+    return illegal(node, "regs", uint64_t{p.reg_m} * p.reg_n, "is of a sum of products, not this");
+  }
   if (p.split_k == 1) return {};
-  const Shape& k = node.contraction.k;
+  const Shape& k = node.reduce;
   TRY(check_divides(node, "split", p.split_k, "the innermost k", k.empty() ? 1 : k.back()));
-  if (node.out_extents.empty()) return illegal(node, "split", p.split_k, "splits a single number");
-  return check_at_most(node, "split", node.inputs.size() + 2, "the buffers of a kernel",
+  if (node.results[0].index.empty()) {
+    return illegal(node, "split", p.split_k, "splits a single number");
+  }
+  return check_at_most(node, "split", node.inputs.size() + 3, "the buffers of a kernel",
                        target.buffer_bindings_max);
 }
 
-Result<void> check_reduction(const Node& node, const MapReduceParams& p, const Target& target) {
+Result<void> check(const Schedule&, const Node& node, const MapReduceParams& p,
+                   const Target& target) {
+  if (node.program) return illegal(node, "unroll", p.unroll, "is of loops, not of a program");
   TRY(check_positive(
       node,
       {{"waves", p.waves}, {"per_lane", p.per_lane}, {"split", p.split}, {"unroll", p.unroll}}));
@@ -109,7 +112,10 @@ Result<void> check_reduction(const Node& node, const MapReduceParams& p, const T
                    "needs a sum, minimum or maximum of floats");
   }
   if (p.split == 1) return {};
-  const Shape& reduce = node.map_reduce.reduce;
+  if (node.results.size() != 1) {
+    return illegal(node, "split", p.split, "needs a node of one result");
+  }
+  const Shape& reduce = node.reduce;
   if (p.split >= element_count(reduce) || !parts_of_axes(reduce, p.split)) {
     return illegal(node, "split", p.split,
                    fmt::format("does not cut the reduction {}", to_string(reduce)));
@@ -118,20 +124,32 @@ Result<void> check_reduction(const Node& node, const MapReduceParams& p, const T
                        target.buffer_bindings_max);
 }
 
+Result<void> check(const Schedule&, const Node& node, const ProgramParams& p, const Target&) {
+  if (!node.program) return illegal(node, "lanes_row", p.lanes_row, "is of a program, not this");
+  return check_at_most(node, "lanes_row", p.lanes_row, "the limit", 1);
+}
+
+/// Rows that keep every lane of the target busy are not shared.
+std::vector<Candidate> program_candidates(const Node& node, const Target& target) {
+  const int64_t lanes = int64_t{target.wave_lanes} * target.compute_units;
+  const bool shares = node.program->op == ProgramOp::top_k || element_count(node.extents) < lanes;
+  return {{ProgramParams{.lanes_row = shares ? 1u : 0u}, 0}};
+}
+
 }  // namespace
 
 Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
                       const Target& target) {
-  return node.family == Family::contraction
-             ? check_contraction(schedule, node, params.contraction, target)
-             : check_reduction(node, params.map_reduce, target);
+  return std::visit([&](const auto& p) { return check(schedule, node, p, target); }, params);
 }
 
 std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
                                   Splitting splitting) {
-  return node.family == Family::contraction
-             ? contraction_candidates(schedule, node, target, splitting)
-             : reduction_candidates(schedule, node, target, splitting);
+  if (node.program) return program_candidates(node, target);
+  if (const auto contraction = find_contraction(schedule.graph, node)) {
+    return contraction_candidates(schedule, node, *contraction, target, splitting);
+  }
+  return reduction_candidates(schedule, node, target, splitting);
 }
 
 }  // namespace leat

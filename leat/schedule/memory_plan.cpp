@@ -45,7 +45,8 @@ std::vector<Interval> find_intervals(const Schedule& schedule) {
   for (size_t s = 0; s < schedule.steps.size(); ++s) {
     const Node& node = schedule.graph.nodes[schedule.steps[s].node];
     for (TensorId input : node.inputs) touch(input, s);
-    touch(node.output, s);
+    for (const NodeResult& result : node.results) touch(result.output, s);
+    for (TensorId scratch : schedule.steps[s].scratch) touch(scratch, s);
   }
   std::erase_if(by_tensor, [](const Interval& i) { return i.tensor == kNoTensor; });
   return by_tensor;
@@ -135,14 +136,15 @@ size_t lower_bound(const std::vector<Interval>& intervals) {
   return static_cast<size_t>(most);
 }
 
-void plan_weights(Schedule& schedule) {
+/// Puts the tensors of a space one behind the other, for good; the space's bytes.
+size_t plan_arena(Schedule& schedule, Space space) {
   size_t end = 0;
   for (Placement& placement : schedule.placements) {
-    if (placement.space != Space::weights) continue;
+    if (placement.space != space) continue;
     placement.offset_bytes = end;
     end = align_up(end + std::max<size_t>(placement.size_bytes(), 1));
   }
-  schedule.memory.weights_bytes = end;
+  return end;
 }
 
 /// Local search below an arena that is larger than its bound. A move takes a tensor that reaches
@@ -241,7 +243,8 @@ size_t end_of(const std::vector<Interval>& plan) {
 }  // namespace
 
 void plan_memory(Schedule& schedule) {
-  plan_weights(schedule);
+  schedule.memory.weights_bytes = plan_arena(schedule, Space::weights);
+  schedule.memory.state_bytes = plan_arena(schedule, Space::state);
   std::vector<Interval> intervals = find_intervals(schedule);
   schedule.memory.lower_bound_bytes = lower_bound(intervals);
 

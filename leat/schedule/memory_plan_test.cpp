@@ -22,7 +22,8 @@ Schedule schedule_of(const std::vector<Line>& lines) {
   for (uint32_t i = 0; i < lines.size(); ++i) {
     Node node;
     node.inputs = lines[i].reads;
-    node.output =
+    node.results.resize(1);
+    node.results[0].output =
         schedule.graph.add_tensor("t" + std::to_string(i), DType::f32, {lines[i].units * kUnit});
     schedule.graph.nodes.push_back(node);
     schedule.steps.push_back({i, {}});

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "leat/tensor/contraction.h"
+
 namespace leat {
 
 namespace {
@@ -16,7 +18,9 @@ Result<void> check_dtypes(const Graph& graph) {
                                                  "\" is double, which no device here computes.");
       }
     }
-    TRY(check_shape(graph.tensors[node.output].shape));
+    for (const NodeResult& result : node.results) {
+      TRY(check_shape(graph.tensors[result.output].shape));
+    }
   }
   return {};
 }
@@ -27,24 +31,25 @@ Node copy_node(Graph& graph, TensorId input) {
   copy.name = "copy_of_" + source.name;
   copy.op = "Identity";
   copy.inputs = {input};
-  copy.out_extents = source.shape;
-  copy.view = {std::vector<int64_t>(source.shape.size(), 0),
-               std::vector<int64_t>(source.shape.size(), 1)};
+  copy.extents = source.shape;
   std::vector<ExprId> axes;
   for (uint32_t d = 0; d < source.shape.size(); ++d) axes.push_back(copy.exprs.axis(d));
-  copy.result = copy.exprs.load(0, scalar_type_of(source.dtype), std::move(axes));
-  copy.output = graph.add_tensor(source.name, source.dtype, source.shape);
+  copy.results.push_back({graph.add_tensor(source.name, source.dtype, source.shape),
+                          copy.exprs.load(0, scalar_type_of(source.dtype), std::move(axes)),
+                          affine_axes(source.shape.size())});
   return copy;
 }
 
 /// A graph output that is also an input or a constant needs a kernel that copies it.
 void copy_unwritten_outputs(Graph& graph) {
   std::vector<bool> written(graph.tensors.size(), false);
-  for (const Node& node : graph.nodes) written[node.output] = true;
+  for (const Node& node : graph.nodes) {
+    for (const NodeResult& result : node.results) written[result.output] = true;
+  }
   for (TensorId& output : graph.outputs) {
     if (written[output]) continue;
     graph.nodes.push_back(copy_node(graph, output));
-    output = graph.nodes.back().output;
+    output = graph.nodes.back().results[0].output;
     written.push_back(true);
   }
 }
@@ -54,23 +59,24 @@ void remove_dead_nodes(Graph& graph) {
   for (TensorId output : graph.outputs) wanted[output] = true;
   for (size_t n = graph.nodes.size(); n > 0; --n) {
     Node& node = graph.nodes[n - 1];
-    if (!wanted[node.output]) {
-      node.output = kNoTensor;
+    if (std::ranges::none_of(node.results, [&](const auto& r) { return wanted[r.output]; })) {
+      node.results.clear();
       continue;
     }
     for (TensorId input : node.inputs) wanted[input] = true;
   }
-  std::erase_if(graph.nodes, [](const Node& node) { return node.output == kNoTensor; });
+  std::erase_if(graph.nodes, [](const Node& node) { return node.results.empty(); });
 }
 
 /// Each contraction packs its weights in its own way, so each has a tensor of its own for them.
 void clone_shared_weights(Graph& graph) {
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
   for (Node& node : graph.nodes) {
+    const auto contraction = find_contraction(graph, node);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const TensorId id = node.inputs[i];
       if (!graph.tensors[id].constant) continue;
-      const bool weights = node.family == Family::contraction && node.contraction.b.input == i;
+      const bool weights = contraction && contraction->b.input == i;
       if (!weights) {
         ++reads[id];
         continue;

@@ -39,6 +39,8 @@ constexpr Field<MapReduceParams> kMapReduceFields[] = {
     {"unroll", &MapReduceParams::unroll},
 };
 
+constexpr Field<ProgramParams> kProgramFields[] = {{"lanes_row", &ProgramParams::lanes_row}};
+
 template <typename Params, size_t count>
 std::string print(const Params& params, const Field<Params> (&fields)[count]) {
   std::string text;
@@ -82,16 +84,18 @@ Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]
 
 std::string step_text(const Schedule& schedule, const Node& node, const KernelParams* params) {
   const Graph& graph = schedule.graph;
-  std::string text =
-      fmt::format("{}: {} -> {} {}", printable(node.name), node.op,
-                  printable(graph.tensors[node.output].name), to_string(node.out_extents));
-  if (node.family == Family::contraction) {
-    text += fmt::format(" m{} n{} k{}", to_string(node.contraction.m),
-                        to_string(node.contraction.n), to_string(node.contraction.k));
-  } else if (node.map_reduce.op != ReduceOp::none) {
-    text += fmt::format(" reduce{}", to_string(node.map_reduce.reduce));
+  std::string text = fmt::format("{}: {} ->", printable(node.name), node.op);
+  for (const NodeResult& result : node.results) {
+    text += " " + printable(graph.tensors[result.output].name);
   }
-  if (params != nullptr) text += " " + to_string(*params, node);
+  text += " " + to_string(node.extents);
+  if (const auto contraction = find_contraction(graph, node)) {
+    text += fmt::format(" m{} n{} k{}", to_string(contraction->m), to_string(contraction->n),
+                        to_string(contraction->k));
+  } else if (!node.reduce.empty()) {
+    text += fmt::format(" reduce{}", to_string(node.reduce));
+  }
+  if (params != nullptr) text += " " + to_string(*params);
   if (schedule.placements.empty()) return text + "\n";
   for (TensorId id : node.inputs) {
     const Placement& placement = schedule.placements[id];
@@ -107,9 +111,9 @@ std::string step_text(const Schedule& schedule, const Node& node, const KernelPa
 std::string to_string(const ContractionParams& params) { return print(params, kContractionFields); }
 std::string to_string(const MapReduceParams& params) { return print(params, kMapReduceFields); }
 
-std::string to_string(const KernelParams& params, const Node& node) {
-  return node.family == Family::contraction ? to_string(params.contraction)
-                                            : to_string(params.map_reduce);
+std::string to_string(const ProgramParams& params) { return print(params, kProgramFields); }
+std::string to_string(const KernelParams& params) {
+  return std::visit([](const auto& p) { return to_string(p); }, params);
 }
 
 Result<ContractionParams> parse_contraction_params(std::string_view text) {
@@ -118,6 +122,10 @@ Result<ContractionParams> parse_contraction_params(std::string_view text) {
 
 Result<MapReduceParams> parse_map_reduce_params(std::string_view text) {
   return parse(text, kMapReduceFields);
+}
+
+Result<ProgramParams> parse_program_params(std::string_view text) {
+  return parse(text, kProgramFields);
 }
 
 TensorId root_of(const Schedule& schedule, TensorId tensor) {
@@ -141,9 +149,11 @@ std::string to_string(const Schedule& schedule) {
   if (schedule.steps.empty()) {
     for (const Node& node : schedule.graph.nodes) text += step_text(schedule, node, nullptr);
   }
-  return text + fmt::format("weights {} bytes, activations {} bytes (lower bound {})\n",
-                            schedule.memory.weights_bytes, schedule.memory.activations_bytes,
-                            schedule.memory.lower_bound_bytes);
+  const MemoryPlan& memory = schedule.memory;
+  return text +
+         fmt::format("weights {} bytes, activations {} bytes (lower bound {}), state {} bytes\n",
+                     memory.weights_bytes, memory.activations_bytes, memory.lower_bound_bytes,
+                     memory.state_bytes);
 }
 
 }  // namespace leat

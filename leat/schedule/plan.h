@@ -4,17 +4,18 @@
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "leat/base/result.h"
-#include "leat/tensor/graph.h"
+#include "leat/tensor/contraction.h"
 
 namespace leat {
 
 // --- Parameters of a kernel
 // -------------------------------------------------------------------------------------------
 //
-// The few integers under which a family is lowered. Whatever they are, the kernel computes the same
+// The few integers under which a node is lowered. Whatever they are, the kernel computes the same
 // function; they only decide how fast. Which are possible at all says is_legal() in candidates.h.
 
 /// A workgroup computes a tile of (waves_m * lane_m * reg_m) rows by (waves_n * lane_n * reg_n)
@@ -48,22 +49,27 @@ struct MapReduceParams {
   bool operator==(const MapReduceParams&) const = default;
 };
 
-struct KernelParams {
-  ContractionParams contraction;  // used by nodes of that family
-  MapReduceParams map_reduce;
-  bool operator==(const KernelParams&) const = default;
+struct ProgramParams {
+  uint32_t lanes_row = 0;  // 1: the lanes of a wave share a row instead of owning rows
+  bool operator==(const ProgramParams&) const = default;
 };
+
+/// As what a node is lowered: as a product of matrices, which find_contraction must find in it, as
+/// the loops that it is, or as its program.
+using KernelParams = std::variant<ContractionParams, MapReduceParams, ProgramParams>;
 
 /// "lanes 1x8 fold 1 waves 1x1 regs 6x2 vec 1x1 k 4 stages 0 split 1 group 64": every field, in an
 /// order that parse_contraction_params reads back.
 std::string to_string(const ContractionParams& params);
 /// "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll 8".
 std::string to_string(const MapReduceParams& params);
-/// Those of the node's family.
-std::string to_string(const KernelParams& params, const Node& node);
+/// "lanes_row 1".
+std::string to_string(const ProgramParams& params);
+std::string to_string(const KernelParams& params);
 /// Errors: invalid_argument, when the text is not one that to_string gives.
 Result<ContractionParams> parse_contraction_params(std::string_view text);
 Result<MapReduceParams> parse_map_reduce_params(std::string_view text);
+Result<ProgramParams> parse_program_params(std::string_view text);
 
 // --- Memory
 // -------------------------------------------------------------------------------------------
@@ -74,6 +80,7 @@ enum class Space : uint8_t {
   weights,      // one arena, written once at load
   activations,  // one arena, reused over the run
   external,     // graph inputs and outputs: a shared buffer each, row-major
+  state,        // one arena, zero at load; a run finds there what the run before left
 };
 
 /// Where a tensor lies and in which order.
@@ -93,6 +100,7 @@ inline constexpr size_t kPlacementAlignment = 256;
 struct MemoryPlan {
   size_t weights_bytes = 0;
   size_t activations_bytes = 0;  // planned arena
+  size_t state_bytes = 0;
   size_t lower_bound_bytes = 0;  // largest sum of live activations over all steps
 };
 
@@ -102,6 +110,9 @@ struct MemoryPlan {
 struct Step {
   uint32_t node = 0;  // in Schedule::graph.nodes
   KernelParams params;
+  /// Tensors that only this step's kernel reads and writes, which it takes behind the node's: where
+  /// k is split, the parts' sums and how many workgroups have come (split_k.h).
+  std::vector<TensorId> scratch;
 };
 
 struct Schedule {

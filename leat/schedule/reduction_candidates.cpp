@@ -1,8 +1,8 @@
-// Ways to compute a map-reduce, and what the model thinks of them. Where waves hide latencies, what
-// takes time is the number of rounds that one lane goes through, each with its way to memory and
-// back; only where more waves run than keep a chip busy, or where they waste what memory brings,
-// does a round take longer. So of the two forms the one with fewer rounds wins, and a reduction is
-// split where both halves and a second launch take fewer.
+// Ways to compute a node as loops, and what the model thinks of them. Where waves hide latencies,
+// what takes time is the number of rounds that one lane goes through, each with its way to memory
+// and back; only where more waves run than keep a chip busy, or where they waste what memory
+// brings, does a round take longer. So of the two forms the one with fewer rounds wins, and a
+// reduction is split where both halves and a second launch take fewer.
 #include <algorithm>
 
 #include "leat/schedule/candidates.h"
@@ -54,9 +54,9 @@ double least_time(const Work& work, const Target& target) {
 }
 
 Work work_of(const Schedule& schedule, const Node& node) {
-  const Shape& reduce = node.map_reduce.reduce;
-  const size_t rank = node.out_extents.size();
-  Work work = {.outputs = element_count(node.out_extents),
+  const Shape& reduce = node.reduce;
+  const size_t rank = node.extents.size();
+  Work work = {.outputs = element_count(node.extents),
                .length = element_count(reduce),
                .last = reduce[lane_axis_of(reduce)],
                .output_stride = kFloatsPerSector,
@@ -65,13 +65,13 @@ Work work_of(const Schedule& schedule, const Node& node) {
   if (!strides) return work;
   work.reduce_stride = (*strides)[rank + lane_axis_of(reduce)];
   // Lanes go along the axis whose outputs lie closest; see MapReduceLowering::sort_axes.
-  const Placement& placement = schedule.placements[node.output];
+  const NodeResult& result = node.results[0];
+  const Affine output = address_of(schedule.placements[result.output].strides, result.index, rank);
   int64_t closest = INT64_MAX;
-  for (size_t d = 0; d < rank; ++d) {
-    const int64_t distance = placement.strides[d] * node.view.step[d];
-    if (node.out_extents[d] == 1 || distance >= closest) continue;
-    closest = distance;
-    work.output_stride = (*strides)[d];
+  for (size_t i = 0; i < rank; ++i) {
+    if (node.extents[i] == 1 || output.coefficients[i] >= closest) continue;
+    closest = output.coefficients[i];
+    work.output_stride = (*strides)[i];
   }
   return work;
 }
@@ -91,12 +91,12 @@ Work part_of(const Work& whole, const Shape& reduce, const Shape& parts) {
 void add_split_candidates(std::vector<Candidate>& found, const MapReduceParams& params,
                           const Work& whole, const Node& node, const std::vector<int64_t>& strides,
                           const Target& target) {
-  const Shape& reduce = node.map_reduce.reduce;
-  const size_t rank = node.out_extents.size();
+  const Shape& reduce = node.reduce;
+  const size_t rank = node.extents.size();
   Work sorted = whole;
   int64_t closest = INT64_MAX;
   for (size_t d = 0; d < rank; ++d) {
-    if (node.out_extents[d] > 1) closest = std::min(closest, std::abs(strides[d]));
+    if (node.extents[d] > 1) closest = std::min(closest, std::abs(strides[d]));
   }
   sorted.output_stride = closest == INT64_MAX ? kFloatsPerSector : closest;
   const int64_t parts_max = std::min(whole.length / kPartOfReductionMin,
@@ -110,8 +110,7 @@ void add_split_candidates(std::vector<Candidate>& found, const MapReduceParams& 
       const Work sum = {whole.outputs, parts, parts, 1, whole.outputs};
       MapReduceParams split = params;
       split.split = static_cast<uint32_t>(parts);
-      found.push_back({{.map_reduce = split},
-                       least_time(part, target) + least_time(sum, target) + kLaunchRounds});
+      found.push_back({split, least_time(part, target) + least_time(sum, target) + kLaunchRounds});
     }
     taken *= extent;
   }
@@ -127,40 +126,40 @@ uint32_t waves_for(int64_t outputs, const Target& target) {
 /// Where a core hides its own latencies, few lanes with work are no loss, many rounds are.
 std::vector<Candidate> candidates_of_core(const Node& node, const Target& target) {
   MapReduceParams params;
-  const int64_t outputs = element_count(node.out_extents);
-  const Shape& reduce = node.map_reduce.reduce;
+  const int64_t outputs = element_count(node.extents);
+  const Shape& reduce = node.reduce;
   const int64_t lanes_busy = int64_t{target.wave_lanes} * target.compute_units;
   if (is_associative(node) && outputs < lanes_busy &&
       reduce[lane_axis_of(reduce)] >= kSharedRoundsMin * target.wave_lanes) {
     params.lanes_reduce = 1;
-    return {{{.map_reduce = params}, 0}};
+    return {{params, 0}};
   }
   // Software renderers leave loops after some 2^16 rounds in all; see emit/spirv_control.cpp.
   const int64_t reduced = std::max<int64_t>(element_count(reduce), 1);
   const int64_t most = std::clamp<int64_t>(16384 / reduced, 1, 64);
   params.per_lane = static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, most));
-  return {{{.map_reduce = params}, 0}};
+  return {{params, 0}};
 }
 
 /// Where many waves hide each other's latencies: outputs a lane, lanes that share an output, and
 /// either in parts.
 std::vector<Candidate> candidates_of_waves(const Schedule& schedule, const Node& node,
                                            const Target& target, Splitting splitting) {
-  const int64_t outputs = element_count(node.out_extents);
+  const int64_t outputs = element_count(node.extents);
   MapReduceParams own = {.waves = waves_for(outputs, target)};
   if (is_reduction(node)) own.unroll = kReductionUnroll;
-  if (!is_associative(node) || outputs == 0 || element_count(node.map_reduce.reduce) == 0) {
-    return {{{.map_reduce = own}, 0}};
+  if (!is_associative(node) || outputs == 0 || element_count(node.reduce) == 0) {
+    return {{own, 0}};
   }
   const Work work = work_of(schedule, node);
-  std::vector<Candidate> found = {{{.map_reduce = own}, own_time(work, target)}};
+  std::vector<Candidate> found = {{own, own_time(work, target)}};
   MapReduceParams shared = {.lanes_reduce = 1, .unroll = kReductionUnroll};
   if (may_share(work, target)) {
-    found.push_back({{.map_reduce = shared}, shared_time(work, target)});
+    found.push_back({shared, shared_time(work, target)});
   }
   const auto strides = reduced_strides(schedule, node);
   if (strides && splitting == Splitting::allowed && target.compute_units > 1 &&
-      node.inputs.size() + 2 <= target.buffer_bindings_max) {
+      node.results.size() == 1 && node.inputs.size() + 2 <= target.buffer_bindings_max) {
     add_split_candidates(found, own, work, node, *strides, target);
   }
   return found;

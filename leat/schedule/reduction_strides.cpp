@@ -57,14 +57,11 @@ std::vector<std::optional<int64_t>> addresses_at(const Schedule& schedule, const
 
 }  // namespace
 
-bool is_reduction(const Node& node) {
-  return node.family == Family::map_reduce && node.map_reduce.op != ReduceOp::none &&
-         !node.map_reduce.reduce.empty();
-}
+bool is_reduction(const Node& node) { return !node.reduce.empty(); }
 
 bool is_associative(const Node& node) {
-  return is_reduction(node) && node.map_reduce.op != ReduceOp::product &&
-         node.exprs.type(node.map_reduce.element) == ScalarType::f32;
+  return is_reduction(node) && node.reduce_op != ReduceOp::product &&
+         node.exprs.type(node.element) == ScalarType::f32;
 }
 
 size_t lane_axis_of(const Shape& reduce) {
@@ -85,13 +82,13 @@ std::optional<Shape> parts_of_axes(const Shape& reduce, int64_t parts) {
 }
 
 std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, const Node& node) {
-  const size_t rank = node.out_extents.size();
-  const size_t axis_count = rank + node.map_reduce.reduce.size();
+  const size_t rank = node.extents.size();
+  const size_t axis_count = rank + node.reduce.size();
   const auto origin = addresses_at(schedule, node, std::vector<int64_t>(axis_count, 0));
   std::vector<std::vector<std::optional<int64_t>>> steps;
   for (size_t axis = 0; axis < axis_count; ++axis) {
     const bool is_output = axis < rank;
-    const int64_t extent = is_output ? node.out_extents[axis] : node.map_reduce.reduce[axis - rank];
+    const int64_t extent = is_output ? node.extents[axis] : node.reduce[axis - rank];
     std::vector<int64_t> axes(axis_count, 0);
     axes[axis] = extent > 1 ? 1 : 0;
     steps.push_back(addresses_at(schedule, node, axes));

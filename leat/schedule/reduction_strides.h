@@ -1,4 +1,4 @@
-// What the choice of a map-reduce kernel's form, its split and its lowering know of its reduction:
+// What the choice of a reduction's form, its split and its lowering know of its reduction:
 // which axis lanes share, how parts cut the axes, and how far apart in memory neighbours lie.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace leat {
 
-/// True for a map-reduce node that reduces over at least one axis.
+/// True for a node that reduces over at least one axis.
 bool is_reduction(const Node& node);
 /// Sums, maxima and minima of floats may be taken in any order and in parts.
 bool is_associative(const Node& node);
@@ -17,8 +17,8 @@ bool is_associative(const Node& node);
 /// The reduce axis that lanes share: the innermost one that is longer than 1.
 size_t lane_axis_of(const Shape& reduce);
 
-/// How far apart in memory, in elements, neighbours along each axis lie (output axes, then reduce
-/// axes) in the tensor that is reduced: the one of the first load that moves along a reduce axis.
+/// How far apart in memory, in elements, neighbours along each axis lie (in the node's
+/// order) in the tensor that is reduced: the one of the first load that moves along a reduce axis.
 /// An axis of extent 1 has distance 0. None where that address depends on other loads (gather).
 /// The placements of the node's tensors must have their strides.
 std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, const Node& node);

@@ -31,7 +31,8 @@ Result<Schedule> schedule_with(const Target& target, auto change) {
   Chooser chooser(target, [&](const Schedule& schedule, const Node& node, const Target& of,
                               Splitting splitting) {
     KernelParams params = choose_by_model(schedule, node, of, splitting);
-    if (splitting == Splitting::allowed) change(params.contraction);
+    auto* product = std::get_if<ContractionParams>(&params);
+    if (splitting == Splitting::allowed && product != nullptr) change(*product);
     return params;
   });
   return make_schedule(matmul_graph(64, 256, 64), target, {.chooser = &chooser});

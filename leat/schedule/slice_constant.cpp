@@ -14,9 +14,8 @@ namespace {
 
 /// An axis along which a contraction can be cut.
 struct Cut {
-  size_t loop_axis = 0;     // counted over batch, m, n, k
+  size_t axis = 0;          // of the node
   size_t constant_dim = 0;  // the constant's dimension that is this axis
-  size_t output_dim = 0;
   int64_t extent = 0;
 };
 
@@ -34,24 +33,18 @@ std::optional<size_t> only_dimension(const std::vector<Affine>& index, size_t ax
   return found;
 }
 
-Shape& axis_extents(Contraction& contraction, bool is_b) {
-  return is_b ? contraction.n : contraction.m;
-}
-
 /// The longest axis of the operand's own; none when the operand is read in another way too.
-std::optional<Cut> find_cut(const Node& node, bool is_b) {
-  const Contraction& contraction = node.contraction;
+std::optional<Cut> find_cut(const Node& node, const Contraction& contraction, bool is_b) {
   const ContractionOperand& operand = is_b ? contraction.b : contraction.a;
-  if (contraction.a.input == contraction.b.input || loads_input(node, operand.input)) return {};
+  if (load_count(node, operand.input) != 1) return {};
   const Shape& extents = is_b ? contraction.n : contraction.m;
   const size_t first = contraction.batch.size() + (is_b ? contraction.m.size() : 0);
   std::optional<Cut> best;
   for (size_t i = 0; i < extents.size(); ++i) {
     const auto constant_dim = only_dimension(operand.index, first + i);
-    const auto output_dim = only_dimension(contraction.out_index, first + i);
-    if (!constant_dim || !output_dim || operand.bounded[*constant_dim]) continue;
+    if (!constant_dim || operand.bounded[*constant_dim]) continue;
     if (best && best->extent >= extents[i]) continue;
-    best = Cut{first + i, *constant_dim, *output_dim, extents[i]};
+    best = Cut{contraction.axes[first + i], *constant_dim, extents[i]};
   }
   return best;
 }
@@ -74,38 +67,35 @@ HostTensor slice_of(const HostTensor& whole, size_t dim, int64_t first, int64_t 
   return part;
 }
 
-/// Rows or columns [first, first + count) of the node, without its constant.
-Node part_of(const Node& whole, const Cut& cut, bool is_b, int64_t first, int64_t count) {
+/// Rows or columns [first, first + count) of the node, without its constant: the factor reads a
+/// slice from its begin, the value knows elements by their place in the whole.
+Node part_of(const Node& whole, const Cut& cut, int64_t first, int64_t count) {
   Node part = whole;
   part.name += ".slice" + std::to_string(first);
-  Contraction& contraction = part.contraction;
-  const size_t own = contraction.batch.size() + (is_b ? contraction.m.size() : 0);
-  axis_extents(contraction, is_b)[cut.loop_axis - own] = count;
-  part.out_extents[cut.output_dim] = count;
-  part.view.offset[cut.output_dim] += part.view.step[cut.output_dim] * first;
+  part.extents[cut.axis] = count;
   part.exprs = ExprTree();
-  ExprSubstitution moved;  // the epilogue knows elements by their place in the whole output
-  for (uint32_t d = 0; d < whole.out_extents.size(); ++d) {
-    const ExprId axis = part.exprs.axis(d);
-    const bool is_cut = d == cut.output_dim;
-    moved.axes.push_back(
-        is_cut ? part.exprs.apply(ScalarOp::add, axis, part.exprs.constant_int(first)) : axis);
+  part.element = copy_expr(whole.exprs, whole.element, part.exprs, {});
+  ExprSubstitution moved;
+  for (uint32_t axis = 0; axis < whole.extents.size(); ++axis) {
+    moved.axes.push_back(part.exprs.axis(axis));
   }
-  part.result = copy_expr(whole.exprs, whole.result, part.exprs, moved);
+  moved.axes[cut.axis] =
+      part.exprs.apply(ScalarOp::add, moved.axes[cut.axis], part.exprs.constant_int(first));
+  NodeResult& result = part.results[0];
+  result.value = copy_expr(whole.exprs, result.value, part.exprs, moved);
+  for (Affine& index : result.index) index.constant += index.coefficients[cut.axis] * first;
   return part;
 }
 
 /// Bytes of the constant of a part with `count` rows or columns, as it will lie in memory.
-uint64_t constant_bytes(const Schedule& schedule, const Node& whole, const Cut& cut, bool is_b,
+uint64_t constant_bytes(const Schedule& schedule, const Node& whole, TensorId id, const Cut& cut,
                         int64_t count, const ContractionParams& params) {
-  const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
-  const TensorId id = whole.inputs[operand.input];
   Shape shape = schedule.graph.tensors[id].shape;
   shape[cut.constant_dim] = count;
   int64_t elements = element_count(shape);
   if (schedule.placements[id].packed) {
-    const Node part = part_of(whole, cut, is_b, 0, count);
-    elements = std::max(elements, packed_element_count(part.contraction, params));
+    const auto part = find_contraction(schedule.graph, part_of(whole, cut, 0, count));
+    elements = std::max(elements, packed_element_count(*part, params));
   }
   return static_cast<uint64_t>(elements * size_bytes_of(schedule.placements[id].storage));
 }
@@ -134,20 +124,22 @@ TensorId add_slice(Schedule& schedule, std::string name, HostTensor value, Tenso
 std::vector<Node> slice_operand(Schedule& schedule, const Node& whole, bool is_b,
                                 const ContractionParams& params, const Target& target,
                                 uint64_t bytes_max) {
-  const ContractionOperand& operand = is_b ? whole.contraction.b : whole.contraction.a;
+  const auto contraction = find_contraction(schedule.graph, whole);
+  CHECK(contraction.has_value());
+  const ContractionOperand& operand = is_b ? contraction->b : contraction->a;
   const TensorId id = whole.inputs[operand.input];
   const std::shared_ptr<const HostTensor> constant = schedule.graph.tensors[id].constant;
-  const std::optional<Cut> cut = constant ? find_cut(whole, is_b) : std::nullopt;
+  const std::optional<Cut> cut = constant ? find_cut(whole, *contraction, is_b) : std::nullopt;
   if (!cut || cut->extent < 2) return {};
   const auto bytes_of_part = [&](int64_t count) {
-    return constant_bytes(schedule, whole, *cut, is_b, count, params);
+    return constant_bytes(schedule, whole, id, *cut, count, params);
   };
   if (bytes_of_part(cut->extent) <= bytes_max) return {};
   const int64_t extent = part_extent(*cut, bytes_max, bytes_of_part);
   std::vector<Node> parts;
   for (int64_t first = 0; first < cut->extent; first += extent) {
     const int64_t count = std::min(extent, cut->extent - first);
-    Node part = part_of(whole, *cut, is_b, first, count);
+    Node part = part_of(whole, *cut, first, count);
     part.inputs[operand.input] =
         add_slice(schedule, part.name + ".constant",
                   slice_of(*constant, cut->constant_dim, first, count), id, target);

@@ -1,102 +1,97 @@
-// The partial results are f32 and lie in one tensor whose first dimension is parts * extent, so
-// that its layout is that of the output.
+// Between two kernels the partial results are f32 and lie in one tensor of the loop axes, the parts
+// outermost: its innermost axis is the columns', as in what a convolution writes.
 #include "leat/schedule/split_k.h"
 
-#include "leat/schedule/layout.h"
+#include "leat/schedule/idle_inputs.h"
 
 namespace leat {
 
 namespace {
 
-/// Inserts a batch axis in front: every affine form gets a coefficient for it.
-void insert_axis(Affine& affine, int64_t coefficient) {
-  affine.coefficients.insert(affine.coefficients.begin(), coefficient);
-}
-
-Contraction partial_contraction(const Contraction& whole, int64_t parts, int64_t rows) {
-  Contraction part = whole;
-  const int64_t length = part.k.back() / parts;
-  part.k.back() = length;
-  part.batch.insert(part.batch.begin(), parts);
-  for (ContractionOperand* operand : {&part.a, &part.b}) {
-    for (Affine& index : operand->index) insert_axis(index, index.coefficients.back() * length);
-  }
-  for (size_t d = 0; d < part.out_index.size(); ++d) {
-    insert_axis(part.out_index[d], d == 0 ? rows : 0);
-  }
-  return part;
-}
-
-/// The partial results, in the layout that a convolution's output has.
-TensorId add_partial_tensor(Schedule& schedule, const Node& part) {
-  const TensorId id = schedule.graph.add_tensor(part.name, DType::f32, part.out_extents);
+TensorId add_scratch(Schedule& schedule, std::string name, Space space, DType storage,
+                     Shape shape) {
   Placement placement;
-  placement.space = Space::activations;
-  placement.element_count = element_count(part.out_extents);
-  placement.strides = is_convolution(part) && part.out_extents.size() >= 3
-                          ? channels_last_strides(part.out_extents)
-                          : row_major_strides(part.out_extents);
+  placement.space = space;
+  placement.storage = storage;
+  placement.strides = row_major_strides(shape);
+  placement.element_count = element_count(shape);
   schedule.placements.push_back(std::move(placement));
-  return id;
+  return schedule.graph.add_tensor(std::move(name), storage, std::move(shape));
 }
 
-Node partial_node(const Node& whole, int64_t parts) {
-  const size_t rank = whole.out_extents.size();
-  const int64_t rows = whole.out_extents[0];
-  Node part;
-  part.name = whole.name + ".part";
-  part.op = whole.op;
-  part.family = Family::contraction;
-  part.inputs = {whole.inputs[whole.contraction.a.input], whole.inputs[whole.contraction.b.input]};
-  part.contraction = partial_contraction(whole.contraction, parts, rows);
-  part.contraction.a.input = 0;
-  part.contraction.b.input = 1;
-  part.out_extents = whole.out_extents;
-  part.out_extents[0] = rows * parts;
-  part.view = {std::vector<int64_t>(rank, 0), std::vector<int64_t>(rank, 1)};
-  part.result = part.exprs.accumulator(ScalarType::f32);
-  return part;
-}
-
-/// Of the whole's inputs only those that the epilogue loads stay: A and B belong to the parts.
+/// The sum of the parts, stored as the whole would be.
 Node sum_node(const Node& whole, int64_t parts, TensorId partial) {
   Node sum = whole;
-  sum.family = Family::map_reduce;
-  sum.contraction = {};
-  ExprSubstitution renumbered;
-  renumbered.inputs.assign(whole.inputs.size(), 0);
-  sum.inputs.clear();
-  for (uint32_t i = 0; i < whole.inputs.size(); ++i) {
-    if (!loads_input(whole, i)) continue;
-    renumbered.inputs[i] = static_cast<uint32_t>(sum.inputs.size());
-    sum.inputs.push_back(whole.inputs[i]);
-  }
-  sum.exprs = {};
-  sum.result = copy_expr(whole.exprs, whole.result, sum.exprs, renumbered);
-  sum.map_reduce.op = ReduceOp::sum;
-  sum.map_reduce.reduce = {parts};
+  sum.reduce = {parts};
   ExprTree& tree = sum.exprs;
-  const uint32_t rank = static_cast<uint32_t>(whole.out_extents.size());
-  std::vector<ExprId> indices;
-  for (uint32_t d = 0; d < rank; ++d) indices.push_back(tree.axis(d));
-  const ExprId rows = tree.constant_int(whole.out_extents[0]);
-  const ExprId first_row = tree.apply(ScalarOp::mul, tree.axis(rank), rows);
-  indices[0] = tree.apply(ScalarOp::add, first_row, indices[0]);
-  sum.map_reduce.element =
-      tree.load(static_cast<uint32_t>(sum.inputs.size()), ScalarType::f32, std::move(indices));
+  const auto rank = static_cast<uint32_t>(whole.extents.size());
+  std::vector<ExprId> indices = {tree.axis(rank)};
+  for (uint32_t axis = 0; axis < rank; ++axis) indices.push_back(tree.axis(axis));
+  const auto input = static_cast<uint32_t>(sum.inputs.size());
   sum.inputs.push_back(partial);
+  sum.element = tree.load(input, ScalarType::f32, std::move(indices));
+  // What the whole's element loads is in the tree still.
+  const Node old = sum;
+  sum.exprs = {};
+  sum.results[0].value = copy_expr(old.exprs, old.results[0].value, sum.exprs, {});
+  sum.element = copy_expr(old.exprs, old.element, sum.exprs, {});
+  drop_idle_inputs(sum);
   return sum;
 }
 
 }  // namespace
 
+Node part_of_k(const Node& whole, int64_t parts) {
+  CHECK(!whole.reduce.empty() && whole.reduce.back() % parts == 0);
+  const auto rank = static_cast<uint32_t>(whole.extents.size());
+  const auto last = rank + static_cast<uint32_t>(whole.reduce.size()) - 1;
+  Node part;
+  part.name = whole.name + ".part";
+  part.op = whole.op;
+  part.inputs = whole.inputs;
+  part.extents = whole.extents;
+  part.extents.insert(part.extents.begin(), parts);
+  part.reduce = whole.reduce;
+  part.reduce_op = whole.reduce_op;
+  part.reduce.back() /= parts;
+  ExprTree& tree = part.exprs;
+  ExprSubstitution moved;
+  for (uint32_t axis = 0; axis <= last; ++axis) moved.axes.push_back(tree.axis(axis + 1));
+  const ExprId length = tree.constant_int(part.reduce.back());
+  const ExprId first = tree.apply(ScalarOp::mul, tree.axis(0), length);
+  moved.axes[last] = tree.apply(ScalarOp::add, first, moved.axes[last]);
+  part.element = copy_expr(whole.exprs, whole.element, tree, moved);
+  part.results = {{kNoTensor, tree.accumulator(ScalarType::f32), affine_axes(rank + 1)}};
+  return part;
+}
+
+int64_t tile_count(const Contraction& contraction, const ContractionParams& params) {
+  const auto tiles = [](int64_t count, int64_t tile) { return (count + tile - 1) / tile; };
+  return element_count(contraction.batch) * tiles(element_count(contraction.m), params.tile_m()) *
+         tiles(element_count(contraction.n), params.tile_n());
+}
+
+int64_t parts_element_count(const Contraction& contraction, const ContractionParams& params) {
+  return tile_count(contraction, params) * params.split_k * params.tile_m() * params.tile_n();
+}
+
+std::vector<TensorId> add_parts_scratch(Schedule& schedule, const Node& whole,
+                                        const ContractionParams& params) {
+  const auto contraction = find_contraction(schedule.graph, whole);
+  CHECK(contraction.has_value());
+  return {add_scratch(schedule, whole.name + ".parts", Space::activations, DType::f32,
+                      {parts_element_count(*contraction, params)}),
+          add_scratch(schedule, whole.name + ".arrivals", Space::state, DType::i32,
+                      {tile_count(*contraction, params)})};
+}
+
 NodePair split_k(Schedule& schedule, const Node& whole, int64_t parts) {
-  CHECK(whole.family == Family::contraction && !whole.contraction.k.empty());
-  CHECK(whole.contraction.k.back() % parts == 0 && !whole.out_extents.empty());
-  Node part = partial_node(whole, parts);
-  part.output = add_partial_tensor(schedule, part);
-  Node sum = sum_node(whole, parts, part.output);
-  return {std::move(part), std::move(sum)};
+  Node part = part_of_k(whole, parts);
+  const TensorId partial =
+      add_scratch(schedule, part.name, Space::activations, DType::f32, part.extents);
+  part.results[0].output = partial;
+  drop_idle_inputs(part);
+  return {std::move(part), sum_node(whole, parts, partial)};
 }
 
 }  // namespace leat

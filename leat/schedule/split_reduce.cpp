@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "leat/schedule/idle_inputs.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/reduction_strides.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 /// Column of an output coordinate: the sum of stride[d] * coordinate d.
 std::vector<int64_t> column_strides(const Schedule& schedule, const Node& node) {
-  const size_t rank = node.out_extents.size();
+  const size_t rank = node.extents.size();
   std::vector<size_t> order(rank);
   std::iota(order.begin(), order.end(), size_t{0});
   if (const auto read = reduced_strides(schedule, node)) {
@@ -26,7 +27,7 @@ std::vector<int64_t> column_strides(const Schedule& schedule, const Node& node) 
   int64_t stride = 1;
   for (size_t i = rank; i > 0; --i) {
     strides[order[i - 1]] = stride;
-    stride *= node.out_extents[order[i - 1]];
+    stride *= node.extents[order[i - 1]];
   }
   return strides;
 }
@@ -45,41 +46,23 @@ ExprId digit(ExprTree& tree, ExprId flat, int64_t stride, int64_t extent, int64_
   return tree.apply(ScalarOp::rem, high, tree.constant_int(extent));
 }
 
-/// Leaves only the inputs that the expressions load.
-void drop_idle_inputs(Node& node) {
-  const Node old = node;
-  std::vector<uint32_t> numbers(old.inputs.size(), 0);
-  node.inputs.clear();
-  for (uint32_t i = 0; i < old.inputs.size(); ++i) {
-    if (!loads_input(old, i)) continue;
-    numbers[i] = static_cast<uint32_t>(node.inputs.size());
-    node.inputs.push_back(old.inputs[i]);
-  }
-  node.exprs = {};
-  ExprSubstitution renumbered;
-  renumbered.inputs = numbers;
-  node.result = copy_expr(old.exprs, old.result, node.exprs, renumbered);
-  node.map_reduce.element = copy_expr(old.exprs, old.map_reduce.element, node.exprs, renumbered);
-}
-
 /// The node that reduces the parts; its axes are (part, column) and what is left of the reduce
 /// axes.
 Node partial_node(const Node& whole, int64_t parts, const std::vector<int64_t>& columns) {
-  const Shape& reduce = whole.map_reduce.reduce;
-  const int64_t outputs = element_count(whole.out_extents);
+  const Shape& reduce = whole.reduce;
+  const int64_t outputs = element_count(whole.extents);
   const std::optional<Shape> counts = parts_of_axes(reduce, parts);
   CHECK(counts.has_value() && parts < element_count(reduce));
   Node part;
   part.name = whole.name + ".part";
   part.op = whole.op;
   part.inputs = whole.inputs;
-  part.out_extents = {parts, outputs};
-  part.view = {{0, 0}, {1, 1}};
-  part.map_reduce.op = whole.map_reduce.op;
+  part.extents = {parts, outputs};
+  part.reduce_op = whole.reduce_op;
   ExprTree& tree = part.exprs;
   ExprSubstitution moved;
   for (size_t d = 0; d < columns.size(); ++d) {
-    moved.axes.push_back(digit(tree, tree.axis(1), columns[d], whole.out_extents[d], outputs));
+    moved.axes.push_back(digit(tree, tree.axis(1), columns[d], whole.extents[d], outputs));
   }
   int64_t stride = parts;
   for (size_t r = 0; r < reduce.size(); ++r) {
@@ -87,13 +70,13 @@ Node partial_node(const Node& whole, int64_t parts, const std::vector<int64_t>& 
     const int64_t length = reduce[r] / (*counts)[r];
     ExprId axis = times(tree, digit(tree, tree.axis(0), stride, (*counts)[r], parts), length);
     if (length > 1) {
-      axis = plus(tree, axis, tree.axis(static_cast<uint32_t>(2 + part.map_reduce.reduce.size())));
-      part.map_reduce.reduce.push_back(length);
+      axis = plus(tree, axis, tree.axis(static_cast<uint32_t>(2 + part.reduce.size())));
+      part.reduce.push_back(length);
     }
     moved.axes.push_back(axis);
   }
-  part.map_reduce.element = copy_expr(whole.exprs, whole.map_reduce.element, tree, moved);
-  part.result = tree.accumulator(ScalarType::f32);
+  part.element = copy_expr(whole.exprs, whole.element, tree, moved);
+  part.results = {{kNoTensor, tree.accumulator(ScalarType::f32), affine_axes(2)}};
   drop_idle_inputs(part);
   return part;
 }
@@ -101,20 +84,19 @@ Node partial_node(const Node& whole, int64_t parts, const std::vector<int64_t>& 
 /// The node that reduces the partial results, in the place of the whole.
 Node final_node(const Node& whole, int64_t parts, const std::vector<int64_t>& columns,
                 TensorId partial) {
-  const size_t rank = whole.out_extents.size();
+  const size_t rank = whole.extents.size();
   Node last = whole;
   last.exprs = {};
-  last.result = copy_expr(whole.exprs, whole.result, last.exprs, {});
-  last.map_reduce.reduce = {parts};
+  last.results[0].value = copy_expr(whole.exprs, whole.results[0].value, last.exprs, {});
+  last.reduce = {parts};
   ExprTree& tree = last.exprs;
   ExprId column = tree.constant_int(0);
   for (uint32_t d = 0; d < rank; ++d) {
-    if (whole.out_extents[d] > 1)
-      column = plus(tree, column, times(tree, tree.axis(d), columns[d]));
+    if (whole.extents[d] > 1) column = plus(tree, column, times(tree, tree.axis(d), columns[d]));
   }
   const uint32_t input = static_cast<uint32_t>(last.inputs.size());
   last.inputs.push_back(partial);
-  last.map_reduce.element =
+  last.element =
       tree.load(input, ScalarType::f32, {tree.axis(static_cast<uint32_t>(rank)), column});
   drop_idle_inputs(last);
   return last;
@@ -126,13 +108,14 @@ NodePair split_reduce(Schedule& schedule, const Node& whole, int64_t parts) {
   CHECK(is_associative(whole) && parts > 1);
   const std::vector<int64_t> columns = column_strides(schedule, whole);
   Node part = partial_node(whole, parts, columns);
-  part.output = schedule.graph.add_tensor(part.name, DType::f32, part.out_extents);
+  const TensorId partial = schedule.graph.add_tensor(part.name, DType::f32, part.extents);
+  part.results[0].output = partial;
   Placement placement;
   placement.space = Space::activations;
-  placement.strides = row_major_strides(part.out_extents);
-  placement.element_count = element_count(part.out_extents);
+  placement.strides = row_major_strides(part.extents);
+  placement.element_count = element_count(part.extents);
   schedule.placements.push_back(std::move(placement));
-  Node last = final_node(whole, parts, columns, part.output);
+  Node last = final_node(whole, parts, columns, partial);
   return {std::move(part), std::move(last)};
 }
 

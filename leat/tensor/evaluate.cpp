@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "leat/base/check.h"
-#include "leat/tensor/graph.h"
+#include "leat/tensor/contraction.h"
 #include "leat/tensor/scalar_math.h"
 
 namespace leat {
@@ -35,20 +35,22 @@ class ExprEvaluator {
   ExprEvaluator(const Node& node, Inputs inputs)
       : tree_(node.exprs), inputs_(inputs), values_(tree_.size()), kinds_(tree_.size()) {
     for (const HostTensor* input : inputs) strides_.push_back(row_major_strides(input->shape));
-    const uint32_t rank = static_cast<uint32_t>(node.out_extents.size());
-    if (node.map_reduce.op != ReduceOp::none) mark(node.map_reduce.element, kInElement);
-    mark(node.result, kInResult);
+    const uint32_t rank = static_cast<uint32_t>(node.extents.size());
+    if (!is_map(node)) mark(node.element, kInElement);
+    for (const NodeResult& result : node.results) mark(result.value, kInResult);
     for (ExprId id = 0; id < tree_.size(); ++id) classify(id, rank);
   }
 
-  /// Whole coordinates: output axes, then reduce axes.
+  /// Of all axes, the reduced ones last.
   std::vector<int64_t> coordinates;
   ScalarValue accumulator;
 
-  /// To be called after the output coordinates changed, in this order: begin, (element)*, result.
+  /// To be called after the output coordinates changed, in this order: begin, (element)*, finish,
+  /// (value)*.
   void begin() { run(outer_); }
   ScalarValue element(ExprId id) { return run(inner_), values_[id]; }
-  ScalarValue result(ExprId id) { return run(final_), values_[id]; }
+  void finish() { run(final_); }
+  ScalarValue value(ExprId id) const { return values_[id]; }
 
   /// True once a load without a mask, or with a true one, left its tensor.
   bool left_tensor() const { return left_tensor_; }
@@ -153,35 +155,47 @@ class ExprEvaluator {
   bool left_tensor_ = false;
 };
 
-/// Writes results of a node to its region of the output.
+/// Writes the results of a node to their regions of the outputs.
 class RegionWriter {
  public:
-  RegionWriter(const Node& node, HostTensor& output)
-      : view_(node.view),
-        output_(output),
-        strides_(row_major_strides(output.shape)),
-        type_(node.exprs.type(node.result)) {}
+  RegionWriter(const Node& node, std::span<HostTensor* const> outputs)
+      : node_(node), outputs_(outputs) {
+    for (const HostTensor* output : outputs) strides_.push_back(row_major_strides(output->shape));
+  }
 
-  void write(std::span<const int64_t> coordinates, ScalarValue value) {
-    int64_t flat = 0;
-    for (size_t d = 0; d < strides_.size(); ++d) {
-      flat += (coordinates[d] * view_.step[d] + view_.offset[d]) * strides_[d];
-    }
-    if (type_ == ScalarType::f32) {
-      output_.set_number(flat, value.number);
-    } else {
-      output_.set_integer(flat, value.integer);
+  void write(const ExprEvaluator& evaluator) {
+    for (size_t r = 0; r < outputs_.size(); ++r) {
+      const NodeResult& result = node_.results[r];
+      const ScalarValue value = evaluator.value(result.value);
+      const int64_t flat = flat_of(r, evaluator.coordinates);
+      if (node_.exprs.type(result.value) == ScalarType::f32) {
+        outputs_[r]->set_number(flat, value.number);
+      } else {
+        outputs_[r]->set_integer(flat, value.integer);
+      }
     }
   }
 
  private:
-  const OutputView& view_;
-  HostTensor& output_;
-  std::vector<int64_t> strides_;
-  ScalarType type_;
+  int64_t flat_of(size_t result, std::span<const int64_t> coordinates) const {
+    int64_t flat = 0;
+    for (size_t d = 0; d < strides_[result].size(); ++d) {
+      const Affine& index = node_.results[result].index[d];
+      int64_t at = index.constant;
+      for (size_t i = 0; i < index.coefficients.size(); ++i) {
+        at += index.coefficients[i] * coordinates[i];
+      }
+      flat += at * strides_[result][d];
+    }
+    return flat;
+  }
+
+  const Node& node_;
+  std::span<HostTensor* const> outputs_;
+  std::vector<std::vector<int64_t>> strides_;
 };
 
-// --- Map-reduce
+// --- Loops
 // -----------------------------------------------------------------------------------
 
 ScalarValue initial_value(ReduceOp op, bool empty) {
@@ -213,26 +227,25 @@ ScalarOp scalar_op_of(ReduceOp op) {
   return ScalarOp::add;
 }
 
-void evaluate_map_reduce(const Node& node, ExprEvaluator& evaluator, RegionWriter& writer) {
-  const MapReduce& map_reduce = node.map_reduce;
-  const bool reduces = map_reduce.op != ReduceOp::none;
-  const size_t rank = node.out_extents.size();
-  evaluator.coordinates.assign(rank + map_reduce.reduce.size(), 0);
+void evaluate_loops(const Node& node, ExprEvaluator& evaluator, RegionWriter& writer) {
+  const size_t rank = node.extents.size();
+  evaluator.coordinates.assign(rank + node.reduce.size(), 0);
   const std::span<int64_t> coordinates(evaluator.coordinates);
-  const ScalarOp combine = scalar_op_of(map_reduce.op);
-  const ScalarType type = reduces ? node.exprs.type(map_reduce.element) : ScalarType::f32;
-  const ScalarValue initial = initial_value(map_reduce.op, element_count(map_reduce.reduce) == 0);
-  for_each_point(node.out_extents, coordinates.first(rank), [&] {
+  const ScalarOp combine = scalar_op_of(node.reduce_op);
+  const ScalarType type = is_map(node) ? ScalarType::f32 : node.exprs.type(node.element);
+  const ScalarValue initial = initial_value(node.reduce_op, element_count(node.reduce) == 0);
+  for_each_point(node.extents, coordinates.first(rank), [&] {
     evaluator.accumulator = initial;
     evaluator.begin();
-    if (reduces) {
-      for_each_point(map_reduce.reduce, coordinates.subspan(rank), [&] {
-        const ScalarValue element = evaluator.element(map_reduce.element);
+    if (!is_map(node)) {
+      for_each_point(node.reduce, coordinates.subspan(rank), [&] {
+        const ScalarValue element = evaluator.element(node.element);
         evaluator.accumulator =
             apply_scalar(combine, type, {evaluator.accumulator, element, ScalarValue()});
       });
     }
-    writer.write(coordinates, evaluator.result(node.result));
+    evaluator.finish();
+    writer.write(evaluator);
   });
 }
 
@@ -301,31 +314,26 @@ class Factor {
   int64_t base_flat_ = 0;
 };
 
-void evaluate_contraction(const Node& node, Inputs inputs, ExprEvaluator& evaluator,
-                          RegionWriter& writer) {
-  const Contraction& contraction = node.contraction;
+void evaluate_contraction(const Node& node, const Contraction& contraction, Inputs inputs,
+                          ExprEvaluator& evaluator, RegionWriter& writer) {
   Shape outer = contraction.batch;
   outer.insert(outer.end(), contraction.m.begin(), contraction.m.end());
   outer.insert(outer.end(), contraction.n.begin(), contraction.n.end());
   Factor a(contraction.a, *inputs[contraction.a.input], outer.size(), contraction.k);
   Factor b(contraction.b, *inputs[contraction.b.input], outer.size(), contraction.k);
   const size_t k_count = static_cast<size_t>(element_count(contraction.k));
-  evaluator.coordinates.assign(node.out_extents.size(), 0);
+  evaluator.coordinates.assign(node.extents.size() + node.reduce.size(), 0);
   std::vector<int64_t> axes(outer.size(), 0);
   for_each_point(outer, axes, [&] {
     a.move_to(axes);
     b.move_to(axes);
     double sum = 0;
     for (size_t k = 0; k < k_count; ++k) sum += a.value(k) * b.value(k);
-    for (size_t d = 0; d < node.out_extents.size(); ++d) {
-      const Affine& index = contraction.out_index[d];
-      int64_t coordinate = index.constant;
-      for (size_t i = 0; i < axes.size(); ++i) coordinate += index.coefficients[i] * axes[i];
-      evaluator.coordinates[d] = coordinate;
-    }
+    for (size_t i = 0; i < axes.size(); ++i) evaluator.coordinates[contraction.axes[i]] = axes[i];
     evaluator.accumulator.number = sum;
     evaluator.begin();
-    writer.write(evaluator.coordinates, evaluator.result(node.result));
+    evaluator.finish();
+    writer.write(evaluator);
   });
 }
 
@@ -346,18 +354,23 @@ bool fits(const Tensor& tensor, const HostTensor& value) {
 }  // namespace
 
 Result<void> evaluate_node(const Graph& graph, const Node& node,
-                           std::span<const HostTensor* const> inputs, HostTensor& output) {
-  CHECK(inputs.size() == node.inputs.size());
+                           std::span<const HostTensor* const> inputs,
+                           std::span<HostTensor* const> outputs) {
+  CHECK(inputs.size() == node.inputs.size() && outputs.size() == node.results.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& tensor = graph.tensors[node.inputs[i]];
     if (!fits(tensor, *inputs[i])) return wrong_value(tensor, *inputs[i]);
   }
+  if (node.program) {
+    evaluate_program(node, inputs, outputs);
+    return {};
+  }
   ExprEvaluator evaluator(node, inputs);
-  RegionWriter writer(node, output);
-  if (node.family == Family::contraction) {
-    evaluate_contraction(node, inputs, evaluator, writer);
+  RegionWriter writer(node, outputs);
+  if (const auto contraction = find_contraction(graph, node)) {
+    evaluate_contraction(node, *contraction, inputs, evaluator, writer);
   } else {
-    evaluate_map_reduce(node, evaluator, writer);
+    evaluate_loops(node, evaluator, writer);
   }
   if (evaluator.left_tensor()) {
     return Error(ErrorKind::internal,
@@ -383,13 +396,17 @@ Result<std::vector<HostTensor>> evaluate(const Graph& graph, std::span<const Hos
   for (const Node& node : graph.nodes) {
     std::vector<const HostTensor*> node_inputs;
     for (TensorId input : node.inputs) node_inputs.push_back((CHECK(values[input]), values[input]));
-    HostTensor& output = computed[node.output];
-    if (values[node.output] == nullptr) {
-      const Tensor& tensor = graph.tensors[node.output];
-      output = HostTensor::zeros(tensor.dtype, tensor.shape);
-      values[node.output] = &output;
+    std::vector<HostTensor*> node_outputs;
+    for (const NodeResult& result : node.results) {
+      HostTensor& output = computed[result.output];
+      if (values[result.output] == nullptr) {
+        const Tensor& tensor = graph.tensors[result.output];
+        output = HostTensor::zeros(tensor.dtype, tensor.shape);
+        values[result.output] = &output;
+      }
+      node_outputs.push_back(&output);
     }
-    TRY(evaluate_node(graph, node, node_inputs, output));
+    TRY(evaluate_node(graph, node, node_inputs, node_outputs));
   }
   std::vector<HostTensor> results;
   for (TensorId id : graph.outputs) results.push_back((CHECK(values[id]), *values[id]));

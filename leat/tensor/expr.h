@@ -1,6 +1,6 @@
 // Expressions: what a kernel computes for one element, as a small DAG of scalar operations. They
-// are the g and f of a map-reduce and the epilogue of a contraction, and they also say where a load
-// reads, so that gather, resize, padding and views need nothing of their own.
+// are the element and the values of a node, and they also say where a load reads, so that gather,
+// resize, padding and views need nothing of their own.
 //
 // Types: f32 (also for f16 tensors), i32 (all whole-number tensors; the host evaluator computes
 // them as 64-bit), b1 (boolean tensors and masks). div and rem of i32 truncate towards zero; the
@@ -34,7 +34,7 @@ int operand_count_of(ScalarOp op);
 enum class ExprKind : uint8_t {
   constant,     // number: exact for f32 and for whole numbers up to 2^53
   axis,         // loop variable `index`, i32
-  accumulator,  // what the family accumulated for this output element
+  accumulator,  // what the node accumulated for this output element
   load,         // input `index` at the multi-index `indices`, one i32 expression per dimension
   apply,        // op on arguments
 };

@@ -1,5 +1,5 @@
 // Building and printing the op graph. add_node checks what every later stage relies on: that no
-// view and no unbounded index leaves its tensor, and that result and output agree in type.
+// result and no load without a mask leaves its tensor, and that value and output agree in type.
 #include "leat/tensor/graph.h"
 
 #include <fmt/format.h>
@@ -31,94 +31,91 @@ double product(const Shape& shape) {
   return count;
 }
 
-Shape loop_extents(const Contraction& contraction) {
-  Shape extents;
-  for (const Shape* part : {&contraction.batch, &contraction.m, &contraction.n, &contraction.k}) {
-    extents.insert(extents.end(), part->begin(), part->end());
-  }
-  return extents;
-}
-
-/// True if the index stays within [0, extent) for all values of the axes.
 bool stays_inside(const Affine& index, const Shape& axes, int64_t extent) {
-  int64_t low = index.constant;
-  int64_t high = index.constant;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    const int64_t reach = index.coefficients[i] * (axes[i] - 1);
-    (reach < 0 ? low : high) += reach;
-  }
-  return low >= 0 && high < extent;
+  const Range range = range_of(index, axes);
+  return range.low >= 0 && range.high < extent;
 }
 
-Result<void> check_operand(const Graph& graph, const Node& node, const ContractionOperand& operand,
-                           const Shape& axes) {
-  if (operand.input >= node.inputs.size()) return malformed(node, "A factor has no input");
-  const Shape& shape = graph.tensors[node.inputs[operand.input]].shape;
-  if (operand.index.size() != shape.size() || operand.bounded.size() != shape.size()) {
-    return malformed(node, "A factor's rank is not its tensor's");
+Result<void> check_result(const Graph& graph, const Node& node, const NodeResult& result) {
+  CHECK(result.output < graph.tensors.size());
+  const Tensor& output = graph.tensors[result.output];
+  if (result.index.size() != output.shape.size()) {
+    return malformed(node, "A result's rank is not its tensor's");
   }
-  for (size_t d = 0; d < shape.size(); ++d) {
-    if (operand.index[d].coefficients.size() != axes.size()) {
-      return malformed(node, "An index does not cover all axes");
+  for (size_t d = 0; d < output.shape.size(); ++d) {
+    if (result.index[d].coefficients.size() != node.extents.size()) {
+      return malformed(node, "A result's index does not cover the axes");
     }
-    if (!operand.bounded[d] && !stays_inside(operand.index[d], axes, shape[d])) {
-      return malformed(node, fmt::format("An unbounded index leaves dimension {}", d));
+    if (!stays_inside(result.index[d], node.extents, output.shape[d])) {
+      return malformed(node, fmt::format("A result leaves dimension {}", d));
+    }
+  }
+  if (result.value >= node.exprs.size() ||
+      node.exprs.type(result.value) != scalar_type_of(output.dtype)) {
+    return malformed(node, "A result's type is not its tensor's");
+  }
+  return {};
+}
+
+/// The index of a load without a mask must not leave its tensor. What is no affine form cannot be
+/// seen here; the evaluator sees it.
+Result<void> check_load(const Graph& graph, const Node& node, const ExprNode& load) {
+  if (load.index >= node.inputs.size()) return malformed(node, "A load has no input");
+  const Tensor& input = graph.tensors[node.inputs[load.index]];
+  if (load.indices.size() != input.shape.size() || load.type != scalar_type_of(input.dtype)) {
+    return malformed(node, "A load does not fit its tensor");
+  }
+  Shape axes = node.extents;
+  axes.insert(axes.end(), node.reduce.begin(), node.reduce.end());
+  if (load.mask != kNoExpr || element_count(axes) == 0) return {};
+  for (size_t d = 0; d < input.shape.size(); ++d) {
+    const auto form = affine_of(node.exprs, load.indices[d], axes.size());
+    if (form && !stays_inside(*form, axes, input.shape[d])) {
+      return malformed(node, fmt::format("A load leaves dimension {}", d));
     }
   }
   return {};
 }
 
-Result<void> check_contraction(const Graph& graph, const Node& node) {
-  const Shape axes = loop_extents(node.contraction);
-  if (std::ranges::find(axes, 0) != axes.end()) return malformed(node, "A loop has no rounds");
-  TRY(check_operand(graph, node, node.contraction.a, axes));
-  TRY(check_operand(graph, node, node.contraction.b, axes));
-  if (node.contraction.out_index.size() != node.out_extents.size()) {
-    return malformed(node, "The output index has the wrong rank");
+Result<void> check_program(const Graph& graph, const Node& node) {
+  const Shape& shape = graph.tensors[node.inputs[0]].shape;
+  const bool is_scan = node.program->op == ProgramOp::scan;
+  if (node.program->axis >= shape.size() || node.results.size() != (is_scan ? 1u : 2u)) {
+    return malformed(node, "A program has not its axis or results");
   }
-  for (size_t d = 0; d < node.out_extents.size(); ++d) {
-    if (!stays_inside(node.contraction.out_index[d], axes, node.out_extents[d])) {
-      return malformed(node, fmt::format("The output index leaves dimension {}", d));
+  for (const NodeResult& result : node.results) {
+    Shape rest = graph.tensors[result.output].shape;
+    if (rest.size() != shape.size() || rest[node.program->axis] > shape[node.program->axis]) {
+      return malformed(node, "A program's result does not fit its input");
     }
+    rest[node.program->axis] = 1;
+    if (rest != node.extents) return malformed(node, "A program's result has other rows");
   }
   return {};
 }
 
 Result<void> check_node(const Graph& graph, const Node& node) {
-  CHECK(node.output < graph.tensors.size());
   for (TensorId input : node.inputs) CHECK(input < graph.tensors.size());
-  const Tensor& output = graph.tensors[node.output];
-  if (node.out_extents.size() != output.shape.size() ||
-      node.view.offset.size() != output.shape.size() ||
-      node.view.step.size() != output.shape.size()) {
-    return malformed(node, "The view's rank is not the output's");
-  }
-  for (size_t d = 0; d < output.shape.size(); ++d) {
-    const int64_t last = node.view.offset[d] + (node.out_extents[d] - 1) * node.view.step[d];
-    if (node.view.offset[d] < 0 || node.view.step[d] < 1 || last >= output.shape[d]) {
-      return malformed(node, fmt::format("The view leaves dimension {}", d));
-    }
-  }
-  if (node.result >= node.exprs.size() ||
-      node.exprs.type(node.result) != scalar_type_of(output.dtype)) {
-    return malformed(node, "The result's type is not the output's");
+  if (node.program) return check_program(graph, node);
+  for (const NodeResult& result : node.results) TRY(check_result(graph, node, result));
+  const bool is_map = leat::is_map(node);
+  if (is_map != (node.element == kNoExpr) || (is_map && !node.reduce.empty())) {
+    return malformed(node, "What is reduced and how do not agree");
   }
   for (ExprId id = 0; id < node.exprs.size(); ++id) {
     const ExprNode& expr = node.exprs.node(id);
-    if (expr.kind != ExprKind::load) continue;
-    if (expr.index >= node.inputs.size()) return malformed(node, "A load has no input");
-    const Tensor& input = graph.tensors[node.inputs[expr.index]];
-    if (expr.indices.size() != input.shape.size() || expr.type != scalar_type_of(input.dtype)) {
-      return malformed(node, "A load does not fit its tensor");
-    }
+    if (expr.kind == ExprKind::load) TRY(check_load(graph, node, expr));
   }
-  return node.family == Family::contraction ? check_contraction(graph, node) : Result<void>();
+  return {};
 }
 
-double steps_of(const Node& node) {
-  const double outputs = product(node.out_extents);
-  if (node.family == Family::contraction) return outputs * product(node.contraction.k);
-  return outputs * (node.map_reduce.op == ReduceOp::none ? 1 : product(node.map_reduce.reduce));
+double steps_of(const Node& node) { return product(node.extents) * product(node.reduce); }
+
+/// Whether the node writes every element of its outputs: a result takes each coordinate once.
+bool writes_all(const Graph& graph, const Node& node) {
+  return node.program || std::ranges::all_of(node.results, [&](const NodeResult& result) {
+           return element_count(graph.tensors[result.output].shape) == element_count(node.extents);
+         });
 }
 
 bool should_fold(const Graph& graph, const Node& node) {
@@ -128,17 +125,25 @@ bool should_fold(const Graph& graph, const Node& node) {
     input_elements += element_count(graph.tensors[input].shape);
   }
   const int64_t limit = std::max(kFoldElementsMax, kFoldGrowthMax * input_elements);
-  return node.out_extents == graph.tensors[node.output].shape &&
-         element_count(node.out_extents) <= limit && steps_of(node) <= kFoldStepsMax;
+  return writes_all(graph, node) && element_count(node.extents) <= limit &&
+         steps_of(node) <= kFoldStepsMax;
 }
 
-Result<std::shared_ptr<const HostTensor>> fold(const Graph& graph, const Node& node) {
-  const Tensor& output = graph.tensors[node.output];
-  auto value = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
+Result<void> fold(Graph& graph, const Node& node) {
+  std::vector<std::shared_ptr<HostTensor>> values;
+  std::vector<HostTensor*> outputs;
+  for (const NodeResult& result : node.results) {
+    const Tensor& output = graph.tensors[result.output];
+    values.push_back(std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape)));
+    outputs.push_back(values.back().get());
+  }
   std::vector<const HostTensor*> inputs;
   for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant.get());
-  TRY(evaluate_node(graph, node, inputs, *value));
-  return std::shared_ptr<const HostTensor>(std::move(value));
+  TRY(evaluate_node(graph, node, inputs, outputs));
+  for (size_t i = 0; i < values.size(); ++i) {
+    graph.tensors[node.results[i].output].constant = std::move(values[i]);
+  }
+  return {};
 }
 
 /// Applies that the value of `id` needs; index and mask arithmetic is not counted.
@@ -171,28 +176,47 @@ TensorId Graph::add_constant(std::string name, HostTensor value) {
 }
 
 Result<void> Graph::add_node(Node node) {
-  Tensor& output = tensors[node.output];
-  if (node.out_extents.empty()) node.out_extents = output.shape;
-  if (node.view.offset.empty()) node.view.offset.assign(output.shape.size(), 0);
-  if (node.view.step.empty()) node.view.step.assign(output.shape.size(), 1);
-  if (element_count(output.shape) == 0) {
-    output.constant = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
+  CHECK(!node.results.empty());
+  if (node.extents.empty()) node.extents = tensors[node.results[0].output].shape;
+  for (NodeResult& result : node.results) {
+    Tensor& output = tensors[result.output];
+    if (!node.program && result.index.empty() && node.extents.size() == output.shape.size()) {
+      result.index = affine_axes(node.extents.size());
+    }
+    if (element_count(output.shape) == 0) {
+      output.constant = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
+    }
   }
-  if (element_count(node.out_extents) == 0) return {};
+  if (element_count(node.extents) == 0) return {};
   TRY(check_node(*this, node));
-  if (should_fold(*this, node)) {
-    TRY_ASSIGN(tensors[node.output].constant, fold(*this, node));
-    return {};
-  }
+  if (should_fold(*this, node)) return fold(*this, node);
   nodes.push_back(std::move(node));
   return {};
 }
 
-double flop_count(const Graph&, const Node& node) {
-  const double result = product(node.out_extents) * apply_count(node.exprs, node.result);
-  if (node.family == Family::contraction) return 2 * steps_of(node) + result;
-  if (node.map_reduce.op == ReduceOp::none) return result;
-  return steps_of(node) * (1 + apply_count(node.exprs, node.map_reduce.element)) + result;
+double flop_count(const Node& node) {
+  if (node.program) return 0;  // it moves and compares, or adds as often as it loads
+  double count = 0;
+  std::vector<bool> seen(node.exprs.size(), false);
+  for (const NodeResult& result : node.results) {
+    count += product(node.extents) * apply_count(node.exprs, result.value, seen);
+  }
+  if (is_map(node)) return count;
+  return count + steps_of(node) * (1 + apply_count(node.exprs, node.element));
+}
+
+size_t load_count(const Node& node, uint32_t input) {
+  size_t count = 0;
+  for (ExprId id = 0; id < node.exprs.size(); ++id) {
+    const ExprNode& expr = node.exprs.node(id);
+    if (expr.kind == ExprKind::load && expr.index == input) ++count;
+  }
+  return count;
+}
+
+bool is_whole(const Graph& graph, const Node& node, const NodeResult& result) {
+  return graph.tensors[result.output].shape == node.extents &&
+         result.index == affine_axes(node.extents.size());
 }
 
 // --- Printing
@@ -231,18 +255,13 @@ std::string print_index(const std::vector<Affine>& index) {
   return fmt::format("[{}]", fmt::join(parts, ", "));
 }
 
-std::string print_family(const Node& node) {
-  if (node.family == Family::contraction) {
-    const Contraction& c = node.contraction;
-    return fmt::format("contraction batch({}) m({}) n({}) k({}) A {}{} B {}{} out {}",
-                       fmt::join(c.batch, ","), fmt::join(c.m, ","), fmt::join(c.n, ","),
-                       fmt::join(c.k, ","), c.a.input, print_index(c.a.index), c.b.input,
-                       print_index(c.b.index), print_index(c.out_index));
-  }
-  const MapReduce& map_reduce = node.map_reduce;
-  if (map_reduce.op == ReduceOp::none) return "map";
-  return fmt::format("{}({}) of {}", name_of(map_reduce.op), fmt::join(map_reduce.reduce, ","),
-                     to_string(node.exprs, map_reduce.element));
+std::string print_result(const Graph& graph, const Node& node, const NodeResult& result) {
+  const Tensor& output = graph.tensors[result.output];
+  std::string text = fmt::format(
+      " => {}; output %{} {}{}", node.program ? "" : to_string(node.exprs, result.value),
+      result.output, leat::name_of(output.dtype), to_string(output.shape));
+  if (node.program || is_whole(graph, node, result)) return text;
+  return text + fmt::format(" at {} of {}", print_index(result.index), to_string(node.extents));
 }
 
 std::string print_node(const Graph& graph, const Node& node) {
@@ -252,15 +271,14 @@ std::string print_node(const Graph& graph, const Node& node) {
     inputs.push_back(fmt::format("%{}{} {}{}", input, tensor.constant ? "c" : "",
                                  leat::name_of(tensor.dtype), to_string(tensor.shape)));
   }
-  const Tensor& output = graph.tensors[node.output];
   std::string text =
-      fmt::format("{}: {} {} => {}; inputs {}; output %{} {}{}", printable(node.name), node.op,
-                  print_family(node), to_string(node.exprs, node.result), fmt::join(inputs, ", "),
-                  node.output, leat::name_of(output.dtype), to_string(output.shape));
-  if (node.out_extents != output.shape) {
-    text += fmt::format(" at offset ({}) step ({}) extents ({})", fmt::join(node.view.offset, ", "),
-                        fmt::join(node.view.step, ", "), fmt::join(node.out_extents, ", "));
+      fmt::format("{}: {} {}", printable(node.name), node.op, name_of(node.reduce_op));
+  if (!is_map(node)) {
+    text +=
+        fmt::format("({}) of {}", fmt::join(node.reduce, ","), to_string(node.exprs, node.element));
   }
+  for (const NodeResult& result : node.results) text += print_result(graph, node, result);
+  text += fmt::format("; inputs {}", fmt::join(inputs, ", "));
   return text + (node.reshape ? " reshape\n" : "\n");
 }
 

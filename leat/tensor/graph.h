@@ -1,10 +1,12 @@
-// The op graph: tensors, and nodes of the two families that compute them. Named operators
-// (convolution, soft-max, ...) are functions in ops.h that append one node or a chain of them.
+// The op graph: tensors, and nodes that compute them. A node is loops over axes, of which the last
+// ones may be reduced, and expressions of what they read:
 //
-// contraction:  out[m,n] = result( sum_k A(m,k) * B(k,n) ), batched; A and B are affine index maps.
-// map_reduce:   out[i] = result( reduce_j element(inputs at maps of i and j) ).
+//   for each point of `extents`:   accumulator = reduce over `reduce` of element
+//                                  each result's tensor [index] = value
 //
-// A node writes the region of its output tensor that its view names; several nodes may write
+// That is all there is of it, save for what is neither (Program): convolutions, soft-max,
+// transpositions and the rest are functions in ops.h that append one node or a chain of them, and
+// what a node is fit for (contraction.h) is found in its expressions. Several nodes may write
 // disjoint regions of one tensor (concat, the phases of a transposed convolution). Tensors are
 // addressed by logical coordinates everywhere; where an element lies in memory is the schedule's
 // business.
@@ -19,6 +21,7 @@
 #include "leat/base/dtype.h"
 #include "leat/base/result.h"
 #include "leat/base/shape.h"
+#include "leat/tensor/affine.h"
 #include "leat/tensor/expr.h"
 
 namespace leat {
@@ -50,65 +53,53 @@ struct Tensor {
   std::shared_ptr<const HostTensor> constant;  // null when computed or fed
 };
 
-/// constant + sum of coefficients[i] * axis i. `coefficients` has one entry per loop axis.
-struct Affine {
-  int64_t constant = 0;
-  std::vector<int64_t> coefficients;
-
-  bool operator==(const Affine&) const = default;
-};
-
-/// One factor of a contraction: input number, and per tensor dimension an affine index. A bounded
-/// dimension reads 0 outside the tensor; an unbounded one never leaves it.
-struct ContractionOperand {
-  uint32_t input = 0;
-  std::vector<Affine> index;
-  std::vector<bool> bounded;
-};
-
-/// Loop axes are numbered batch, m, n, k, in that order. out_index has one Affine per output
-/// dimension over all axes, with k's coefficients 0; it covers the node's out_extents exactly once.
-struct Contraction {
-  Shape batch, m, n, k;
-  ContractionOperand a;  // over batch, m, k
-  ContractionOperand b;  // over batch, n, k
-  std::vector<Affine> out_index;
-};
-
 enum class ReduceOp : uint8_t { none, sum, product, min, max };
 
-/// Axis d < rank is output coordinate d; axis rank + j is reduce axis j. With ReduceOp::none there
-/// are no reduce axes, `element` is kNoExpr and the accumulator does not appear. An empty reduction
-/// gives 0, 1, +inf or -inf (sum, product, min, max; i32: the type's limits).
-struct MapReduce {
-  Shape reduce;
-  ReduceOp op = ReduceOp::none;
-  ExprId element = kNoExpr;
+/// What a node stores: `value` at the coordinates `index` of its tensor, one form over the node's
+/// extents per dimension, which takes each value once.
+struct NodeResult {
+  TensorId output = kNoTensor;
+  ExprId value = kNoExpr;  // over the accumulator, the extents' axes, loads of inputs
+  std::vector<Affine> index;
 };
 
-enum class Family : uint8_t { contraction, map_reduce };
-
-/// Element at coordinate c goes to the output tensor's coordinate c * step + offset, per dimension.
-struct OutputView {
-  std::vector<int64_t> offset;
-  std::vector<int64_t> step;
+/// What is no loops and expressions has a wave program of its own, which lower/ writes for every
+/// target; evaluate_program is its meaning.
+enum class ProgramOp : uint8_t {
+  scan,   // one result: the running sums of input 0 along the axis
+  top_k,  // two: the first elements of input 0 along the axis in descending (ascending) order, the
+          // lower position first among equals and NaN as the largest, and their positions
 };
 
+struct Program {
+  ProgramOp op = ProgramOp::scan;
+  size_t axis = 0;
+  bool exclusive = false;  // scan: without the element itself
+  bool reverse = false;    // scan: from the end
+  bool ascending = false;  // top_k
+};
+
+/// Axis i < extents.size() runs over extents[i], axis extents.size() + j over reduce[j]. With
+/// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
+/// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, max; i32: the type's
+/// limits). A node with a program has neither expressions nor indices; its extents are input 0's
+/// with 1 for the program's axis.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"
-  Family family = Family::map_reduce;
   std::vector<TensorId> inputs;
-  TensorId output = kNoTensor;
-  Shape out_extents;  // iteration space; the output's shape unless a view narrows it
-  OutputView view;
-  Contraction contraction;
-  MapReduce map_reduce;
+  Shape extents;
+  Shape reduce;
+  ReduceOp reduce_op = ReduceOp::none;
   ExprTree exprs;
-  ExprId result = kNoExpr;  // over the accumulator, axes = output coordinates (before the
-                            // view) and loads of inputs at expressions of those
-  bool reshape = false;     // a copy that keeps the row-major order of elements
+  ExprId element = kNoExpr;
+  std::vector<NodeResult> results;
+  bool reshape = false;  // a copy that keeps the row-major order of elements
+  std::optional<Program> program;
 };
+
+/// Whether the node computes a value of its axes alone, without a reduction.
+inline bool is_map(const Node& node) { return node.reduce_op == ReduceOp::none && !node.program; }
 
 struct Graph {
   std::vector<Tensor> tensors;
@@ -118,23 +109,33 @@ struct Graph {
 
   TensorId add_tensor(std::string name, DType dtype, Shape shape);
   TensorId add_constant(std::string name, HostTensor value);
-  /// Appends the node; out_extents and view default to the whole output. If every input is a
-  /// constant and the result is not large, the node is evaluated at once and its output becomes a
-  /// constant (only for nodes that write all of it). A node that writes no element is dropped.
-  /// Errors: internal, when the node is malformed (a view or an index that leaves its tensor).
+  /// Appends the node. Extents and indices that are not given are those of the first result's
+  /// tensor. If every input is a constant and the results are not large, the node is evaluated at
+  /// once and its outputs become constants (only for nodes that write all of them). A node that
+  /// writes no element is dropped. Errors: internal, when the node is malformed (an index that
+  /// leaves its tensor).
   Result<void> add_node(Node node);
 };
 
-/// FLOP of one run: 2 per multiply-add of a contraction, 1 per apply of an expression.
-double flop_count(const Graph& graph, const Node& node);
+/// Loads of input number `input` in the whole node.
+size_t load_count(const Node& node, uint32_t input);
+/// Whether the result's coordinates are the axes, and the tensor is all that the axes run over.
+bool is_whole(const Graph& graph, const Node& node, const NodeResult& result);
 
-/// "conv_3: Conv contraction m(1,56,56) n(64) k(3,3,64) ...", one line a node.
+/// FLOP of one run: 1 per apply of an expression, 1 per step of a reduction.
+double flop_count(const Node& node);
+
+/// "conv_3: Conv sum(3,3,64) of load0[...] * load1[...] => ...", one line a node.
 std::string to_string(const Graph& graph);
 
-/// The reference: runs one node in double and 64-bit integers. `inputs` in node order; `output` has
-/// the full output tensor, of which the node writes its region.
+/// The reference: runs one node in double and 64-bit integers. `inputs` in node order; `outputs`,
+/// in the order of its results, are whole tensors, of which the node writes its regions.
 Result<void> evaluate_node(const Graph& graph, const Node& node,
-                           std::span<const HostTensor* const> inputs, HostTensor& output);
+                           std::span<const HostTensor* const> inputs,
+                           std::span<HostTensor* const> outputs);
+/// The same for a node with a program.
+void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
+                      std::span<HostTensor* const> outputs);
 /// Runs the whole graph; one value per graph input, results in the order of graph.outputs.
 Result<std::vector<HostTensor>> evaluate(const Graph& graph, std::span<const HostTensor> inputs);
 

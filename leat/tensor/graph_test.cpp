@@ -75,15 +75,13 @@ TEST(Graph, TensorsWithoutElementsAreConstants) {
   EXPECT_EQ(probe.graph.tensors[*y].shape, (Shape{0, 4}));
 }
 
-TEST(Graph, RefusesAViewThatLeavesTheOutput) {
+TEST(Graph, RefusesAResultThatLeavesTheOutput) {
   Graph graph;
   const TensorId output = graph.add_tensor("out", DType::f32, {4});
   Node node;
   node.name = "bad";
-  node.output = output;
-  node.out_extents = {3};
-  node.view = {.offset = {0}, .step = {2}};
-  node.result = node.exprs.constant(1);
+  node.extents = {3};
+  node.results = {{output, node.exprs.constant(1), {{0, {2}}}}};
   const auto added = graph.add_node(node);
   ASSERT_FALSE(added);
   EXPECT_EQ(added.error().kind(), ErrorKind::internal);
@@ -106,9 +104,10 @@ TEST(Graph, CountsFlopAndPrints) {
   const TensorId c = probe.feed({4}, {1, 2, 3, 4});
   ASSERT_TRUE(gemm(probe.graph, "fc", a, b, c, {}));
   ASSERT_EQ(probe.graph.nodes.size(), 1u);
-  EXPECT_EQ(flop_count(probe.graph, probe.graph.nodes[0]), 2.0 * 2 * 3 * 4 + 8);
+  EXPECT_EQ(flop_count(probe.graph.nodes[0]), 2.0 * 2 * 3 * 4 + 8);
   const std::string text = to_string(probe.graph);
-  EXPECT_NE(text.find("fc: Gemm contraction batch() m(2) n(4) k(3)"), std::string::npos) << text;
+  EXPECT_NE(text.find("fc: Gemm sum(3) of load0[a0, a2] * load1[a2, a1]"), std::string::npos)
+      << text;
 }
 
 }  // namespace

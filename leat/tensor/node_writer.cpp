@@ -97,49 +97,61 @@ Term NodeWriter::broadcast(TensorId tensor, const Shape& extents) {
   return broadcast(tensor, axes(extents.size()), extents);
 }
 
-Result<TensorId> NodeWriter::append(DType dtype, Shape shape) {
+void NodeWriter::set(const Loops& loops) {
+  node_.extents = loops.extents;
+  node_.results.resize(1);
+  for (const Term& term : loops.index) {
+    const auto form = affine_of(node_.exprs, term.id(), loops.extents.size());
+    CHECK(form.has_value());
+    node_.results[0].index.push_back(*form);
+  }
+}
+
+void NodeWriter::set(const Reduce& reduce) {
+  node_.reduce_op = reduce.op;
+  node_.reduce = reduce.extents;
+  node_.element = reduce.element.id();
+}
+
+Result<TensorId> NodeWriter::append(DType dtype, Shape shape, Term value) {
   if (auto fits = check_shape(shape); !fits) {
     return fits.error().during(fmt::format("adding {} \"{}\"", node_.op, node_.name));
   }
   const TensorId output = graph_.add_tensor(node_.name, dtype, std::move(shape));
-  node_.output = output;
+  node_.results.resize(1);
+  node_.results[0].output = output;
+  node_.results[0].value = value.id();
   TRY(graph_.add_node(std::move(node_)));
   return output;
 }
 
-Result<TensorId> NodeWriter::map(DType dtype, Shape shape, Term result) {
-  node_.result = result.id();
-  return append(dtype, std::move(shape));
+Result<TensorId> NodeWriter::map(DType dtype, Shape shape, Term value) {
+  return append(dtype, std::move(shape), value);
 }
 
-Result<void> NodeWriter::map_into(TensorId output, Shape extents, OutputView view, Term result) {
-  node_.result = result.id();
-  node_.output = output;
-  node_.out_extents = std::move(extents);
-  node_.view = std::move(view);
+Result<void> NodeWriter::map_into(TensorId output, const Loops& loops, Term value) {
+  set(loops);
+  node_.results[0].output = output;
+  node_.results[0].value = value.id();
   return graph_.add_node(std::move(node_));
 }
 
-Result<TensorId> NodeWriter::reduce(DType dtype, Shape shape, ReduceOp op, Shape reduce_extents,
-                                    Term element, Term result) {
-  node_.map_reduce = {.reduce = std::move(reduce_extents), .op = op, .element = element.id()};
-  node_.result = result.id();
-  return append(dtype, std::move(shape));
+Result<TensorId> NodeWriter::reduce(DType dtype, Shape shape, const Reduce& reduce, Term value) {
+  set(reduce);
+  return append(dtype, std::move(shape), value);
 }
 
-Result<TensorId> NodeWriter::contract(DType dtype, Shape shape, Contraction contraction,
-                                      Term result) {
-  node_.family = Family::contraction;
-  node_.contraction = std::move(contraction);
-  node_.result = result.id();
-  return append(dtype, std::move(shape));
+Result<TensorId> NodeWriter::reduce(DType dtype, Shape shape, const Loops& loops,
+                                    const Reduce& reduce, Term value) {
+  set(loops);
+  set(reduce);
+  return append(dtype, std::move(shape), value);
 }
 
-Result<void> NodeWriter::contract_into(TensorId output, Shape extents, OutputView view,
-                                       Contraction contraction, Term result) {
-  node_.family = Family::contraction;
-  node_.contraction = std::move(contraction);
-  return map_into(output, std::move(extents), std::move(view), result);
+Result<void> NodeWriter::reduce_into(TensorId output, const Loops& loops, const Reduce& reduce,
+                                     Term value) {
+  set(reduce);
+  return map_into(output, loops, value);
 }
 
 // --- Checks and arithmetic

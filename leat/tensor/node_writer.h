@@ -23,6 +23,19 @@ struct Place {
   Error error(std::string sentence) const;
 };
 
+/// Loop axes, and the output's coordinates as affine terms of them.
+struct Loops {
+  Shape extents;
+  std::vector<Term> index;
+};
+
+/// The reduced axes stand behind the others.
+struct Reduce {
+  ReduceOp op = ReduceOp::sum;
+  Shape extents;
+  Term element;
+};
+
 /// Builds one node. The Terms that it hands out belong to it and die with the call that ends it.
 class NodeWriter {
  public:
@@ -53,20 +66,22 @@ class NodeWriter {
 
   /// Input number of `tensor`, added if it is not there yet.
   uint32_t input(TensorId tensor);
-  /// For contractions and flags; family map_reduce is the default.
+  /// For names and flags.
   Node& node() { return node_; }
 
-  /// Each appends the node; all but the _into forms make its output tensor first.
-  Result<TensorId> map(DType dtype, Shape shape, Term result);
-  Result<void> map_into(TensorId output, Shape extents, OutputView view, Term result);
-  Result<TensorId> reduce(DType dtype, Shape shape, ReduceOp op, Shape reduce_extents, Term element,
-                          Term result);
-  Result<TensorId> contract(DType dtype, Shape shape, Contraction contraction, Term result);
-  Result<void> contract_into(TensorId output, Shape extents, OutputView view,
-                             Contraction contraction, Term result);
+  /// Each appends the node; all but the _into forms make its output tensor first. Without Loops the
+  /// axes are the output's coordinates.
+  Result<TensorId> map(DType dtype, Shape shape, Term value);
+  Result<void> map_into(TensorId output, const Loops& loops, Term value);
+  Result<TensorId> reduce(DType dtype, Shape shape, const Reduce& reduce, Term value);
+  Result<TensorId> reduce(DType dtype, Shape shape, const Loops& loops, const Reduce& reduce,
+                          Term value);
+  Result<void> reduce_into(TensorId output, const Loops& loops, const Reduce& reduce, Term value);
 
  private:
-  Result<TensorId> append(DType dtype, Shape shape);
+  Result<TensorId> append(DType dtype, Shape shape, Term value);
+  void set(const Loops& loops);
+  void set(const Reduce& reduce);
 
   Graph& graph_;
   Node node_;

@@ -253,6 +253,22 @@ struct CumsumOptions {
 Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
                         const CumsumOptions& options);
 
+struct TopKOptions {
+  int64_t k = 1;
+  int64_t axis = -1;
+  bool largest = true;
+};
+
+struct TopKResult {
+  TensorId values = kNoTensor;
+  TensorId indices = kNoTensor;  // i64
+};
+
+/// The k first in descending (ascending) order; among equals the lower index first. NaN counts as
+/// the largest. Floats and whole numbers.
+Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,
+                         const TopKOptions& options);
+
 // --- Normalisations (ops_norm.cpp) --------------------------------------------------------------
 
 struct BatchNormInputs {  // each (C)

@@ -1,9 +1,8 @@
-// Convolution: one contraction with the window's taps as part of k (implicit GEMM, no im2col).
-// Where every group has a single input channel there is nothing to contract over but the window,
-// and the node is a map-reduce.
+// Convolution: one sum of products with the window's taps as reduce axes (implicit GEMM, no
+// im2col).
 #include <fmt/format.h>
 
-#include "leat/tensor/contraction_index.h"
+#include "leat/tensor/channel_bias.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
 #include "leat/tensor/window.h"
@@ -37,65 +36,46 @@ Result<void> check_channels(const Place& place, const Conv& conv) {
   return {};
 }
 
-/// Axes: [group], N, spatial..., K/groups, kernel..., C/groups.
-Contraction contraction_of(const Conv& conv) {
-  const ResolvedWindow& window = conv.window;
-  const size_t spatial = conv.spatial();
-  const bool grouped = conv.groups > 1;
-  Contraction c;
-  if (grouped) c.batch = {conv.groups};
-  c.m = {conv.x_shape[0]};
-  c.m.insert(c.m.end(), window.output.begin(), window.output.end());
-  c.n = {conv.out_channels()};
-  c.k = window.kernel;
-  c.k.push_back(conv.in_channels());
-  const size_t first_m = c.batch.size();
-  const size_t first_n = first_m + c.m.size();
-  const size_t first_k = first_n + 1;
-  const size_t count = first_k + c.k.size();
-  const size_t channel = count - 1;
-  const auto grouped_index = [&](size_t axis, int64_t group_size) {
-    std::vector<std::pair<size_t, int64_t>> terms = {{axis, 1}};
-    if (grouped) terms.push_back({0, group_size});
-    return affine_of(count, std::move(terms));
-  };
-  c.a = {.input = 0, .index = {affine_of(count, {{first_m, 1}})}, .bounded = {false, false}};
-  c.a.index.push_back(grouped_index(channel, conv.in_channels()));
-  c.b = {.input = 1, .index = {grouped_index(first_n, conv.out_channels())}, .bounded = {}};
-  c.b.index.push_back(affine_of(count, {{channel, 1}}));
-  c.out_index = {affine_of(count, {{first_m, 1}}), grouped_index(first_n, conv.out_channels())};
-  for (size_t d = 0; d < spatial; ++d) {
-    const size_t out = first_m + 1 + d;
-    const size_t tap = first_k + d;
-    c.a.index.push_back(affine_of(count, {{out, window.strides[d]}, {tap, window.dilations[d]}},
-                                  -window.pads_begin[d]));
-    c.a.bounded.push_back(window.leaves(d, conv.x_shape[2 + d]));
-    c.b.index.push_back(affine_of(count, {{tap, 1}}));
-    c.out_index.push_back(affine_of(count, {{out, 1}}));
-  }
-  c.b.bounded.assign(conv.w_shape.size(), false);
-  return c;
-}
+/// The loops of a convolution, and what its operands' channels are on them. Groups are an axis
+/// where they are products of matrices. Where a group reads a single channel there is nothing to
+/// multiply but the window, and the output's channels are one axis.
+struct ConvLoops {
+  Loops loops;
+  Shape reduce;               // the window's taps, then the channels of a group
+  Term image, in, w_in, out;  // in, w_in: channel of x and of w
+  std::vector<Term> spatial, taps;
+};
 
-/// One input channel per group: the sum runs over the window alone.
-Result<TensorId> depthwise(Graph& graph, const Place& place, const Conv& conv) {
-  NodeWriter writer(graph, place);
-  const size_t rank = conv.x_shape.size();
-  std::vector<Term> x_index = {writer.axis(0),
-                               writer.axis(1) / static_cast<double>(conv.out_channels())};
-  std::vector<Term> w_index = {writer.axis(1), writer.integer(0)};
-  Term inside = writer.truth(true);
-  for (size_t d = 0; d < conv.spatial(); ++d) {
-    const WindowTap tap = window_tap(writer, conv.window, d, writer.axis(2 + d),
-                                     writer.axis(rank + d), conv.x_shape[2 + d]);
-    x_index.push_back(tap.index);
-    w_index.push_back(writer.axis(rank + d));
-    inside = both(inside, tap.inside);
+ConvLoops loops_of(NodeWriter& writer, const Conv& conv) {
+  const bool grouped = conv.groups > 1;
+  const bool depthwise = grouped && conv.in_channels() == 1;
+  ConvLoops c;
+  Shape& extents = c.loops.extents;
+  const auto add = [&](int64_t extent) {
+    extents.push_back(extent);
+    return writer.axis(extents.size() - 1);
+  };
+  Term group = writer.integer(0);
+  if (grouped && !depthwise) group = add(conv.groups);
+  c.image = add(conv.x_shape[0]);
+  if (depthwise) {
+    c.out = add(conv.w_shape[0]);
+    group = c.out / static_cast<double>(conv.out_channels());
   }
-  const Term element = writer.load(conv.x, x_index, inside) * writer.load(conv.w, w_index);
-  const Term result = add_channel_bias(writer, writer.accumulator(), conv.bias);
-  return writer.reduce(dtype_of(graph, conv.x), conv.out_shape, ReduceOp::sum, conv.window.kernel,
-                       element, result);
+  for (int64_t extent : conv.window.output) c.spatial.push_back(add(extent));
+  if (!depthwise)
+    c.out = add(conv.out_channels()) + group * static_cast<double>(conv.out_channels());
+  c.loops.index = {c.image, c.out};
+  c.loops.index.insert(c.loops.index.end(), c.spatial.begin(), c.spatial.end());
+  c.reduce = conv.window.kernel;
+  for (size_t d = 0; d < c.reduce.size(); ++d) c.taps.push_back(writer.axis(extents.size() + d));
+  c.w_in = writer.integer(0);
+  if (!depthwise) {
+    c.w_in = writer.axis(extents.size() + c.reduce.size());
+    c.reduce.push_back(conv.in_channels());
+  }
+  c.in = c.w_in + group * static_cast<double>(conv.in_channels());
+  return c;
 }
 
 }  // namespace
@@ -121,12 +101,23 @@ Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId 
   conv.out_shape = {conv.x_shape[0], conv.w_shape[0]};
   conv.out_shape.insert(conv.out_shape.end(), conv.window.output.begin(), conv.window.output.end());
   TRY(require_shape(place, conv.out_shape));
-  if (conv.groups > 1 && conv.in_channels() == 1) return depthwise(graph, place, conv);
   NodeWriter writer(graph, place);
-  writer.input(x);
-  writer.node().inputs.push_back(w);  // input 1, even if it is the same tensor as x
-  const Term result = add_channel_bias(writer, writer.accumulator(), bias);
-  return writer.contract(dtype_of(graph, x), conv.out_shape, contraction_of(conv), result);
+  const ConvLoops c = loops_of(writer, conv);
+  std::vector<Term> x_index = {c.image, c.in};
+  std::vector<Term> w_index = {c.out, c.w_in};
+  Term inside = writer.truth(true);
+  for (size_t d = 0; d < conv.spatial(); ++d) {
+    const WindowTap tap =
+        window_tap(writer, conv.window, d, c.spatial[d], c.taps[d], conv.x_shape[2 + d]);
+    x_index.push_back(tap.index);
+    w_index.push_back(c.taps[d]);
+    inside = both(inside, tap.inside);
+  }
+  const Term pixel = writer.load(x, x_index, inside);
+  const Term element = pixel * writer.load(w, w_index);
+  const Term value = add_channel_bias(writer, writer.accumulator(), bias, c.out);
+  return writer.reduce(dtype_of(graph, x), conv.out_shape, c.loops,
+                       {ReduceOp::sum, c.reduce, element}, value);
 }
 
 }  // namespace leat::ops

@@ -1,5 +1,6 @@
 // Convolutions against plain loops written from the definition: the forward one gathers, the
 // transposed one scatters. All data are small whole numbers, so results are exact.
+#include "leat/tensor/contraction.h"
 #include "leat/tensor/ops_probe.h"
 
 namespace leat::ops {
@@ -142,7 +143,9 @@ TEST(Conv, DescribesItselfAsAgreed) {
   const auto y = conv(probe.graph, "conv", x, w, kNoTensor,
                       {.window = {.kernel = {3, 1}, .pads = {1, 0, 1, 0}}, .groups = 2});
   ASSERT_TRUE(y);
-  const Contraction& c = probe.graph.nodes[0].contraction;
+  const auto found = find_contraction(probe.graph, probe.graph.nodes[0]);
+  ASSERT_TRUE(found);
+  const Contraction& c = *found;
   EXPECT_EQ(c.batch, (Shape{2}));
   EXPECT_EQ(c.m, (Shape{2, 10, 10}));
   EXPECT_EQ(c.n, (Shape{3}));
@@ -151,12 +154,12 @@ TEST(Conv, DescribesItselfAsAgreed) {
   EXPECT_EQ(c.b.bounded, std::vector<bool>(4, false));
 }
 
-TEST(Conv, DepthwiseIsAMapReduce) {
+TEST(Conv, DepthwiseIsNoProductOfMatrices) {
   Probe probe;
   const TensorId x = probe.feed({1, 4, 3, 3}, Probe::noise({1, 4, 3, 3}));
   const TensorId w = probe.feed({4, 1, 3, 3}, Probe::noise({4, 1, 3, 3}));
   ASSERT_TRUE(conv(probe.graph, "dw", x, w, kNoTensor, {.window = {}, .groups = 4}));
-  EXPECT_EQ(probe.graph.nodes[0].family, Family::map_reduce);
+  EXPECT_FALSE(find_contraction(probe.graph, probe.graph.nodes[0]));
 }
 
 TEST(Conv, OneAndThreeDimensions) {

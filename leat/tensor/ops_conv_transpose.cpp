@@ -11,7 +11,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "leat/tensor/contraction_index.h"
+#include "leat/tensor/channel_bias.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
 #include "leat/tensor/window.h"
@@ -67,96 +67,63 @@ Phase phase_of(const ConvTranspose& conv, size_t d, int64_t offset) {
   return phase;
 }
 
-/// Axes: [group], N, outputs of the phase..., K/groups, taps..., C/groups.
-Contraction contraction_of(const ConvTranspose& conv, const std::vector<Phase>& phases) {
+/// Axes: [group], N, outputs of the phase..., K/groups; reduced: taps..., C/groups.
+Result<void> write_products(NodeWriter& writer, const ConvTranspose& conv,
+                            const std::vector<Phase>& phases, TensorId output) {
   const bool grouped = conv.groups > 1;
-  Contraction c;
-  if (grouped) c.batch = {conv.groups};
-  c.m = {conv.x_shape[0]};
-  for (const Phase& phase : phases) c.m.push_back(phase.count);
-  c.n = {conv.out_channels()};
-  for (const Phase& phase : phases) c.k.push_back(phase.taps);
-  c.k.push_back(conv.in_channels());
-  const size_t first_m = c.batch.size();
-  const size_t n = first_m + c.m.size();
-  const size_t count = n + 1 + c.k.size();
-  const size_t channel = count - 1;
-  const auto grouped_index = [&](size_t axis, int64_t group_size) {
-    std::vector<std::pair<size_t, int64_t>> terms = {{axis, 1}};
-    if (grouped) terms.push_back({0, group_size});
-    return affine_of(count, std::move(terms));
+  Loops loops;
+  const auto add = [&](int64_t extent) {
+    loops.extents.push_back(extent);
+    return writer.axis(loops.extents.size() - 1);
   };
-  const Affine image = affine_of(count, {{first_m, 1}});
-  c.a = {.input = 0, .index = {image, grouped_index(channel, conv.in_channels())}, .bounded = {}};
-  c.a.bounded = {false, false};
-  c.b = {.input = 1,
-         .index = {grouped_index(channel, conv.in_channels()), affine_of(count, {{n, 1}})},
-         .bounded = std::vector<bool>(conv.w_shape.size(), false)};
-  c.out_index = {image, grouped_index(n, conv.out_channels())};
+  const Term group = grouped ? add(conv.groups) : writer.integer(0);
+  const Term image = add(conv.x_shape[0]);
+  std::vector<Term> outputs;
+  for (const Phase& phase : phases) outputs.push_back(add(phase.count));
+  const Term channel = add(conv.out_channels());
+  const Term out = channel + group * static_cast<double>(conv.out_channels());
+  const size_t first_tap = loops.extents.size();
+  // Groups of one channel have nothing to multiply but the taps.
+  const bool depthwise = grouped && conv.in_channels() == 1 && conv.out_channels() == 1;
+  const Term in = (depthwise ? writer.integer(0) : writer.axis(first_tap + phases.size())) +
+                  group * static_cast<double>(conv.in_channels());
+  loops.index = {image, out};
+  std::vector<Term> x_index = {image, in};
+  std::vector<Term> w_index = {in, channel};
+  Term inside = writer.truth(true);
+  Shape reduce;
   for (size_t d = 0; d < phases.size(); ++d) {
     const Phase& phase = phases[d];
-    const size_t out = first_m + 1 + d;
-    const size_t tap = n + 1 + d;
-    c.a.index.push_back(affine_of(count, {{out, 1}, {tap, -phase.back}}, phase.base));
-    c.a.bounded.push_back(phase.bounded);
-    c.b.index.push_back(affine_of(count, {{tap, phase.step}}, phase.first));
-    c.out_index.push_back(affine_of(count, {{out, 1}}));
-  }
-  return c;
-}
-
-/// Groups of one channel in and one out: a map-reduce over the taps.
-Result<void> write_depthwise(NodeWriter& writer, const ConvTranspose& conv,
-                             const std::vector<Phase>& phases, TensorId output, Shape extents,
-                             OutputView view) {
-  const size_t rank = conv.x_shape.size();
-  std::vector<Term> x_index = {writer.axis(0), writer.axis(1)};
-  std::vector<Term> w_index = {writer.axis(1), writer.integer(0)};
-  Term inside = writer.truth(true);
-  Shape taps;
-  for (size_t d = 0; d < phases.size(); ++d) {
-    const Term tap = writer.axis(rank + d);
-    const Term index = writer.axis(2 + d) + static_cast<double>(phases[d].base) -
-                       tap * static_cast<double>(phases[d].back);
-    if (phases[d].bounded) {
+    const Term tap = writer.axis(first_tap + d);
+    const Term index =
+        outputs[d] - tap * static_cast<double>(phase.back) + static_cast<double>(phase.base);
+    if (phase.bounded) {
       inside = both(inside, both(0 <= index, index < static_cast<double>(conv.x_shape[2 + d])));
     }
     x_index.push_back(index);
-    w_index.push_back(tap * static_cast<double>(phases[d].step) +
-                      static_cast<double>(phases[d].first));
-    taps.push_back(phases[d].taps);
+    w_index.push_back(tap * static_cast<double>(phase.step) + static_cast<double>(phase.first));
+    loops.index.push_back(outputs[d] * static_cast<double>(conv.window.strides[d]) +
+                          static_cast<double>(phase.offset));
+    reduce.push_back(phase.taps);
   }
-  const Term element = writer.load(conv.x, x_index, inside) * writer.load(conv.w, w_index);
-  writer.node().map_reduce = {.reduce = taps, .op = ReduceOp::sum, .element = element.id()};
-  const Term result = add_channel_bias(writer, writer.accumulator(), conv.bias);
-  return writer.map_into(output, std::move(extents), std::move(view), result);
+  if (!depthwise) reduce.push_back(conv.in_channels());
+  const Term pixel = writer.load(conv.x, x_index, inside);
+  const Term element = pixel * writer.load(conv.w, w_index);
+  const Term value = add_channel_bias(writer, writer.accumulator(), conv.bias, out);
+  return writer.reduce_into(output, loops, {ReduceOp::sum, reduce, element}, value);
 }
 
-Result<void> write_phase(Graph& graph, const Place& place, const ConvTranspose& conv,
-                         const std::vector<Phase>& phases, TensorId output,
-                         std::string_view suffix) {
-  NodeWriter writer(graph, place, suffix);
-  Shape extents = {conv.out_shape[0], conv.out_shape[1]};
-  OutputView view = {.offset = {0, 0}, .step = {1, 1}};
-  bool hit = true;
+/// A phase that no tap hits.
+Result<void> write_bias(NodeWriter& writer, const ConvTranspose& conv,
+                        const std::vector<Phase>& phases, TensorId output) {
+  Loops loops = {{conv.out_shape[0], conv.out_shape[1]}, {writer.axis(0), writer.axis(1)}};
   for (size_t d = 0; d < phases.size(); ++d) {
-    extents.push_back(phases[d].count);
-    view.offset.push_back(phases[d].offset);
-    view.step.push_back(conv.window.strides[d]);
-    hit = hit && phases[d].taps > 0;
+    loops.extents.push_back(phases[d].count);
+    loops.index.push_back(writer.axis(2 + d) * static_cast<double>(conv.window.strides[d]) +
+                          static_cast<double>(phases[d].offset));
   }
-  if (!hit) {
-    const Term result = add_channel_bias(writer, writer.number(0), conv.bias);
-    return writer.map_into(output, std::move(extents), std::move(view), result);
-  }
-  if (conv.groups > 1 && conv.in_channels() == 1 && conv.out_channels() == 1) {
-    return write_depthwise(writer, conv, phases, output, std::move(extents), std::move(view));
-  }
-  writer.input(conv.x);
-  writer.node().inputs.push_back(conv.w);  // input 1, even if it is the same tensor as x
-  const Term result = add_channel_bias(writer, writer.accumulator(), conv.bias);
-  return writer.contract_into(output, std::move(extents), std::move(view),
-                              contraction_of(conv, phases), result);
+  const Term value = add_channel_bias(writer, writer.number(0), conv.bias, writer.axis(1));
+  return writer.map_into(output, loops, value);
 }
 
 /// Output extents, and the begin pads where output_shape or auto_pad decide them.
@@ -259,7 +226,10 @@ Result<TensorId> conv_transpose(Graph& graph, std::string_view name, TensorId x,
       rest /= phase_counts[d - 1];
     }
     for (size_t d = 0; d < conv.spatial(); ++d) phases.push_back(phase_of(conv, d, offsets[d]));
-    TRY(write_phase(graph, place, conv, phases, output, count > 1 ? fmt::format("/{}", i) : ""));
+    NodeWriter writer(graph, place, count > 1 ? fmt::format("/{}", i) : "");
+    const bool hit = std::ranges::all_of(phases, [](const Phase& phase) { return phase.taps > 0; });
+    TRY(hit ? write_products(writer, conv, phases, output)
+            : write_bias(writer, conv, phases, output));
   }
   return output;
 }

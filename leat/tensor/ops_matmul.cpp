@@ -1,12 +1,10 @@
 // Matrix products. Batch dimensions that only one factor has become rows of A or columns of B, so
-// that the common (batch, M, K) x (K, N) is one large product and not a batch of small ones. Whole
-// numbers are a map-reduce: the contraction family accumulates floats.
+// that the common (batch, M, K) x (K, N) is one large product and not a batch of small ones.
 #include <fmt/format.h>
 
 #include <cmath>
 
 #include "leat/base/check.h"
-#include "leat/tensor/contraction_index.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
 
@@ -68,109 +66,49 @@ int64_t extent_at(const Shape& factor_batch, size_t batch_rank, size_t d) {
   return d < lead ? 1 : factor_batch[d - lead];
 }
 
-/// Which loop axis runs over each output dimension.
-class ProductAxes {
- public:
-  explicit ProductAxes(const Product& product) {
-    const size_t rank = product.batch.size();
-    std::vector<size_t> batch, rows, columns;
+/// The loops of a product, in the order batch, rows, columns, and where its factors are read.
+struct ProductLoops {
+  Loops loops;
+  std::vector<Term> a_index, b_index;
+};
+
+ProductLoops loops_of(NodeWriter& writer, const Product& product) {
+  const size_t rank = product.batch.size();
+  ProductLoops p;
+  std::vector<Term> batch(rank, writer.integer(0));
+  const auto add = [&](int64_t extent) {
+    p.loops.extents.push_back(extent);
+    return writer.axis(p.loops.extents.size() - 1);
+  };
+  const auto add_batch = [&](bool of_a, bool of_b) {
     for (size_t d = 0; d < rank; ++d) {
       const bool in_a = extent_at(product.a_batch, rank, d) != 1;
       const bool in_b = extent_at(product.b_batch, rank, d) != 1;
-      if (in_a && in_b) batch.push_back(d);
-      if (in_a && !in_b) rows.push_back(d);
-      if (!in_a && in_b) columns.push_back(d);
+      if (in_a == of_a && in_b == of_b) batch[d] = add(product.batch[d]);
     }
-    batch_axis.assign(rank, kNone);
-    append(product, batch, contraction.batch);
-    append(product, rows, contraction.m);
-    contraction.m.push_back(product.m);
-    m = next_++;
-    append(product, columns, contraction.n);
-    contraction.n.push_back(product.n);
-    n = next_++;
-    contraction.k = {product.k};
-    k = next_++;
-  }
-
-  static constexpr size_t kNone = SIZE_MAX;
-
-  Contraction contraction;         // extents only
-  std::vector<size_t> batch_axis;  // kNone: extent 1 in both factors
-  size_t m, n, k;
-  size_t count() const { return next_; }
-
- private:
-  void append(const Product& product, const std::vector<size_t>& dims, Shape& extents) {
-    for (size_t d : dims) {
-      extents.push_back(product.batch[d]);
-      batch_axis[d] = next_++;
+  };
+  add_batch(true, true);
+  add_batch(true, false);
+  const Term m = add(product.m);
+  add_batch(false, true);
+  const Term n = add(product.n);
+  const Term k = writer.axis(p.loops.extents.size());
+  const auto batch_index = [&](const Shape& factor_batch) {
+    std::vector<Term> index;
+    const size_t lead = rank - factor_batch.size();
+    for (size_t d = 0; d < factor_batch.size(); ++d) {
+      index.push_back(factor_batch[d] == 1 ? writer.integer(0) : batch[lead + d]);
     }
-  }
-
-  size_t next_ = 0;
-};
-
-Affine axis_or_zero(const ProductAxes& axes, size_t axis) {
-  if (axis == ProductAxes::kNone) return affine_of(axes.count(), {});
-  return affine_of(axes.count(), {{axis, 1}});
-}
-
-ContractionOperand operand_of(const ProductAxes& axes, uint32_t input, const Shape& factor_batch,
-                              size_t batch_rank) {
-  ContractionOperand operand = {.input = input, .index = {}, .bounded = {}};
-  const size_t lead = batch_rank - factor_batch.size();
-  for (size_t d = 0; d < factor_batch.size(); ++d) {
-    const bool whole = factor_batch[d] != 1;
-    operand.index.push_back(
-        axis_or_zero(axes, whole ? axes.batch_axis[lead + d] : ProductAxes::kNone));
-  }
-  return operand;
-}
-
-Contraction contraction_of(const Product& product) {
-  const ProductAxes axes(product);
-  const size_t rank = product.batch.size();
-  Contraction c = axes.contraction;
-  c.a = operand_of(axes, 0, product.a_batch, rank);
-  if (!product.a_is_vector) c.a.index.push_back(axis_or_zero(axes, axes.m));
-  c.a.index.push_back(axis_or_zero(axes, axes.k));
-  c.b = operand_of(axes, 1, product.b_batch, rank);
-  c.b.index.push_back(axis_or_zero(axes, axes.k));
-  if (!product.b_is_vector) c.b.index.push_back(axis_or_zero(axes, axes.n));
-  c.a.bounded.assign(c.a.index.size(), false);
-  c.b.bounded.assign(c.b.index.size(), false);
-  for (size_t axis : axes.batch_axis) c.out_index.push_back(axis_or_zero(axes, axis));
-  if (!product.a_is_vector) c.out_index.push_back(axis_or_zero(axes, axes.m));
-  if (!product.b_is_vector) c.out_index.push_back(axis_or_zero(axes, axes.n));
-  return c;
-}
-
-/// Index of a factor's batch dimensions at the output's axes.
-std::vector<Term> batch_index(NodeWriter& writer, const Shape& factor_batch, size_t batch_rank) {
-  std::vector<Term> index;
-  const size_t lead = batch_rank - factor_batch.size();
-  for (size_t d = 0; d < factor_batch.size(); ++d) {
-    index.push_back(factor_batch[d] == 1 ? writer.integer(0) : writer.axis(lead + d));
-  }
-  return index;
-}
-
-Result<TensorId> whole_number_product(Graph& graph, const Place& place, const Product& product) {
-  NodeWriter writer(graph, place);
-  const Shape shape = product.out_shape();
-  const size_t rank = product.batch.size();
-  const Term k = writer.axis(shape.size());
-  std::vector<Term> a_index = batch_index(writer, product.a_batch, rank);
-  if (!product.a_is_vector) a_index.push_back(writer.axis(rank));
-  a_index.push_back(k);
-  std::vector<Term> b_index = batch_index(writer, product.b_batch, rank);
-  b_index.push_back(k);
-  if (!product.b_is_vector) b_index.push_back(writer.axis(shape.size() - 1));
-  const Term element = writer.load(product.a, a_index) * writer.load(product.b, b_index);
-  const DType dtype = dtype_of(graph, product.a);
-  const Term result = wrap_to(writer.accumulator(ScalarType::i32), dtype);
-  return writer.reduce(dtype, shape, ReduceOp::sum, {product.k}, element, result);
+    return index;
+  };
+  p.a_index = batch_index(product.a_batch);
+  p.b_index = batch_index(product.b_batch);
+  p.loops.index = batch;
+  if (!product.a_is_vector) p.a_index.push_back(m), p.loops.index.push_back(m);
+  p.a_index.push_back(k);
+  p.b_index.push_back(k);
+  if (!product.b_is_vector) p.b_index.push_back(n), p.loops.index.push_back(n);
+  return p;
 }
 
 }  // namespace
@@ -188,10 +126,11 @@ Result<TensorId> matmul(Graph& graph, std::string_view name, TensorId a, TensorI
     const Term zero = is_float(dtype) ? writer.number(0) : writer.integer(0);
     return writer.map(dtype, shape, zero);
   }
-  if (!is_float(dtype)) return whole_number_product(graph, place, product);
-  writer.input(a);
-  writer.node().inputs.push_back(b);  // input 1, even if it is the same tensor as a
-  return writer.contract(dtype, shape, contraction_of(product), writer.accumulator());
+  const ProductLoops p = loops_of(writer, product);
+  const Term left = writer.load(a, p.a_index);
+  const Term element = left * writer.load(b, p.b_index);
+  const Term value = wrap_to(writer.accumulator(element.type()), dtype);
+  return writer.reduce(dtype, shape, p.loops, {ReduceOp::sum, {product.k}, element}, value);
 }
 
 // --- Gemm
@@ -251,27 +190,13 @@ Term gemm_result(NodeWriter& writer, const Gemm& gemm, Term product) {
   return wrap_to(result, gemm.dtype);
 }
 
-Contraction gemm_contraction(const Gemm& gemm) {
-  const auto index = [](bool transposed, size_t row, size_t column) {
-    if (transposed) std::swap(row, column);
-    return std::vector<Affine>{affine_of(3, {{row, 1}}), affine_of(3, {{column, 1}})};
-  };
-  Contraction c;
-  c.m = {gemm.m};
-  c.n = {gemm.n};
-  c.k = {gemm.k};
-  c.a = {.input = 0, .index = index(gemm.options.transpose_a, 0, 2), .bounded = {false, false}};
-  c.b = {.input = 1, .index = index(gemm.options.transpose_b, 2, 1), .bounded = {false, false}};
-  c.out_index = {affine_of(3, {{0, 1}}), affine_of(3, {{1, 1}})};
-  return c;
-}
-
-Term whole_number_element(NodeWriter& writer, const Gemm& gemm) {
+Term gemm_element(NodeWriter& writer, const Gemm& gemm) {
   std::vector<Term> a_index = {writer.axis(0), writer.axis(2)};
   std::vector<Term> b_index = {writer.axis(2), writer.axis(1)};
   if (gemm.options.transpose_a) std::swap(a_index[0], a_index[1]);
   if (gemm.options.transpose_b) std::swap(b_index[0], b_index[1]);
-  return writer.load(gemm.a, a_index) * writer.load(gemm.b, b_index);
+  const Term left = writer.load(gemm.a, a_index);
+  return left * writer.load(gemm.b, b_index);
 }
 
 }  // namespace
@@ -289,16 +214,9 @@ Result<TensorId> gemm(Graph& graph, std::string_view name, TensorId a, TensorId 
     const Term zero = is_float(gemm.dtype) ? writer.number(0) : writer.integer(0);
     return writer.map(gemm.dtype, shape, gemm_result(writer, gemm, zero));
   }
-  if (!is_float(gemm.dtype)) {
-    const Term element = whole_number_element(writer, gemm);
-    const Term sum = writer.accumulator(ScalarType::i32);
-    return writer.reduce(gemm.dtype, shape, ReduceOp::sum, {gemm.k}, element,
-                         gemm_result(writer, gemm, sum));
-  }
-  writer.input(a);
-  writer.node().inputs.push_back(b);  // input 1, even if it is the same tensor as a
-  const Term result = gemm_result(writer, gemm, writer.accumulator());
-  return writer.contract(gemm.dtype, shape, gemm_contraction(gemm), result);
+  const Term element = gemm_element(writer, gemm);
+  const Term value = gemm_result(writer, gemm, writer.accumulator(element.type()));
+  return writer.reduce(gemm.dtype, shape, {ReduceOp::sum, {gemm.k}, element}, value);
 }
 
 }  // namespace leat::ops

@@ -1,4 +1,5 @@
 // Matrix products against loops over explicit strides; data are small whole numbers, results exact.
+#include "leat/tensor/contraction.h"
 #include "leat/tensor/ops_probe.h"
 
 namespace leat::ops {
@@ -71,8 +72,10 @@ TEST(MatMul, OneMatrixForAllBatchesIsOneProduct) {
   const TensorId a = probe.feed({5, 2, 3}, Probe::noise({5, 2, 3}));
   const TensorId b = probe.feed({3, 4}, Probe::noise({3, 4}));
   ASSERT_TRUE(matmul(probe.graph, "mm", a, b));
-  EXPECT_TRUE(probe.graph.nodes[0].contraction.batch.empty());
-  EXPECT_EQ(probe.graph.nodes[0].contraction.m, (Shape{5, 2}));
+  const auto product = find_contraction(probe.graph, probe.graph.nodes[0]);
+  ASSERT_TRUE(product);
+  EXPECT_TRUE(product->batch.empty());
+  EXPECT_EQ(product->m, (Shape{5, 2}));
 }
 
 TEST(MatMul, ATensorTimesItself) {

@@ -311,13 +311,15 @@ Result<TensorId> concat(Graph& graph, std::string_view name, std::span<const Ten
     return graph.add_constant(place.name, concat_constants(graph, inputs, axis, dtype, shape));
   }
   const TensorId output = graph.add_tensor(place.name, dtype, shape);
-  OutputView view = {.offset = Ints(shape.size(), 0), .step = Ints(shape.size(), 1)};
+  int64_t offset = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     NodeWriter writer(graph, place, inputs.size() > 1 ? fmt::format("/{}", i) : "");
     const Shape part = shape_of(graph, inputs[i]);
-    const Term value = writer.load(inputs[i], writer.axes(part.size()));
-    TRY(writer.map_into(output, part, view, value));
-    view.offset[axis] += part[axis];
+    Loops loops = {part, writer.axes(part.size())};
+    const Term value = writer.load(inputs[i], loops.index);
+    loops.index[axis] = loops.index[axis] + static_cast<double>(offset);
+    TRY(writer.map_into(output, loops, value));
+    offset += part[axis];
   }
   return output;
 }

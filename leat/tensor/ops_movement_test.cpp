@@ -219,7 +219,7 @@ TEST_F(Movement, Gather) {
   const TensorId one = probe.constant({}, {1}, DType::i64);
   const auto row = gather(probe.graph, "row", x, one);
   expect(row, {2}, {2, 3});
-  EXPECT_EQ(to_string(probe.graph.nodes.back().exprs, probe.graph.nodes.back().result),
+  EXPECT_EQ(to_string(probe.graph.nodes.back().exprs, probe.graph.nodes.back().results[0].value),
             "load0[1, a0]");
   const TensorId outside = probe.feed({2}, {3, -4}, DType::i64);
   expect(gather(probe.graph, "", x, outside), {2, 2}, {0, 0, 0, 0});

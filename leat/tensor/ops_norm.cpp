@@ -40,14 +40,14 @@ Result<Moments> moments_of(Graph& graph, const Place& place, TensorId x, const R
   Moments moments;
   NodeWriter first(graph, place, "/mean");
   const Term value = first.load(x, region.index(first));
-  TRY_ASSIGN(moments.mean, first.reduce(wide, region.out, ReduceOp::sum, region.reduce, value,
+  TRY_ASSIGN(moments.mean, first.reduce(wide, region.out, {ReduceOp::sum, region.reduce, value},
                                         first.accumulator() / region.count()));
   NodeWriter second(graph, place, "/inverse_deviation");
   const Term centred = second.load(x, region.index(second)) -
                        second.load(moments.mean, second.axes(region.out.size()));
   const Term variance = second.accumulator() / region.count();
   TRY_ASSIGN(moments.inverse_deviation,
-             second.reduce(wide, region.out, ReduceOp::sum, region.reduce, centred * centred,
+             second.reduce(wide, region.out, {ReduceOp::sum, region.reduce, centred * centred},
                            finish(variance)));
   return moments;
 }
@@ -205,9 +205,9 @@ Result<TensorId> rms_norm(Graph& graph, std::string_view name, TensorId x, Tenso
   NodeWriter root(graph, place, "/inverse_root");
   const Term element = root.load(x, reduced_index(root, axes, true));
   const Term mean = root.accumulator() / axes.count();
-  TRY_ASSIGN(const TensorId inverse,
-             root.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept, ReduceOp::sum, axes.reduce,
-                         element * element, 1.0 / sqrt(mean + epsilon)));
+  TRY_ASSIGN(const TensorId inverse, root.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept,
+                                                 {ReduceOp::sum, axes.reduce, element * element},
+                                                 1.0 / sqrt(mean + epsilon)));
   NodeWriter writer(graph, place);
   const Term value = writer.load(x, writer.axes(shape.size()));
   const Term normal = value * writer.load(inverse, kept_index(writer, axes));
@@ -253,8 +253,8 @@ Result<TensorId> lrn(Graph& graph, std::string_view name, TensorId x, const LrnO
       options.bias + writer.accumulator() * (options.alpha / static_cast<double>(options.size));
   // The usual exponent without a logarithm.
   const Term power = options.beta == 0.75 ? sqrt(sum) * sqrt(sqrt(sum)) : pow(sum, options.beta);
-  return writer.reduce(dtype_of(graph, x), shape, ReduceOp::sum, {options.size},
-                       neighbour * neighbour, value / power);
+  return writer.reduce(dtype_of(graph, x), shape,
+                       {ReduceOp::sum, {options.size}, neighbour * neighbour}, value / power);
 }
 
 Result<TensorId> lp_norm(Graph& graph, std::string_view name, TensorId x,
@@ -270,10 +270,10 @@ Result<TensorId> lp_norm(Graph& graph, std::string_view name, TensorId x,
   NodeWriter first(graph, place, "/norm");
   const Term element = first.load(x, reduced_index(first, axes, true));
   const Term sum = first.accumulator();
-  TRY_ASSIGN(const TensorId norm,
-             first.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept, ReduceOp::sum, axes.reduce,
-                          options.p == 1 ? abs(element) : element * element,
-                          options.p == 1 ? sum : sqrt(sum)));
+  TRY_ASSIGN(const TensorId norm, first.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept,
+                                               {ReduceOp::sum, axes.reduce,
+                                                options.p == 1 ? abs(element) : element * element},
+                                               options.p == 1 ? sum : sqrt(sum)));
   NodeWriter writer(graph, place);
   const Term value = writer.load(x, writer.axes(shape.size()));
   const Term divisor = writer.load(norm, kept_index(writer, axes));

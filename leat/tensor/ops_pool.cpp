@@ -73,7 +73,7 @@ Result<TensorId> max_pool(Graph& graph, std::string_view name, TensorId x, const
   const Tap tap = tap_of(writer, pool);
   const Term element = writer.load(x, tap.index, tap.inside, lowest_of(dtype));
   const Term result = writer.accumulator(scalar_type_of(dtype));
-  return writer.reduce(dtype, pool.out_shape, ReduceOp::max, pool.window.kernel, element, result);
+  return writer.reduce(dtype, pool.out_shape, {ReduceOp::max, pool.window.kernel, element}, result);
 }
 
 Result<TensorId> max_pool_indices(Graph& graph, std::string_view name, TensorId x, TensorId pooled,
@@ -102,8 +102,9 @@ Result<TensorId> max_pool_indices(Graph& graph, std::string_view name, TensorId 
   const Term maximum = writer.load(pooled, writer.axes(pool.out_shape.size()));
   const Term hit = both(tap.inside, equal(value, maximum));
   constexpr double kNowhere = std::numeric_limits<int32_t>::max();
-  return writer.reduce(DType::i64, pool.out_shape, ReduceOp::min, pool.window.kernel,
-                       select(hit, flat, kNowhere), writer.accumulator(ScalarType::i32));
+  return writer.reduce(DType::i64, pool.out_shape,
+                       {ReduceOp::min, pool.window.kernel, select(hit, flat, kNowhere)},
+                       writer.accumulator(ScalarType::i32));
 }
 
 // --- Average
@@ -173,8 +174,9 @@ Result<TensorId> average_pool(Graph& graph, std::string_view name, TensorId x, c
   const Tap tap = tap_of(writer, pool);
   const Term element = writer.load(x, tap.index, tap.inside);
   const Term divisor = divisor_of(graph, writer, pool, count_include_pad);
-  return writer.reduce(dtype_of(graph, x), pool.out_shape, ReduceOp::sum, pool.window.kernel,
-                       element, writer.accumulator() / divisor);
+  return writer.reduce(dtype_of(graph, x), pool.out_shape,
+                       {ReduceOp::sum, pool.window.kernel, element},
+                       writer.accumulator() / divisor);
 }
 
 Result<TensorId> lp_pool(Graph& graph, std::string_view name, TensorId x, const Window& window,
@@ -186,8 +188,9 @@ Result<TensorId> lp_pool(Graph& graph, std::string_view name, TensorId x, const 
   NodeWriter writer(graph, place);
   const Tap tap = tap_of(writer, pool);
   const Term element = absolute_power(writer.load(x, tap.index, tap.inside), p);
-  return writer.reduce(dtype_of(graph, x), pool.out_shape, ReduceOp::sum, pool.window.kernel,
-                       element, pow(writer.accumulator(), 1 / p));
+  return writer.reduce(dtype_of(graph, x), pool.out_shape,
+                       {ReduceOp::sum, pool.window.kernel, element},
+                       pow(writer.accumulator(), 1 / p));
 }
 
 Result<TensorId> global_max_pool(Graph& graph, std::string_view name, TensorId x) {

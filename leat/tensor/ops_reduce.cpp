@@ -73,7 +73,7 @@ Result<TensorId> write(NodeWriter& writer, const Job& job, DType dtype, ReduceOp
                        const std::function<Term(Term)>& finish) {
   if (job.axes.axes.empty()) return writer.map(dtype, job.out_shape(), finish(element));
   const Term result = finish(writer.accumulator(element.type()));
-  return writer.reduce(dtype, job.out_shape(), op, job.axes.reduce, element, result);
+  return writer.reduce(dtype, job.out_shape(), {op, job.axes.reduce, element}, result);
 }
 
 Result<TensorId> log_sum_exp(Graph& graph, const Place& place, const Job& job) {
@@ -147,16 +147,18 @@ Result<TensorId> write_arg(Graph& graph, const Place& place, std::string_view su
   NodeWriter first(graph, place, is_max ? "/max" : "/min");
   const Term value = first.load(job.x, reduced_index(first, job.axes, job.keep_dims));
   TRY_ASSIGN(const TensorId extreme,
-             first.reduce(job.dtype, job.out_shape(), is_max ? ReduceOp::max : ReduceOp::min,
-                          job.axes.reduce, value, first.accumulator(value.type())));
+             first.reduce(job.dtype, job.out_shape(),
+                          {is_max ? ReduceOp::max : ReduceOp::min, job.axes.reduce, value},
+                          first.accumulator(value.type())));
   NodeWriter second(graph, place, suffix);
   const std::vector<Term> index = reduced_index(second, job.axes, job.keep_dims);
   const Term best = second.load(extreme, second.axes(job.out_shape().size()));
   const Term hit = equal(second.load(job.x, index), best);
   const double last = job.axes.count() - 1;
   const Term position = select(hit, flat_position(second, job.axes, index), arg.last ? 0 : last);
-  return second.reduce(dtype, job.out_shape(), arg.last ? ReduceOp::max : ReduceOp::min,
-                       job.axes.reduce, position, second.accumulator(ScalarType::i32));
+  return second.reduce(dtype, job.out_shape(),
+                       {arg.last ? ReduceOp::max : ReduceOp::min, job.axes.reduce, position},
+                       second.accumulator(ScalarType::i32));
 }
 
 Result<TensorId> arg_extreme(Graph& graph, const Place& place, TensorId x,
@@ -265,11 +267,34 @@ Result<TensorId> hardmax(Graph& graph, std::string_view name, TensorId x,
   return writer.map(job.dtype, shape_of(graph, x), select(hit, writer.number(1), 0));
 }
 
-// --- Running sums
-// ---------------------------------------------------------------------------------
+// --- Programs
+// -----------------------------------------------------------------------------------------
 
-/// Each output sums the inputs up to its own place: n^2 / 2 additions, but no dependence between
-/// lanes; the axes that networks do this on are short.
+namespace {
+
+/// A node with a program whose results have these dtypes and shapes; named name, name + "/1".
+Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place, TensorId x,
+                                            const Program& program,
+                                            const std::vector<DType>& dtypes, const Shape& shape) {
+  Node node;
+  node.name = place.name;
+  node.op = place.op;
+  node.inputs = {x};
+  node.program = program;
+  node.extents = shape_of(graph, x);
+  node.extents[program.axis] = 1;
+  std::vector<TensorId> outputs;
+  for (const DType dtype : dtypes) {
+    const std::string suffix = outputs.empty() ? "" : "/" + std::to_string(outputs.size());
+    outputs.push_back(graph.add_tensor(place.name + suffix, dtype, shape));
+    node.results.push_back({.output = outputs.back(), .value = kNoExpr, .index = {}});
+  }
+  TRY(graph.add_node(std::move(node)));
+  return outputs;
+}
+
+}  // namespace
+
 Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
                         const CumsumOptions& options) {
   const Place place(graph, "CumSum", name);
@@ -277,17 +302,31 @@ Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
   const DType dtype = dtype_of(graph, x);
   if (dtype == DType::boolean) TRY(require_float(graph, place, x));
   TRY_ASSIGN(const size_t axis, resolve_axis(place, options.axis, shape.size()));
-  NodeWriter writer(graph, place);
-  std::vector<Term> index = writer.axes(shape.size());
-  const Term here = index[axis];
-  const Term there = writer.axis(shape.size());
-  index[axis] = there;
-  const Term& low = options.reverse ? here : there;
-  const Term& high = options.reverse ? there : here;
-  const Term counts = options.exclusive ? low < high : low <= high;
-  const Term element = writer.load(x, index, counts);
-  const Term result = wrap_to(writer.accumulator(element.type()), dtype);
-  return writer.reduce(dtype, shape, ReduceOp::sum, {shape[axis]}, element, result);
+  const Program scan = {.op = ProgramOp::scan,
+                        .axis = axis,
+                        .exclusive = options.exclusive,
+                        .reverse = options.reverse};
+  TRY_ASSIGN(const std::vector<TensorId> sums,
+             write_program(graph, place, x, scan, {dtype}, shape));
+  return sums[0];
+}
+
+Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,
+                         const TopKOptions& options) {
+  const Place place(graph, "TopK", name);
+  Shape shape = shape_of(graph, x);
+  const DType dtype = dtype_of(graph, x);
+  if (dtype == DType::boolean) TRY(require_float(graph, place, x));
+  TRY_ASSIGN(const size_t axis, resolve_axis(place, options.axis, shape.size()));
+  if (options.k < 0 || options.k > shape[axis]) {
+    return place.error(fmt::format("The number (k = {}) is outside 0 to the axis' extent ({}).",
+                                   options.k, shape[axis]));
+  }
+  shape[axis] = options.k;
+  const Program program = {.op = ProgramOp::top_k, .axis = axis, .ascending = !options.largest};
+  TRY_ASSIGN(const std::vector<TensorId> found,
+             write_program(graph, place, x, program, {dtype, DType::i64}, shape));
+  return TopKResult{found[0], found[1]};
 }
 
 }  // namespace leat::ops

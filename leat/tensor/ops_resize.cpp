@@ -167,7 +167,7 @@ Result<TensorId> resize(Graph& graph, std::string_view name, TensorId x,
   const Term element = node.weight * convert(value, ScalarType::f32);
   const Term sum = select(node.inside, writer.accumulator(), options.extrapolation_value);
   const Term result = wrap_to(convert(sum, scalar_type_of(dtype)), dtype);
-  return writer.reduce(dtype, target, ReduceOp::sum, node.reduce, element, result);
+  return writer.reduce(dtype, target, {ReduceOp::sum, node.reduce, element}, result);
 }
 
 }  // namespace leat::ops

@@ -31,7 +31,7 @@ TEST(Resize, NearestByAWholeFactorHasNoTable) {
   EXPECT_EQ(probe.numbers(y),
             (Numbers{1, 1, 1, 2, 2, 2, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 3, 3, 3, 4, 4, 4}));
   EXPECT_EQ(probe.graph.nodes[0].inputs.size(), 1u);
-  EXPECT_EQ(probe.graph.nodes[0].map_reduce.op, ReduceOp::none);
+  EXPECT_EQ(probe.graph.nodes[0].reduce_op, ReduceOp::none);
 }
 
 TEST(Resize, NearestModes) {

@@ -23,8 +23,7 @@ bool is_small(const Graph& graph) {
   double work = 0;
   for (const Tensor& tensor : graph.tensors) work += product(tensor.shape);
   for (const Node& node : graph.nodes) {
-    work += flop_count(graph, node);
-    work += product(node.out_extents) * product(node.map_reduce.reduce);
+    work += flop_count(node) + product(node.extents) * product(node.reduce);
   }
   return work <= kEvaluateWorkMax;
 }

@@ -13,9 +13,10 @@ namespace {
 class Memory {
  public:
   explicit Memory(const Schedule& schedule) : schedule_(schedule) {
-    arenas_[0].resize(schedule.memory.weights_bytes);
+    weights_.resize(schedule.memory.weights_bytes);
+    state_.resize(schedule.memory.state_bytes);
     // Poison: reading what was never written shows as NaN.
-    arenas_[1].assign(schedule.memory.activations_bytes, std::byte{0xff});
+    activations_.assign(schedule.memory.activations_bytes, std::byte{0xff});
     externals_.resize(schedule.placements.size());
     for (size_t id = 0; id < externals_.size(); ++id) {
       if (schedule.placements[id].space == Space::external) {
@@ -30,14 +31,23 @@ class Memory {
     const size_t size_bytes = schedule_.placements[tensor].size_bytes();
     if (placement.space == Space::external) return {externals_[root].data(), size_bytes};
     CHECK(placement.space != Space::none);
-    std::vector<std::byte>& arena = arenas_[placement.space == Space::weights ? 0 : 1];
+    std::vector<std::byte>& arena = placement.space == Space::weights ? weights_
+                                    : placement.space == Space::state ? state_
+                                                                      : activations_;
     CHECK(placement.offset_bytes + size_bytes <= arena.size());
     return {arena.data() + placement.offset_bytes, size_bytes};
   }
 
+  /// What a run finds it must leave.
+  Result<void> check_state() const {
+    const bool is_zero = std::ranges::all_of(state_, [](std::byte b) { return b == std::byte{0}; });
+    if (is_zero) return {};
+    return Error(ErrorKind::internal, "A counter is not 0 after the run.");
+  }
+
  private:
   const Schedule& schedule_;
-  std::vector<std::byte> arenas_[2];
+  std::vector<std::byte> weights_, state_, activations_;
   std::vector<std::vector<std::byte>> externals_;
 };
 
@@ -48,7 +58,7 @@ Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& me
     if (placement.space != Space::weights) continue;
     const HostTensor& value = *schedule.graph.tensors[id].constant;
     if (placement.packed) {
-      pack_b(node.contraction, step.params.contraction, value, placement.storage, memory.of(id));
+      pack_weights(schedule.graph, step, value, placement.storage, memory.of(id));
     } else {
       TRY(to_storage(value, placement.storage, memory.of(id)));
     }
@@ -75,11 +85,13 @@ Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target
     TRY(load_weights(schedule, step, memory));
     TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target));
     std::vector<std::span<std::byte>> buffers;
-    for (TensorId id : arguments_of(schedule.graph.nodes[step.node]))
+    for (TensorId id : arguments_of(schedule.graph.nodes[step.node], step.scratch)) {
       buffers.push_back(memory.of(id));
+    }
     const Result<void> done = ir::interpret(kernel.program, buffers);
     if (!done) return done.error().during(schedule.graph.nodes[step.node].name);
   }
+  TRY(memory.check_state());
   std::vector<HostTensor> outputs;
   for (TensorId id : schedule.graph.outputs) {
     const Tensor& tensor = schedule.graph.tensors[id];

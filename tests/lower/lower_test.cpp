@@ -65,19 +65,19 @@ TEST(Lower, ConvolutionsOnAllTargets) {
 template <uint32_t stages, uint32_t k_step, uint32_t reg, uint32_t vec>
 KernelParams staged(const Schedule& schedule, const Node& node, const Target& target,
                     Splitting splitting) {
-  KernelParams params = choose_by_model(schedule, node, target, splitting);
-  params.contraction = {.lane_m = 4,
-                        .lane_n = target.wave_lanes / 4,
-                        .waves_m = 2,
-                        .waves_n = 1,
-                        .reg_m = reg,
-                        .reg_n = reg,
-                        .vec_m = vec,
-                        .vec_n = vec,
-                        .k_step = k_step,
-                        .stages = stages,
-                        .group_m = 3};
-  return params;
+  const KernelParams params = choose_by_model(schedule, node, target, splitting);
+  if (!std::holds_alternative<ContractionParams>(params)) return params;
+  return ContractionParams{.lane_m = 4,
+                           .lane_n = target.wave_lanes / 4,
+                           .waves_m = 2,
+                           .waves_n = 1,
+                           .reg_m = reg,
+                           .reg_n = reg,
+                           .vec_m = vec,
+                           .vec_n = vec,
+                           .k_step = k_step,
+                           .stages = stages,
+                           .group_m = 3};
 }
 
 TEST(Lower, StagedTilesUnderManyParameters) {
@@ -108,7 +108,8 @@ template <uint32_t parts>
 KernelParams split(const Schedule& schedule, const Node& node, const Target& target,
                    Splitting splitting) {
   KernelParams params = choose_by_model(schedule, node, target, splitting);
-  if (splitting == Splitting::allowed) params.contraction.split_k = parts;
+  auto* product = std::get_if<ContractionParams>(&params);
+  if (splitting == Splitting::allowed && product != nullptr) product->split_k = parts;
   return params;
 }
 
@@ -171,8 +172,11 @@ TEST(Lower, FewRowsTimesManyColumns) {
   Case test = dense_case(1, 512, 300);
   const auto schedule = make_schedule(test.graph, gpu_target(32), {});
   ASSERT_TRUE(schedule);
-  EXPECT_EQ(schedule->steps.size(), 2u);
-  EXPECT_EQ(schedule->steps[0].params.contraction.lane_n, 32u);
+  ASSERT_EQ(schedule->steps.size(), 1u);
+  const ContractionParams& params = std::get<ContractionParams>(schedule->steps[0].params);
+  EXPECT_EQ(params.lane_n, 32u);
+  EXPECT_GT(params.split_k, 1u);
+  EXPECT_EQ(schedule->steps[0].scratch.size(), 2u);
 }
 
 TEST(Lower, ManyRowsTimesFewColumns) {
@@ -188,7 +192,7 @@ TEST(Lower, ManyRowsTimesFewColumns) {
   Case test = dense_case(9001, 16, 3);
   const auto schedule = make_schedule(test.graph, gpu_target(32), {});
   ASSERT_TRUE(schedule);
-  const ContractionParams& params = schedule->steps[0].params.contraction;
+  const ContractionParams& params = std::get<ContractionParams>(schedule->steps[0].params);
   EXPECT_EQ(params.lane_m, 32u);
   EXPECT_EQ(params.reg_m, 4u);
   EXPECT_EQ(params.tile_n(), 4u);
@@ -205,7 +209,7 @@ TEST(Lower, ManySmallProductsWithFewColumns) {
     check(test, gpu_target(32), {}, "600 products of " + std::to_string(row.m) + " rows");
     const auto schedule = make_schedule(test.graph, gpu_target(32), {});
     ASSERT_TRUE(schedule);
-    EXPECT_EQ(schedule->steps[0].params.contraction.tile_m(), row.tile_m) << row.m;
+    EXPECT_EQ(std::get<ContractionParams>(schedule->steps[0].params).tile_m(), row.tile_m) << row.m;
   }
 }
 

@@ -57,13 +57,14 @@ template <uint32_t parts, bool lanes_reduce = false>
 KernelParams forced(const Schedule& schedule, const Node& node, const Target& target,
                     Splitting splitting) {
   KernelParams params = choose_by_model(schedule, node, target, splitting);
-  if (!is_associative(node)) return params;
-  const Shape& reduce = node.map_reduce.reduce;
+  auto* reduction = std::get_if<MapReduceParams>(&params);
+  if (!is_associative(node) || reduction == nullptr) return params;
+  const Shape& reduce = node.reduce;
   const bool leaves_some = element_count(reduce) > parts;
   const bool may_split = splitting == Splitting::allowed && leaves_some;
-  if (may_split && parts_of_axes(reduce, parts)) params.map_reduce.split = parts;
-  params.map_reduce.lanes_reduce = lanes_reduce ? 1 : 0;
-  if (lanes_reduce) params.map_reduce.waves = 1;
+  if (may_split && parts_of_axes(reduce, parts)) reduction->split = parts;
+  reduction->lanes_reduce = lanes_reduce ? 1 : 0;
+  if (lanes_reduce) reduction->waves = 1;
   return params;
 }
 
@@ -135,8 +136,8 @@ TEST(SplitReduce, ProductsPositionsAndWholeNumbersStayWhole) {
   ASSERT_EQ(schedule.steps.size(), 3u);
   EXPECT_EQ(parts_in(schedule), 1u);
   const Node& last = schedule.graph.nodes[schedule.steps.back().node];
-  EXPECT_EQ(last.map_reduce.op, ReduceOp::min);
-  EXPECT_EQ(last.map_reduce.reduce, Shape{16384});
+  EXPECT_EQ(last.reduce_op, ReduceOp::min);
+  EXPECT_EQ(last.reduce, Shape{16384});
 }
 
 /// conv, then an instance normalisation with all that follows it, in channels-last order.
@@ -162,8 +163,8 @@ TEST(SplitReduce, InstanceNormalisationOfChannelsLast) {
     for (const Step& step : schedule.steps) {
       const Node& node = schedule.graph.nodes[step.node];
       if (!node.name.ends_with("mean.part")) continue;
-      EXPECT_EQ(step.params.map_reduce.lanes_reduce, 0u);
-      EXPECT_EQ(node.out_extents[1], 2 * channels);
+      EXPECT_EQ(std::get<MapReduceParams>(step.params).lanes_reduce, 0u);
+      EXPECT_EQ(node.extents[1], 2 * channels);
       EXPECT_EQ(reduced_strides(schedule, node)->at(1), 1);
     }
   }
@@ -179,7 +180,7 @@ TEST(SplitReduce, SoftmaxOverALongAxis) {
     EXPECT_EQ(parts_in(schedule), 2u);
     for (const Step& step : schedule.steps) {
       if (!schedule.graph.nodes[step.node].name.ends_with(".part")) continue;
-      EXPECT_EQ(step.params.map_reduce.lanes_reduce, axis == 1 ? 1u : 0u);
+      EXPECT_EQ(std::get<MapReduceParams>(step.params).lanes_reduce, axis == 1 ? 1u : 0u);
     }
   }
 }

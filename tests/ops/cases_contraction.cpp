@@ -1,4 +1,4 @@
-// Rows of the contraction family: convolution, transposed convolution, matrix product.
+// Rows of what sums products: convolution, transposed convolution, matrix product.
 #include <algorithm>
 
 #include "tests/ops/op_case.h"

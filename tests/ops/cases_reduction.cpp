@@ -144,6 +144,39 @@ void add_softmax_cases(OpCases& cases) {
            sum_tolerance(9)});
     }
   }
+  cases.push_back({"cumsum_long",
+                   [](OpGraph& g) {
+                     return cumsum(g.graph, "y", g.feed({2, 1003}), {.axis = 1});
+                   },
+                   sum_tolerance(1003)});
+  cases.push_back({"cumsum_many_rows",
+                   [](OpGraph& g) {
+                     return cumsum(g.graph, "y", g.feed({5, 4099}), {.axis = 0, .reverse = true});
+                   },
+                   sum_tolerance(5)});
+  cases.push_back(
+      {"cumsum_i8_wraps", [](OpGraph& g) {
+         return cumsum(g.graph, "y", g.feed({3, 50}, DType::i8, -100, 100), {.axis = 1});
+       }});
+  for (const bool largest : {true, false}) {
+    for (const int64_t axis : {0, 1, 2}) {
+      const std::string name =
+          std::string("top_k_") + (largest ? "largest_" : "smallest_") + std::to_string(axis);
+      const TopKOptions wanted = {.k = 2, .axis = axis, .largest = largest};
+      cases.push_back(
+          {name + "_values", [=](OpGraph& g) -> Result<TensorId> {
+             TRY_ASSIGN(const TopKResult found, top_k(g.graph, "y", g.feed({3, 5, 40}), wanted));
+             return found.values;
+           }});
+      // Few distinct values: most are equal to another.
+      cases.push_back({name + "_indices", [=](OpGraph& g) -> Result<TensorId> {
+                         TRY_ASSIGN(
+                             const TopKResult found,
+                             top_k(g.graph, "y", g.feed({3, 5, 40}, DType::i32, -3, 3), wanted));
+                         return found.indices;
+                       }});
+    }
+  }
 }
 
 const std::vector<std::pair<std::string, Window>>& windows() {

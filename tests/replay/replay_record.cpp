@@ -29,13 +29,6 @@ std::string hash_of_unnamed(ir::Program program) {
   return hex_of(hasher.value());
 }
 
-ir::Program lower_family(const Schedule& schedule, const Node& node, const KernelParams& params,
-                         const Target& target) {
-  return node.family == Family::contraction
-             ? lower_contraction(schedule, node, params.contraction, target)
-             : lower_map_reduce(schedule, node, params.map_reduce, target);
-}
-
 uint64_t bytes_of(const Schedule& schedule, std::span<const TensorId> arguments) {
   uint64_t bytes = 0;
   for (TensorId id : std::set<TensorId>(arguments.begin(), arguments.end())) {
@@ -60,11 +53,11 @@ Result<TargetRecord> record(const Graph& graph, const Target& target) {
     TRY_ASSIGN(LoweredKernel lowered, lower(schedule, step, target));
     KernelRecord kernel;
     kernel.name = node.name;
-    kernel.params = to_string(step.params, node);
-    kernel.text = hash_of_unnamed(lower_family(schedule, node, step.params, target));
+    kernel.params = to_string(step.params);
+    kernel.text = hash_of_unnamed(lower_step(schedule, step, target));
     kernel.passed = hash_of_unnamed(std::move(lowered.program));
-    kernel.flop = flop_count(schedule.graph, node);
-    kernel.bytes = bytes_of(schedule, arguments_of(node));
+    kernel.flop = flop_count(node);
+    kernel.bytes = bytes_of(schedule, arguments_of(node, step.scratch));
     texts.insert(kernel.text);
     result.kernels.push_back(std::move(kernel));
   }

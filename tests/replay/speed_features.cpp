@@ -19,7 +19,7 @@ struct Plan {
   std::vector<ir::Program> programs;  // by step
 
   const ContractionParams& contraction(size_t step = 0) const {
-    return schedule.steps[step].params.contraction;
+    return std::get<ContractionParams>(schedule.steps[step].params);
   }
 };
 
@@ -155,6 +155,23 @@ TEST(SpeedFeature, AReshapeCopiesNothing) {
   for (const Step& step : plan.schedule.steps) {
     EXPECT_FALSE(plan.schedule.graph.nodes[step.node].reshape);
   }
+}
+
+TEST(SpeedFeature, ATransposeIsFusedIntoAProduct) {
+  NetworkBuilder net;
+  Graph& graph = net.graph();
+  const TensorId keys = ops::transpose(graph, "t", net.input({4, 64, 32}), {0, 2, 1}).value();
+  const TensorId scores = ops::matmul(graph, "s", net.input({4, 64, 32}), keys).value();
+  const auto network = net.finish({scores});
+  EXPECT_EQ(plan_of(network, "sm_90").schedule.steps.size(), 1u);
+  // There lanes go along the columns, which must lie side by side.
+  EXPECT_EQ(plan_of(network, "x86-64-v3").schedule.steps.size(), 2u);
+}
+
+TEST(SpeedFeature, PartsOfKAreAddedInTheSameKernel) {
+  const Plan plan = plan_of(matmul_network(64, 4096, 64), "sm_90");
+  ASSERT_EQ(plan.schedule.steps.size(), 1u);
+  EXPECT_GT(plan.contraction().split_k, 1u);
 }
 
 TEST(SpeedFeature, WavesStayInARow) {

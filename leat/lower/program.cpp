@@ -1,0 +1,221 @@
+// Operators that are no loops and expressions, each a wave program written for it once, for every
+// target. They work along rows, which are counted by the node's extents: either every lane walks a
+// row of its own, or a wave takes one row and its lanes share it.
+#include <limits>
+
+#include "leat/lower/address.h"
+#include "leat/lower/expr_lowering.h"
+#include "leat/lower/lower.h"
+
+namespace leat {
+
+using ir::Opcode;
+using ir::ValueId;
+
+namespace {
+
+constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
+constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
+
+class ProgramLowering {
+ public:
+  ProgramLowering(const Schedule& schedule, const Node& node, const ProgramParams& params,
+                  const Target& target)
+      : schedule_(schedule),
+        node_(node),
+        program_(*node.program),
+        shares_rows_(params.lanes_row == 1),
+        builder_("program", target.wave_lanes, 1),
+        slots_(declare_parameters(builder_, schedule, node)),
+        lanes_(target.wave_lanes),
+        rows_(element_count(node.extents)),
+        length_(schedule.graph.tensors[node.inputs[0]].shape[program_.axis]),
+        is_float_(is_float(schedule.placements[node.inputs[0]].storage)) {
+    const int64_t groups = shares_rows_ ? rows_ : (rows_ + lanes_ - 1) / lanes_;
+    const int64_t x = std::min<int64_t>(groups, target.workgroups_max[0]);
+    builder_.program().grid = {static_cast<uint32_t>(x),
+                               static_cast<uint32_t>((groups + x - 1) / x), 1};
+    const ValueId group =
+        builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
+    lane_ = builder_.lane_id();
+    row_ = shares_rows_ ? group : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
+    exists_ = builder_.binary(Opcode::lt_i, row_, builder_.i32(rows_));
+    coordinates_ = decompose(builder_, row_, node.extents);
+  }
+
+  ir::Program emit() {
+    switch (program_.op) {
+      case ProgramOp::scan: emit_scan(); break;
+      case ProgramOp::top_k: emit_top_k(); break;
+    }
+    return builder_.finish();
+  }
+
+ private:
+  /// Address of the row's element `at` in `tensor`.
+  ValueId address(TensorId tensor, ValueId at) {
+    const std::vector<int64_t>& strides = schedule_.placements[tensor].strides;
+    LinearForm form;
+    for (size_t d = 0; d < strides.size(); ++d) {
+      form.add(strides[d], d == program_.axis ? at : coordinates_[d]);
+    }
+    return build(builder_, form);
+  }
+  ValueId load(ValueId at, ValueId mask) {
+    return builder_.load(slots_.input_slots[0], address(node_.inputs[0], at), 1, mask);
+  }
+  void store(size_t result, ValueId at, ValueId value, ValueId mask) {
+    builder_.store(slots_.result_slots[result], address(node_.results[result].output, at), value,
+                   mask);
+  }
+  ValueId zero() { return is_float_ ? builder_.f32(0) : builder_.i32(0); }
+  ValueId from_its_end(ValueId at) {
+    return program_.reverse ? builder_.sub(builder_.i32(length_ - 1), at) : at;
+  }
+  /// Whole numbers of fewer bits wrap.
+  ValueId wrapped(ValueId sum) {
+    const DType dtype = schedule_.graph.tensors[node_.results[0].output].dtype;
+    const int64_t bits = 8 * size_bytes_of(dtype);
+    if (is_float_ || bits >= 32) return sum;
+    const ValueId mask = builder_.i32((int64_t{1} << bits) - 1);
+    const bool has_sign = dtype == DType::i8 || dtype == DType::i16;
+    const int64_t low = has_sign ? int64_t{1} << (bits - 1) : 0;
+    const ValueId moved = builder_.add(sum, builder_.i32(low));
+    return builder_.sub(builder_.binary(Opcode::and_i, moved, mask), builder_.i32(low));
+  }
+
+  // --- Running sums ------------------------------------------------------------------------------
+
+  /// Of the elements [first, first + rounds) of the row; the sum after them.
+  ValueId walk(ValueId first, int64_t rounds, ValueId begin, bool stores) {
+    const ValueId init[] = {begin};
+    return builder_.loop(builder_.i32(0), builder_.i32(rounds), 1, init, true,
+                         [&](ValueId counter, std::span<const ValueId> carried) {
+                           const ValueId number = builder_.add(first, counter);
+                           const ValueId at = from_its_end(number);
+                           ValueId mask = exists_;
+                           if (shares_rows_) {
+                             mask = builder_.logical_and(
+                                 mask,
+                                 builder_.binary(Opcode::lt_i, number, builder_.i32(length_)));
+                           }
+                           const ValueId sum = builder_.add(carried[0], load(at, mask));
+                           if (stores)
+                             store(0, at, wrapped(program_.exclusive ? carried[0] : sum), mask);
+                           return std::vector<ValueId>{sum};
+                         })[0];
+  }
+
+  /// Where lanes share a row, each has a stretch of it: it sums the stretch, learns from local
+  /// memory what the lanes before have, and walks the stretch again.
+  void emit_scan() {
+    if (!shares_rows_) {
+      walk(builder_.i32(0), length_, zero(), true);
+      return;
+    }
+    const int64_t stretch = (length_ + lanes_ - 1) / lanes_;
+    const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
+    const uint32_t sums = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
+                                         static_cast<uint32_t>(lanes_));
+    builder_.store_local(sums, lane_, walk(first, stretch, zero(), false));
+    builder_.barrier();
+    const ValueId init[] = {zero()};
+    const ValueId before =
+        builder_.loop(builder_.i32(0), builder_.i32(lanes_), 1, init, true,
+                      [&](ValueId other, std::span<const ValueId> carried) {
+                        const ValueId sum = builder_.load_local(sums, other);
+                        const ValueId is_before = builder_.binary(Opcode::lt_i, other, lane_);
+                        return std::vector<ValueId>{
+                            builder_.add(carried[0], builder_.select(is_before, sum, zero()))};
+                      })[0];
+    walk(first, stretch, before, true);
+  }
+
+  // --- The first in order ------------------------------------------------------------------------
+
+  /// A whole number that is the larger, the earlier the element stands. The bits of a float, as a
+  /// number with sign and magnitude, grow with it, NaN above all; adding 0 makes one of the zeros.
+  ValueId key_of(ValueId value) {
+    ValueId key = value;
+    if (is_float_) {
+      const ValueId is_number = builder_.binary(Opcode::eq_f, value, value);
+      const ValueId bits =
+          builder_.convert(Opcode::bits_from_float, builder_.add(value, builder_.f32(0)));
+      const ValueId magnitude = builder_.binary(Opcode::and_i, bits, builder_.i32(kHighest));
+      const ValueId is_negative = builder_.binary(Opcode::lt_i, bits, builder_.i32(0));
+      key = builder_.select(is_negative, builder_.sub(builder_.i32(0), magnitude), bits);
+      key = builder_.select(is_number, key, builder_.i32(kHighest));
+    }
+    return program_.ascending ? builder_.binary(Opcode::xor_i, key, builder_.i32(-1)) : key;
+  }
+
+  struct Best {
+    ValueId key, at;
+  };
+
+  /// Of the row's elements that stand after (key, at), the first.
+  Best next_after(const Best& last) {
+    const ValueId init[] = {builder_.i32(kLowest), builder_.i32(kHighest)};
+    const int64_t rounds = (length_ + lanes_ - 1) / lanes_;
+    const std::vector<ValueId> own = builder_.loop(
+        builder_.i32(0), builder_.i32(rounds), 1, init, true,
+        [&](ValueId round, std::span<const ValueId> carried) {
+          const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
+          const ValueId inside = builder_.binary(Opcode::lt_i, at, builder_.i32(length_));
+          const ValueId key = key_of(load(at, inside));
+          const ValueId is_left = is_first({last.key, last.at}, {key, at});
+          const ValueId is_better = is_first({key, at}, {carried[0], carried[1]});
+          const ValueId takes =
+              builder_.logical_and(inside, builder_.logical_and(is_left, is_better));
+          return std::vector<ValueId>{builder_.select(takes, key, carried[0]),
+                                      builder_.select(takes, at, carried[1])};
+        });
+    const ValueId key = builder_.reduce(Opcode::reduce_max, own[0]);
+    const ValueId holds = builder_.binary(Opcode::eq_i, own[0], key);
+    const ValueId at = builder_.select(holds, own[1], builder_.i32(kHighest));
+    return {key, builder_.reduce(Opcode::reduce_min, at)};
+  }
+
+  ValueId is_first(const Best& a, const Best& b) {
+    const ValueId larger = builder_.binary(Opcode::lt_i, b.key, a.key);
+    const ValueId equal = builder_.binary(Opcode::eq_i, a.key, b.key);
+    const ValueId before = builder_.binary(Opcode::lt_i, a.at, b.at);
+    return builder_.binary(Opcode::or_b, larger, builder_.logical_and(equal, before));
+  }
+
+  /// One round over the row for each that is wanted.
+  void emit_top_k() {
+    const TensorId values = node_.results[0].output;
+    const int64_t k = schedule_.graph.tensors[values].shape[program_.axis];
+    const ValueId first = builder_.binary(Opcode::eq_i, lane_, builder_.i32(0));
+    const ValueId mask = builder_.logical_and(first, exists_);
+    const ValueId init[] = {builder_.i32(kHighest), builder_.i32(-1)};
+    builder_.loop(builder_.i32(0), builder_.i32(k), 1, init, false,
+                  [&](ValueId round, std::span<const ValueId> carried) {
+                    const Best found = next_after({carried[0], carried[1]});
+                    store(0, round, load(found.at, mask), mask);
+                    store(1, round, found.at, mask);
+                    return std::vector<ValueId>{found.key, found.at};
+                  });
+  }
+
+  const Schedule& schedule_;
+  const Node& node_;
+  const Program& program_;
+  bool shares_rows_;
+  ir::Builder builder_;
+  KernelSlots slots_;
+  int64_t lanes_, rows_, length_;
+  bool is_float_;
+  ValueId lane_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
+  std::vector<ValueId> coordinates_;
+};
+
+}  // namespace
+
+ir::Program lower_program(const Schedule& schedule, const Node& node, const ProgramParams& params,
+                          const Target& target) {
+  return ProgramLowering(schedule, node, params, target).emit();
+}
+
+}  // namespace leat

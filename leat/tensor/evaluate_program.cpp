@@ -1,0 +1,88 @@
+// What the programs mean, in double and 64-bit integers.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "leat/base/check.h"
+#include "leat/tensor/graph.h"
+
+namespace leat {
+namespace {
+
+/// The places of one row along the axis, in row-major order of a tensor of this shape.
+struct Rows {
+  Rows(const Shape& shape, size_t axis)
+      : length(shape[axis]), step(row_major_strides(shape)[axis]) {
+    count = length == 0 ? 0 : element_count(shape) / length;
+  }
+  int64_t first(int64_t row) const { return row / step * step * length + row % step; }
+
+  int64_t length, step, count;
+};
+
+void scan(const Program& program, const HostTensor& x, HostTensor& y) {
+  const Rows rows(x.shape, program.axis);
+  for (int64_t row = 0; row < rows.count; ++row) {
+    double number = 0;
+    int64_t integer = 0;
+    for (int64_t i = 0; i < rows.length; ++i) {
+      const int64_t at = program.reverse ? rows.length - 1 - i : i;
+      const int64_t flat = rows.first(row) + at * rows.step;
+      const double before = number;
+      const int64_t integer_before = integer;
+      number += is_float(x.dtype) ? x.number(flat) : 0;
+      integer += is_float(x.dtype) ? 0 : x.integer(flat);
+      if (is_float(x.dtype)) {
+        y.set_number(flat, program.exclusive ? before : number);
+      } else {
+        y.set_integer(flat, program.exclusive ? integer_before : integer);
+      }
+    }
+  }
+}
+
+/// Whether x[a] stands before x[b], of one row.
+bool stands_before(const HostTensor& x, int64_t a, int64_t b, bool ascending) {
+  if (!is_float(x.dtype)) {
+    if (x.integer(a) == x.integer(b)) return a < b;
+    return ascending == (x.integer(a) < x.integer(b));
+  }
+  const double left = x.number(a);
+  const double right = x.number(b);
+  if (std::isnan(left) != std::isnan(right)) return std::isnan(left) != ascending;
+  if (left == right || std::isnan(left)) return a < b;
+  return ascending == (left < right);
+}
+
+void top_k(const Program& program, const HostTensor& x, HostTensor& values, HostTensor& indices) {
+  const Rows rows(x.shape, program.axis);
+  const Rows outputs(values.shape, program.axis);
+  std::vector<int64_t> order(static_cast<size_t>(rows.length));
+  for (int64_t row = 0; row < rows.count; ++row) {
+    std::iota(order.begin(), order.end(), int64_t{0});
+    const auto flat = [&](int64_t at) { return rows.first(row) + at * rows.step; };
+    std::ranges::sort(order, [&](int64_t a, int64_t b) {
+      return stands_before(x, flat(a), flat(b), program.ascending);
+    });
+    for (int64_t i = 0; i < outputs.length; ++i) {
+      const int64_t from = order[static_cast<size_t>(i)];
+      const int64_t to = outputs.first(row) + i * outputs.step;
+      if (is_float(x.dtype)) values.set_number(to, x.number(flat(from)));
+      if (!is_float(x.dtype)) values.set_integer(to, x.integer(flat(from)));
+      indices.set_integer(to, from);
+    }
+  }
+}
+
+}  // namespace
+
+void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
+                      std::span<HostTensor* const> outputs) {
+  CHECK(node.program.has_value());
+  switch (node.program->op) {
+    case ProgramOp::scan: return scan(*node.program, *inputs[0], *outputs[0]);
+    case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
+  }
+}
+
+}  // namespace leat

@@ -131,23 +131,19 @@ Result<void> write_picture(const Picture& picture, const std::string& path, cons
 double number_of(const ExternalView& view, int64_t index) {
   const std::byte* const place =
       view.host + static_cast<size_t>(index) * size_bytes_of(view.storage);
-  switch (view.storage) {
-    case DType::f16: {
-      uint16_t bits = 0;
-      std::memcpy(&bits, place, sizeof bits);
-      return float_from_half(bits);
-    }
-    case DType::i32: {
-      int32_t whole = 0;
-      std::memcpy(&whole, place, sizeof whole);
-      return whole;
-    }
-    default: {
-      float number = 0;
-      std::memcpy(&number, place, sizeof number);
-      return number;
-    }
+  if (view.storage == DType::f16) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, place, sizeof bits);
+    return float_from_half(bits);
   }
+  if (view.storage == DType::i32) {
+    int32_t whole = 0;
+    std::memcpy(&whole, place, sizeof whole);
+    return whole;
+  }
+  float number = 0;
+  std::memcpy(&number, place, sizeof number);
+  return number;
 }
 
 ResultFile result_file_of(const ExternalView& output, int64_t top) {

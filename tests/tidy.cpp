@@ -291,6 +291,69 @@ Findings check_names(const SourceFile& file) {
   return findings;
 }
 
+/// The names of the enum classes that the files declare.
+std::set<std::string> enums_of(const std::vector<SourceFile>& files) {
+  std::set<std::string> names;
+  for (const SourceFile& file : files) {
+    if (!file.path.starts_with("leat/")) continue;
+    bool is_enum = false;
+    for (const Identifier& identifier : identifiers_of(file.code)) {
+      if (is_enum) names.insert(identifier.name);
+      is_enum = identifier.before == "enum" && identifier.name == "class";
+    }
+  }
+  return names;
+}
+
+/// The labels of the `case`s in `code`, "Opcode::add" or "add".
+std::vector<std::string> labels_of(const std::string& code) {
+  std::vector<std::string> labels;
+  for (size_t at = code.find("case "); at != std::string::npos; at = code.find("case ", at + 1)) {
+    if (at > 0 && is_word(code[at - 1])) continue;
+    size_t end = at + 5;
+    while (end < code.size() && (is_word(code[end]) || code.compare(end, 2, "::") == 0)) {
+      end += is_word(code[end]) ? 1 : 2;
+    }
+    labels.push_back(code.substr(at + 5, end - at - 5));
+  }
+  return labels;
+}
+
+/// Our enumerators are named with their enum or, behind `using enum`, by small letters alone;
+/// constants and vendors' enumerators are not.
+bool is_our_label(const std::string& label, const std::set<std::string>& enums) {
+  const size_t colons = label.rfind("::");
+  if (colons == std::string::npos) {
+    return !label.empty() && std::islower(static_cast<unsigned char>(label[0])) != 0 &&
+           !(label[0] == 'k' && label.size() > 1 &&
+             std::isupper(static_cast<unsigned char>(label[1])) != 0);
+  }
+  const size_t before = label.rfind("::", colons - 1);
+  const size_t begin = before == std::string::npos ? 0 : before + 2;
+  return enums.contains(label.substr(begin, colons - begin));
+}
+
+/// A `default:` would keep the compiler from naming the places that a new enumerator needs.
+Findings check_defaults(const SourceFile& file, const std::set<std::string>& enums) {
+  Findings findings;
+  const std::string code = without_preprocessor(file.code);
+  size_t line = 1;
+  for (size_t i = 0; i < code.size(); ++i) {
+    if (code[i] == '\n') ++line;
+    if (code.compare(i, 6, "switch") != 0 || (i > 0 && is_word(code[i - 1]))) continue;
+    const size_t open = code.find('{', i);
+    if (open == std::string::npos) break;
+    const std::string body = code.substr(open, matching_brace(code, open) - open);
+    if (body.find("default:") == std::string::npos) continue;
+    const std::vector<std::string> labels = labels_of(body);
+    const auto ours = [&](const std::string& label) { return is_our_label(label, enums); };
+    if (std::ranges::none_of(labels, ours)) continue;
+    findings.push_back({file.path, line, "default",
+                        "A switch over an enum of ours has no default: name every enumerator."});
+  }
+  return findings;
+}
+
 Findings check_markers(const SourceFile& file) {
   static const std::string marker = std::string("FIX") + "ME";
   Findings findings;
@@ -369,6 +432,12 @@ TEST(TidyTree, Names) { expect_clean_tree(check_names); }
 TEST(TidyTree, UniqueNames) {
   const Findings findings = check_unique_names(tree());
   EXPECT_TRUE(findings.empty()) << report(findings);
+}
+
+TEST(TidyTree, Defaults) {
+  const std::set<std::string> enums = enums_of(tree());
+  EXPECT_TRUE(enums.contains("Opcode") && enums.contains("ScalarOp"));
+  expect_clean_tree([&](const SourceFile& file) { return check_defaults(file, enums); });
 }
 
 TEST(TidyTree, Markers) { expect_clean_tree(check_markers); }
@@ -511,6 +580,21 @@ TEST(TidyRule, UniqueNames) {
   EXPECT_EQ(count({"leat/ir/a.h", "leat/lower/a.cpp"}), 1u);
   EXPECT_EQ(count({"leat/ir/ops.def", "leat/tensor/ops.def", "leat/ir/a.cpp"}), 0u);
   EXPECT_EQ(count({"docs/a.md", "bench/a.md", "tests/text/a.ir"}), 1u);
+}
+
+TEST(TidyRule, Defaults) {
+  const SourceFile enums = make_file("leat/a.h", "enum class Kind : uint8_t { red, blue };\n");
+  const auto count = [&](const std::string& cases) {
+    const std::string text = "int f(Kind k) {\n  switch (k) {\n" + cases + "  }\n}\n";
+    return check_defaults(make_file("leat/b.cpp", text), enums_of({enums})).size();
+  };
+  EXPECT_EQ(count("case Kind::red: return 1;\ndefault: return 2;\n"), 1u);
+  EXPECT_EQ(count("case x::Kind::red: return 1;\ndefault: return 2;\n"), 1u);
+  EXPECT_EQ(count("case red: return 1;\ndefault: return 2;\n"), 1u);
+  EXPECT_EQ(count("case Kind::red: return 1;\ncase Kind::blue: return 2;\n"), 0u);
+  EXPECT_EQ(count("case 3: return 1;\ndefault: return 2;\n"), 0u);
+  EXPECT_EQ(count("case kRed:\ncase VK_RED:\ncase m::kRed: return 1;\ndefault: return 2;\n"), 0u);
+  EXPECT_EQ(count("case Kind::red: return 1; // default: none\n"), 0u);
 }
 
 TEST(TidyRule, Markers) {

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <optional>
@@ -72,27 +73,28 @@ ScalarValue value_of(const ExprNode& node) {
 /// The operand that op(a, b) equals whatever its value is, or none.
 std::optional<ExprId> identity_of(ScalarOp op, const ExprNode& a, ExprId id_a, const ExprNode& b,
                                   ExprId id_b) {
-  switch (op) {
-    case ScalarOp::add:
-      if (is_constant(a, 0)) return id_b;
-      return is_constant(b, 0) ? std::optional(id_a) : std::nullopt;
-    case ScalarOp::sub: return is_constant(b, 0) ? std::optional(id_a) : std::nullopt;
-    case ScalarOp::mul:
-      if (a.type == ScalarType::i32 && is_constant(a, 0)) return id_a;
-      if (a.type == ScalarType::i32 && is_constant(b, 0)) return id_b;
-      if (is_constant(a, 1)) return id_b;
-      return is_constant(b, 1) ? std::optional(id_a) : std::nullopt;
-    case ScalarOp::div: return is_constant(b, 1) ? std::optional(id_a) : std::nullopt;
-    case ScalarOp::logical_and:
-      if (a.kind == ExprKind::constant) return a.number != 0 ? id_b : id_a;
-      if (b.kind == ExprKind::constant) return b.number != 0 ? id_a : id_b;
-      return std::nullopt;
-    case ScalarOp::logical_or:
-      if (a.kind == ExprKind::constant) return a.number != 0 ? id_a : id_b;
-      if (b.kind == ExprKind::constant) return b.number != 0 ? id_b : id_a;
-      return std::nullopt;
-    default: return std::nullopt;
+  const auto when = [](bool condition, ExprId id) {
+    return condition ? std::optional(id) : std::nullopt;
+  };
+  if (op == ScalarOp::add) {
+    return is_constant(a, 0) ? std::optional(id_b) : when(is_constant(b, 0), id_a);
   }
+  if (op == ScalarOp::sub) return when(is_constant(b, 0), id_a);
+  if (op == ScalarOp::mul) {
+    if (a.type == ScalarType::i32 && is_constant(a, 0)) return id_a;
+    if (a.type == ScalarType::i32 && is_constant(b, 0)) return id_b;
+    return is_constant(a, 1) ? std::optional(id_b) : when(is_constant(b, 1), id_a);
+  }
+  if (op == ScalarOp::div) return when(is_constant(b, 1), id_a);
+  if (op == ScalarOp::logical_and) {
+    if (a.kind == ExprKind::constant) return a.number != 0 ? id_b : id_a;
+    return when(b.kind == ExprKind::constant, b.number != 0 ? id_a : id_b);
+  }
+  if (op == ScalarOp::logical_or) {
+    if (a.kind == ExprKind::constant) return a.number != 0 ? id_a : id_b;
+    return when(b.kind == ExprKind::constant, b.number != 0 ? id_b : id_a);
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -253,28 +255,24 @@ class ExprCopier {
   std::vector<ExprId> copies_;
 };
 
-// --- Printing
-// -------------------------------------------------------------------------------------
+// --- Printing ---
 
+struct Infix {
+  ScalarOp op;
+  std::string_view sign;
+};
+constexpr Infix kInfixes[] = {
+    {ScalarOp::add, "+"},          {ScalarOp::sub, "-"},          {ScalarOp::mul, "*"},
+    {ScalarOp::div, "/"},          {ScalarOp::rem, "%"},          {ScalarOp::bit_and, "&"},
+    {ScalarOp::bit_or, "|"},       {ScalarOp::bit_xor, "^"},      {ScalarOp::shift_left, "<<"},
+    {ScalarOp::shift_right, ">>"}, {ScalarOp::less, "<"},         {ScalarOp::less_equal, "<="},
+    {ScalarOp::equal, "=="},       {ScalarOp::logical_and, "&&"}, {ScalarOp::logical_or, "||"},
+};
+
+/// "" for what is written as a function.
 std::string_view infix_of(ScalarOp op) {
-  switch (op) {
-    case ScalarOp::add: return "+";
-    case ScalarOp::sub: return "-";
-    case ScalarOp::mul: return "*";
-    case ScalarOp::div: return "/";
-    case ScalarOp::rem: return "%";
-    case ScalarOp::bit_and: return "&";
-    case ScalarOp::bit_or: return "|";
-    case ScalarOp::bit_xor: return "^";
-    case ScalarOp::shift_left: return "<<";
-    case ScalarOp::shift_right: return ">>";
-    case ScalarOp::less: return "<";
-    case ScalarOp::less_equal: return "<=";
-    case ScalarOp::equal: return "==";
-    case ScalarOp::logical_and: return "&&";
-    case ScalarOp::logical_or: return "||";
-    default: return "";
-  }
+  const auto* found = std::ranges::find(kInfixes, op, &Infix::op);
+  return found == std::end(kInfixes) ? "" : found->sign;
 }
 
 std::string print(const ExprTree& tree, ExprId id, bool nested);

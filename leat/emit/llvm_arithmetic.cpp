@@ -81,6 +81,7 @@ llvm::Value* KernelWriter::lanewise(const Instruction& instruction,
       if (op == Opcode::and_b) return build_.CreateAnd(operands[0], operands[1]);
       if (op == Opcode::or_b) return build_.CreateOr(operands[0], operands[1]);
       return build_.CreateXor(operands[0], operands[1]);
+    case OpClass::function: CHECK(false);  // check_program refuses them
     case OpClass::other: return other(instruction, operands);
   }
   return nullptr;

@@ -27,6 +27,7 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case OpClass::binary_int:
     case OpClass::binary_bool:
     case OpClass::compare: set_lanewise(instruction); break;
+    case OpClass::function: CHECK(false);  // check_program refuses them
     case OpClass::other: write_other(instruction); break;
   }
 }

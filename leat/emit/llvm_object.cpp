@@ -189,9 +189,7 @@ Result<void> check_program(const ir::Program& program, const Target& target) {
     return refused(program, "is asked for in a code format that is not native_object or cubin.");
   }
   for (const ir::Instruction& instruction : program.instructions) {
-    const bool is_expanded = ir::class_of(instruction.op) == ir::OpClass::unary_float &&
-                             instruction.op >= ir::Opcode::exp;
-    if (is_expanded || instruction.op == ir::Opcode::pow) {
+    if (ir::is_function(instruction.op)) {
       return refused(program, "uses (" + std::string(ir::name_of(instruction.op)) +
                                   "), which is expanded before code is emitted.");
     }

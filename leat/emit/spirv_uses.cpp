@@ -11,11 +11,6 @@ namespace {
 using ir::Instruction;
 using ir::Opcode;
 
-// exp .. erf and pow: SPIR-V's own versions are too inexact, so a pass expands them.
-bool is_expanded_by_pass(Opcode op) {
-  return (op >= Opcode::exp && op <= Opcode::erf) || op == Opcode::pow;
-}
-
 bool is_reduction(Opcode op) {
   return op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max;
 }
@@ -45,7 +40,7 @@ void add_instruction(const ir::Program& program, const Instruction& instruction,
 Result<void> add_block(const ir::Program& program, ir::BlockId block, Uses& uses) {
   for (const ir::InstructionId id : program.blocks[block].instructions) {
     const Instruction& instruction = program.instructions[id];
-    if (is_expanded_by_pass(instruction.op)) {
+    if (ir::is_function(instruction.op)) {
       return Error(ErrorKind::unsupported,
                    fmt::format("Instruction ({}) of Kernel \"{}\" is not one that SPIR-V has with "
                                "the accuracy asked for.",

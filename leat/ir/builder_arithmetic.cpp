@@ -52,11 +52,11 @@ std::optional<float> Builder::float_constant(ValueId value) const {
 }
 
 ValueId Builder::unary(Opcode op, ValueId a) {
-  CHECK(class_of(op) == OpClass::unary_float && type(a).scalar == Scalar::f32);
+  CHECK(is_unary_float(op) && type(a).scalar == Scalar::f32);
   if (const std::optional<float> value = float_constant(a); value && is_exact(op)) {
     float result = 0;
     visit_opcode(op, [&]<Opcode known>() {
-      if constexpr (class_constant(known) == OpClass::unary_float) {
+      if constexpr (is_unary_float(known)) {
         result = apply_unary_float<known>(*value);
       }
     });
@@ -78,7 +78,8 @@ ValueId Builder::binary(Opcode op, ValueId a, ValueId b) {
   Scalar result = scalar;
   switch (class_of(op)) {
     case OpClass::binary_float:
-      CHECK(scalar == Scalar::f32);
+    case OpClass::function:
+      CHECK(scalar == Scalar::f32 && is_binary_float(op));
       folded = fold_float(op, a, b);
       break;
     case OpClass::binary_int:
@@ -104,7 +105,7 @@ ValueId Builder::binary(Opcode op, ValueId a, ValueId b) {
 std::optional<ValueId> Builder::fold_float(Opcode op, ValueId a, ValueId b) {
   const std::optional<float> ca = float_constant(a);
   const std::optional<float> cb = float_constant(b);
-  if (ca && cb && op != Opcode::pow) {
+  if (ca && cb && !is_function(op)) {
     float result = 0;
     visit_opcode(op, [&]<Opcode known>() {
       if constexpr (class_constant(known) == OpClass::binary_float) {

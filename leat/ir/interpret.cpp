@@ -298,10 +298,10 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
   constexpr OpClass kClass = class_constant(op);
   const ValueId result = instruction.first_result;
   const uint32_t imm = static_cast<uint32_t>(instruction.imm);
-  if constexpr (kClass == OpClass::unary_float) {
+  if constexpr (is_unary_float(op)) {
     each1(instruction, wave,
           [](uint32_t a) { return as_word(apply_unary_float<op>(as_float(a))); });
-  } else if constexpr (kClass == OpClass::binary_float) {
+  } else if constexpr (is_binary_float(op)) {
     each2(instruction, wave, [](uint32_t a, uint32_t b) {
       return as_word(apply_binary_float<op>(as_float(a), as_float(b)));
     });

@@ -36,6 +36,8 @@ OpClass class_of(Opcode op) {
   return OpClass::other;
 }
 
+bool is_function(Opcode op) { return class_of(op) == OpClass::function; }
+
 uint32_t Program::local_bytes() const {
   uint32_t bytes = 0;
   for (const LocalMemory& local : locals) bytes += local.count * local.width * 4u;

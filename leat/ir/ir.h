@@ -69,12 +69,22 @@ enum class Opcode : uint8_t {
 #undef LEAT_IR_OP
 };
 
-enum class OpClass : uint8_t { unary_float, binary_float, binary_int, binary_bool, compare, other };
+enum class OpClass : uint8_t {
+  unary_float,
+  binary_float,
+  function,
+  binary_int,
+  binary_bool,
+  compare,
+  other
+};
 
 std::string_view name_of(Opcode op);
 /// -1 when the number of operands varies.
 int operand_count_of(Opcode op);
 OpClass class_of(Opcode op);
+/// exp, pow and their like, which lower/expand_math replaces: no emitter takes them.
+bool is_function(Opcode op);
 
 using ValueId = uint32_t;
 using InstructionId = uint32_t;

@@ -25,6 +25,32 @@ constexpr OpClass class_constant(Opcode op) {
   return OpClass::other;
 }
 
+/// operand_count_of, for use in templates.
+constexpr int operand_count_constant(Opcode op) {
+  switch (op) {
+#define LEAT_IR_OP(name, operands, kind) \
+  case Opcode::name:                     \
+    return operands;
+#include "leat/ir/ops.def"
+#undef LEAT_IR_OP
+  }
+  return 0;
+}
+
+/// Operators and functions of one f32, whose meaning is apply_unary_float.
+constexpr bool is_unary_float(Opcode op) {
+  const OpClass kind = class_constant(op);
+  return kind == OpClass::unary_float ||
+         (kind == OpClass::function && operand_count_constant(op) == 1);
+}
+
+/// Operators and functions of two f32, whose meaning is apply_binary_float.
+constexpr bool is_binary_float(Opcode op) {
+  const OpClass kind = class_constant(op);
+  return kind == OpClass::binary_float ||
+         (kind == OpClass::function && operand_count_constant(op) == 2);
+}
+
 /// Calls visitor.operator()<op>(), with the run-time `op` as a template argument.
 template <typename Visitor>
 void visit_opcode(Opcode op, const Visitor& visitor) {

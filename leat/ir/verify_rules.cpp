@@ -114,7 +114,8 @@ Complaint Rules::check_arithmetic(const Instruction& instruction) const {
   Scalar scalar = Scalar::b1;
   switch (class_of(instruction.op)) {
     case OpClass::unary_float:
-    case OpClass::binary_float: scalar = Scalar::f32; break;
+    case OpClass::binary_float:
+    case OpClass::function: scalar = Scalar::f32; break;
     case OpClass::binary_int: scalar = Scalar::i32; break;
     case OpClass::compare:
       scalar = compares_floats(instruction.op) ? Scalar::f32 : Scalar::i32;

@@ -46,6 +46,7 @@ KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std:
 Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
   switch (target.format) {
     case CodeFormat::native_object:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return emit_llvm(program, target);
 #else
@@ -68,6 +69,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
   switch (target.format) {
     case CodeFormat::native_object:
     case CodeFormat::cubin:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return assembly_llvm(program, target);
 #else
@@ -91,6 +93,7 @@ std::string emitter_version(const Target& target) {
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return "spirv 5";
     case CodeFormat::cubin: return "llvm-19 ptx 2";
+    case CodeFormat::amdgpu_object: return "llvm-19 amdgpu 1";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

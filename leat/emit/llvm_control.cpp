@@ -3,16 +3,16 @@
 // for, and the counters of the copies differ by constants, which addresses fold.
 // On a CPU a counter is kept in 64 bits for addresses and cut to 32 where the program calculates
 // with it.
-#include <llvm/IR/IntrinsicsNVPTX.h>
-
 #include <algorithm>
 
 #include "leat/base/check.h"
+#include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
 
 namespace leat {
 
 using namespace ir;
+using llvm::Intrinsic::ID;
 
 void KernelWriter::write_block(BlockId block) {
   for (InstructionId id : program_.blocks[block].instructions) {
@@ -21,56 +21,115 @@ void KernelWriter::write_block(BlockId block) {
 }
 
 void KernelWriter::write_instruction(const Instruction& instruction) {
-  switch (class_of(instruction.op)) {
-    case OpClass::unary_float:
-    case OpClass::binary_float:
-    case OpClass::binary_int:
-    case OpClass::binary_bool:
-    case OpClass::compare: set_lanewise(instruction); break;
-    case OpClass::function: CHECK(false);  // check_program refuses them
-    case OpClass::other: write_other(instruction); break;
+  using enum Opcode;
+  using Operands = llvm::ArrayRef<llvm::Value*>;
+  const auto set = [&](llvm::Value* value) { values_[instruction.first_result] = {value}; };
+  const auto lanewise = [&](auto rule) { set_lanewise(instruction, rule); };
+  const auto intrinsic = [&](ID id) {
+    lanewise([&](Operands v) { return build_.CreateIntrinsic(id, {v[0]->getType()}, v); });
+  };
+  const auto binary = [&](llvm::Instruction::BinaryOps op) {
+    lanewise([&](Operands v) { return build_.CreateBinOp(op, v[0], v[1]); });
+  };
+  const auto shift = [&](llvm::Instruction::BinaryOps op) {
+    lanewise([&](Operands v) { return build_.CreateBinOp(op, v[0], shift_count(v[1])); });
+  };
+  const auto compare = [&](llvm::CmpInst::Predicate predicate) {
+    lanewise([&](Operands v) { return build_.CreateCmp(predicate, v[0], v[1]); });
+  };
+  const auto cast = [&](llvm::Instruction::CastOps op) {
+    llvm::Type* type = type_of(program_.values[instruction.first_result]);
+    lanewise([&](Operands v) { return build_.CreateCast(op, v[0], type); });
+  };
+  switch (instruction.op) {
+    case constant: return set(constant_of(instruction));
+    case lane_id: return set(lane_id_);
+    case wave_id: return set(wave_id_);
+    case group_id: return write_group_id(instruction);
+    case neg: return lanewise([&](Operands v) { return build_.CreateFNeg(v[0]); });
+    case abs: return intrinsic(llvm::Intrinsic::fabs);
+    case sqrt: return intrinsic(llvm::Intrinsic::sqrt);
+    case floor: return intrinsic(llvm::Intrinsic::floor);
+    case ceil: return intrinsic(llvm::Intrinsic::ceil);
+    case round_even: return intrinsic(llvm::Intrinsic::roundeven);
+    case exp:
+    case log:
+    case sin:
+    case cos:
+    case tan:
+    case asin:
+    case acos:
+    case atan:
+    case sinh:
+    case cosh:
+    case tanh:
+    case asinh:
+    case acosh:
+    case atanh:
+    case erf:
+    case pow: CHECK(false);  // check_program refuses them
+    case add_f: return binary(llvm::Instruction::FAdd);
+    case sub_f: return binary(llvm::Instruction::FSub);
+    case mul_f: return binary(llvm::Instruction::FMul);
+    case div_f: return binary(llvm::Instruction::FDiv);
+    case min_f: return lanewise([&](Operands v) { return smaller(v[0], v[1]); });
+    case max_f: return lanewise([&](Operands v) { return larger(v[0], v[1]); });
+    case fma: return lanewise([&](Operands v) { return fused_multiply_add(v[0], v[1], v[2]); });
+    case add_i: return binary(llvm::Instruction::Add);
+    case sub_i: return binary(llvm::Instruction::Sub);
+    case mul_i: return binary(llvm::Instruction::Mul);
+    case div_i: return lanewise([&](Operands v) { return quotient(v[0], v[1]); });
+    case rem_i: return lanewise([&](Operands v) { return remainder(v[0], v[1]); });
+    case min_i: return intrinsic(llvm::Intrinsic::smin);
+    case max_i: return intrinsic(llvm::Intrinsic::smax);
+    case and_i:
+    case and_b: return binary(llvm::Instruction::And);
+    case or_i:
+    case or_b: return binary(llvm::Instruction::Or);
+    case xor_i:
+    case xor_b: return binary(llvm::Instruction::Xor);
+    case shl_i: return shift(llvm::Instruction::Shl);
+    case shr_s: return shift(llvm::Instruction::AShr);
+    case shr_u: return shift(llvm::Instruction::LShr);
+    case not_b: return lanewise([&](Operands v) { return build_.CreateNot(v[0]); });
+    case lt_f: return compare(llvm::CmpInst::FCMP_OLT);
+    case le_f: return compare(llvm::CmpInst::FCMP_OLE);
+    case eq_f: return compare(llvm::CmpInst::FCMP_OEQ);
+    case lt_i: return compare(llvm::CmpInst::ICMP_SLT);
+    case le_i: return compare(llvm::CmpInst::ICMP_SLE);
+    case lt_u: return compare(llvm::CmpInst::ICMP_ULT);
+    case eq_i: return compare(llvm::CmpInst::ICMP_EQ);
+    case select: return lanewise([&](Operands v) { return build_.CreateSelect(v[0], v[1], v[2]); });
+    case int_from_float: return lanewise([&](Operands v) { return saturated(v[0]); });
+    case float_from_int: return cast(llvm::Instruction::SIToFP);
+    case int_from_bool: return cast(llvm::Instruction::ZExt);
+    case bits_from_float:
+    case float_from_bits: return cast(llvm::Instruction::BitCast);
+    case vector: return write_vector(instruction);
+    case extract: return set(operand(instruction, 0, static_cast<size_t>(instruction.imm)));
+    case load:
+    case load_local: return write_load(instruction);
+    case store:
+    case store_local: return write_store(instruction);
+    case barrier: return write_barrier();
+    case reduce_add:
+    case reduce_min:
+    case reduce_max: return set(reduce(instruction.op, operand(instruction, 0, 0)));
+    case loop: return write_loop(instruction);
+    case branch: return write_branch(instruction);
+    case yield: return;  // write_rounds reads it
   }
 }
 
-void KernelWriter::write_other(const Instruction& instruction) {
-  const auto result = [&]() -> Components& { return values_[instruction.first_result]; };
-  const Opcode op = instruction.op;
-  if (op == Opcode::constant) {
-    result() = {constant_of(instruction)};
-  } else if (op == Opcode::lane_id) {
-    result() = {lane_id_};
-  } else if (op == Opcode::wave_id) {
-    result() = {wave_id_};
-  } else if (op == Opcode::group_id) {
-    llvm::Value* id = group_ids_[instruction.imm];
-    wide_[instruction.first_result] = {id, 0};
-    result() = {build_.CreateTrunc(id, build_.getInt32Ty())};
-  } else if (op == Opcode::vector) {
-    const bool varying = program_.values[instruction.first_result].varying;
-    Components components;
-    for (size_t i = 0; i < instruction.operand_count; ++i) {
-      llvm::Value* value = operand(instruction, i, 0);
-      components.push_back(varying ? splat(value) : value);
-    }
-    result() = std::move(components);
-  } else if (op == Opcode::extract) {
-    result() = {operand(instruction, 0, static_cast<size_t>(instruction.imm))};
-  } else if (op == Opcode::load || op == Opcode::load_local) {
-    write_load(instruction);
-  } else if (op == Opcode::store || op == Opcode::store_local) {
-    write_store(instruction);
-  } else if (op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max) {
-    result() = {reduce(op, operand(instruction, 0, 0))};
-  } else if (op == Opcode::loop) {
-    write_loop(instruction);
-  } else if (op == Opcode::branch) {
-    write_branch(instruction);
-  } else if (op == Opcode::barrier) {
-    // On a CPU a workgroup is one wave and there is nobody to wait for.
-    if (features_.lane_is_thread) build_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
-  } else if (op != Opcode::yield) {
-    set_lanewise(instruction);
-  }
+void KernelWriter::write_group_id(const Instruction& instruction) {
+  llvm::Value* id = group_ids_[instruction.imm];
+  wide_[instruction.first_result] = {id, 0};
+  values_[instruction.first_result] = {build_.CreateTrunc(id, build_.getInt32Ty())};
+}
+
+// On a CPU a workgroup is one wave and there is nobody to wait for.
+void KernelWriter::write_barrier() {
+  if (features_.lane_is_thread()) features_.gpu->barrier(build_);
 }
 
 // With constant bounds the rounds that do not fill a group of `imm` copies, and a group that runs

@@ -68,8 +68,8 @@ void KernelWriter::set_place(Access& access, llvm::Value* base, ValueId index,
   if (affine && lane_stride != kIndexed) affine->lane_stride += lane_stride;
   if (affine) {
     access.lane_step_bytes = affine->lane_stride * access.unit_bytes();
-    access.pointer = features_.lane_is_thread ? thread_address(access, base, *affine)
-                                              : address(access, base, *affine);
+    access.pointer = features_.lane_is_thread() ? thread_address(access, base, *affine)
+                                                : address(access, base, *affine);
     return;
   }
   for (uint32_t lane = 0; lane < lanes_; ++lane) {
@@ -212,7 +212,7 @@ llvm::Value* KernelWriter::narrowed(llvm::Value* value, const Access& access) {
 
 void KernelWriter::write_load(const Instruction& instruction) {
   const Access access = access_of(instruction);
-  if (features_.lane_is_thread) return write_thread_load(instruction, access);
+  if (features_.lane_is_thread()) return write_thread_load(instruction, access);
   const bool varying = program_.values[instruction.first_result].varying;
   Components& result = values_[instruction.first_result];
   result.clear();
@@ -303,7 +303,7 @@ void KernelWriter::write_store(const Instruction& instruction) {
 
 // Here a mask, if there is one, differs by lane.
 void KernelWriter::store_components(const Access& access, const Components& values) {
-  if (features_.lane_is_thread) return store_thread(access, values);
+  if (features_.lane_is_thread()) return store_thread(access, values);
   const bool one_address = access.pointer != nullptr && access.lane_step_bytes == 0;
   if (one_address && access.mask == nullptr) return store_one(access, values);
   if (access.is_contiguous()) return store_vector(access, values);

@@ -20,16 +20,17 @@
 
 namespace leat {
 
+struct GpuDialect;
+
 /// What the walk has to know of the chip; the rest is the code generator's business.
 struct ChipFeatures {
-  bool lane_is_thread = false;   // GPU
-  bool fma = false;              // fused multiply-add in hardware
-  bool half_conversion = false;  // f16 <-> f32 in hardware
+  const GpuDialect* gpu = nullptr;  // null on a CPU
+  bool fma = false;                 // fused multiply-add in hardware
+  bool half_conversion = false;     // f16 <-> f32 in hardware
   uint32_t vector_registers = 16;
   bool masked_memory = false;  // vector loads with a mask that cost one instruction
-  // GPU: workgroups of a multiprocessor that the registers must suffice for; 0: the assembler
-  // chooses
-  uint32_t workgroups_min = 0;
+
+  bool lane_is_thread() const { return gpu != nullptr; }
 };
 
 /// Writes one program into one module. Used once.
@@ -77,6 +78,13 @@ class KernelWriter {
     int64_t offset = 0;
   };
 
+  // A divisor that does not trap, and what it stands for.
+  struct Divisor {
+    llvm::Value* is_zero = nullptr;
+    llvm::Value* is_minus_one = nullptr;
+    llvm::Value* value = nullptr;
+  };
+
   // The counter and, behind it, all components of the carried values.
   struct LoopState {
     llvm::Value* step = nullptr;
@@ -97,14 +105,15 @@ class KernelWriter {
   void write_dynamic_locals();
   llvm::Value* thread_address(const Access& access, llvm::Value* base, const AffineIndex& index);
   void write_thread_load(const ir::Instruction& instruction, const Access& access);
-  llvm::Value* load_predicated(const Access& access, llvm::Type* type);
+  llvm::Value* load_where(const Access& access, llvm::Type* type);
   void store_thread(const Access& access, const Components& values);
-  llvm::Value* reduce_threads(ir::Opcode pair, llvm::Value* value);
+  llvm::Value* reduce_threads(ir::Opcode reduction, llvm::Value* value);
 
   // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
   void write_instruction(const ir::Instruction& instruction);
-  void write_other(const ir::Instruction& instruction);
+  void write_group_id(const ir::Instruction& instruction);
+  void write_barrier();
   void write_loop(const ir::Instruction& instruction);
   int64_t copies_of(const ir::Instruction& instruction, const LoopState& state);
   std::vector<llvm::Value*> initial_values(const ir::Instruction& instruction, llvm::Value* lo);
@@ -121,18 +130,20 @@ class KernelWriter {
   llvm::Value* splat(llvm::Value* value);
   llvm::Value* constant_of(const ir::Instruction& instruction);
   llvm::Value* operand(const ir::Instruction& instruction, size_t i, size_t component);
-  void set_lanewise(const ir::Instruction& instruction);
-  llvm::Value* lanewise(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
-  llvm::Value* unary_float(ir::Opcode op, llvm::Value* a);
-  llvm::Value* binary_float(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* binary_int(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* divide(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* compare(ir::Opcode op, llvm::Value* a, llvm::Value* b);
-  llvm::Value* other(const ir::Instruction& instruction, llvm::ArrayRef<llvm::Value*> operands);
+  using Lanewise = llvm::function_ref<llvm::Value*(llvm::ArrayRef<llvm::Value*>)>;
+  void set_lanewise(const ir::Instruction& instruction, Lanewise rule);
+  void write_vector(const ir::Instruction& instruction);
+  llvm::Value* smaller(llvm::Value* a, llvm::Value* b);
+  llvm::Value* larger(llvm::Value* a, llvm::Value* b);
+  llvm::Value* shift_count(llvm::Value* count);
+  llvm::Value* saturated(llvm::Value* value);
+  Divisor safe_divisor(llvm::Value* b);
+  llvm::Value* quotient(llvm::Value* a, llvm::Value* b);
+  llvm::Value* remainder(llvm::Value* a, llvm::Value* b);
   llvm::Value* fused_multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* c);
   llvm::Value* reduce(ir::Opcode op, llvm::Value* value);
-  llvm::Value* reduce_lanes(ir::Opcode pair, llvm::Value* value);
-  llvm::Value* joined(ir::Opcode pair, llvm::Value* a, llvm::Value* b);
+  llvm::Value* reduce_lanes(ir::Opcode reduction, llvm::Value* value);
+  llvm::Value* joined(ir::Opcode reduction, llvm::Value* a, llvm::Value* b);
   llvm::Constant* counter(int64_t number);
 
   // Memory: llvm_memory.cpp.

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "leat/base/amd_target.h"
 #include "leat/base/nvidia_target.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/parse.h"
@@ -27,6 +28,13 @@ constexpr std::string_view kStages[] = {"graph",    "normalise", "fuse",        
                                         "schedule", "lower",     "expand_math", "code"};
 constexpr std::string_view kPlainTargets[] = {
     "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
+
+std::vector<std::string_view> all_plain_targets() {
+  std::vector<std::string_view> names(std::begin(kPlainTargets), std::end(kPlainTargets));
+  const auto amd = amd_target_names();
+  names.insert(names.end(), amd.begin(), amd.end());
+  return names;
+}
 
 Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const Target& target) {
   switch (stage) {
@@ -140,7 +148,10 @@ Result<std::string> inspect_kernel(std::string_view text, std::string_view path,
   return text_after(stage, kernel, target);
 }
 
-std::span<const std::string_view> plain_target_names() { return kPlainTargets; }
+std::span<const std::string_view> plain_target_names() {
+  static const std::vector<std::string_view> names = all_plain_targets();
+  return names;
+}
 
 Result<Target> plain_target(std::string_view name) {
   if (name == "x86-64-v3") return cpu_target(name, "x86_64-unknown-linux-gnu", 8, 16);
@@ -152,6 +163,7 @@ Result<Target> plain_target(std::string_view name) {
       std::ranges::find(kPlainTargets, name) != std::end(kPlainTargets)) {
     return nvidia_plain_target(name);
   }
+  if (name.starts_with("gfx")) return amd_target(name);
   return Error(ErrorKind::invalid_argument, fmt::format("No target is named \"{}\".", name));
 }
 

@@ -60,7 +60,31 @@ struct Target {
   bool uniform_loads_broadcast = false;  // a uniform load is scalar and feeds all lanes for nothing
   TileRates tile_rates = TileRates::driver;
 
+  // What passes make good where it is missing. As they stand, LLVM's targets.
+  bool exact_division = true;         // quotients and square roots are rounded correctly
+  bool signed_remainder = true;       // the remainder of negative numbers is defined
+  bool saturating_conversion = true;  // f32 to i32: the nearest i32, NaN to 0
+  bool wave_reductions = true;        // lanes reach each other's registers
+  // Rounds of nested loops, beyond which a loop with known bounds is unrolled; 0: no limit.
+  uint32_t loop_rounds_max = 0;
+
+  /// Registers that hold a 32-bit value of every lane.
+  uint32_t lane_registers() const { return is_cpu ? vector_registers : 8 * vector_registers; }
+
   bool operator==(const Target&) const = default;
 };
+
+/// Sets what SPIR-V promises of arithmetic, and of what it does not have without
+/// extensions. Call it once `software` is set: software renderers divide exactly.
+inline void set_shader_facts(Target& target) {
+  target.exact_division = target.software;
+  target.signed_remainder = false;
+  target.saturating_conversion = false;
+  target.wave_reductions = false;
+  // Mesa's llvmpipe and lavapipe leave all loops of an invocation after 65,535 rounds in all,
+  // without a word (gallivm, LP_MAX_TGSI_LOOP_ITERATIONS; measured with Mesa 22.3.6). A loop takes
+  // at most a quarter, so that a nest of three fits.
+  target.loop_rounds_max = target.software ? 16384 : 0;
+}
 
 }  // namespace leat

@@ -89,10 +89,10 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
 // it.
 std::string emitter_version(const Target& target) {
   switch (target.format) {
-    case CodeFormat::native_object: return "llvm-19 1";
+    case CodeFormat::native_object: return "llvm-19 2";
     case CodeFormat::spirv_pointers:
-    case CodeFormat::spirv_bindings: return "spirv 5";
-    case CodeFormat::cubin: return "llvm-19 ptx 2";
+    case CodeFormat::spirv_bindings: return "spirv 6";
+    case CodeFormat::cubin: return "llvm-19 ptx 3";
     case CodeFormat::amdgpu_object: return "llvm-19 amdgpu 1";
     case CodeFormat::interpreted: return "text 1";
   }

@@ -11,9 +11,9 @@
 
 namespace leat {
 
-/// Emits `program`, which the verifier has passed, in target.format. The functions exp .. erf and
-/// pow of ops.def are refused: lower/expand_math comes before. Errors: unsupported (this build
-/// lacks the emitter, or the target a feature), internal.
+/// Emits `program`, which the verifier and the passes for `target` (lower/passes.h) have passed, in
+/// target.format. What those expand is refused. Errors: unsupported (this build lacks the emitter,
+/// or the target a feature), internal.
 Result<KernelBinary> emit(const ir::Program& program, const Target& target);
 
 /// The target code as text, for `leat dump`: assembly for native objects, PTX for cubins, SPIR-V

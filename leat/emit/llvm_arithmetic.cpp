@@ -36,10 +36,6 @@ llvm::Value* KernelWriter::splat(llvm::Value* value) {
   return build_.CreateVectorSplat(lanes_, value);
 }
 
-llvm::Constant* KernelWriter::counter(int64_t number) {
-  return llvm::ConstantInt::get(counter_type_, static_cast<uint64_t>(number), true);
-}
-
 llvm::Value* KernelWriter::constant_of(const Instruction& instruction) {
   llvm::Type* type = type_of(program_.values[instruction.first_result].scalar);
   const uint64_t bits = static_cast<uint64_t>(instruction.imm);

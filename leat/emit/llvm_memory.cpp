@@ -101,9 +101,8 @@ llvm::Value* KernelWriter::address(Access& access, llvm::Value* base, const Affi
   int64_t constant = index.constant;
   const auto add_terms = [&](std::span<const AffineTerm> some) {
     for (const AffineTerm& term : some) {
-      const Wide leaf = wide(term.leaf);
-      constant += leaf.offset * term.factor;
-      llvm::Value* offset = build_.CreateMul(leaf.base, bytes(term.factor * access.unit_bytes()));
+      llvm::Value* offset =
+          build_.CreateMul(wide(term.leaf), bytes(term.factor * access.unit_bytes()));
       base = build_.CreateGEP(build_.getInt8Ty(), base, offset);
     }
   };
@@ -144,12 +143,9 @@ std::optional<KernelWriter::Reach> KernelWriter::reach_of(const Access& access,
   return reach;
 }
 
-KernelWriter::Wide KernelWriter::wide(ValueId value) {
-  const auto extended = [&](llvm::Value* some) {
-    return build_.CreateSExt(some, build_.getInt64Ty());
-  };
-  if (wide_[value].base == nullptr) return {extended(values_[value][0]), 0};
-  return {extended(wide_[value].base), wide_[value].offset};
+llvm::Value* KernelWriter::wide(ValueId value) {
+  llvm::Value* known = wide_[value] != nullptr ? wide_[value] : values_[value][0];
+  return build_.CreateSExt(known, build_.getInt64Ty());
 }
 
 llvm::Value* KernelWriter::moved(llvm::Value* pointer, int64_t offset_bytes) {

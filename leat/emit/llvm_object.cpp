@@ -79,8 +79,7 @@ Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
 }
 
 ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
-  ChipFeatures features = {.gpu = dialect_of(target.format),
-                           .vector_registers = target.vector_registers};
+  ChipFeatures features = {.gpu = dialect_of(target.format)};
   if (features.lane_is_thread() || machine.getTargetTriple().isAArch64()) {
     features.fma = true;
     features.half_conversion = true;

@@ -110,9 +110,8 @@ llvm::Value* KernelWriter::thread_address(const Access& access, llvm::Value* bas
   }
   for (size_t i = 0; i < index.terms.size(); ++i) {
     const AffineTerm& term = index.terms[i];
-    const Wide leaf = wide(term.leaf);
-    constant += leaf.offset * term.factor;
-    llvm::Value* offset = build_.CreateMul(leaf.base, bytes(term.factor * access.unit_bytes()));
+    llvm::Value* offset =
+        build_.CreateMul(wide(term.leaf), bytes(term.factor * access.unit_bytes()));
     sum = sum == nullptr ? offset : build_.CreateAdd(sum, offset);
     const bool is_last = i + 1 == index.terms.size();
     if (!is_last && affine_.depth_of(index.terms[i + 1].leaf) == affine_.depth_of(term.leaf)) {

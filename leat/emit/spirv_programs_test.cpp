@@ -167,23 +167,6 @@ ir::Program wide_loop_program() {
   return b.finish();
 }
 
-ir::Program reduce_program(uint32_t lanes, uint32_t waves) {
-  Builder b("reduce", lanes, waves);
-  const uint32_t x = b.parameter("x", DType::f32, false, 4096);
-  const uint32_t m = b.parameter("m", DType::i32, false, 4096);
-  const uint32_t y = b.parameter("y", DType::f32, true, 4096);
-  const uint32_t z = b.parameter("z", DType::i32, true, 4096);
-  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(lanes)), b.lane_id());
-  const ValueId value = b.load(x, index), whole = b.load(m, index);
-  int64_t place = 0;
-  for (const Opcode op : {Opcode::reduce_add, Opcode::reduce_min, Opcode::reduce_max}) {
-    b.store(y, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, value));
-    b.store(z, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, whole));
-    ++place;
-  }
-  return b.finish();
-}
-
 ir::Program vector_program() {
   Builder b("vectors", 16, 1);
   const uint32_t x = b.parameter("x", DType::f32, false, 4096);
@@ -204,6 +187,23 @@ Target vulkan_target(CodeFormat format) {
 }
 
 }  // namespace
+
+ir::Program reduce_program(uint32_t lanes, uint32_t waves) {
+  Builder b("reduce", lanes, waves);
+  const uint32_t x = b.parameter("x", DType::f32, false, 4096);
+  const uint32_t m = b.parameter("m", DType::i32, false, 4096);
+  const uint32_t y = b.parameter("y", DType::f32, true, 4096);
+  const uint32_t z = b.parameter("z", DType::i32, true, 4096);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(lanes)), b.lane_id());
+  const ValueId value = b.load(x, index), whole = b.load(m, index);
+  int64_t place = 0;
+  for (const Opcode op : {Opcode::reduce_add, Opcode::reduce_min, Opcode::reduce_max}) {
+    b.store(y, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, value));
+    b.store(z, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, whole));
+    ++place;
+  }
+  return b.finish();
+}
 
 Target pointers_target() { return vulkan_target(CodeFormat::spirv_pointers); }
 
@@ -248,7 +248,7 @@ ir::Program loop_program(int64_t trips, int unroll) {
   return b.finish();
 }
 
-std::vector<NamedProgram> all_programs() {
+std::vector<NamedProgram> shader_programs() {
   std::vector<NamedProgram> programs = {
       {"vectors", vector_program},
       {"control", control_program},
@@ -258,9 +258,6 @@ std::vector<NamedProgram> all_programs() {
       {"memory_f32", [] { return memory_program(DType::f32); }},
       {"memory_i32", [] { return memory_program(DType::i32); }},
       {"memory_f16", [] { return memory_program(DType::f16); }, true},
-      {"reduce_1", [] { return reduce_program(1, 1); }},
-      {"reduce_32", [] { return reduce_program(32, 1); }},
-      {"reduce_16x4", [] { return reduce_program(16, 4); }},
   };
   for (const uint8_t width : {uint8_t{1}, uint8_t{2}, uint8_t{4}}) {
     const std::string suffix = "_" + std::to_string(width);
@@ -276,6 +273,14 @@ std::vector<NamedProgram> all_programs() {
     programs.push_back({"loop_" + std::to_string(trips) + "_by_" + std::to_string(unroll),
                         [trips, unroll] { return loop_program(trips, unroll); }});
   }
+  return programs;
+}
+
+std::vector<NamedProgram> all_programs() {
+  std::vector<NamedProgram> programs = shader_programs();
+  programs.push_back({"reduce_1", [] { return reduce_program(1, 1); }});
+  programs.push_back({"reduce_32", [] { return reduce_program(32, 1); }});
+  programs.push_back({"reduce_16x4", [] { return reduce_program(16, 4); }});
   return programs;
 }
 

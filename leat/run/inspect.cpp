@@ -2,13 +2,16 @@
 // counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
 // OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); shared memory of NVIDIA's
 // architectures: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability";
-// multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of these cards.
+// multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of
+// these cards.
 #include "leat/run/inspect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
+#include <vector>
 
 #include "leat/base/amd_target.h"
 #include "leat/base/nvidia_target.h"
@@ -24,8 +27,6 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kStages[] = {"graph",    "normalise", "fuse",        "layout", "choose",
-                                        "schedule", "lower",     "expand_math", "code"};
 constexpr std::string_view kPlainTargets[] = {
     "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
 
@@ -36,30 +37,39 @@ std::vector<std::string_view> all_plain_targets() {
   return names;
 }
 
-Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const Target& target) {
-  switch (stage) {
-    case Stage::lower: return kernel.stages.front();
-    case Stage::expand_math: return kernel.stages.back();
-    case Stage::code: return disassemble(kernel.program, target);
-    case Stage::graph:
-    case Stage::normalise:
-    case Stage::fuse:
-    case Stage::layout:
-    case Stage::choose:
-    case Stage::schedule: break;
-  }
-  return Error(ErrorKind::invalid_argument, "A single kernel has no graph and no schedule.");
+std::vector<std::string_view> all_stages() {
+  std::vector<std::string_view> names = {"graph",  "normalise", "fuse", "layout",
+                                         "choose", "schedule",  "lower"};
+  for (const Pass& pass : passes()) names.push_back(pass.name);
+  names.push_back("code");
+  return names;
 }
 
-Stage stage_after(PlanStep step) {
+/// From "lower" on.
+std::span<const std::string_view> kernel_stages() {
+  const auto names = stage_names();
+  return names.subspan(static_cast<size_t>(std::ranges::find(names, "lower") - names.begin()));
+}
+
+std::string_view stage_after(PlanStep step) {
   switch (step) {
-    case PlanStep::normalise: return Stage::normalise;
-    case PlanStep::fuse: return Stage::fuse;
-    case PlanStep::layout: return Stage::layout;
-    case PlanStep::choose: return Stage::choose;
-    case PlanStep::memory: return Stage::schedule;
+    case PlanStep::normalise: return "normalise";
+    case PlanStep::fuse: return "fuse";
+    case PlanStep::layout: return "layout";
+    case PlanStep::choose: return "choose";
+    case PlanStep::memory: return "schedule";
   }
-  return Stage::schedule;
+  return "schedule";
+}
+
+Result<std::string> text_after(std::string_view stage, const LoweredKernel& kernel,
+                               const Target& target) {
+  if (stage == "code") return disassemble(kernel.program, target);
+  const auto kept = std::ranges::find(kernel.stages, stage, &LoweredKernel::Stage::name);
+  if (kept != kernel.stages.end()) return kept->text;
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("A kernel has no stage \"{}\"; it has ({}).", stage,
+                           fmt::join(kernel_stages(), ", ")));
 }
 
 Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uint32_t registers) {
@@ -85,6 +95,7 @@ Target spirv_target(std::string_view name, bool opengl) {
   target.name = name;
   target.format = opengl ? CodeFormat::spirv_bindings : CodeFormat::spirv_pointers;
   target.opengl = opengl;
+  set_shader_facts(target);
   target.lanes_per_workgroup_max = 128;
   target.local_memory_bytes_max = 16384;
   return target;
@@ -103,24 +114,21 @@ Target nvidia_plain_target(std::string_view name) {
 
 }  // namespace
 
-std::span<const std::string_view> stage_names() { return kStages; }
-
-Stage stage_of(std::string_view name) {
-  const auto found = std::ranges::find(kStages, name);
-  CHECK(found != std::end(kStages));
-  return static_cast<Stage>(found - std::begin(kStages));
+std::span<const std::string_view> stage_names() {
+  static const std::vector<std::string_view> names = all_stages();
+  return names;
 }
 
-Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stage stage,
+Result<std::string> inspect_graph(const Graph& graph, const Target& target, std::string_view stage,
                                   std::string_view node) {
-  if (stage == Stage::graph) return to_string(graph);
+  if (stage == "graph") return to_string(graph);
   std::string text;
   ScheduleOptions options;
   options.after_step = [&](PlanStep step, const Schedule& plan) {
     if (stage_after(step) == stage) text = to_string(plan);
   };
   TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, options));
-  if (stage <= Stage::schedule) return text;
+  if (!text.empty()) return text;
   for (const Step& step : schedule.steps) {
     const std::string& name = schedule.graph.nodes[step.node].name;
     if (name.find(node) == std::string::npos) continue;
@@ -135,16 +143,18 @@ Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stag
 }
 
 Result<std::string> inspect_kernel(std::string_view text, std::string_view path,
-                                   const Target& target, Stage stage) {
+                                   const Target& target, std::string_view stage) {
   LoweredKernel kernel;
   TRY_ASSIGN(kernel.program, ir::parse_program(text, path));
   if (const Result<void> verified = ir::verify(kernel.program); !verified) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Kernel \"{}\" breaks a rule: {}", path, verified.error().message()));
   }
-  kernel.stages.push_back(ir::print_program(kernel.program));
-  kernel.program = expand_math(kernel.program);
-  kernel.stages.push_back(ir::print_program(kernel.program));
+  const auto keep = [&](std::string_view name, const ir::Program& program) {
+    kernel.stages.push_back({name, ir::print_program(program)});
+  };
+  keep("lower", kernel.program);
+  TRY(run_passes(kernel.program, target, keep));
   return text_after(stage, kernel, target);
 }
 

@@ -213,6 +213,7 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
   target.format = CodeFormat::spirv_bindings;
   target.opengl = true;
   target.software = software;
+  set_shader_facts(target);
   target.waves_hide_latency = !software;
   target.local_memory_is_fast = !software;
   // GL has no extension that promises it for SPIR-V. NVIDIA's driver (580.159, H200) takes such

@@ -157,6 +157,7 @@ void fill_limits(const Properties& properties, VulkanChip& chip) {
   Target& target = chip.target;
   target.name = fmt::format("spirv {}", core.deviceName);
   target.software = chip.info.software;
+  set_shader_facts(target);
   target.waves_hide_latency = !target.software;
   target.local_memory_is_fast = !target.software;
   target.wave_lanes = std::max(1u, properties.subgroup.subgroupSize);

@@ -1,11 +1,9 @@
 // The walk over a program's blocks that finds what it uses, and the comparison with the target.
-#include "leat/emit/spirv_uses.h"
+#include "leat/emit/shader_uses.h"
 
 #include <fmt/format.h>
 
-#include <bit>
-
-namespace leat::spirv {
+namespace leat {
 namespace {
 
 using ir::Instruction;
@@ -32,19 +30,17 @@ void add_instruction(const ir::Program& program, const Instruction& instruction,
   uses.wave_id |= op == Opcode::wave_id;
   uses.group_id |= op == Opcode::group_id;
   if (op == Opcode::load || op == Opcode::store) add_access(program, instruction, uses);
-  if (is_reduction(op)) {
-    uses.reduced.insert(program.values[program.operands_of(instruction)[0]].scalar);
-  }
 }
 
 Result<void> add_block(const ir::Program& program, ir::BlockId block, Uses& uses) {
   for (const ir::InstructionId id : program.blocks[block].instructions) {
     const Instruction& instruction = program.instructions[id];
-    if (ir::is_function(instruction.op)) {
-      return Error(ErrorKind::unsupported,
-                   fmt::format("Instruction ({}) of Kernel \"{}\" is not one that SPIR-V has with "
-                               "the accuracy asked for.",
-                               ir::name_of(instruction.op), program.name));
+    if (ir::is_function(instruction.op) || is_reduction(instruction.op)) {
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("Instruction ({}) of Kernel \"{}\" is one that a pass expands before code "
+                      "is emitted.",
+                      ir::name_of(instruction.op), program.name));
     }
     add_instruction(program, instruction, uses);
     for (const ir::BlockId region : instruction.regions) {
@@ -62,7 +58,7 @@ Error past_limit(const ir::Program& program, std::string_view what, uint64_t val
                   value, program.name, limit, target.name));
 }
 
-Result<void> check_limits(const ir::Program& program, const Uses& uses, const Target& target) {
+Result<void> check_limits(const ir::Program& program, const Target& target) {
   const uint32_t lanes = lanes_per_workgroup(program);
   if (lanes > target.lanes_per_workgroup_max) {
     return past_limit(program, "Workgroup size", lanes, target, target.lanes_per_workgroup_max);
@@ -73,12 +69,12 @@ Result<void> check_limits(const ir::Program& program, const Uses& uses, const Ta
                         target.workgroups_max[axis]);
     }
   }
-  const uint32_t local_bytes = local_bytes_with_scratch(program, uses);
+  const uint32_t local_bytes = program.local_bytes();
   if (local_bytes > target.local_memory_bytes_max) {
     return past_limit(program, "Local memory in bytes", local_bytes, target,
                       target.local_memory_bytes_max);
   }
-  if (target.format == CodeFormat::spirv_bindings &&
+  if (target.format != CodeFormat::spirv_pointers &&
       program.parameters.size() > target.buffer_bindings_max) {
     return past_limit(program, "Number of buffers", program.parameters.size(), target,
                       target.buffer_bindings_max);
@@ -92,28 +88,17 @@ uint32_t lanes_per_workgroup(const ir::Program& program) {
   return program.wave_lanes * program.waves_per_workgroup;
 }
 
-uint32_t local_bytes_with_scratch(const ir::Program& program, const Uses& uses) {
-  const size_t scratch_words = uses.reduced.size() * lanes_per_workgroup(program) * 2;
-  return program.local_bytes() + static_cast<uint32_t>(scratch_words * sizeof(uint32_t));
-}
-
 Result<Uses> find_uses(const ir::Program& program, const Target& target) {
   Uses uses;
   TRY(add_block(program, 0, uses));
-  TRY(check_limits(program, uses, target));
+  TRY(check_limits(program, target));
   if (uses.half && !target.storage_f16) {
     return Error(
         ErrorKind::unsupported,
         fmt::format("Kernel \"{}\" has a buffer of f16, which Target \"{}\" cannot access.",
                     program.name, target.name));
   }
-  if (!uses.reduced.empty() && !std::has_single_bit(program.wave_lanes)) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("Wave size ({}) of Kernel \"{}\" is not a power of two, as its "
-                             "reduction needs.",
-                             program.wave_lanes, program.name));
-  }
   return uses;
 }
 
-}  // namespace leat::spirv
+}  // namespace leat

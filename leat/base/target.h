@@ -14,7 +14,8 @@ enum class CodeFormat : uint8_t {
   spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
   cubin,           // ELF for one NVIDIA architecture (sm_NN); made from PTX. ABI: below
   amdgpu_object,   // relocatable ELF for one AMD GPU (gfxN). ABI: below
-  interpreted,     // the wave program's text form; for the null device
+  wgsl,         // WebGPU's shading language, UTF-8: buffer k is storage-buffer binding k of group 0
+  interpreted,  // the wave program's text form; for the null device
 };
 
 // ABI of a cubin: one kernel, `entry`; parameters are the buffers' 64-bit device addresses in the
@@ -74,7 +75,7 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
-/// Sets what SPIR-V promises of arithmetic, and of what it does not have without
+/// Sets what SPIR-V and WGSL promise of arithmetic, and of what they do not have without
 /// extensions. Call it once `software` is set: software renderers divide exactly.
 inline void set_shader_facts(Target& target) {
   target.exact_division = target.software;

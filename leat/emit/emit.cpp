@@ -60,6 +60,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #else
       return no_llvm(target);
 #endif
+    case CodeFormat::wgsl: return emit_wgsl(program, target);
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -80,6 +81,10 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
     }
+    case CodeFormat::wgsl: {
+      TRY_ASSIGN(const KernelBinary binary, emit_wgsl(program, target));
+      return std::string(reinterpret_cast<const char*>(binary.code.data()), binary.code.size());
+    }
     case CodeFormat::interpreted: return ir::print_program(program);
   }
   CHECK(false);
@@ -94,6 +99,7 @@ std::string emitter_version(const Target& target) {
     case CodeFormat::spirv_bindings: return "spirv 6";
     case CodeFormat::cubin: return "llvm-19 ptx 3";
     case CodeFormat::amdgpu_object: return "llvm-19 amdgpu 1";
+    case CodeFormat::wgsl: return "wgsl 1";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

@@ -28,6 +28,8 @@ KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std:
 
 /// SPIR-V, both addressing modes; our own writer, no dependency.
 Result<KernelBinary> emit_spirv(const ir::Program& program, const Target& target);
+/// WGSL, our own writer too.
+Result<KernelBinary> emit_wgsl(const ir::Program& program, const Target& target);
 /// Through LLVM, an object for a CPU or an AMD GPU. Only in builds that have it.
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target);
 /// Through LLVM and an assembler for PTX. Errors: also unsupported, when no assembler is there.

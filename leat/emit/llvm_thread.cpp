@@ -28,6 +28,7 @@ const GpuDialect* dialect_of(CodeFormat format) {
     case CodeFormat::native_object:
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings:
+    case CodeFormat::wgsl:
     case CodeFormat::interpreted: return nullptr;
   }
   return nullptr;

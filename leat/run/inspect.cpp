@@ -2,7 +2,8 @@
 // counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
 // OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); shared memory of NVIDIA's
 // architectures: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability";
-// multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of
+// limits that every device of WebGPU has: its
+// specification, "Limits"; multiprocessors of T4, A100, L40S and H100 SXM: NVIDIA's data sheets of
 // these cards.
 #include "leat/run/inspect.h"
 
@@ -27,8 +28,9 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kPlainTargets[] = {
-    "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
+constexpr std::string_view kPlainTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
+                                              "opengl",    "wgsl",      "sm_75",   "sm_80",
+                                              "sm_89",     "sm_90"};
 
 std::vector<std::string_view> all_plain_targets() {
   std::vector<std::string_view> names(std::begin(kPlainTargets), std::end(kPlainTargets));
@@ -101,6 +103,18 @@ Target spirv_target(std::string_view name, bool opengl) {
   return target;
 }
 
+Target wgsl_target() {
+  Target target;
+  target.name = "wgsl";
+  target.format = CodeFormat::wgsl;
+  set_shader_facts(target);
+  target.local_memory_bytes_max = 16384;
+  target.buffer_bindings_max = 8;
+  target.argument_bytes_max = 128 << 20;
+  target.storage_f16 = false;  // needs the feature shader-f16
+  return target;
+}
+
 Target nvidia_plain_target(std::string_view name) {
   constexpr uint32_t kKib = 1024;
   Target target;
@@ -169,6 +183,7 @@ Result<Target> plain_target(std::string_view name) {
   if (name == "aarch64") return cpu_target(name, "aarch64-unknown-linux-gnu", 4, 32);
   if (name == "vulkan") return spirv_target(name, false);
   if (name == "opengl") return spirv_target(name, true);
+  if (name == "wgsl") return wgsl_target();
   if (name.starts_with("sm_") &&
       std::ranges::find(kPlainTargets, name) != std::end(kPlainTargets)) {
     return nvidia_plain_target(name);

@@ -13,12 +13,19 @@ enum class CodeFormat : uint8_t {
   spirv_pointers,  // SPIR-V 1.3+, Vulkan: buffers by physical address from one argument block
   spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
   cubin,           // ELF for one NVIDIA architecture (sm_NN); made from PTX. ABI: below
-  interpreted,     // the wave program's text form; for the null device
+  amdgpu_object,   // relocatable ELF for one AMD GPU (gfxN). ABI: below
+  wgsl,         // WebGPU's shading language, UTF-8: buffer k is storage-buffer binding k of group 0
+  interpreted,  // the wave program's text form; for the null device
 };
 
 // ABI of a cubin: one kernel, `entry`; parameters are the buffers' 64-bit device addresses in the
 // order of KernelBinary::arguments, 8 bytes each; local memory is dynamic shared memory of
 // local_memory_bytes; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) threads.
+
+// ABI of an amdgpu_object: one kernel, `entry`, with its descriptor `entry`.kd (code object version
+// 5); the argument block is the buffers' 64-bit device addresses in the order of
+// KernelBinary::arguments; local memory of local_memory_bytes is allocated by the dispatch, beyond
+// what the descriptor says; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) work-items.
 
 /// Which compiler gives a kernel its registers, and so which rates of tiles hold for it; see
 /// schedule/model_constants.h.
@@ -53,6 +60,9 @@ struct Target {
   bool local_memory_is_fast = true;      // nearer than the caches, so that staging pays
   bool uniform_loads_broadcast = false;  // a uniform load is scalar and feeds all lanes for nothing
   TileRates tile_rates = TileRates::driver;
+
+  /// Registers that hold a 32-bit value of every lane.
+  uint32_t lane_registers() const { return is_cpu ? vector_registers : 8 * vector_registers; }
 
   bool operator==(const Target&) const = default;
 };

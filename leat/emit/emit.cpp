@@ -48,6 +48,7 @@ KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std:
 Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
   switch (target.format) {
     case CodeFormat::native_object:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return emit_llvm(program, target);
 #else
@@ -61,6 +62,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #else
       return no_llvm(target);
 #endif
+    case CodeFormat::wgsl: return emit_wgsl(program, target);
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -70,6 +72,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
   switch (target.format) {
     case CodeFormat::native_object:
     case CodeFormat::cubin:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return assembly_llvm(program, target);
 #else
@@ -79,6 +82,10 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
     case CodeFormat::spirv_bindings: {
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
+    }
+    case CodeFormat::wgsl: {
+      TRY_ASSIGN(const KernelBinary binary, emit_wgsl(program, target));
+      return std::string(reinterpret_cast<const char*>(binary.code.data()), binary.code.size());
     }
     case CodeFormat::interpreted: return ir::print_program(program);
   }
@@ -90,7 +97,10 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
 std::string emitter_version([[maybe_unused]] const Target& target) {
   static const std::string build = build_id_of(reinterpret_cast<const void*>(&emit));
 #ifdef LEAT_HAS_LLVM
-  if (target.format != CodeFormat::native_object && target.format != CodeFormat::cubin) {
+  const bool by_llvm = target.format == CodeFormat::native_object ||
+                       target.format == CodeFormat::cubin ||
+                       target.format == CodeFormat::amdgpu_object;
+  if (!by_llvm) {
     return build;
   }
   static const std::string llvm = llvm_build();

@@ -235,7 +235,10 @@ CommandRun add_bench_conv2d(CLI::App& command) {
   }
   command.add_option("--min-time", o.row.min_seconds, "Seconds of samples for each row (0.4)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(0.0, 600.0));
+      ->check(CLI::Range(0.0, 600.0))
+      ->check([](const std::string& text) {  // NaN is in every range
+        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number";
+      });
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
   add_json_option(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };

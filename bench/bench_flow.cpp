@@ -21,6 +21,8 @@ namespace leat::cli {
 
 namespace {
 
+constexpr int kItemsMax = 1'000'000'000;
+
 using Json = nlohmann::ordered_json;
 
 constexpr uint32_t kReplaysCounted = 200;
@@ -226,12 +228,15 @@ CommandRun add_bench_flow(CLI::App& command) {
   command.add_option("--output", o.stream.output_folder, "Where the stream writes its results")
       ->type_name("DIR");
   command.add_option("--items", o.stream.items, "Items of the stream; pictures are taken in turn")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(1, kItemsMax));
   command
       .add_option("--steps", o.steps, "Items done step by step (those of the stream, 200 at most)")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(1, kItemsMax));
   command.add_option("--top", o.stream.top, "Writes the K best classes of each picture")
-      ->type_name("K");
+      ->type_name("K")
+      ->check(CLI::Range(0, 1 << 20));
   command.add_option("--labels", o.stream.labels, "Names of the classes, one a line")
       ->type_name("FILE");
   command
@@ -251,7 +256,8 @@ CommandRun add_bench_flow(CLI::App& command) {
       .add_option("--replays", o.replays,
                   "Only replays the model N times, between two marks: what the count of system "
                   "calls traces")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(1, kItemsMax));
   add_json_option(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };
 }

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "cli/commands.h"
+#include "leat/base/env.h"
 
 namespace leat::cli {
 
@@ -25,7 +26,11 @@ std::string bench_path() {
   return (self.parent_path() / "leat-bench").string();
 }
 
+/// With rights that whoever started it has not, no program is started that may lie beside a link.
 Result<void> check_bench(const std::string& path) {
+  if (has_borrowed_rights()) {
+    return Error(ErrorKind::unsupported, "With borrowed rights (setuid) no benchmark is started.");
+  }
   if (access(path.c_str(), X_OK) == 0) return {};
   return Error(ErrorKind::unsupported,
                fmt::format("Program \"{}\", which has the benchmarks, cannot be run: {}.", path,

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <initializer_list>
 #include <mutex>
@@ -21,8 +22,11 @@ constexpr int kSignalExitCode = 128;  // and the signal's number, as shells repo
 /// Files are written side by side; what ends the process waits for all of them.
 struct Writing {
   std::mutex gate;  // taken before `files`: once Ctrl-C waits, no other file is begun
-  std::shared_mutex files;
+  std::shared_timed_mutex files;
 };
+
+/// An output that takes nothing, as a pipe that nobody reads, does not hold the end up for longer.
+constexpr auto kLastWriteMax = std::chrono::seconds(2);
 
 Writing& writing() {
   static Writing now;
@@ -52,7 +56,7 @@ void exit_on_interrupt() {
     int signal = 0;
     while (sigwait(&signals, &signal) != 0) continue;
     const std::lock_guard gate(writing().gate);
-    const std::lock_guard files(writing().files);
+    [[maybe_unused]] const bool ended = writing().files.try_lock_for(kLastWriteMax);
     if (isatty(STDERR_FILENO) != 0) {
       [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, "\n", 1);
     }

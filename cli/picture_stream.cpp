@@ -16,6 +16,7 @@
 #include "cli/report.h"
 #include "cli/view_files.h"
 #include "leat/base/cpu_count.h"
+#include "leat/base/output_file.h"
 #include "leat/base/printable.h"
 #include "leat/device/spin.h"
 
@@ -161,6 +162,15 @@ std::string PictureStream::result_path(uint64_t item) const {
   std::string stem = fs::path(path_of(item)).stem().string();
   if (options_.items > paths_.size()) stem += fmt::format("_{}", item / paths_.size());
   return options_.output_folder + "/" + stem + std::string(ending_of(kind));
+}
+
+Result<void> PictureStream::check_files(std::vector<std::string> others) const {
+  for (uint64_t item = 0; item < count_ && !options_.output_folder.empty(); ++item) {
+    others.push_back(result_path(item));
+  }
+  std::vector<std::string> inputs = paths_;
+  inputs.insert(inputs.end(), {options_.model, options_.labels});
+  return check_outputs(others, inputs);
 }
 
 Result<void> PictureStream::prepare(size_t device, uint64_t item, size_t slot) const {

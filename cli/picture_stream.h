@@ -44,6 +44,9 @@ class PictureStream {
   static Result<std::unique_ptr<PictureStream>> open(const StreamOptions& options);
 
   uint64_t count() const { return count_; }
+  /// Whether the results and `others`, which will be written beside them, are files of their own
+  /// and none that is read.
+  Result<void> check_files(std::vector<std::string> others) const;
   /// The juggler's way. `progress` may be empty. Errors: device_lost.
   Result<JugglerReport> juggled(const std::function<void(const JugglerProgress&)>& progress);
   /// Step by step, on the first device: an item is begun when the one before is written. Seconds.

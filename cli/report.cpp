@@ -49,9 +49,10 @@ void add_json_option(CLI::App& command, JsonTarget& target) {
       ->expected(0, 1);
 }
 
-Result<void> check_files(const JsonTarget& json, std::vector<std::string> others) {
+Result<void> check_files(const JsonTarget& json, std::vector<std::string> others,
+                         std::span<const std::string> inputs) {
   if (!json.to_stdout()) others.push_back(json.path);
-  return check_outputs(others);
+  return check_outputs(others, inputs);
 }
 
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object) {

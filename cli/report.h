@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,10 @@ void add_json_flag(CLI::App& command, JsonTarget& target);
 /// `--json` prints, `--json FILE` writes.
 void add_json_option(CLI::App& command, JsonTarget& target);
 
-/// Whether the files that a command will write can be: for its begin. `others` may be empty names.
-Result<void> check_files(const JsonTarget& json, std::vector<std::string> others = {});
+/// Whether the files that a command will write can be: for its begin. `others` may be empty names;
+/// none may be one of `inputs`.
+Result<void> check_files(const JsonTarget& json, std::vector<std::string> others = {},
+                         std::span<const std::string> inputs = {});
 /// In ASCII, whatever bytes the strings hold. Errors: io, when the file cannot be written.
 Result<void> write_json(const JsonTarget& target, const nlohmann::ordered_json& object);
 

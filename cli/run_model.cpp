@@ -105,7 +105,9 @@ Result<Prepared> prepare(const Options& options) {
     TRY(check_output_path(path));
     written.push_back(path);
   }
-  TRY(check_files(options.json, std::move(written)));
+  std::vector<std::string> read = {options.model, options.labels};
+  for (const InputFile& input : files) read.push_back(input.path);
+  TRY(check_files(options.json, std::move(written), read));
   if (!options.labels.empty()) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));
   }

@@ -57,6 +57,7 @@ Result<int> run_stream(StreamOptions options, const std::string& trace_path,
   Trace trace;
   if (!trace_path.empty()) options.trace = &trace;
   TRY_ASSIGN(const std::unique_ptr<PictureStream> stream, PictureStream::open(options));
+  TRY(stream->check_files({trace_path, json.to_stdout() ? "" : json.path}));
   TRY_ASSIGN(const JugglerReport report, stream->juggled([&](const JugglerProgress& now) {
     progress.show(progress_bar(now.delivered, now.count, now.rate));
   }));

@@ -2,6 +2,7 @@
 #include "leat/base/cache_store.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -110,12 +111,19 @@ void CacheStore::store(const CacheKey& key, std::string_view body) {
 
 // The oldest go first: they were made by builds and for models that are no longer used.
 void CacheStore::sweep() {
-  const int64_t old_s = static_cast<int64_t>(std::time(nullptr)) - kDraftSecondsMax;
+  const auto now_s = static_cast<int64_t>(std::time(nullptr));
+  const auto is_old = [&](const PrivateFolder::File& file) {  // or from a clock that went wrong
+    return std::abs(now_s - file.written_s) > kDraftSecondsMax;
+  };
   std::vector<PrivateFolder::File> entries;
   uint64_t size_bytes = 0;
   for (PrivateFolder::File& file : folder_.files()) {
-    if (file.name.starts_with(kDraftPrefix) && file.written_s < old_s) folder_.remove(file.name);
+    if (file.name.starts_with(kDraftPrefix) && is_old(file)) folder_.remove(file.name);
     if (!is_entry_name(file.name)) continue;
+    if (file.size_bytes > kCacheBytesMax) {  // no entry of ours: it shall not cost the others
+      folder_.remove(file.name);
+      continue;
+    }
     size_bytes += file.size_bytes;
     entries.push_back(std::move(file));
   }

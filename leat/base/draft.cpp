@@ -37,12 +37,30 @@ std::error_code set_owner_and_mode(int fd, const DraftOptions& options) {
   return fchmod(fd, mode) == 0 ? std::error_code() : last_error();
 }
 
-std::error_code fill(UniqueFd& draft, std::string_view bytes, const DraftOptions& options) {
+std::error_code fill(const UniqueFd& draft, std::string_view bytes, const DraftOptions& options) {
   if (const std::error_code error = write_all(draft.get(), bytes)) return error;
   if (const std::error_code error = set_owner_and_mode(draft.get(), options)) return error;
-  if (options.is_durable && fsync(draft.get()) != 0) return last_error();
-  // Some file systems report a full disk only when the file is closed.
-  return draft.close() ? std::error_code() : last_error();
+  return options.is_durable && fsync(draft.get()) != 0 ? last_error() : std::error_code();
+}
+
+/// A file without a name, which a writer that is killed leaves no trace of; or, where the file
+/// system has none, one of the draft's name.
+struct Draft {
+  UniqueFd file;
+  bool has_name = false;
+};
+
+Draft open_draft(int folder, const std::string& name, mode_t mode) {
+  Draft draft = {UniqueFd(openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)), false};
+  if (draft.file) return draft;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  return {UniqueFd(openat(folder, name.c_str(), kFlags, mode)), true};
+}
+
+std::error_code give_name(const Draft& draft, int folder, const std::string& name) {
+  const std::string file = "/proc/self/fd/" + std::to_string(draft.file.get());
+  const int result = linkat(AT_FDCWD, file.c_str(), folder, name.c_str(), AT_SYMLINK_FOLLOW);
+  return result == 0 ? std::error_code() : last_error();
 }
 
 std::error_code rename_to(int folder, const std::string& draft, const std::string& name,
@@ -71,13 +89,18 @@ std::error_code write_all(int fd, std::string_view bytes) {
 
 std::error_code replace_file(int folder, const std::string& name, std::string_view bytes,
                              const DraftOptions& options) {
-  const std::string draft = draft_name();
-  UniqueFd file(openat(folder, draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                       options.mode ? kDraftMode : kNewFileMode));
-  if (!file) return last_error();
-  std::error_code error = fill(file, bytes, options);
-  if (!error) error = rename_to(folder, draft, name, options.may_replace);
-  if (error) unlinkat(folder, draft.c_str(), 0);
+  const std::string name_before = draft_name();
+  Draft draft = open_draft(folder, name_before, options.mode ? kDraftMode : kNewFileMode);
+  if (!draft.file) return last_error();
+  std::error_code error = fill(draft.file, bytes, options);
+  if (!error && !draft.has_name) {
+    error = give_name(draft, folder, name_before);
+    draft.has_name = !error;
+  }
+  // Some file systems report a full disk only when the file is closed.
+  if (!draft.file.close() && !error) error = last_error();
+  if (!error) error = rename_to(folder, name_before, name, options.may_replace);
+  if (error && draft.has_name) unlinkat(folder, name_before.c_str(), 0);
   return error;
 }
 

@@ -1,6 +1,9 @@
 // The table of environment variables.
 #include "leat/base/env.h"
 
+#include <sys/auxv.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -59,6 +62,10 @@ std::span<const EnvVariable> env_variables() { return kVariables; }
 std::string env(std::string_view name) {
   const char* value = secure_getenv(std::string(variable_of(name).name).c_str());
   return value == nullptr ? "" : value;
+}
+
+bool has_borrowed_rights() {
+  return getauxval(AT_SECURE) != 0 || geteuid() != getuid() || getegid() != getgid();
 }
 
 bool env_flag(std::string_view name, bool fallback) {

@@ -1,7 +1,6 @@
 // Plain POSIX files through stdio.
 #include "leat/base/files.h"
 
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,10 +23,6 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 Error io_error(const char* verb, const std::string& path) {
   return Error(ErrorKind::io, std::string("File \"") + path + "\" cannot be " + verb + ": " +
                                   std::strerror(errno) + ".");
-}
-
-bool has_borrowed_rights() {
-  return getauxval(AT_SECURE) != 0 || geteuid() != getuid() || getegid() != getgid();
 }
 
 /// The folder of the variable `name`, or `standard` below the home.

@@ -4,15 +4,16 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <climits>
 #include <cstdio>
-#include <cstdlib>
+#include <iterator>
 #include <map>
-#include <memory>
 #include <optional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "leat/base/draft.h"
 #include "leat/base/unique_fd.h"
@@ -28,17 +29,18 @@ Error refusal(const std::string& path, const std::string& why) {
   return Error(ErrorKind::io, "File \"" + path + "\" cannot be written: " + why + ".");
 }
 
-/// Where an output goes.
+/// Where an output goes, held by open handles: nobody can exchange what was looked at.
 struct Place {
   enum class Kind : uint8_t {
     replaced,    // `name` in `folder`, which may be there already
-    opened,      // as it is, by its path
+    opened,      // as it is, by its handle
     descriptor,  // one of this process
   };
   Kind kind = Kind::replaced;
   UniqueFd folder;
   std::string name;
-  std::optional<struct stat> facts;  // of what is there
+  UniqueFd handle;                   // of what is there (O_PATH)
+  std::optional<struct stat> facts;  // of the same
   int descriptor = -1;
 };
 
@@ -56,94 +58,162 @@ std::optional<int> descriptor_of(std::string_view path) {
   return std::nullopt;
 }
 
-/// In a folder that all may write and nobody may tidy (/tmp) anybody plants links. The kernel
-/// follows only those of the folder's owner or ours, where fs.protected_symlinks is set (proc(5));
-/// here it does not matter how that is set.
-Result<void> check_link(const std::string& path) {
-  struct stat link {};
-  struct stat folder {};
-  if (lstat(path.c_str(), &link) != 0 || !S_ISLNK(link.st_mode)) return {};
-  const size_t slash = path.rfind('/');
-  const std::string above = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  if (stat(above.c_str(), &folder) != 0) return refusal(path, last_error().message());
-  const bool is_shared = (folder.st_mode & S_ISVTX) != 0 && (folder.st_mode & S_IWOTH) != 0;
-  if (!is_shared || link.st_uid == geteuid() || link.st_uid == folder.st_uid) return {};
-  return refusal(path, "it is a link of user (" + std::to_string(link.st_uid) +
-                           ") in a folder that all may write");
+/// A link leads to where its owner wants: it is followed when that is this user or root, or the
+/// owner of a folder that nobody else may write. Root follows its own only.
+Result<void> check_link(const std::string& path, const struct stat& folder,
+                        const struct stat& link) {
+  if (link.st_uid == geteuid() || link.st_uid == 0) return {};
+  const bool is_shared = (folder.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  if (!is_shared && link.st_uid == folder.st_uid && geteuid() != 0) return {};
+  return refusal(path, "it goes through a link of user (" + std::to_string(link.st_uid) + ")");
 }
 
-/// The folder of `path`, which has no link at its end, and the name in it.
-Result<Place> place_in_folder(const std::string& path) {
-  Place place;
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  place.name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (place.name.empty() || place.name == "." || place.name == "..") {
-    return refusal(path, "it names a folder");
+std::vector<std::string> parts_of(std::string_view path) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    parts.emplace_back(path.substr(begin, end - begin));
+    begin = end + 1;
   }
-  place.folder = UniqueFd(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!place.folder) {
-    return refusal(path, "folder \"" + folder + "\": " + last_error().message());
-  }
-  return place;
+  return parts;
 }
+
+std::optional<std::string> target_of(const UniqueFd& link) {
+  char target[PATH_MAX];
+  const ssize_t size = readlinkat(link.get(), "", target, sizeof target);
+  if (size <= 0 || size == sizeof target) return std::nullopt;
+  return std::string(target, static_cast<size_t>(size));
+}
+
+/// Walks from folder to folder, each opened from the one before, link by link.
+class Walk {
+ public:
+  explicit Walk(const std::string& path) : path_(path) { start(path); }
+
+  /// The folder of the last part and its name, with a handle of what is there.
+  Result<Place> run() {
+    while (!rest_.empty()) {
+      const std::string part = std::move(rest_.back());
+      rest_.pop_back();
+      if (!place_.folder) return refusal(path_, last_error().message());
+      if (part.empty() || part == ".") {
+        if (rest_.empty()) break;
+        continue;
+      }
+      TRY_ASSIGN(const bool is_there, step(part));
+      if (is_there) return std::move(place_);
+    }
+    return refusal(path_, "it names a folder");
+  }
+
+ private:
+  static constexpr int kLinksMax = 40;  // as Linux has it (path_resolution(7))
+  static constexpr int kFlags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+
+  void start(std::string_view path) {
+    if (!place_.folder || path.starts_with('/')) {
+      place_.folder = UniqueFd(open(path.starts_with('/') ? "/" : ".", O_PATH | O_CLOEXEC));
+    }
+    std::vector<std::string> parts = parts_of(path);
+    rest_.insert(rest_.end(), std::make_move_iterator(parts.rbegin()),
+                 std::make_move_iterator(parts.rend()));
+  }
+
+  /// True at the end.
+  Result<bool> step(const std::string& part) {
+    const bool is_last = rest_.empty();
+    UniqueFd next(openat(place_.folder.get(), part.c_str(), kFlags));
+    struct stat facts {};
+    if (!next || fstat(next.get(), &facts) != 0) {
+      const std::error_code error = last_error();
+      place_.name = part;
+      if (is_last && error == std::errc::no_such_file_or_directory) {
+        if (links_ > 0 && is_link_end_) return refusal(path_, "it is a link that leads nowhere");
+        return true;
+      }
+      return refusal(path_, (is_last ? "" : "folder \"" + part + "\": ") + error.message());
+    }
+    if (S_ISLNK(facts.st_mode)) return follow(next, facts, is_last);
+    if (is_last) {
+      place_.name = part;
+      place_.facts = facts;
+      place_.handle = std::move(next);
+      return true;
+    }
+    if (!S_ISDIR(facts.st_mode)) return refusal(path_, "\"" + part + "\" is no folder");
+    place_.folder = std::move(next);
+    return false;
+  }
+
+  Result<bool> follow(const UniqueFd& link, const struct stat& facts, bool is_last) {
+    struct stat folder {};
+    if (fstat(place_.folder.get(), &folder) != 0) return refusal(path_, last_error().message());
+    TRY(check_link(path_, folder, facts));
+    const std::optional<std::string> target = target_of(link);
+    if (!target || ++links_ > kLinksMax) return refusal(path_, "its links lead nowhere");
+    is_link_end_ = is_link_end_ || is_last;
+    start(*target);
+    return false;
+  }
+
+  const std::string& path_;
+  Place place_;
+  std::vector<std::string> rest_;  // of the path, backwards
+  int links_ = 0;
+  bool is_link_end_ = false;  // the last part was a link
+};
 
 bool takes_files(const UniqueFd& folder) {
   return faccessat(folder.get(), ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-Result<Place> place_of_none(const std::string& path) {
-  struct stat facts {};
-  if (lstat(path.c_str(), &facts) == 0) return refusal(path, "it is a link that leads nowhere");
-  TRY_ASSIGN(Place place, place_in_folder(path));
-  if (!takes_files(place.folder)) return refusal(path, "folder: " + last_error().message());
+/// What the handle is of, for writing.
+UniqueFd reopened(const UniqueFd& handle) {
+  const std::string path = "/proc/self/fd/" + std::to_string(handle.get());
+  return UniqueFd(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+Result<Place> checked(const std::string& path, Place place) {
+  if (!place.facts) {
+    if (!takes_files(place.folder)) return refusal(path, "folder: " + last_error().message());
+    return place;
+  }
+  const mode_t mode = place.facts->st_mode;
+  if (S_ISDIR(mode)) return refusal(path, "it is a folder");
+  if (!S_ISREG(mode) && !S_ISCHR(mode)) return refusal(path, "it is a pipe, a socket or a disk");
+  if (S_ISREG(mode) && (mode & kAnyWrite) == 0) return refusal(path, "it is read-only");
+  if (!reopened(place.handle)) return refusal(path, last_error().message());
+  if (S_ISCHR(mode) || !takes_files(place.folder)) place.kind = Place::Kind::opened;
   return place;
 }
 
-Result<Place> place_of_regular(const std::string& path, const struct stat& facts) {
-  if ((facts.st_mode & kAnyWrite) == 0) return refusal(path, "it is read-only");
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file) return refusal(path, last_error().message());
-  const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr),
-                                                         &std::free);
-  if (!real) return refusal(path, last_error().message());
-  TRY_ASSIGN(Place place, place_in_folder(real.get()));
-  if (!takes_files(place.folder)) place.kind = Place::Kind::opened;
-  place.facts = facts;
+Result<Place> place_of_descriptor(const std::string& path, int number) {
+  const int flags = fcntl(number, F_GETFL);
+  if (flags < 0) return refusal(path, last_error().message());
+  if ((flags & O_ACCMODE) == O_RDONLY) return refusal(path, "it is open for reading only");
+  Place place;
+  place.kind = Place::Kind::descriptor;
+  place.descriptor = number;
+  struct stat facts {};
+  if (fstat(number, &facts) == 0 && S_ISREG(facts.st_mode)) place.facts = facts;
   return place;
 }
 
 Result<Place> place_of(const std::string& path) {
   if (const std::optional<int> number = descriptor_of(path)) {
-    Place place;
-    place.kind = Place::Kind::descriptor;
-    place.descriptor = *number;
-    if (fcntl(*number, F_GETFD) < 0) return refusal(path, last_error().message());
-    return place;
+    return place_of_descriptor(path, *number);
   }
-  TRY(check_link(path));
-  struct stat facts {};
-  if (stat(path.c_str(), &facts) != 0) {
-    if (errno == ENOENT) return place_of_none(path);
-    return refusal(path, last_error().message());
-  }
-  if (S_ISDIR(facts.st_mode)) return refusal(path, "it is a folder");
-  if (S_ISREG(facts.st_mode)) return place_of_regular(path, facts);
-  if (!S_ISCHR(facts.st_mode)) return refusal(path, "it is a pipe, a socket or a disk");
-  if (access(path.c_str(), W_OK) != 0) return refusal(path, last_error().message());
-  Place place;
-  place.kind = Place::Kind::opened;
-  return place;
+  TRY_ASSIGN(Place place, Walk(path).run());
+  return checked(path, std::move(place));
 }
 
 /// Writes to what is there.
-std::error_code write_as_it_is(const std::string& path, const Place& place,
-                               std::string_view bytes) {
+std::error_code write_as_it_is(const Place& place, std::string_view bytes) {
   if (place.kind == Place::Kind::descriptor) {
     std::fflush(stdout);  // what was printed before stands before
     return write_all(place.descriptor, bytes);
   }
-  UniqueFd file(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  UniqueFd file = reopened(place.handle);
   struct stat facts {};
   if (!file || fstat(file.get(), &facts) != 0) return last_error();
   const bool is_device = S_ISCHR(facts.st_mode);
@@ -167,17 +237,40 @@ std::optional<Identity> identity_of(const Place& place) {
 
 }  // namespace
 
-Result<void> check_outputs(std::span<const std::string> paths) {
+namespace {
+
+std::optional<Identity> identity_of_input(const std::string& path) {
+  struct stat facts {};
+  if (path.empty() || stat(path.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    return std::nullopt;
+  }
+  return Identity{facts.st_dev, facts.st_ino, ""};
+}
+
+}  // namespace
+
+Result<void> check_outputs(std::span<const std::string> paths,
+                           std::span<const std::string> inputs) {
   std::map<Identity, std::string> taken;
-  struct stat standard {};
-  if (fstat(STDOUT_FILENO, &standard) == 0 && S_ISREG(standard.st_mode)) {
-    taken[{standard.st_dev, standard.st_ino, ""}] = "standard output";
+  for (const std::string& input : inputs) {
+    if (const auto identity = identity_of_input(input))
+      taken[*identity] = "input \"" + input + "\"";
+  }
+  const std::pair<int, const char*> streams[] = {{STDOUT_FILENO, "standard output"},
+                                                 {STDERR_FILENO, "standard error"}};
+  for (const auto& [number, name] : streams) {
+    struct stat facts {};
+    if (fstat(number, &facts) == 0 && S_ISREG(facts.st_mode)) {
+      taken[{facts.st_dev, facts.st_ino, ""}] = name;
+    }
   }
   for (const std::string& path : paths) {
     if (path.empty()) continue;
     TRY_ASSIGN(const Place place, place_of(path));
     const std::optional<Identity> identity = identity_of(place);
-    if (!identity) continue;
+    const std::optional<int> number = descriptor_of(path);
+    const bool is_stream = number && (*number == STDOUT_FILENO || *number == STDERR_FILENO);
+    if (!identity || is_stream) continue;
     const auto [other, is_first] = taken.emplace(*identity, "\"" + path + "\"");
     if (is_first) continue;
     return Error(ErrorKind::invalid_argument,
@@ -187,7 +280,7 @@ Result<void> check_outputs(std::span<const std::string> paths) {
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes) {
-  TRY_ASSIGN(const Place place, place_of(path));
+  TRY_ASSIGN(Place place, place_of(path));
   std::error_code error;
   if (place.kind == Place::Kind::replaced) {
     DraftOptions options;
@@ -197,9 +290,12 @@ Result<void> write_file(const std::string& path, std::string_view bytes) {
     }
     error = replace_file(place.folder.get(), place.name, bytes, options);
   }
-  // A file that is a mount cannot be exchanged.
-  if (place.kind != Place::Kind::replaced || error == std::errc::device_or_resource_busy) {
-    error = write_as_it_is(path, place, bytes);
+  // A file that is a mount, or another's in a folder like /tmp, cannot be exchanged.
+  const bool is_kept = error == std::errc::device_or_resource_busy ||
+                       error == std::errc::operation_not_permitted ||
+                       error == std::errc::permission_denied;
+  if (place.kind != Place::Kind::replaced || (is_kept && place.facts)) {
+    error = write_as_it_is(place, bytes);
   }
   return error ? refusal(path, error.message()) : Result<void>();
 }

@@ -63,6 +63,38 @@ TEST_F(OutputFileTest, AFileKeepsItsPermissionsAndItsOwner) {
   EXPECT_EQ(facts.st_uid, geteuid() == 0 ? kNobody : geteuid());
 }
 
+TEST_F(OutputFileTest, LinksOfOthersAreNotFollowedWhereverTheyStand) {
+  if (geteuid() != 0) GTEST_SKIP() << "Only root can make links of others.";
+  const std::string victim = write("victim", "old", 0600);
+  ASSERT_EQ(mkdir(path("shared").c_str(), 0777), 0);
+  ASSERT_EQ(chmod(path("shared").c_str(), 01777), 0);
+  const auto plant = [&](const std::string& target, const std::string& link) {
+    ASSERT_EQ(symlink(target.c_str(), path(link).c_str()), 0);
+    ASSERT_EQ(lchown(path(link).c_str(), kNobody, kNobody), 0);
+  };
+  plant(victim, "shared/file");
+  plant(path(""), "shared/folder");
+  ASSERT_EQ(symlink("shared/file", path("own").c_str()), 0);
+  expect_refused(path("shared/file"), "link of user");
+  expect_refused(path("shared/folder/victim"), "link of user");
+  expect_refused(path("own"), "link of user");
+  for (const mode_t mode : {0777u, 01775u}) {
+    ASSERT_EQ(chmod(path("shared").c_str(), mode), 0);
+    expect_refused(path("shared/file"), "link of user");
+  }
+  EXPECT_EQ(bytes_of(victim), "old");
+}
+
+TEST_F(OutputFileTest, AnInputIsNoOutput) {
+  const std::string file = write("input", "old", 0600);
+  ASSERT_EQ(link(file.c_str(), path("other").c_str()), 0);
+  const std::vector<std::string> inputs = {file};
+  for (const std::string& name : {file, path("other")}) {
+    EXPECT_FALSE(check_outputs(std::vector<std::string>{name}, inputs)) << name;
+  }
+  EXPECT_TRUE(check_outputs(std::vector<std::string>{path("third")}, inputs));
+}
+
 TEST_F(OutputFileTest, ALinkStaysAndWhatItLeadsToIsReplaced) {
   const std::string file = write("file", "old", 0640);
   ASSERT_EQ(symlink("file", path("link").c_str()), 0);

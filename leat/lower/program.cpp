@@ -15,6 +15,7 @@ using ir::ValueId;
 namespace {
 
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
+constexpr int64_t kElementsAtOnce = 4;
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 
 class ProgramLowering {
@@ -47,6 +48,8 @@ class ProgramLowering {
     switch (program_.op) {
       case ProgramOp::scan: emit_scan(); break;
       case ProgramOp::top_k: emit_top_k(); break;
+      case ProgramOp::softmax:
+      case ProgramOp::log_softmax: emit_softmax(); break;
     }
     return builder_.finish();
   }
@@ -129,6 +132,57 @@ class ProgramLowering {
                             builder_.add(carried[0], builder_.select(is_before, sum, zero()))};
                       })[0];
     walk(first, stretch, before, true);
+  }
+
+  // --- Soft-max ----------------------------------------------------------------------------------
+
+  /// Calls body(position, mask, carried) for this lane's elements of the row, some at once.
+  template <typename Body>
+  ValueId for_each_element(ValueId init, Body body) {
+    const int64_t step = shares_rows_ ? lanes_ : 1;
+    const int64_t rounds = (length_ + step - 1) / step;
+    const ValueId begin[] = {init};
+    return builder_.loop(
+        builder_.i32(0), builder_.i32(rounds), 1, begin, true,
+        [&](ValueId round, std::span<const ValueId> carried) {
+          if (!shares_rows_) return std::vector<ValueId>{body(round, exists_, carried[0])};
+          const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
+          ValueId mask = exists_;
+          if (length_ % lanes_ != 0) {
+            mask = builder_.logical_and(mask,
+                                        builder_.binary(Opcode::lt_i, at, builder_.i32(length_)));
+          }
+          return std::vector<ValueId>{body(at, mask, carried[0])};
+        },
+        static_cast<int>(std::min<int64_t>(rounds, kElementsAtOnce)))[0];
+  }
+  /// Over the lanes that share the row.
+  ValueId joined(Opcode op, ValueId own) { return shares_rows_ ? builder_.reduce(op, own) : own; }
+
+  void emit_softmax() {
+    const ValueId lowest = builder_.f32(-std::numeric_limits<float>::infinity());
+    const ValueId largest = joined(
+        Opcode::reduce_max, for_each_element(lowest, [&](ValueId at, ValueId mask, ValueId most) {
+          const ValueId value = builder_.select(mask, load(at, mask), lowest);
+          return builder_.binary(Opcode::max_f, most, value);
+        }));
+    const auto power = [&](ValueId at, ValueId mask) {
+      return builder_.unary(Opcode::exp, builder_.sub(load(at, mask), largest));
+    };
+    const ValueId sum =
+        joined(Opcode::reduce_add,
+               for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId before) {
+                 const ValueId term = builder_.select(mask, power(at, mask), builder_.f32(0));
+                 return builder_.add(before, term);
+               }));
+    const bool is_log = program_.op == ProgramOp::log_softmax;
+    const ValueId log_sum = is_log ? builder_.unary(Opcode::log, sum) : ir::kNone;
+    for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId nothing) {
+      const ValueId value = is_log ? builder_.sub(builder_.sub(load(at, mask), largest), log_sum)
+                                   : builder_.binary(Opcode::div_f, power(at, mask), sum);
+      store(0, at, value, mask);
+      return nothing;
+    });
   }
 
   // --- The first in order ------------------------------------------------------------------------

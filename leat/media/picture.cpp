@@ -241,13 +241,14 @@ void rgb_of_cmyk(const uint8_t* cmyk, int64_t count, bool is_inverted, uint8_t* 
   }
 }
 
-/// An arithmetic coder may spend less than a bit on a block.
+/// What an arithmetic coder may hold in its bytes has no bound, and hardly anybody uses it.
 bool is_jpeg_size_allowed(const jpeg_decompress_struct& info, size_t file_bytes,
                           JpegErrors& errors) {
   const int64_t pixels = int64_t{info.image_width} * info.image_height;
-  const int64_t least_bytes = info.arith_code == TRUE ? 0 : pixels / kJpegPixelsPerByteMax;
-  const std::string refusal =
-      size_refusal(info.image_width, info.image_height, least_bytes, file_bytes);
+  const std::string refusal = info.arith_code == TRUE
+                                  ? "it is coded arithmetically, which is not read"
+                                  : size_refusal(info.image_width, info.image_height,
+                                                 pixels / kJpegPixelsPerByteMax, file_bytes);
   keep_message(errors.message, sizeof errors.message, refusal);
   return refusal.empty();
 }

@@ -31,7 +31,7 @@ inline constexpr size_t kPictureFileBytesMax = size_t{512} << 20;
 inline constexpr int64_t kPicturePixelsMax = int64_t{1} << 26;
 inline constexpr int64_t kPictureSideMax = int64_t{1} << 18;
 /// Of one chunk that is not pixels; a palette, the only one that is read, has 768.
-inline constexpr size_t kPngChunkBytesMax = size_t{1} << 16;
+inline constexpr size_t kPngChunkBytesMax = size_t{1} << 26;
 /// Bytes of pixels that one byte of a PNG can hold. Source: zlib's technical details, "Maximum
 /// compression factor".
 inline constexpr int64_t kPngExpansionMax = 1032;

@@ -81,6 +81,7 @@ class Importer {
   int64_t fill_bytes_left_;
   Model model_;
   std::unordered_map<std::string, TensorId> values_;
+  std::unordered_map<std::string, uint32_t> name_numbers_;
   std::set<std::string> node_names_;
 };
 
@@ -164,7 +165,11 @@ std::unordered_set<std::string> Importer::known_names() const {
 
 std::string Importer::unique_name(const std::string& name) {
   std::string unique = name;
-  for (int i = 2; !node_names_.insert(unique).second; ++i) unique = fmt::format("{}_{}", name, i);
+  uint32_t& number = name_numbers_[name];  // the last that was tried
+  while (!node_names_.insert(unique).second) {
+    number = std::max(number + 1, 2u);
+    unique = fmt::format("{}_{}", name, number);
+  }
   return unique;
 }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "leat/model/onnx_builder.h"
 
 namespace leat {
@@ -103,6 +105,25 @@ TEST(OnnxImport, DropsNodesThatNobodyReads) {
   OnnxBuilder builder = relu_model();
   builder.node("Exp", {"x"}, {"unused"});
   EXPECT_EQ(import(builder)->graph.nodes.size(), 1u);
+}
+
+// In time that grows with their number.
+TEST(OnnxImport, ManyNodesOfOneNameAndManyOutputsOfOneValue) {
+  constexpr int kNodes = 20'000;
+  OnnxBuilder builder;
+  builder.input("x", {1});
+  std::string value = "x";
+  for (int i = 0; i < kNodes; ++i) {
+    const std::string next = "v" + std::to_string(i);
+    builder.node("Relu", {value}, {next}).proto().set_name("same");
+    builder.output("v0");
+    value = next;
+  }
+  const Result<Model> model = import(builder);
+  ASSERT_TRUE(model) << model.error().message();
+  EXPECT_EQ(model->outputs.size(), size_t{kNodes});
+  const auto is_last = [](const Node& node) { return node.name == "same_20000"; };
+  EXPECT_EQ(std::ranges::count_if(model->graph.nodes, is_last), 1);
 }
 
 TEST(OnnxImport, MakesNodeNamesUnique) {

@@ -224,6 +224,14 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
   reader.element = copy_expr(old.exprs, old.element, tree, outer);
 }
 
+/// What the reader will weigh at most: each of its loads of the tensor becomes all that the view
+/// is.
+size_t weight_in_reader(const Node& reader, const Node& view, TensorId tensor) {
+  const auto input = std::ranges::find(reader.inputs, tensor) - reader.inputs.begin();
+  const size_t loads = load_count(reader, static_cast<uint32_t>(input));
+  return weight_of(reader.exprs) + loads * weight_of(view.exprs);
+}
+
 class Fusion {
  public:
   Fusion(Graph& graph, const Target& target) : graph_(graph), target_(target), uses_(graph) {}
@@ -297,7 +305,7 @@ class Fusion {
     Node& reader = graph_.nodes[*r];
     if (reader.reshape || reader.program) return false;
     if (distinct_inputs(reader, view, tensor) + 1 > target_.buffer_bindings_max) return false;
-    if (reader.exprs.size() > kInlineExprsMax * 4) return false;
+    if (weight_in_reader(reader, view, tensor) > kFusedWeightMax) return false;
     Node fused = reader;
     substitute(fused, view, tensor);
     if (!stays_fast(reader, fused, view, tensor)) return false;

@@ -129,10 +129,15 @@ Result<void> check(const Schedule&, const Node& node, const ProgramParams& p, co
   return check_at_most(node, "lanes_row", p.lanes_row, "the limit", 1);
 }
 
-/// Rows that keep every lane of the target busy are not shared.
-std::vector<Candidate> program_candidates(const Node& node, const Target& target) {
+/// Lanes share a row where its elements lie side by side, or where rows are too few to keep every
+/// lane of the target busy.
+std::vector<Candidate> program_candidates(const Schedule& schedule, const Node& node,
+                                          const Target& target) {
   const int64_t lanes = int64_t{target.wave_lanes} * target.compute_units;
-  const bool shares = node.program->op == ProgramOp::top_k || element_count(node.extents) < lanes;
+  const int64_t step = schedule.placements[node.inputs[0]].strides[node.program->axis];
+  const bool is_few = element_count(node.extents) < lanes;
+  const bool shares = is_few || node.program->op == ProgramOp::top_k ||
+                      (step == 1 && node.program->op != ProgramOp::scan);
   return {{ProgramParams{.lanes_row = shares ? 1u : 0u}, 0}};
 }
 
@@ -145,7 +150,7 @@ Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelPa
 
 std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
                                   Splitting splitting) {
-  if (node.program) return program_candidates(node, target);
+  if (node.program) return program_candidates(schedule, node, target);
   if (const auto contraction = find_contraction(schedule.graph, node)) {
     return contraction_candidates(schedule, node, *contraction, target, splitting);
   }

@@ -38,6 +38,22 @@ Result<Schedule> schedule_with(const Target& target, auto change) {
   return make_schedule(matmul_graph(64, 256, 64), target, {.chooser = &chooser});
 }
 
+// A chain of views is cut where its expressions would grow beyond what compiles fast.
+TEST(Fuse, AChainOfPadsIsCut) {
+  Graph graph;
+  graph.inputs = {graph.add_tensor("x", DType::f32, {4, 4})};
+  TensorId x = graph.inputs[0];
+  for (int i = 0; i < 400; ++i) {
+    const std::string number = std::to_string(i);
+    x = pad(graph, "pad" + number, x, {.pads = {0, 1, 0, 1}}).value();
+    x = slice(graph, "s" + number, x, {.starts = {0}, .ends = {4}, .axes = {1}}).value();
+  }
+  graph.outputs = {x};
+  const auto schedule = make_schedule(graph, gpu(), {});
+  ASSERT_TRUE(schedule);
+  for (const Node& node : schedule->graph.nodes) EXPECT_LE(node.exprs.size(), 512u);
+}
+
 TEST(KernelParams, ReadBackAsTheyPrint) {
   const ContractionParams contraction = {.lane_m = 4,
                                          .lane_n = 16,

@@ -1,6 +1,7 @@
 // What the programs mean, in double and 64-bit integers.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "leat/base/check.h"
@@ -20,6 +21,9 @@ struct Rows {
   int64_t length, step, count;
 };
 
+/// NaN if one is.
+double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
+
 void scan(const Program& program, const HostTensor& x, HostTensor& y) {
   const Rows rows(x.shape, program.axis);
   for (int64_t row = 0; row < rows.count; ++row) {
@@ -37,6 +41,22 @@ void scan(const Program& program, const HostTensor& x, HostTensor& y) {
       } else {
         y.set_integer(flat, program.exclusive ? integer_before : integer);
       }
+    }
+  }
+}
+
+void softmax(const Program& program, const HostTensor& x, HostTensor& y) {
+  const Rows rows(x.shape, program.axis);
+  for (int64_t row = 0; row < rows.count; ++row) {
+    const auto flat = [&](int64_t at) { return rows.first(row) + at * rows.step; };
+    double largest = -std::numeric_limits<double>::infinity();
+    for (int64_t i = 0; i < rows.length; ++i) largest = larger(largest, x.number(flat(i)));
+    double sum = 0;
+    for (int64_t i = 0; i < rows.length; ++i) sum += std::exp(x.number(flat(i)) - largest);
+    for (int64_t i = 0; i < rows.length; ++i) {
+      const double above = x.number(flat(i)) - largest;
+      const bool is_log = program.op == ProgramOp::log_softmax;
+      y.set_number(flat(i), is_log ? above - std::log(sum) : std::exp(above) / sum);
     }
   }
 }
@@ -82,6 +102,8 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
   switch (node.program->op) {
     case ProgramOp::scan: return scan(*node.program, *inputs[0], *outputs[0]);
     case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
+    case ProgramOp::softmax:
+    case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);
   }
 }
 

@@ -79,8 +79,8 @@ Result<void> check_load(const Graph& graph, const Node& node, const ExprNode& lo
 
 Result<void> check_program(const Graph& graph, const Node& node) {
   const Shape& shape = graph.tensors[node.inputs[0]].shape;
-  const bool is_scan = node.program->op == ProgramOp::scan;
-  if (node.program->axis >= shape.size() || node.results.size() != (is_scan ? 1u : 2u)) {
+  const size_t results = node.program->op == ProgramOp::top_k ? 2 : 1;
+  if (node.program->axis >= shape.size() || node.results.size() != results) {
     return malformed(node, "A program has not its axis or results");
   }
   for (const NodeResult& result : node.results) {
@@ -118,6 +118,15 @@ bool writes_all(const Graph& graph, const Node& node) {
          });
 }
 
+int64_t output_bytes(const Graph& graph, const Node& node) {
+  int64_t size_bytes = 0;
+  for (const NodeResult& result : node.results) {
+    const Tensor& output = graph.tensors[result.output];
+    size_bytes += element_count(output.shape) * size_bytes_of(output.dtype);
+  }
+  return size_bytes;
+}
+
 bool should_fold(const Graph& graph, const Node& node) {
   int64_t input_elements = 0;
   for (TensorId input : node.inputs) {
@@ -126,10 +135,13 @@ bool should_fold(const Graph& graph, const Node& node) {
   }
   const int64_t limit = std::max(kFoldElementsMax, kFoldGrowthMax * input_elements);
   return writes_all(graph, node) && element_count(node.extents) <= limit &&
-         steps_of(node) <= kFoldStepsMax;
+         steps_of(node) <= std::min(kFoldStepsMax, graph.fold_steps_left) &&
+         output_bytes(graph, node) <= graph.fold_bytes_left;
 }
 
 Result<void> fold(Graph& graph, const Node& node) {
+  graph.fold_steps_left -= steps_of(node);
+  graph.fold_bytes_left -= output_bytes(graph, node);
   std::vector<std::shared_ptr<HostTensor>> values;
   std::vector<HostTensor*> outputs;
   for (const NodeResult& result : node.results) {

@@ -69,6 +69,8 @@ enum class ProgramOp : uint8_t {
   scan,   // one result: the running sums of input 0 along the axis
   top_k,  // two: the first elements of input 0 along the axis in descending (ascending) order, the
           // lower position first among equals and NaN as the largest, and their positions
+  softmax,      // one: exp(x - max) / sum of those, along the axis
+  log_softmax,  // one: x - max - log(sum of exp(x - max))
 };
 
 struct Program {
@@ -106,6 +108,9 @@ struct Graph {
   std::vector<Node> nodes;  // in an order in which they can run
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
+  /// What may still be folded: a file must not buy hours or gigabytes with a few nodes.
+  double fold_steps_left = 1e9;
+  int64_t fold_bytes_left = int64_t{1} << 30;
 
   TensorId add_tensor(std::string name, DType dtype, Shape shape);
   TensorId add_constant(std::string name, HostTensor value);

@@ -65,6 +65,19 @@ TEST(Graph, DoesNotFoldWhatWouldBeLarge) {
   EXPECT_TRUE(probe.graph.tensors[*small].constant);
 }
 
+TEST(Graph, FoldsNoMoreThanAllNodesTogetherMay) {
+  Probe probe;
+  probe.graph.fold_bytes_left = 100;
+  const TensorId a = probe.constant({16}, Probe::noise({16}));
+  const auto first = unary(probe.graph, "first", ScalarOp::neg, a);
+  const auto second = unary(probe.graph, "second", ScalarOp::neg, *first);
+  EXPECT_TRUE(probe.graph.tensors[*first].constant);
+  EXPECT_FALSE(probe.graph.tensors[*second].constant);
+  probe.graph.fold_bytes_left = 1000;
+  probe.graph.fold_steps_left = 10;
+  EXPECT_FALSE(probe.graph.tensors[*unary(probe.graph, "x", ScalarOp::neg, *first)].constant);
+}
+
 TEST(Graph, TensorsWithoutElementsAreConstants) {
   Probe probe;
   const TensorId x = probe.feed({0, 4}, {});

@@ -190,6 +190,41 @@ Result<TensorId> arg_min(Graph& graph, std::string_view name, TensorId x,
   return arg_extreme(graph, Place(graph, "ArgMin", name), x, options, Extreme::minimum);
 }
 
+// --- Programs
+// -----------------------------------------------------------------------------------------
+
+namespace {
+
+/// A node with a program whose results have these dtypes and shapes; named name, name + "/1".
+Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place, TensorId x,
+                                            const Program& program,
+                                            const std::vector<DType>& dtypes, const Shape& shape) {
+  Node node;
+  node.name = place.name;
+  node.op = place.op;
+  node.inputs = {x};
+  node.program = program;
+  node.extents = shape_of(graph, x);
+  node.extents[program.axis] = 1;
+  std::vector<TensorId> outputs;
+  for (const DType dtype : dtypes) {
+    const std::string suffix = outputs.empty() ? "" : "/" + std::to_string(outputs.size());
+    outputs.push_back(graph.add_tensor(place.name + suffix, dtype, shape));
+    node.results.push_back({.output = outputs.back(), .value = kNoExpr, .index = {}});
+  }
+  TRY(graph.add_node(std::move(node)));
+  return outputs;
+}
+
+Result<TensorId> write_program(Graph& graph, const Place& place, TensorId x, const Program& program,
+                               DType dtype, const Shape& shape) {
+  TRY_ASSIGN(const std::vector<TensorId> outputs,
+             write_program(graph, place, x, program, std::vector<DType>{dtype}, shape));
+  return outputs[0];
+}
+
+}  // namespace
+
 // --- Soft-max
 // -------------------------------------------------------------------------------------
 
@@ -229,12 +264,27 @@ Result<SoftmaxSums> softmax_sums(Graph& graph, const Place& place, const Job& jo
   return sums;
 }
 
+/// Up to this length a row is one wave's work; a longer one is reduced in parts by many.
+constexpr int64_t kSoftmaxRowMax = 4096;
+
+/// The axis of a soft-max that is one kernel.
+std::optional<size_t> short_row(const Job& job, const Shape& shape) {
+  const std::vector<size_t>& axes = job.axes.axes;
+  if (axes.size() != 1 || shape[axes[0]] > kSoftmaxRowMax) return std::nullopt;
+  return axes[0];
+}
+
 }  // namespace
 
 Result<TensorId> softmax(Graph& graph, std::string_view name, TensorId x,
                          const SoftmaxOptions& options) {
   const Place place(graph, "Softmax", name);
   TRY_ASSIGN(const Job job, softmax_job(graph, place, x, options));
+  const Shape shape = shape_of(graph, x);
+  if (const auto axis = short_row(job, shape)) {
+    const Program program = {.op = ProgramOp::softmax, .axis = *axis};
+    return write_program(graph, place, x, program, job.dtype, shape);
+  }
   TRY_ASSIGN(const SoftmaxSums sums, softmax_sums(graph, place, job));
   NodeWriter writer(graph, place);
   const std::vector<Term> kept = kept_index(writer, job.axes);
@@ -247,6 +297,11 @@ Result<TensorId> log_softmax(Graph& graph, std::string_view name, TensorId x,
                              const SoftmaxOptions& options) {
   const Place place(graph, "LogSoftmax", name);
   TRY_ASSIGN(const Job job, softmax_job(graph, place, x, options));
+  const Shape shape = shape_of(graph, x);
+  if (const auto axis = short_row(job, shape)) {
+    const Program program = {.op = ProgramOp::log_softmax, .axis = *axis};
+    return write_program(graph, place, x, program, job.dtype, shape);
+  }
   TRY_ASSIGN(const SoftmaxSums sums, softmax_sums(graph, place, job));
   NodeWriter writer(graph, place);
   const std::vector<Term> kept = kept_index(writer, job.axes);
@@ -267,33 +322,8 @@ Result<TensorId> hardmax(Graph& graph, std::string_view name, TensorId x,
   return writer.map(job.dtype, shape_of(graph, x), select(hit, writer.number(1), 0));
 }
 
-// --- Programs
-// -----------------------------------------------------------------------------------------
-
-namespace {
-
-/// A node with a program whose results have these dtypes and shapes; named name, name + "/1".
-Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place, TensorId x,
-                                            const Program& program,
-                                            const std::vector<DType>& dtypes, const Shape& shape) {
-  Node node;
-  node.name = place.name;
-  node.op = place.op;
-  node.inputs = {x};
-  node.program = program;
-  node.extents = shape_of(graph, x);
-  node.extents[program.axis] = 1;
-  std::vector<TensorId> outputs;
-  for (const DType dtype : dtypes) {
-    const std::string suffix = outputs.empty() ? "" : "/" + std::to_string(outputs.size());
-    outputs.push_back(graph.add_tensor(place.name + suffix, dtype, shape));
-    node.results.push_back({.output = outputs.back(), .value = kNoExpr, .index = {}});
-  }
-  TRY(graph.add_node(std::move(node)));
-  return outputs;
-}
-
-}  // namespace
+// --- Running sums, the first in order
+// -----------------------------------------------------------------------
 
 Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
                         const CumsumOptions& options) {
@@ -306,9 +336,7 @@ Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
                         .axis = axis,
                         .exclusive = options.exclusive,
                         .reverse = options.reverse};
-  TRY_ASSIGN(const std::vector<TensorId> sums,
-             write_program(graph, place, x, scan, {dtype}, shape));
-  return sums[0];
+  return write_program(graph, place, x, scan, dtype, shape);
 }
 
 Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,
@@ -325,7 +353,7 @@ Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,
   shape[axis] = options.k;
   const Program program = {.op = ProgramOp::top_k, .axis = axis, .ascending = !options.largest};
   TRY_ASSIGN(const std::vector<TensorId> found,
-             write_program(graph, place, x, program, {dtype, DType::i64}, shape));
+             write_program(graph, place, x, program, std::vector<DType>{dtype, DType::i64}, shape));
   return TopKResult{found[0], found[1]};
 }
 

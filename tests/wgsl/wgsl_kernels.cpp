@@ -306,9 +306,55 @@ Kernel conversion_kernel() {
   return legalised(b.finish());
 }
 
+Kernel shuffle_kernel() {
+  Builder b("shuffles", 32, 2);
+  const uint32_t x = b.parameter("x", DType::i32, false, 64);
+  const uint32_t y = b.parameter("y", DType::i32, true, 320);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
+  const ValueId a = b.load(x, index);
+  int64_t place = 0;
+  const auto store = [&](ValueId value) {
+    b.store(y, b.add(index, b.i32(place)), value);
+    place += 64;
+  };
+  store(b.shuffle(a, a));
+  store(b.add(b.lane_id(), b.shuffle(a, b.i32(7))));
+  for (const Opcode op : {Opcode::shuffle_xor, Opcode::shuffle_up, Opcode::shuffle_down}) {
+    store(b.shuffle(op, a, 5));
+  }
+  return legalised(b.finish());
+}
+
 TEST(Wgsl, WritesOfEveryKind) {
-  expect_as_interpreted(
-      {int_kernel(1), int_kernel(2), int_kernel(4), exchange_kernel(), conversion_kernel()});
+  expect_as_interpreted({int_kernel(1), int_kernel(2), int_kernel(4), exchange_kernel(),
+                         conversion_kernel(), shuffle_kernel()});
+}
+
+void expect_refused(const ir::Program& program, std::string_view reason) {
+  const Result<KernelBinary> binary = emit(program, wgsl());
+  ASSERT_FALSE(binary) << program.name;
+  EXPECT_EQ(binary.error().kind(), ErrorKind::unsupported);
+  EXPECT_NE(binary.error().message().find(reason), std::string::npos) << binary.error().message();
+}
+
+/// y = x in the given storage.
+ir::Program copy_program(DType storage) {
+  Builder b("copy", 32, 1);
+  const uint32_t x = b.parameter("x", storage, false, 32);
+  const uint32_t y = b.parameter("y", storage, true, 32);
+  b.store(y, b.lane_id(), b.load(x, b.lane_id()));
+  return legalised(b.finish()).program;
+}
+
+TEST(Wgsl, RefusesWhatNoPassMakesGood) {
+  for (const DType storage :
+       {DType::f16, DType::bf16, DType::i8, DType::u8, DType::i16, DType::f64, DType::i64}) {
+    expect_refused(copy_program(storage), "which Target \"wgsl\" cannot access");
+  }
+  Builder b("count", 32, 1);
+  const uint32_t y = b.parameter("y", DType::i32, true, 32);
+  b.atomic_add(y, b.lane_id(), b.i32(1));
+  expect_refused(legalised(b.finish()).program, "(atomic_add)");
 }
 
 }  // namespace

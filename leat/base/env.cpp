@@ -18,6 +18,7 @@ constexpr EnvVariable kVariables[] = {
     {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed."},
     {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses."},
     {"LEAT_NVIDIA_CHECK", "1 checks each packet of the direct route before it rings the doorbell."},
+    {"LEAT_AMD_CHECK", "1 does the same on the direct route to AMD GPUs."},
     {"CUDA_HOME", "Where a CUDA toolkit lies whose assembler may be used."},
     {"CUDA_PATH", "The same."},
     {"PATH", "Where ptxas is looked for."},

@@ -13,12 +13,18 @@ enum class CodeFormat : uint8_t {
   spirv_pointers,  // SPIR-V 1.3+, Vulkan: buffers by physical address from one argument block
   spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
   cubin,           // ELF for one NVIDIA architecture (sm_NN); made from PTX. ABI: below
+  amdgpu_object,   // relocatable ELF for one AMD GPU (gfxN). ABI: below
   interpreted,     // the wave program's text form; for the null device
 };
 
 // ABI of a cubin: one kernel, `entry`; parameters are the buffers' 64-bit device addresses in the
 // order of KernelBinary::arguments, 8 bytes each; local memory is dynamic shared memory of
 // local_memory_bytes; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) threads.
+
+// ABI of an amdgpu_object: one kernel, `entry`, with its descriptor `entry`.kd (code object version
+// 5); the argument block is the buffers' 64-bit device addresses in the order of
+// KernelBinary::arguments; local memory of local_memory_bytes is allocated by the dispatch, beyond
+// what the descriptor says; a workgroup is (wave_lanes * waves_per_workgroup, 1, 1) work-items.
 
 /// Which compiler gives a kernel its registers, and so which rates of tiles hold for it; see
 /// schedule/model_constants.h.

@@ -48,6 +48,7 @@ TargetFacts facts_of(const Target& target) {
               .has_atomic_add = true,
               .has_atomic_add_f32 = true,
               .has_shuffle = true};
+    case CodeFormat::amdgpu_object: return {.has_shuffle = true};
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return {.has_atomic_add = true};
   }

@@ -18,6 +18,11 @@ Error no_llvm(const Target& target) {
 }
 #endif
 
+Error no_amdgpu(const Target& target) {
+  return Error(ErrorKind::unsupported,
+               fmt::format("This build makes no code for Target \"{}\".", target.name));
+}
+
 KernelBinary emit_text(const ir::Program& program) {
   const std::string text = ir::print_program(program);
   KernelBinary binary = describe_kernel(program, CodeFormat::interpreted, program.name);
@@ -59,6 +64,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #else
       return no_llvm(target);
 #endif
+    case CodeFormat::amdgpu_object: return no_amdgpu(target);
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -78,6 +84,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
     }
+    case CodeFormat::amdgpu_object: return no_amdgpu(target);
     case CodeFormat::interpreted: return ir::print_program(program);
   }
   CHECK(false);
@@ -91,6 +98,7 @@ std::string emitter_version(const Target& target) {
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return "spirv 5";
     case CodeFormat::cubin: return "llvm-19 ptx 2";
+    case CodeFormat::amdgpu_object: return "none";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

@@ -11,17 +11,10 @@
 
 namespace leat {
 
-void AmdFence::open(const AmdRange& word, AmdChannel* channel) {
-  watched_.open(reinterpret_cast<uint64_t*>(word.host));
-  address_ = word.address;
-  channel_ = channel;
-}
-
 // The error word costs a load; what costs a call is asked only while the number stands still.
-Result<void> AmdFence::check_faults(uint64_t value) {
-  TRY(channel_->check_error_word());
-  if (poll() >= value) return {};
-  return channel_->look_after();
+Result<void> AmdFaults::operator()(bool is_reached) const {
+  TRY(channel->check_error_word());
+  return is_reached ? Result<void>() : channel->look_after();
 }
 
 void AmdContext::retire(const AmdRange& range) {

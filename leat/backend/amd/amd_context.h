@@ -5,38 +5,19 @@
 #include "leat/backend/amd/amd_memory.h"
 #include "leat/route/queue_frame.h"
 #include "leat/route/retire_list.h"
-#include "leat/route/watched_fence.h"
+#include "leat/route/route_fence.h"
 
 namespace leat {
 
 class AmdChannel;
 
-/// A word in system memory that the GPU writes. Its wait looks at the channel's error word and at
-/// the driver's events too, so a fault ends it at once.
-class AmdFence final : public Fence {
- public:
-  /// `word` is the fence; `channel` is asked for faults.
-  void open(const AmdRange& word, AmdChannel* channel);
+/// The channel's error word, and the driver's events for who waits in vain: a fault ends a wait.
+struct AmdFaults {
+  AmdChannel* channel = nullptr;
 
-  uint64_t poll() override { return watched_.poll(); }
-  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
-    return wait_for(value, timeout_ns, WaitFor::result);
-  }
-  Result<bool> wait_for(uint64_t value, uint64_t timeout_ns, WaitFor what) {
-    return watched_.wait(value, timeout_ns, what, [&] { return check_faults(value); });
-  }
-
-  uint64_t address() const { return address_; }
-  void lose(uint64_t submitted) { watched_.lose(submitted); }
-  void give_up(uint64_t submitted) { watched_.give_up(submitted); }
-
- private:
-  Result<void> check_faults(uint64_t value);
-
-  WatchedFence watched_;
-  uint64_t address_ = 0;
-  AmdChannel* channel_ = nullptr;
+  Result<void> operator()(bool is_reached) const;
 };
+using AmdFence = RouteFence<AmdFaults>;
 
 /// Scratch memory of kernels, as a launch is told of it.
 struct AmdScratch {

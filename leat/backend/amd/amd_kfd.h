@@ -61,8 +61,8 @@ class AmdFaultEvents {
   AmdFaultEvents(const AmdFaultEvents&) = delete;
   AmdFaultEvents& operator=(const AmdFaultEvents&) = delete;
 
-  /// `page_handle` is of memory of kEventPageBytes, mapped for the GPU. Whether the driver keeps it,
-  /// as it does with that of the process's first event. Errors: io.
+  /// `page_handle` is of memory of kEventPageBytes, mapped for the GPU. Whether the driver keeps
+  /// it, as it does with that of the process's first event. Errors: io.
   Result<bool> open(uint64_t page_handle);
   /// Errors: device_lost, once there was a fault.
   Result<void> look();

@@ -42,12 +42,14 @@ Result<void> AmdQueue::open() {
   TRY_ASSIGN(words_, context_.memory.allocate(kTimesOffset + kTimeSlots * sizeof(uint64_t),
                                               AmdPlace::shared));
   std::memset(words_.host, 0, words_.size_bytes);
-  context_.fence.open(words_, &channel_);
+  context_.fence.open(words_.host, words_.address, {&channel_});
   list_words_.reserve(kListDwords, 0);
-  for (std::unique_ptr<AmdCommands>& block : blocks_) {
-    block = std::make_unique<AmdCommands>(context_);
+  const auto make = [&]() -> Result<std::unique_ptr<AmdCommands>> {
+    auto block = std::make_unique<AmdCommands>(context_);
     TRY(block->reserve());
-  }
+    return block;
+  };
+  TRY(blocks_.reserve(make));
   return open_channel();
 }
 
@@ -64,7 +66,7 @@ Result<void> AmdQueue::open_channel() {
 
 Result<void> AmdQueue::wait_for_first_sign() {
   TRY_ASSIGN(AmdCommands * nothing, open_commands());
-  set_open(nullptr);
+  (void)blocks_.take();
   TRY(push(*nothing));
   TRY_ASSIGN(const bool lives, context_.fence.wait(frame_.submitted(), kFirstSignTimeoutNs));
   if (lives) return {};
@@ -76,17 +78,10 @@ Result<void> AmdQueue::wait_for_first_sign() {
 // --- Commands -----------------------------------------------------------------------------------
 
 Result<AmdCommands*> AmdQueue::open_commands() {
-  if (recording_ != nullptr) return recording_.get();
-  if (open_ != nullptr && open_->is_full()) TRY(submit_open());
-  if (open_ != nullptr) return open_;
-  AmdCommands& next = *blocks_[block_next_];
-  TRY(frame_.wait_for_room([&](uint64_t timeout_ns) {
-    return context_.fence.wait_for(next.submitted_value(), timeout_ns, WaitFor::room);
-  }));
-  block_next_ = (block_next_ + 1) % kBlocks;
-  next.clear();
-  set_open(&next);
-  return open_;
+  return blocks_.open([&] { return submit_open(); },
+                      [&](uint64_t value, uint64_t timeout_ns) {
+                        return context_.fence.wait_for_room(value, timeout_ns);
+                      });
 }
 
 MemoryAccess AmdQueue::access_of(const BufferRange& range, bool written) const {
@@ -96,27 +91,24 @@ MemoryAccess AmdQueue::access_of(const BufferRange& range, bool written) const {
 
 Result<void> AmdQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   TRY(check_launch(kernel, arguments, owner_));
-  CHECK(arguments.size() <= kArgumentsMax);
-  std::array<MemoryAccess, kArgumentsMax> accesses;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    accesses[i] = access_of(arguments[i], kernel.arguments()[i].written);
-  }
+  std::array<MemoryAccess, kArgumentsMax> room;
+  const auto accesses = accesses_of(
+      kernel, arguments, room,
+      [&](const BufferRange& range, bool written) { return access_of(range, written); });
   TRY_ASSIGN(AmdCommands * commands, open_commands());
-  commands->launch(static_cast<const AmdKernel&>(kernel),
-                   std::span(accesses).first(arguments.size()));
+  commands->launch(static_cast<const AmdKernel&>(kernel), accesses);
   return {};
 }
 
 Result<void> AmdQueue::copy(BufferRange target, BufferRange source) {
   TRY(check_copy(target, source, owner_));
-  const MemoryAccess to = access_of(target, true), from = access_of(source, false);
-  for (uint64_t done = 0; done < to.size_bytes;) {  // in parts that fit behind what is open
-    const uint64_t part = std::min(to.size_bytes - done, AmdCommands::kCopyBytesMax);
-    TRY_ASSIGN(AmdCommands * commands, open_commands());
-    commands->copy(to.address + done, from.address + done, part);
-    done += part;
-  }
-  return {};
+  return copy_in_parts(access_of(target, true), access_of(source, false),
+                       AmdCommands::kCopyBytesMax,
+                       [&](uint64_t to, uint64_t from, uint64_t size_bytes) -> Result<void> {
+                         TRY_ASSIGN(AmdCommands * commands, open_commands());
+                         commands->copy(to, from, size_bytes);
+                         return {};
+                       });
 }
 
 Result<void> AmdQueue::mark_time(uint32_t slot) {
@@ -140,8 +132,7 @@ Result<void> AmdQueue::prepare_submit() {
   if (!channel_.is_open() || channel_.has_fault()) TRY(restart());
   if (frame_.submitted() - context_.fence.poll() < kInFlightMax) return {};
   return frame_.wait_for_room([&](uint64_t timeout_ns) {
-    return context_.fence.wait_for(frame_.submitted() - kInFlightMax + 1, timeout_ns,
-                                   WaitFor::room);
+    return context_.fence.wait_for_room(frame_.submitted() - kInFlightMax + 1, timeout_ns);
   });
 }
 
@@ -166,11 +157,8 @@ Result<void> AmdQueue::push(AmdCommands& block) {
 
 Result<void> AmdQueue::submit_open() {
   TRY(prepare_submit());
-  AmdCommands* commands = open_;
-  if (commands == nullptr) {
-    TRY_ASSIGN(commands, open_commands());
-  }
-  set_open(nullptr);
+  if (!blocks_.has_open()) TRY(open_commands());
+  AmdCommands* commands = blocks_.take();
   TRY(push(*commands));
   frame_.count_submit();
   return {};
@@ -183,25 +171,22 @@ Result<uint64_t> AmdQueue::submit() {
 }
 
 Result<void> AmdQueue::begin_record() {
-  frame_.begin_record();
-  recording_ = std::make_unique<AmdCommands>(context_);
-  set_open(open_);
+  blocks_.begin_record(std::make_unique<AmdCommands>(context_));
   return {};
 }
 
 Result<std::unique_ptr<RecordedList>> AmdQueue::end_record() {
-  frame_.end_record();
-  std::unique_ptr<AmdCommands> list = std::move(recording_);
+  std::unique_ptr<AmdCommands> list = blocks_.end_record();
   context_.drain_retired();
   const Result<void> placed = list->place();
-  set_open(open_);
+  blocks_.finish_record();
   TRY(placed);
   return std::unique_ptr<RecordedList>(std::move(list));
 }
 
 // What changes from submit to submit stands in the ring, so that a list is written once.
 Result<uint64_t> AmdQueue::submit_list(RecordedList& list, bool armed) {
-  if (open_ != nullptr) TRY(submit_open());
+  if (blocks_.has_open()) TRY(submit_open());
   auto& commands = static_cast<AmdCommands&>(list);
   TRY(prepare_submit());
   TRY(frame_.check_replay(commands.submitted_value(), context_.fence.poll()));
@@ -229,22 +214,21 @@ void AmdQueue::fire() {
 // Memory, kernels and recorded lists outlive the channel, unless the GPU does not let go of them.
 Result<void> AmdQueue::restart() {
   if (lost_) return *lost_;
-  AmdCommands* open = open_;
-  set_open(nullptr);
+  AmdCommands* open = blocks_.take();
   context_.fence.lose(frame_.submitted());
   const Result<void> closed = channel_.close();
   context_.fence.give_up(frame_.submitted());
   if (!closed) lost_ = closed.error();
   TRY(closed);
   const Result<void> opened = open_channel();
-  set_open(open);
+  blocks_.put_back(open);
   if (!opened) lost_ = Error(ErrorKind::device_lost, opened.error().message());
   return opened ? Result<void>() : Result<void>(*lost_);
 }
 
 Result<void> AmdQueue::abandon() {
   CHECK(!frame_.is_recording());
-  set_open(nullptr);
+  (void)blocks_.take();
   return restart();
 }
 

@@ -2,11 +2,11 @@
 // their own; a submit is packets in the ring, a pointer and the doorbell, without a system call.
 #pragma once
 
-#include <array>
 #include <memory>
 
 #include "leat/backend/amd/amd_channel.h"
 #include "leat/backend/amd/amd_commands.h"
+#include "leat/route/command_blocks.h"
 #include "leat/route/handle_table.h"
 
 namespace leat {
@@ -34,7 +34,8 @@ class AmdQueue final : public Queue {
         frame_(context.frame),
         buffers_(buffers),
         owner_(owner),
-        channel_(context.kfd, context.memory) {}
+        channel_(context.kfd, context.memory),
+        blocks_(context.frame) {}
 
   /// Makes channel, fence and blocks, and waits for the first sign of life.
   /// Errors: io, out_of_memory, device_lost.
@@ -55,7 +56,6 @@ class AmdQueue final : public Queue {
   Counts counts() const override { return frame_.counts(); }
 
  private:
-  static constexpr size_t kBlocks = 16;
   /// Submits in flight at most: with their packets and the blocks' the ring is never full.
   static constexpr uint64_t kInFlightMax = 512;
 
@@ -64,10 +64,6 @@ class AmdQueue final : public Queue {
   /// A new channel after a fault; commands that were not submitted stay.
   Result<void> restart();
   Result<AmdCommands*> open_commands();
-  void set_open(AmdCommands* commands) {
-    open_ = commands;
-    frame_.set_open(open_ != nullptr || recording_ != nullptr);
-  }
   MemoryAccess access_of(const BufferRange& range, bool written) const;
   /// Makes room for a submit, and a channel that works.
   Result<void> prepare_submit();
@@ -87,10 +83,7 @@ class AmdQueue final : public Queue {
   std::optional<Error> lost_;  // the device cannot be brought back
   uint64_t armed_ = 0;         // the value that armed submits wait for
   CommandWords list_words_;    // a list's part of the ring, on its way there
-  std::array<std::unique_ptr<AmdCommands>, kBlocks> blocks_;
-  size_t block_next_ = 0;
-  AmdCommands* open_ = nullptr;             // of blocks_
-  std::unique_ptr<AmdCommands> recording_;  // between begin_record and end_record
+  CommandBlocks<AmdCommands> blocks_;
 };
 
 }  // namespace leat

@@ -31,6 +31,7 @@ constexpr EnvVariable kVariables[] = {
      flag},
     {"LEAT_NVIDIA_CHECK", "1 checks each packet of the direct route before it rings the doorbell.",
      flag},
+    {"LEAT_AMD_CHECK", "1 does the same on the direct route to AMD GPUs.", flag},
     {"CUDA_HOME", "Where a CUDA toolkit lies whose assembler may be used."},
     {"CUDA_PATH", "The same."},
     {"PATH", "Where ptxas is looked for."},

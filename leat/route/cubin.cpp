@@ -40,11 +40,11 @@ Result<void> check_cubin(const KernelBinary& binary, const Target& target) {
     return file.error("is for (sm_" + std::to_string(file.architecture()) + ") and not for (" +
                       target.llvm_cpu + ")");
   }
-  const CubinSection* text = file.find(".text." + binary.entry);
+  const ElfSection* text = file.find(".text." + binary.entry);
   if (text == nullptr || text->bytes.empty()) {
     return file.error("has no entry (" + binary.entry + ")");
   }
-  const CubinSection* info = file.find(".nv.info." + binary.entry);
+  const ElfSection* info = file.find(".nv.info." + binary.entry);
   std::optional<size_t> count;
   if (info != nullptr) {
     TRY_ASSIGN(const std::vector<CubinAttribute> attributes, file.attributes(*info));

@@ -42,6 +42,8 @@ class Ring {
     words_[index()] = word;
     ++written_;
   }
+  /// Takes in `count` words that the caller has written from index() on, none behind the end.
+  void advance(uint32_t count) { written_ += count; }
   /// Fills up to the ring's end with `filler`, a word that the device skips.
   void pad(Word filler) {
     while (index() != 0) push(filler);

@@ -36,6 +36,14 @@ bool GpuMemory::map(uint64_t va, uint64_t size, uint8_t* host, uint8_t access,
   return true;
 }
 
+void GpuMemory::forget_touches() {
+  for (const auto& range : ranges_) {
+    if (range->shadow == nullptr) continue;
+    std::ranges::fill(range->shadow->writer, 0);
+    std::ranges::fill(range->shadow->reader, 0);
+  }
+}
+
 bool GpuMemory::unmap(uint64_t va) {
   const auto found =
       std::ranges::find_if(ranges_, [&](const auto& range) { return range->va == va; });

@@ -43,6 +43,9 @@ class GpuMemory {
   /// Host pointer of [va, va + size) when it is mapped with all of `access`; else null.
   uint8_t* at(uint64_t va, uint64_t size, uint8_t access);
 
+  /// Empties all shadows.
+  void forget_touches();
+
   /// "unmapped", or the name and rights of the range that holds `va`.
   std::string describe(uint64_t va) const;
 

@@ -171,29 +171,32 @@ bool FakeKfd::poll() {
 }
 
 bool FakeKfd::poll_queue(Queue& queue) {
-  const uint64_t bell = __atomic_load_n(&doorbells_[queue.slot], __ATOMIC_ACQUIRE);
-  const bool has_rung = bell != queue.last_doorbell;
+  // A doorbell is a register that only tells of stores, so the same number may be stored again.
+  const uint64_t bell = __atomic_exchange_n(&doorbells_[queue.slot], kNoStore, __ATOMIC_ACQ_REL);
+  const bool has_rung = bell != kNoStore;
   const bool is_waiting =
       queue.sdma != nullptr ? queue.sdma->is_waiting() : queue.processor->is_waiting();
   if (!has_rung && !is_waiting) return false;
   if (has_rung && lost_doorbells_ > 0) {
     --lost_doorbells_;
-    queue.last_doorbell = bell;
     return false;
   }
   uint64_t written;
   const uint8_t* pointer = memory_.at(queue.made.write_pointer_va, 8, kRead);
   if (pointer == nullptr) return fault(&queue, "The write pointer is not mapped.", 0), true;
   std::memcpy(&written, pointer, 8);
-  if (has_rung && bell != written) {
-    fault(&queue, fmt::format("The doorbell ({}) is not the write pointer ({}).", bell, written),
+  // A driver that goes on while it is looked at has stored the pointer of its next submission.
+  if (has_rung && (bell > written || bell < queue.rung)) {
+    fault(&queue,
+          fmt::format("The doorbell ({}) is beyond the write pointer ({}), or goes back from ({}).",
+                      bell, written, queue.rung),
           0);
     return true;
   }
+  if (has_rung) queue.rung = bell;
   if (has_rung && queue.processor != nullptr) queue.processor->begin_submission();
-  queue.last_doorbell = bell;
   const uint64_t before = queue.read;
-  const Result<void> done = run_queue(queue, written);
+  const Result<void> done = run_queue(queue, queue.rung);
   if (!done) fault(&queue, done.error().message(), 0);
   return !done || queue.read != before;
 }

@@ -101,7 +101,9 @@ int FakeKfd::create_queue(KfdCreateQueue& in) {
     queue->processor = std::make_unique<PacketProcessor>(memory_, processor_options(false));
     queue->processor->on_interrupt = on_interrupt;
   }
-  doorbells_[queue->slot] = 0;
+  // A new queue counts its launches from 1: what those of another one touched is over.
+  if (in.type == kQueueCompute) memory_.forget_touches();
+  doorbells_[queue->slot] = kNoStore;
   for (const uint64_t va :
        {in.ring_va, in.eop_va, in.save_va, in.read_pointer_va, in.write_pointer_va}) {
     if (Buffer* buffer = mapping_around(va)) buffer->is_vital = true;

@@ -10,6 +10,7 @@ inline constexpr uint64_t kFakePage = 4096;
 inline constexpr uint64_t kDoorbellSlice = 0x2000;  // 1024 slots of 8 bytes
 inline constexpr uint64_t kEventPageBytes = 32768;
 inline constexpr uint32_t kEventsMax = 4096;
+inline constexpr uint64_t kNoStore = ~uint64_t{0};  // in a doorbell's slot
 
 struct FakeKfd::Buffer {
   uint64_t handle = 0;
@@ -28,7 +29,7 @@ struct FakeKfd::Queue {
   KfdCreateQueue made = {};
   uint32_t slot = 0;
   uint64_t read = 0;  // as the queue counts: words of PM4, bytes of SDMA
-  uint64_t last_doorbell = 0;
+  uint64_t rung = 0;  // the last doorbell
   bool is_dead = false;
   bool is_stopped = false;
   std::unique_ptr<PacketProcessor> processor;  // one of these two

@@ -4,14 +4,8 @@
 
 namespace leat {
 
-void NvidiaFence::open(NvidiaRange word, std::vector<const NvidiaChannel*> channels) {
-  watched_.open(reinterpret_cast<uint64_t*>(word.host));
-  address_ = word.address;
-  channels_ = std::move(channels);
-}
-
-Result<void> NvidiaFence::check_faults() const {
-  for (const NvidiaChannel* channel : channels_) {
+Result<void> NvidiaFaults::operator()(bool) const {
+  for (const NvidiaChannel* channel : channels) {
     if (channel->is_open() && channel->has_fault()) {
       return Error(ErrorKind::device_lost, channel->fault().text);
     }

@@ -11,37 +11,17 @@
 #include "leat/backend/nvidia/nvidia_memory.h"
 #include "leat/route/queue_frame.h"
 #include "leat/route/retire_list.h"
-#include "leat/route/watched_fence.h"
+#include "leat/route/route_fence.h"
 
 namespace leat {
 
-/// A word in cached system memory that the GPU writes. Its wait looks at the channels' error words
-/// too, so a fault ends it at once.
-class NvidiaFence final : public Fence {
- public:
-  /// `word` is the fence; `channels` are asked for faults.
-  void open(NvidiaRange word, std::vector<const NvidiaChannel*> channels);
+/// The channels' error words, so that a fault ends a wait at once.
+struct NvidiaFaults {
+  std::vector<const NvidiaChannel*> channels;
 
-  uint64_t poll() override { return watched_.poll(); }
-  Result<bool> wait(uint64_t value, uint64_t timeout_ns) override {
-    return watched_.wait(value, timeout_ns, WaitFor::result, [this] { return check_faults(); });
-  }
-  /// For who needs the memory of the work and not its result.
-  Result<bool> wait_for_room(uint64_t value, uint64_t timeout_ns) {
-    return watched_.wait(value, timeout_ns, WaitFor::room, [this] { return check_faults(); });
-  }
-
-  uint64_t address() const { return address_; }
-  void lose(uint64_t submitted) { watched_.lose(submitted); }
-  void give_up(uint64_t submitted) { watched_.give_up(submitted); }
-
- private:
-  Result<void> check_faults() const;
-
-  WatchedFence watched_;
-  uint64_t address_ = 0;
-  std::vector<const NvidiaChannel*> channels_;
+  Result<void> operator()(bool is_reached) const;
 };
+using NvidiaFence = RouteFence<NvidiaFaults>;
 
 /// Local memory of the shaders, as the channel is told of it.
 struct NvidiaLocalMemory {

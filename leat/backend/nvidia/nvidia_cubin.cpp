@@ -32,8 +32,8 @@ class CubinReader {
  private:
   std::optional<uint32_t> find_symbol() const;
   Result<void> check_banks() const;
-  Result<void> link(const CubinSection& entry_text, Cubin& cubin) const;
-  Result<void> read_relocations(const CubinSection& section, std::span<const uint64_t> offsets,
+  Result<void> link(const ElfSection& entry_text, Cubin& cubin) const;
+  Result<void> read_relocations(const ElfSection& section, std::span<const uint64_t> offsets,
                                 Cubin& cubin) const;
   void take_attribute(const CubinAttribute& attribute, uint32_t symbol, Cubin& cubin) const;
 
@@ -43,8 +43,8 @@ class CubinReader {
 
 /// The index of the symbol that is named as the entry.
 std::optional<uint32_t> CubinReader::find_symbol() const {
-  const std::span<const CubinSection> sections = file_.sections();
-  for (const CubinSection& section : file_.sections()) {
+  const std::span<const ElfSection> sections = file_.sections();
+  for (const ElfSection& section : file_.sections()) {
     if (section.type != SHT_SYMTAB || section.link >= sections.size()) continue;
     const std::span<const std::byte> names = sections[section.link].bytes;
     for (uint32_t i = 0; (i + 1) * sizeof(Elf64_Sym) <= section.bytes.size(); ++i) {
@@ -62,7 +62,7 @@ std::optional<uint32_t> CubinReader::find_symbol() const {
 
 // A launch binds constant bank 0 and no other.
 Result<void> CubinReader::check_banks() const {
-  for (const CubinSection& section : file_.sections()) {
+  for (const ElfSection& section : file_.sections()) {
     const bool is_bank = section.name.starts_with(".nv.constant");
     if (!is_bank || section.name.starts_with(".nv.constant0.") || section.size_bytes == 0) {
       continue;
@@ -74,11 +74,11 @@ Result<void> CubinReader::check_banks() const {
 
 // Kernels of ours refer to nothing but code; what else would have to be relocated (globals, printf)
 // is refused.
-Result<void> CubinReader::link(const CubinSection& entry_text, Cubin& cubin) const {
-  const std::span<const CubinSection> sections = file_.sections();
+Result<void> CubinReader::link(const ElfSection& entry_text, Cubin& cubin) const {
+  const std::span<const ElfSection> sections = file_.sections();
   constexpr uint64_t kNowhere = ~uint64_t{0};
   std::vector<uint64_t> offsets(sections.size(), kNowhere);
-  const auto append = [&](const CubinSection& section) {
+  const auto append = [&](const ElfSection& section) {
     const uint64_t start = (cubin.text.size() + kNvidiaCodeAlignment - 1) / kNvidiaCodeAlignment *
                            kNvidiaCodeAlignment;
     cubin.text.resize(start);
@@ -86,7 +86,7 @@ Result<void> CubinReader::link(const CubinSection& entry_text, Cubin& cubin) con
     offsets[static_cast<size_t>(&section - sections.data())] = start;
   };
   append(entry_text);
-  for (const CubinSection& section : file_.sections()) {
+  for (const ElfSection& section : file_.sections()) {
     if (&section == &entry_text || !section.name.starts_with(".text.")) continue;
     // Sections of one file that overlap would grow without end.
     if (section.bytes.size() >
@@ -95,7 +95,7 @@ Result<void> CubinReader::link(const CubinSection& entry_text, Cubin& cubin) con
     }
     append(section);
   }
-  for (const CubinSection& section : file_.sections()) {
+  for (const ElfSection& section : file_.sections()) {
     const bool relocates = section.type == SHT_REL || section.type == SHT_RELA;
     if (!relocates || section.bytes.empty() || section.info >= sections.size()) continue;
     const std::string_view target = sections[section.info].name;
@@ -109,10 +109,10 @@ Result<void> CubinReader::link(const CubinSection& entry_text, Cubin& cubin) con
 }
 
 /// `offsets`: where each section's code lies in cubin.text, by section index.
-Result<void> CubinReader::read_relocations(const CubinSection& section,
+Result<void> CubinReader::read_relocations(const ElfSection& section,
                                            std::span<const uint64_t> offsets, Cubin& cubin) const {
-  const std::span<const CubinSection> sections = file_.sections();
-  const CubinSection& target = sections[section.info];
+  const std::span<const ElfSection> sections = file_.sections();
+  const ElfSection& target = sections[section.info];
   const auto wrong = [&](const std::string& what) {
     return file_.error(fmt::format("has a relocation of \"{}\" {}", target.name, what));
   };
@@ -167,7 +167,7 @@ void CubinReader::take_attribute(const CubinAttribute& attribute, uint32_t symbo
 }
 
 Result<Cubin> CubinReader::read() const {
-  const CubinSection* text = file_.find(".text." + entry_);
+  const ElfSection* text = file_.find(".text." + entry_);
   const std::optional<uint32_t> symbol = find_symbol();
   if (text == nullptr || text->bytes.empty() || !symbol) {
     return file_.error("does not have that kernel");
@@ -176,12 +176,12 @@ Result<Cubin> CubinReader::read() const {
   Cubin cubin;
   cubin.sm_version = file_.architecture();
   TRY(link(*text, cubin));
-  if (const CubinSection* bank = file_.find(".nv.constant0." + entry_)) cubin.bank0 = bank->bytes;
-  if (const CubinSection* shared = file_.find(".nv.shared." + entry_)) {
+  if (const ElfSection* bank = file_.find(".nv.constant0." + entry_)) cubin.bank0 = bank->bytes;
+  if (const ElfSection* shared = file_.find(".nv.shared." + entry_)) {
     cubin.shared_bytes = static_cast<uint32_t>(std::min<uint64_t>(shared->size_bytes, 1u << 20));
   }
   for (const std::string& name : {std::string(".nv.info"), ".nv.info." + entry_}) {
-    const CubinSection* info = file_.find(name);
+    const ElfSection* info = file_.find(name);
     if (info == nullptr) continue;
     TRY_ASSIGN(const std::vector<CubinAttribute> attributes, file_.attributes(*info));
     for (const CubinAttribute& attribute : attributes) take_attribute(attribute, *symbol, cubin);

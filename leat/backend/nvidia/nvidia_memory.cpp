@@ -58,7 +58,7 @@ Result<NvidiaRange> NvidiaMemory::allocate(uint64_t size_bytes, NvidiaPlace plac
   block.place = place;
   block.size_bytes =
       round_up(std::max(size_bytes, kBlockBytes[static_cast<size_t>(place)]), kHugePage);
-  block.holes = {{0, block.size_bytes}};
+  block.holes = HoleList(block.size_bytes);
   TRY_ASSIGN(const uint32_t index, add_block(std::move(block)));
   CHECK(take(index, size_bytes, range));
   return range;
@@ -66,40 +66,23 @@ Result<NvidiaRange> NvidiaMemory::allocate(uint64_t size_bytes, NvidiaPlace plac
 
 bool NvidiaMemory::take(uint32_t index, uint64_t size_bytes, NvidiaRange& range) {
   Block& block = blocks_[index];
-  const auto hole =
-      std::ranges::find_if(block.holes, [&](const Hole& h) { return h.size_bytes >= size_bytes; });
-  if (hole == block.holes.end()) return false;
-  range = {.address = block.address + hole->offset_bytes,
-           .host = block.host == nullptr ? nullptr : block.host + hole->offset_bytes,
+  const std::optional<uint64_t> offset_bytes = block.holes.take(size_bytes);
+  if (!offset_bytes) return false;
+  range = {.address = block.address + *offset_bytes,
+           .host = block.host == nullptr ? nullptr : block.host + *offset_bytes,
            .size_bytes = size_bytes,
            .memory = block.memory,
-           .offset_bytes = hole->offset_bytes,
+           .offset_bytes = *offset_bytes,
            .block = index};
-  hole->offset_bytes += size_bytes;
-  hole->size_bytes -= size_bytes;
-  if (hole->size_bytes == 0) block.holes.erase(hole);
   return true;
 }
 
 void NvidiaMemory::free(const NvidiaRange& range) {
   Block& block = blocks_[range.block];
   if (block.is_imported) return give_back(block);
-  const auto next = std::ranges::find_if(
-      block.holes, [&](const Hole& h) { return h.offset_bytes > range.offset_bytes; });
-  auto hole = block.holes.insert(next, {range.offset_bytes, range.size_bytes});
-  const auto join_next = [&](auto left) {
-    const auto right = std::next(left);
-    if (right == block.holes.end() ||
-        left->offset_bytes + left->size_bytes != right->offset_bytes) {
-      return;
-    }
-    left->size_bytes += right->size_bytes;
-    block.holes.erase(right);
-  };
-  join_next(hole);
-  if (hole != block.holes.begin()) join_next(std::prev(hole));
-  const bool empty = block.holes.size() == 1 && block.holes[0].size_bytes == block.size_bytes;
-  if (empty && block.size_bytes > kBlockBytes[static_cast<size_t>(block.place)]) give_back(block);
+  block.holes.give_back(range.offset_bytes, range.size_bytes);
+  const uint64_t usual_bytes = kBlockBytes[static_cast<size_t>(block.place)];
+  if (block.holes.is_whole() && block.size_bytes > usual_bytes) give_back(block);
 }
 
 // A refusal leaves the objects to the client's end; there is nobody to tell.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "leat/backend/nvidia/nvidia_rm.h"
+#include "leat/route/hole_list.h"
 
 namespace leat {
 
@@ -60,10 +61,6 @@ class NvidiaMemory {
   static constexpr uint64_t kAlignment = 512;
 
  private:
-  struct Hole {
-    uint64_t offset_bytes = 0;
-    uint64_t size_bytes = 0;
-  };
   struct Block {
     NvidiaPlace place = NvidiaPlace::device;
     uint64_t address = 0;
@@ -72,7 +69,7 @@ class NvidiaMemory {
     uint32_t memory = 0;
     uint32_t virtual_memory = 0;
     bool is_imported = false;  // the host's pages are the caller's; one range
-    std::vector<Hole> holes;   // by offset
+    HoleList holes;
   };
 
   const Block* find_block(uint64_t address, uint64_t size_bytes) const;

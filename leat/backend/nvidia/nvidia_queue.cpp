@@ -48,11 +48,13 @@ Result<void> NvidiaQueue::open() {
   std::memset(fence_word_.host, 0, fence_word_.size_bytes);
   std::memset(times_.host, 0, times_.size_bytes);
   std::memset(arm_word_.host, 0, arm_word_.size_bytes);
-  context_.fence.open(fence_word_, {&compute_, &copy_});
-  for (std::unique_ptr<NvidiaCommands>& block : blocks_) {
-    block = std::make_unique<NvidiaCommands>(context_);
+  context_.fence.open(fence_word_.host, fence_word_.address, {{&compute_, &copy_}});
+  const auto make = [&]() -> Result<std::unique_ptr<NvidiaCommands>> {
+    auto block = std::make_unique<NvidiaCommands>(context_);
     TRY(block->reserve(kLaunchesPerBlock));
-  }
+    return block;
+  };
+  TRY(blocks_.reserve(make));
   return open_channels();
 }
 
@@ -83,7 +85,7 @@ Result<void> NvidiaQueue::wait_for_first_sign() {
                  high(method::kLocalWindow), low(method::kLocalWindow)}));
   context_.setup.forget_told();
   TRY_ASSIGN(NvidiaCommands * nothing, open_commands());
-  set_open(nullptr);
+  (void)blocks_.take();
   TRY(nothing->finish(frame_.submitted() + 1));
   TRY(push(*nothing, entry_of(context_.fence.poll())));
   TRY_ASSIGN(const bool alive, context_.fence.wait(frame_.submitted(), first_sign_timeout_ns_));
@@ -96,17 +98,10 @@ Result<void> NvidiaQueue::wait_for_first_sign() {
 // --- Commands -----------------------------------------------------------------------------------
 
 Result<NvidiaCommands*> NvidiaQueue::open_commands() {
-  if (recording_ != nullptr) return recording_.get();
-  if (open_ != nullptr && open_->is_full()) TRY(submit_open());
-  if (open_ != nullptr) return open_;
-  NvidiaCommands& next = *blocks_[block_next_];
-  TRY(frame_.wait_for_room([&](uint64_t timeout_ns) {
-    return context_.fence.wait_for_room(next.submitted_value(), timeout_ns);
-  }));
-  block_next_ = (block_next_ + 1) % kBlocks;
-  next.clear();
-  set_open(&next);
-  return open_;
+  return blocks_.open([&] { return submit_open(); },
+                      [&](uint64_t value, uint64_t timeout_ns) {
+                        return context_.fence.wait_for_room(value, timeout_ns);
+                      });
 }
 
 MemoryAccess NvidiaQueue::access_of(const BufferRange& range, bool written) const {
@@ -116,27 +111,24 @@ MemoryAccess NvidiaQueue::access_of(const BufferRange& range, bool written) cons
 
 Result<void> NvidiaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
   TRY(check_launch(kernel, arguments, owner_));
-  CHECK(arguments.size() <= kArgumentsMax);
-  std::array<MemoryAccess, kArgumentsMax> accesses;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    accesses[i] = access_of(arguments[i], kernel.arguments()[i].written);
-  }
+  std::array<MemoryAccess, kArgumentsMax> room;
+  const auto accesses = accesses_of(
+      kernel, arguments, room,
+      [&](const BufferRange& range, bool written) { return access_of(range, written); });
   TRY_ASSIGN(NvidiaCommands * commands, open_commands());
-  commands->launch(static_cast<const NvidiaKernel&>(kernel),
-                   std::span(accesses).first(arguments.size()));
+  commands->launch(static_cast<const NvidiaKernel&>(kernel), accesses);
   return {};
 }
 
 Result<void> NvidiaQueue::copy(BufferRange target, BufferRange source) {
   TRY(check_copy(target, source, owner_));
-  const MemoryAccess to = access_of(target, true), from = access_of(source, false);
-  for (uint64_t done = 0; done < to.size_bytes;) {  // in parts that fit behind what is open
-    const uint64_t part = std::min(to.size_bytes - done, NvidiaCommands::kCopyBytesMax);
-    TRY_ASSIGN(NvidiaCommands * commands, open_commands());
-    commands->copy(to.address + done, from.address + done, part);
-    done += part;
-  }
-  return {};
+  return copy_in_parts(access_of(target, true), access_of(source, false),
+                       NvidiaCommands::kCopyBytesMax,
+                       [&](uint64_t to, uint64_t from, uint64_t size_bytes) -> Result<void> {
+                         TRY_ASSIGN(NvidiaCommands * commands, open_commands());
+                         commands->copy(to, from, size_bytes);
+                         return {};
+                       });
 }
 
 Result<void> NvidiaQueue::mark_time(uint32_t slot) {
@@ -219,11 +211,8 @@ Result<void> NvidiaQueue::push(NvidiaCommands& commands, NvidiaEntry entry) {
 
 Result<void> NvidiaQueue::submit_open() {
   TRY(prepare_submit());
-  NvidiaCommands* commands = open_;
-  if (commands == nullptr) {
-    TRY_ASSIGN(commands, open_commands());
-  }
-  set_open(nullptr);
+  if (!blocks_.has_open()) TRY(open_commands());
+  NvidiaCommands* commands = blocks_.take();
   TRY(commands->finish(frame_.submitted() + 1));
   TRY(push(*commands, entry_of(context_.fence.poll())));  // writing them took a while
   frame_.count_submit();
@@ -237,25 +226,23 @@ Result<uint64_t> NvidiaQueue::submit() {
 }
 
 Result<void> NvidiaQueue::begin_record() {
-  frame_.begin_record();
-  recording_ = std::make_unique<NvidiaCommands>(context_);
-  recording_->clear();
-  set_open(open_);
+  auto list = std::make_unique<NvidiaCommands>(context_);
+  list->clear();
+  blocks_.begin_record(std::move(list));
   return {};
 }
 
 Result<std::unique_ptr<RecordedList>> NvidiaQueue::end_record() {
-  frame_.end_record();
-  std::unique_ptr<NvidiaCommands> list = std::move(recording_);
+  std::unique_ptr<NvidiaCommands> list = blocks_.end_record();
   context_.drain_retired();
   const Result<void> finished = list->finish(frame_.submitted() + 1);
-  set_open(open_);
+  blocks_.finish_record();
   TRY(finished);
   return std::unique_ptr<RecordedList>(std::move(list));
 }
 
 Result<uint64_t> NvidiaQueue::submit_list(RecordedList& list, bool armed) {
-  if (open_ != nullptr) TRY(submit_open());
+  if (blocks_.has_open()) TRY(submit_open());
   auto& commands = static_cast<NvidiaCommands&>(list);
   TRY_ASSIGN(const uint64_t done, prepare_submit());
   // A list that the GPU still reads must not be changed: it would hang in the middle of a chain.
@@ -299,19 +286,18 @@ void NvidiaQueue::close_channels() {
 
 // Memory, kernels and recorded lists outlive the channels.
 Result<void> NvidiaQueue::restart() {
-  NvidiaCommands* open = open_;
-  set_open(nullptr);
+  NvidiaCommands* open = blocks_.take();
   context_.fence.lose(frame_.submitted());
   close_channels();
   context_.fence.give_up(frame_.submitted());
   const Result<void> opened = open_channels();
-  set_open(open);
+  blocks_.put_back(open);
   return opened;
 }
 
 Result<void> NvidiaQueue::abandon() {
   CHECK(!frame_.is_recording());
-  set_open(nullptr);
+  (void)blocks_.take();
   return restart();
 }
 

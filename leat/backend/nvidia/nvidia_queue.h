@@ -2,10 +2,10 @@
 // their own; a submit is an entry in the ring, an index and the doorbell, without a system call.
 #pragma once
 
-#include <array>
 #include <memory>
 
 #include "leat/backend/nvidia/nvidia_commands.h"
+#include "leat/route/command_blocks.h"
 #include "leat/route/handle_table.h"
 
 namespace leat {
@@ -34,7 +34,8 @@ class NvidiaQueue final : public Queue {
         buffers_(buffers),
         owner_(owner),
         compute_(context.rm, context.memory, context.doorbell),
-        copy_(context.rm, context.memory, context.doorbell) {}
+        copy_(context.rm, context.memory, context.doorbell),
+        blocks_(context.frame) {}
   ~NvidiaQueue() override;
   NvidiaQueue(const NvidiaQueue&) = delete;
   NvidiaQueue& operator=(const NvidiaQueue&) = delete;
@@ -65,7 +66,6 @@ class NvidiaQueue final : public Queue {
   const std::vector<NvidiaStopStep>& stop_steps() const { return stop_steps_; }
 
  private:
-  static constexpr size_t kBlocks = 16;
   static constexpr uint32_t kLaunchesPerBlock = 128;
   /// Submits in flight at most; each takes up to four entries of the ring.
   static constexpr uint64_t kInFlightMax = 240;
@@ -79,10 +79,6 @@ class NvidiaQueue final : public Queue {
   Result<void> restart();
   void close_channels();
   Result<NvidiaCommands*> open_commands();
-  void set_open(NvidiaCommands* commands) {
-    open_ = commands;
-    frame_.set_open(open_ != nullptr || recording_ != nullptr);
-  }
   MemoryAccess access_of(const BufferRange& range, bool written) const;
   /// Makes room in the ring, and channels that work. The fence's number as it was seen last.
   Result<uint64_t> prepare_submit();
@@ -112,10 +108,7 @@ class NvidiaQueue final : public Queue {
   bool checks_packets_ = false;
   uint32_t prefix_next_ = 0;
   uint64_t armed_ = 0;  // the value that arm_word_ waits for
-  std::array<std::unique_ptr<NvidiaCommands>, kBlocks> blocks_;
-  size_t block_next_ = 0;
-  NvidiaCommands* open_ = nullptr;             // of blocks_
-  std::unique_ptr<NvidiaCommands> recording_;  // between begin_record and end_record
+  CommandBlocks<NvidiaCommands> blocks_;
 };
 
 }  // namespace leat

@@ -1,0 +1,54 @@
+// What the parts of one open card share: the driver, memory, the fence, scratch memory of kernels,
+// and the list of memory that waits for the fence before it is freed.
+#pragma once
+
+#include "leat/backend/amd/amd_memory.h"
+#include "leat/route/queue_frame.h"
+#include "leat/route/retire_list.h"
+#include "leat/route/route_fence.h"
+
+namespace leat {
+
+class AmdChannel;
+
+/// The channel's error word, and the driver's events for who waits in vain: a fault ends a wait.
+struct AmdFaults {
+  AmdChannel* channel = nullptr;
+
+  Result<void> operator()(bool is_reached) const;
+};
+using AmdFence = RouteFence<AmdFaults>;
+
+/// Scratch memory of kernels, as a launch is told of it.
+struct AmdScratch {
+  uint64_t address = 0;
+  uint32_t tmpring_size = 0;  // COMPUTE_TMPRING_SIZE
+};
+
+class AmdContext {
+ public:
+  explicit AmdContext(const AmdOs& os) : kfd(os), memory(kfd) {}
+
+  // Each is written by its owner alone: `card` by who opens it, `frame` by the queue.
+  AmdKfd kfd;
+  AmdCard card;
+  AmdMemory memory;
+  AmdFence fence;
+  QueueFrame frame{card.info, card.target};
+
+  /// Frees the range once all that was submitted, and what is still open, is done.
+  void retire(const AmdRange& range);
+  /// Frees what is no longer in use.
+  void drain_retired();
+
+  /// Scratch for kernels whose work-items need `bytes_per_item` (> 0). What was given before stays,
+  /// since recorded lists name it. Errors: out_of_memory, io.
+  Result<AmdScratch> reserve_scratch(uint32_t bytes_per_item);
+
+ private:
+  RetireList<AmdRange> retired_;
+  AmdScratch scratch_;
+  uint32_t scratch_bytes_per_item_ = 0;
+};
+
+}  // namespace leat

@@ -229,7 +229,10 @@ std::error_code write_as_it_is(const Place& place, std::string_view bytes) {
 using Identity = std::tuple<dev_t, ino_t, std::string>;
 
 std::optional<Identity> identity_of(const Place& place) {
-  if (place.facts) return Identity{place.facts->st_dev, place.facts->st_ino, ""};
+  if (place.facts) {
+    if (!S_ISREG(place.facts->st_mode)) return std::nullopt;
+    return Identity{place.facts->st_dev, place.facts->st_ino, ""};
+  }
   struct stat folder {};
   if (!place.folder || fstat(place.folder.get(), &folder) != 0) return std::nullopt;
   return Identity{folder.st_dev, folder.st_ino, place.name};

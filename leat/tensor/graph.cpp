@@ -183,6 +183,8 @@ TensorId Graph::add_tensor(std::string name, DType dtype, Shape shape) {
 
 TensorId Graph::add_constant(std::string name, HostTensor value) {
   const TensorId id = add_tensor(std::move(name), value.dtype, value.shape);
+  fold_steps_left += kFoldGrowthMax * static_cast<double>(element_count(value.shape));
+  fold_bytes_left += kFoldGrowthMax * static_cast<int64_t>(value.bytes.size());
   tensors[id].constant = std::make_shared<HostTensor>(std::move(value));
   return id;
 }

@@ -108,9 +108,10 @@ struct Graph {
   std::vector<Node> nodes;  // in an order in which they can run
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
-  /// What may still be folded: a file must not buy hours or gigabytes with a few nodes.
-  double fold_steps_left = 1e9;
-  int64_t fold_bytes_left = int64_t{1} << 30;
+  /// What may still be folded: some seconds, some memory, and more in proportion to the constants
+  /// that the graph is given, so that a small file does not buy hours or gigabytes.
+  double fold_steps_left = 1 << 26;
+  int64_t fold_bytes_left = int64_t{64} << 20;
 
   TensorId add_tensor(std::string name, DType dtype, Shape shape);
   TensorId add_constant(std::string name, HostTensor value);

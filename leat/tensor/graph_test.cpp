@@ -67,8 +67,8 @@ TEST(Graph, DoesNotFoldWhatWouldBeLarge) {
 
 TEST(Graph, FoldsNoMoreThanAllNodesTogetherMay) {
   Probe probe;
-  probe.graph.fold_bytes_left = 100;
   const TensorId a = probe.constant({16}, Probe::noise({16}));
+  probe.graph.fold_bytes_left = 100;
   const auto first = unary(probe.graph, "first", ScalarOp::neg, a);
   const auto second = unary(probe.graph, "second", ScalarOp::neg, *first);
   EXPECT_TRUE(probe.graph.tensors[*first].constant);

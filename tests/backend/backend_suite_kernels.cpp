@@ -6,10 +6,17 @@
 
 #include "leat/emit/emit.h"
 #include "leat/ir/builder.h"
+#include "leat/lower/passes.h"
 
 namespace leat {
 
 namespace {
+
+/// As a network's kernels are: what the target lacks is written out first.
+Result<KernelBinary> passed_and_emitted(ir::Program program, const Target& target) {
+  TRY(run_passes(program, target));
+  return emit(program, target);
+}
 
 using ir::Builder;
 using ir::Opcode;
@@ -52,7 +59,7 @@ Result<KernelBinary> saxpy_kernel(const Target& target, int64_t count) {
   builder.store(out, element.index,
                 builder.add(product, builder.load(y, element.index, 1, element.mask)),
                 element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 Result<KernelBinary> triple_kernel(const Target& target, int64_t count, int32_t addend) {
@@ -62,7 +69,7 @@ Result<KernelBinary> triple_kernel(const Target& target, int64_t count, int32_t 
   const ValueId value = builder.load(x, element.index, 1, element.mask);
   builder.store(x, element.index,
                 builder.add(builder.mul(value, builder.i32(3)), builder.i32(addend)), element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 Result<KernelBinary> halving_kernel(const Target& target, int64_t count, int64_t rounds) {
@@ -77,7 +84,7 @@ Result<KernelBinary> halving_kernel(const Target& target, int64_t count, int64_t
   const std::vector<ValueId> result =
       builder.loop(builder.i32(0), builder.i32(rounds), 1, {{start}}, true, body);
   builder.store(x, element.index, result[0], element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 Result<KernelBinary> grid_kernel(const Target& target) {
@@ -93,7 +100,7 @@ Result<KernelBinary> grid_kernel(const Target& target) {
       x, builder.add(builder.mul(y, builder.i32(100)), builder.mul(z, builder.i32(10000))));
   const ValueId first_lane = builder.binary(Opcode::lt_i, builder.lane_id(), builder.i32(1));
   builder.store(out, builder.add(flat, builder.lane_id()), value, first_lane);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 int64_t reverse_group_size(const Target& target) {
@@ -114,7 +121,7 @@ Result<KernelBinary> reverse_kernel(const Target& target, int64_t groups) {
   builder.barrier();
   const ValueId mirrored = builder.sub(builder.i32(size - 1), place);
   builder.store(out, builder.add(start, place), builder.load_local(local, mirrored));
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 Result<KernelBinary> rounding_kernel(const Target& target, int64_t count) {
@@ -129,7 +136,7 @@ Result<KernelBinary> rounding_kernel(const Target& target, int64_t count) {
   builder.store(quotient, element.index, builder.binary(Opcode::div_f, value, divisor),
                 element.mask);
   builder.store(root, element.index, builder.unary(Opcode::sqrt, value), element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 int64_t stamp_group_size(const Target& target) {
@@ -155,7 +162,7 @@ Result<KernelBinary> stamp_kernel(const Target& target, int64_t groups) {
   const ValueId busy = builder.loop(builder.i32(0), rounds, 1, {{start}}, true, body)[0];
   const ValueId is_seven = builder.binary(Opcode::eq_i, busy, builder.i32(7));  // hardly ever
   builder.store(out, element.index, builder.select(is_seven, builder.i32(7), stamp), element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 Result<KernelBinary> to_half_kernel(const Target& target, int64_t count) {
@@ -164,7 +171,7 @@ Result<KernelBinary> to_half_kernel(const Target& target, int64_t count) {
   const uint32_t out = builder.parameter("out", DType::f16, true, count);
   const Element element = element_of_lane(builder, target, count);
   builder.store(out, element.index, builder.load(in, element.index, 1, element.mask), element.mask);
-  return emit(builder.finish(), target);
+  return passed_and_emitted(builder.finish(), target);
 }
 
 }  // namespace leat

@@ -113,6 +113,18 @@ KernelParams split(const Schedule& schedule, const Node& node, const Target& tar
   return params;
 }
 
+// WGSL has no way to tell: another kernel adds the parts.
+TEST(Lower, SplitOfKInTwoKernels) {
+  Target target = gpu_target(32);
+  target.format = CodeFormat::wgsl;
+  Chooser in_four(target, split<4>);
+  const Case test = conv_case({2, 16, 6, 6, 24, 3, 1, 1, 1, 1}, true);
+  check(test, target, {.chooser = &in_four}, "two kernels");
+  const auto schedule = make_schedule(test.graph, target, {.chooser = &in_four});
+  ASSERT_TRUE(schedule);
+  EXPECT_EQ(schedule->steps.size(), 2u);
+}
+
 TEST(Lower, SplitOfK) {
   const ConvCase shape = {2, 16, 6, 6, 24, 3, 1, 1, 1, 1};
   const ConvCase grouped = {1, 16, 6, 6, 24, 3, 1, 1, 2, 1};

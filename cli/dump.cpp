@@ -36,16 +36,15 @@ Result<Target> target_of(const std::string& name) {
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
   const std::string fallback = is_model ? "schedule" : "lower";
-  const Stage stage = stage_of(options.stage.empty() ? fallback : options.stage);
+  const std::string stage = options.stage.empty() ? fallback : options.stage;
   if (is_model) {
     TRY_ASSIGN(const Model model, import_onnx(options.file));
     TRY_ASSIGN(const Target target,
-               stage == Stage::graph ? Result<Target>(Target{}) : target_of(options.target));
+               stage == "graph" ? Result<Target>(Target{}) : target_of(options.target));
     return inspect_graph(model.graph, target, stage, options.node);
   }
   TRY_ASSIGN(const std::string text, read_file(options.file, kKernelBytesMax));
-  TRY_ASSIGN(const Target target,
-             stage == Stage::code ? target_of(options.target) : Result<Target>(Target{}));
+  TRY_ASSIGN(const Target target, target_of(options.target));
   return inspect_kernel(text, options.file, target, stage);
 }
 

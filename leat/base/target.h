@@ -14,7 +14,8 @@ enum class CodeFormat : uint8_t {
   spirv_bindings,  // SPIR-V, Vulkan or OpenGL: buffer k is storage-buffer binding k of set 0
   cubin,           // ELF for one NVIDIA architecture (sm_NN); made from PTX. ABI: below
   amdgpu_object,   // relocatable ELF for one AMD GPU (gfxN). ABI: below
-  interpreted,     // the wave program's text form; for the null device
+  wgsl,         // WebGPU's shading language, UTF-8: buffer k is storage-buffer binding k of group 0
+  interpreted,  // the wave program's text form; for the null device
 };
 
 // ABI of a cubin: one kernel, `entry`; parameters are the buffers' 64-bit device addresses in the
@@ -59,6 +60,9 @@ struct Target {
   bool local_memory_is_fast = true;      // nearer than the caches, so that staging pays
   bool uniform_loads_broadcast = false;  // a uniform load is scalar and feeds all lanes for nothing
   TileRates tile_rates = TileRates::driver;
+
+  /// Registers that hold a 32-bit value of every lane.
+  uint32_t lane_registers() const { return is_cpu ? vector_registers : 8 * vector_registers; }
 
   bool operator==(const Target&) const = default;
 };

@@ -1,5 +1,6 @@
 // Sources: PTX ISA 8.0, "Release Notes" and the "Target ISA Notes" of dp4a (sm_61), cp.async
-// (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end".
+// (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end"; rounds of loops:
+// gallivm, LP_MAX_TGSI_LOOP_ITERATIONS, and measured with Mesa 22.3.6.
 #include "leat/base/target_facts.h"
 
 #include "leat/base/nvidia_architecture.h"
@@ -23,16 +24,44 @@ std::vector<MatrixShape> tensor_core_shapes() {
   return shapes;
 }
 
+/// What LLVM makes of arithmetic for all of its targets.
+TargetFacts llvm_facts() {
+  return {.has_shuffle = true,
+          .divides_exactly = true,
+          .has_signed_remainder = true,
+          .converts_by_saturation = true};
+}
+
+TargetFacts cpu_facts() {
+  TargetFacts facts = llvm_facts();
+  facts.has_narrow_storage = true;
+  facts.has_64bit = true;
+  facts.has_atomic_add = true;
+  facts.has_atomic_add_f32 = true;
+  return facts;
+}
+
 TargetFacts nvidia_facts(const Target& target) {
-  TargetFacts facts = {.has_narrow_storage = true,
-                       .has_64bit = true,
-                       .has_atomic_add = true,
-                       .has_atomic_add_f32 = true,
-                       .has_shuffle = true,
-                       .has_dot = true};
+  TargetFacts facts = cpu_facts();
+  facts.has_dot = true;
   if (nvidia_architecture(target.llvm_cpu) < kAmpere) return facts;
   facts.has_async_copy = true;
   facts.matrix_shapes = tensor_core_shapes();
+  return facts;
+}
+
+/// What SPIR-V and WGSL promise of arithmetic. Software renderers divide exactly, but Mesa's
+/// llvmpipe and lavapipe leave all loops of an invocation after 65,535 rounds in all, without a
+/// word. A loop takes at most a quarter, so that a nest of three fits.
+TargetFacts shader_facts(const Target& target) {
+  constexpr uint32_t kSoftwareRoundsMax = 16384;
+  return {.divides_exactly = target.software,
+          .loop_rounds_max = target.software ? kSoftwareRoundsMax : 0};
+}
+
+TargetFacts spirv_facts(const Target& target) {
+  TargetFacts facts = shader_facts(target);
+  facts.has_atomic_add = true;
   return facts;
 }
 
@@ -42,15 +71,11 @@ TargetFacts facts_of(const Target& target) {
   switch (target.format) {
     case CodeFormat::cubin: return nvidia_facts(target);
     case CodeFormat::native_object:
-    case CodeFormat::interpreted:
-      return {.has_narrow_storage = true,
-              .has_64bit = true,
-              .has_atomic_add = true,
-              .has_atomic_add_f32 = true,
-              .has_shuffle = true};
-    case CodeFormat::amdgpu_object: return {.has_shuffle = true};
+    case CodeFormat::interpreted: return cpu_facts();
+    case CodeFormat::amdgpu_object: return llvm_facts();
     case CodeFormat::spirv_pointers:
-    case CodeFormat::spirv_bindings: return {.has_atomic_add = true};
+    case CodeFormat::spirv_bindings: return spirv_facts(target);
+    case CodeFormat::wgsl: return shader_facts(target);
   }
   return {};
 }

@@ -27,13 +27,20 @@ struct TargetFacts {
   // All elements below 32 bits, in buffers and local memory. Without it i16, u16 and f16 in buffers
   // are Target::storage_f16's matter.
   bool has_narrow_storage = false;
-  bool has_64bit = false;                  // i64, u64 and f64, in buffers and arithmetic
-  bool has_atomic_add = false;             // on 32-bit whole numbers in buffers, with last_group
-  bool has_atomic_add_f32 = false;         // on f32 in buffers
-  bool has_shuffle = false;                // between lanes, without local memory
+  bool has_64bit = false;           // i64, u64 and f64, in buffers and arithmetic
+  bool has_atomic_add = false;      // on 32-bit whole numbers in buffers, with last_group
+  bool has_atomic_add_f32 = false;  // on f32 in buffers
+  // Between lanes, without local memory: shuffles and reductions over a wave.
+  bool has_shuffle = false;
   bool has_dot = false;                    // sums of four products of bytes in one instruction
   bool has_async_copy = false;             // from buffers to local memory, going on by itself
   std::vector<MatrixShape> matrix_shapes;  // empty: no matrix units
+
+  bool divides_exactly = false;         // quotients and square roots are rounded correctly
+  bool has_signed_remainder = false;    // the remainder of negative numbers is defined
+  bool converts_by_saturation = false;  // f32 to i32: the nearest i32, NaN to 0
+  // Rounds of nested loops, beyond which a loop with known bounds is unrolled; 0: no limit.
+  uint32_t loop_rounds_max = 0;
 };
 
 TargetFacts facts_of(const Target& target);

@@ -18,11 +18,6 @@ Error no_llvm(const Target& target) {
 }
 #endif
 
-Error no_amdgpu(const Target& target) {
-  return Error(ErrorKind::unsupported,
-               fmt::format("This build makes no code for Target \"{}\".", target.name));
-}
-
 KernelBinary emit_text(const ir::Program& program) {
   const std::string text = ir::print_program(program);
   KernelBinary binary = describe_kernel(program, CodeFormat::interpreted, program.name);
@@ -51,6 +46,7 @@ KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std:
 Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
   switch (target.format) {
     case CodeFormat::native_object:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return emit_llvm(program, target);
 #else
@@ -64,7 +60,7 @@ Result<KernelBinary> emit(const ir::Program& program, const Target& target) {
 #else
       return no_llvm(target);
 #endif
-    case CodeFormat::amdgpu_object: return no_amdgpu(target);
+    case CodeFormat::wgsl: return emit_wgsl(program, target);
     case CodeFormat::interpreted: return emit_text(program);
   }
   CHECK(false);
@@ -74,6 +70,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
   switch (target.format) {
     case CodeFormat::native_object:
     case CodeFormat::cubin:
+    case CodeFormat::amdgpu_object:
 #ifdef LEAT_HAS_LLVM
       return assembly_llvm(program, target);
 #else
@@ -84,7 +81,10 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
       TRY_ASSIGN(const KernelBinary binary, emit_spirv(program, target));
       return spirv::module_text(binary.code);
     }
-    case CodeFormat::amdgpu_object: return no_amdgpu(target);
+    case CodeFormat::wgsl: {
+      TRY_ASSIGN(const KernelBinary binary, emit_wgsl(program, target));
+      return std::string(reinterpret_cast<const char*>(binary.code.data()), binary.code.size());
+    }
     case CodeFormat::interpreted: return ir::print_program(program);
   }
   CHECK(false);
@@ -94,11 +94,12 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
 // it.
 std::string emitter_version(const Target& target) {
   switch (target.format) {
-    case CodeFormat::native_object: return "llvm-19 1";
+    case CodeFormat::native_object: return "llvm-19 2";
     case CodeFormat::spirv_pointers:
-    case CodeFormat::spirv_bindings: return "spirv 5";
-    case CodeFormat::cubin: return "llvm-19 ptx 2";
-    case CodeFormat::amdgpu_object: return "none";
+    case CodeFormat::spirv_bindings: return "spirv 6";
+    case CodeFormat::cubin: return "llvm-19 ptx 3";
+    case CodeFormat::amdgpu_object: return "llvm-19 amdgpu 1";
+    case CodeFormat::wgsl: return "wgsl 1";
     case CodeFormat::interpreted: return "text 1";
   }
   CHECK(false);

@@ -11,9 +11,9 @@
 
 namespace leat {
 
-/// Emits `program`, which the verifier has passed, in target.format. The functions exp .. erf and
-/// pow of ops.def are refused: lower/expand_math comes before. Errors: unsupported (this build
-/// lacks the emitter, or the target a feature), internal.
+/// Emits `program`, which the verifier and the passes for `target` (lower/passes.h) have passed, in
+/// target.format. What those expand is refused. Errors: unsupported (this build lacks the emitter,
+/// or the target a feature), internal.
 Result<KernelBinary> emit(const ir::Program& program, const Target& target);
 
 /// The target code as text, for `leat dump`: assembly for native objects, PTX for cubins, SPIR-V
@@ -28,7 +28,9 @@ KernelBinary describe_kernel(const ir::Program& program, CodeFormat format, std:
 
 /// SPIR-V, both addressing modes; our own writer, no dependency.
 Result<KernelBinary> emit_spirv(const ir::Program& program, const Target& target);
-/// Through LLVM, an object for a CPU. Only in builds that have it.
+/// WGSL, our own writer too.
+Result<KernelBinary> emit_wgsl(const ir::Program& program, const Target& target);
+/// Through LLVM, an object for a CPU or an AMD GPU. Only in builds that have it.
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target);
 /// Through LLVM and an assembler for PTX. Errors: also unsupported, when no assembler is there.
 Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target);

@@ -29,17 +29,13 @@ llvm::Type* KernelWriter::type_of(Scalar scalar) {
 
 llvm::Type* KernelWriter::type_of(const Type& type) {
   llvm::Type* scalar = type_of(type.scalar);
-  const bool is_vector = type.varying && !features_.lane_is_thread;
+  const bool is_vector = type.varying && !features_.lane_is_thread();
   return is_vector ? llvm::FixedVectorType::get(scalar, lanes_) : scalar;
 }
 
 llvm::Value* KernelWriter::splat(llvm::Value* value) {
-  if (features_.lane_is_thread || value->getType()->isVectorTy()) return value;
+  if (features_.lane_is_thread() || value->getType()->isVectorTy()) return value;
   return build_.CreateVectorSplat(lanes_, value);
-}
-
-llvm::Constant* KernelWriter::counter(int64_t number) {
-  return llvm::ConstantInt::get(counter_type_, static_cast<uint64_t>(number), true);
 }
 
 llvm::Value* KernelWriter::constant_of(const Instruction& instruction) {
@@ -92,14 +88,14 @@ void KernelWriter::write_saturated(const Instruction& instruction) {
 // A GPU has one instruction for it, which of one NaN gives the other operand. On a CPU the
 // comparison is exactly one minps or maxps.
 llvm::Value* KernelWriter::smaller(llvm::Value* a, llvm::Value* b) {
-  if (features_.lane_is_thread) {
+  if (features_.lane_is_thread()) {
     return build_.CreateBinaryIntrinsic(llvm::Intrinsic::minnum, a, b);
   }
   return build_.CreateSelect(build_.CreateFCmpOLT(a, b), a, b);
 }
 
 llvm::Value* KernelWriter::larger(llvm::Value* a, llvm::Value* b) {
-  if (features_.lane_is_thread) {
+  if (features_.lane_is_thread()) {
     return build_.CreateBinaryIntrinsic(llvm::Intrinsic::maxnum, a, b);
   }
   return build_.CreateSelect(build_.CreateFCmpOGT(a, b), a, b);
@@ -148,7 +144,7 @@ llvm::Value* KernelWriter::fused_multiply_add(llvm::Value* a, llvm::Value* b, ll
 
 // The halving tree of ir.h: lane i joins lane i + n/2 until one is left.
 llvm::Value* KernelWriter::reduce(Opcode op, llvm::Value* value) {
-  return features_.lane_is_thread ? reduce_threads(op, value) : reduce_lanes(op, splat(value));
+  return features_.lane_is_thread() ? reduce_threads(op, value) : reduce_lanes(op, splat(value));
 }
 
 llvm::Value* KernelWriter::joined(Opcode reduction, llvm::Value* a, llvm::Value* b) {

@@ -1,9 +1,8 @@
 // KernelWriter, what workgroups do together: atomic additions, and the counter that tells the last
 // of them. On a CPU a workgroup is one wave on one thread. Sources: LLVM Language Reference,
-// "atomicrmw" and "Atomic Memory Ordering Constraints"; PTX ISA 8.0, "membar", "bar.red" and
-// "Memory Consistency Model".
-#include <llvm/IR/IntrinsicsNVPTX.h>
-
+// "atomicrmw" and "Atomic Memory Ordering Constraints"; PTX ISA 8.0, "Memory Consistency Model".
+#include "leat/base/check.h"
+#include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
 
 namespace leat {
@@ -21,8 +20,8 @@ llvm::AtomicRMWInst::BinOp addition_of(llvm::Value* value) {
 void KernelWriter::write_atomic_add(const Instruction& instruction) {
   const Access access = access_of(instruction);
   llvm::Value* added = operand(instruction, 1, 0);
-  values_[instruction.first_result] = {features_.lane_is_thread ? add_thread(access, added)
-                                                                : add_lanes(access, added)};
+  values_[instruction.first_result] = {features_.lane_is_thread() ? add_thread(access, added)
+                                                                  : add_lanes(access, added)};
 }
 
 llvm::Value* KernelWriter::add_thread(const Access& access, llvm::Value* added) {
@@ -69,8 +68,7 @@ llvm::Value* KernelWriter::add_lanes(const Access& access, llvm::Value* added) {
   return result;
 }
 
-// Counts up to limit = count - 1 and then back to 0; the answer is what was there before. LLVM
-// would write the GPU's instruction for it as a loop.
+// Counts up to limit = count - 1 and then back to 0; the answer is what was there before.
 void KernelWriter::write_last_group(const Instruction& instruction) {
   const AffineIndex place = *affine_.split(program_.operands_of(instruction)[0]);
   Access access;
@@ -79,7 +77,7 @@ void KernelWriter::write_last_group(const Instruction& instruction) {
   access.parameter = &program_.parameters[instruction.slot];
   llvm::Value* base = parameters_[instruction.slot];
   llvm::Value* limit = build_.CreateSub(operand(instruction, 1, 0), build_.getInt32(1));
-  if (features_.lane_is_thread) {
+  if (features_.lane_is_thread()) {
     llvm::Value* counter = thread_address(access, base, place);
     values_[instruction.first_result] = {last_of_threads(counter, limit)};
     return;
@@ -93,17 +91,17 @@ void KernelWriter::write_last_group(const Instruction& instruction) {
 // Each thread's stores are out of its own multiprocessor before the first thread counts, and the
 // answer reaches all through a barrier with an "or"; what follows reads no copy from before it.
 llvm::Value* KernelWriter::last_of_threads(llvm::Value* counter, llvm::Value* limit) {
-  const auto fence = [&] { build_.CreateIntrinsic(llvm::Intrinsic::nvvm_membar_gl, {}, {}); };
-  fence();
-  build_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
+  CHECK(features_.gpu->group_counter != nullptr);
+  const GroupCounter& group_counter = *features_.gpu->group_counter;
+  group_counter.fence(build_);
+  write_barrier();
   llvm::BasicBlock* before = build_.GetInsertBlock();
   llvm::BasicBlock* first = llvm::BasicBlock::Create(context_, "count", function_);
   llvm::BasicBlock* after = llvm::BasicBlock::Create(context_, "after", function_);
   llvm::Value* number = build_.CreateOr(lane_id_, wave_id_);
   build_.CreateCondBr(build_.CreateICmpEQ(number, build_.getInt32(0)), first, after);
   build_.SetInsertPoint(first);
-  llvm::Value* before_it = build_.CreateIntrinsic(llvm::Intrinsic::nvvm_atomic_load_inc_32,
-                                                  {counter->getType()}, {counter, limit});
+  llvm::Value* before_it = group_counter.count(build_, counter, limit);
   llvm::Value* counted =
       build_.CreateZExt(build_.CreateICmpEQ(before_it, limit), build_.getInt32Ty());
   build_.CreateBr(after);
@@ -111,8 +109,8 @@ llvm::Value* KernelWriter::last_of_threads(llvm::Value* counter, llvm::Value* li
   llvm::PHINode* mine = build_.CreatePHI(build_.getInt32Ty(), 2);
   mine->addIncoming(build_.getInt32(0), before);
   mine->addIncoming(counted, first);
-  llvm::Value* any = build_.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0_or, {}, {mine});
-  fence();
+  llvm::Value* any = group_counter.any(build_, mine);
+  group_counter.fence(build_);
   return build_.CreateICmpNE(any, build_.getInt32(0));
 }
 

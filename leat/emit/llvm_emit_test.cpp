@@ -269,7 +269,7 @@ TEST(LlvmEmit, RefusesWhatItCannotEmit) {
   expect_refusal(grid_program(8), unknown, "pdp11");
   Target spirv;
   spirv.format = CodeFormat::spirv_pointers;
-  expect_refusal(grid_program(8), spirv, "native_object");
+  expect_refusal(grid_program(8), spirv, "LLVM does not make");
 }
 
 TEST(LlvmEmit, DescribesTheKernel) {

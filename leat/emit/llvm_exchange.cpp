@@ -1,9 +1,6 @@
-// KernelWriter, what lanes exchange: shuffles, dot products of bytes, asynchronous copies. Sources:
-// PTX ISA 8.0, "shfl.sync", "dp4a" and "cp.async"; LLVM's User Guide for NVPTX Back-end.
-#include <llvm/IR/InlineAsm.h>
-#include <llvm/IR/IntrinsicsNVPTX.h>
-
+// KernelWriter, what lanes exchange: shuffles, dot products of bytes, asynchronous copies.
 #include "leat/base/check.h"
+#include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
 
 namespace leat {
@@ -12,7 +9,7 @@ using namespace ir;
 
 void KernelWriter::write_shuffle(const Instruction& instruction) {
   llvm::Value* value = operand(instruction, 0, 0);
-  values_[instruction.first_result] = {features_.lane_is_thread
+  values_[instruction.first_result] = {features_.lane_is_thread()
                                            ? shuffle_threads(instruction, value)
                                            : shuffle_lanes(instruction, splat(value))};
 }
@@ -45,36 +42,22 @@ llvm::Value* KernelWriter::shuffle_lanes(const Instruction& instruction, llvm::V
   return result;
 }
 
-// The last operand: the highest lane that is read, for "up" the lowest.
 llvm::Value* KernelWriter::shuffle_threads(const Instruction& instruction, llvm::Value* value) {
-  llvm::Intrinsic::ID intrinsic = llvm::Intrinsic::nvvm_shfl_sync_idx_i32;
-  if (instruction.op == Opcode::shuffle_xor) intrinsic = llvm::Intrinsic::nvvm_shfl_sync_bfly_i32;
-  if (instruction.op == Opcode::shuffle_up) intrinsic = llvm::Intrinsic::nvvm_shfl_sync_up_i32;
-  if (instruction.op == Opcode::shuffle_down) intrinsic = llvm::Intrinsic::nvvm_shfl_sync_down_i32;
-  llvm::Value* lane = instruction.op == Opcode::shuffle
-                          ? operand(instruction, 1, 0)
-                          : build_.getInt32(static_cast<uint32_t>(instruction.imm));
-  const uint32_t end = instruction.op == Opcode::shuffle_up ? 0 : lanes_ - 1;
-  llvm::Value* bits = build_.CreateBitCast(value, build_.getInt32Ty());
-  llvm::Value* other = build_.CreateIntrinsic(
-      intrinsic, {}, {build_.getInt32(0xffffffffu), bits, lane, build_.getInt32(end)});
+  llvm::Value* amount = instruction.op == Opcode::shuffle
+                            ? operand(instruction, 1, 0)
+                            : build_.getInt32(static_cast<uint32_t>(instruction.imm));
+  llvm::Value* other =
+      features_.gpu->shuffle(build_, {.op = instruction.op,
+                                      .bits = build_.CreateBitCast(value, build_.getInt32Ty()),
+                                      .lane = lane_id_,
+                                      .amount = amount,
+                                      .lanes = lanes_});
   return build_.CreateBitCast(other, value->getType());
 }
 
-// LLVM 19 has no intrinsic for it.
 llvm::Value* KernelWriter::dot(Opcode op, llvm::ArrayRef<llvm::Value*> operands) {
-  CHECK(features_.lane_is_thread);
-  const char* a = op == Opcode::dot_ss ? "s32" : "u32";
-  const char* b = op == Opcode::dot_uu ? "u32" : "s32";
-  llvm::Type* i32 = build_.getInt32Ty();
-  auto* signature = llvm::FunctionType::get(i32, {i32, i32, i32}, false);
-  const std::string text = std::string("dp4a.") + a + "." + b + " $0, $1, $2, $3;";
-  auto* product = llvm::InlineAsm::get(signature, text, "=r,r,r,r", false);
-  llvm::CallInst* call = build_.CreateCall(signature, product, operands);
-  call->setDoesNotAccessMemory();
-  call->setDoesNotThrow();
-  call->addFnAttr(llvm::Attribute::WillReturn);
-  return call;
+  CHECK(features_.lane_is_thread() && features_.gpu->dot != nullptr);
+  return features_.gpu->dot(build_, op, operands);
 }
 
 llvm::Value* KernelWriter::element_pointer(llvm::Value* base, ValueId index, DType storage) {
@@ -88,7 +71,7 @@ llvm::Value* KernelWriter::element_pointer(llvm::Value* base, ValueId index, DTy
 // A masked-off lane copies no bytes, and the rest of its place becomes zeros; the address must be a
 // mapped one all the same.
 void KernelWriter::write_copy(const Instruction& instruction) {
-  CHECK(features_.lane_is_thread);
+  const AsyncCopies& copies = async_copies();
   const std::span<const ValueId> operands = program_.operands_of(instruction);
   const DType storage = program_.locals[instruction.slot].storage;
   const uint32_t bytes_copied = static_cast<uint32_t>(size_bytes_of(storage) * instruction.imm);
@@ -101,19 +84,18 @@ void KernelWriter::write_copy(const Instruction& instruction) {
     source = build_.CreateSelect(mask, source, base);
     size = build_.CreateSelect(mask, size, build_.getInt32(0));
   }
-  llvm::Intrinsic::ID intrinsic = llvm::Intrinsic::nvvm_cp_async_ca_shared_global_4_s;
-  if (bytes_copied == 8) intrinsic = llvm::Intrinsic::nvvm_cp_async_ca_shared_global_8_s;
-  if (bytes_copied == 16) intrinsic = llvm::Intrinsic::nvvm_cp_async_cg_shared_global_16_s;
-  build_.CreateIntrinsic(intrinsic, {}, {target, source, size});
+  copies.copy(build_, target, source, size, bytes_copied);
 }
 
-void KernelWriter::write_copy_commit() {
-  build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_commit_group, {}, {});
-}
+void KernelWriter::write_copy_commit() { async_copies().commit(build_); }
 
 void KernelWriter::write_copy_wait(const Instruction& instruction) {
-  build_.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_wait_group, {},
-                         {build_.getInt32(static_cast<uint32_t>(instruction.imm))});
+  async_copies().wait(build_, static_cast<uint32_t>(instruction.imm));
+}
+
+const AsyncCopies& KernelWriter::async_copies() const {
+  CHECK(features_.lane_is_thread() && features_.gpu->async_copies != nullptr);
+  return *features_.gpu->async_copies;
 }
 
 }  // namespace leat

@@ -6,29 +6,13 @@
 //   sum, registers 0..3   row g + 8 (i >> 1), column 2 t + (i & 1)
 // ldmatrix fetches the same from local memory in one instruction, 16 bytes of a row for each lane.
 // Source: PTX ISA 8.0, "Matrix Fragments for mma.m16n8k16" and its like, "ldmatrix".
-#include <llvm/IR/IntrinsicsNVPTX.h>
-
 #include "leat/base/check.h"
+#include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
 
 namespace leat {
 
 using namespace ir;
-
-namespace {
-
-llvm::Intrinsic::ID product_of(const Fragment& a, const Fragment& b) {
-  if (a.tf32) return llvm::Intrinsic::nvvm_mma_m16n8k8_row_col_tf32;
-  if (a.element == DType::f16) return llvm::Intrinsic::nvvm_mma_m16n8k16_row_col_f32_f32;
-  if (a.element == DType::bf16) return llvm::Intrinsic::nvvm_mma_m16n8k16_row_col_bf16;
-  const bool a_signed = a.element == DType::i8, b_signed = b.element == DType::i8;
-  if (a_signed && b_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_s8;
-  if (a_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_s8_u8;
-  if (b_signed) return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_u8_s8;
-  return llvm::Intrinsic::nvvm_mma_m16n8k32_row_col_u8;
-}
-
-}  // namespace
 
 /// Where a fragment lies. `outer` counts rows of a and sum, columns of b; `inner` the other axis.
 struct KernelWriter::FragmentPlace {
@@ -40,6 +24,11 @@ struct KernelWriter::FragmentPlace {
   bool inner_is_contiguous = true;
   bool is_local = false;
 };
+
+const MatrixUnit& KernelWriter::matrix_unit() const {
+  CHECK(features_.lane_is_thread() && features_.gpu->matrix_unit != nullptr);
+  return *features_.gpu->matrix_unit;
+}
 
 size_t KernelWriter::component_count(const Type& type) const {
   if (!type.is_fragment()) return type.width;
@@ -103,7 +92,7 @@ KernelWriter::Components KernelWriter::load_operand(const FragmentPlace& place) 
   if (!place.fragment.tf32) return registers;
   for (llvm::Value*& value : registers) {
     llvm::Value* real = build_.CreateBitCast(value, build_.getFloatTy());
-    value = build_.CreateIntrinsic(llvm::Intrinsic::nvvm_f2tf32_rna, {}, {real});
+    value = matrix_unit().tf32_from_float(build_, real);
   }
   return registers;
 }
@@ -122,16 +111,11 @@ KernelWriter::Components KernelWriter::load_matrices(const FragmentPlace& place)
     outer = is_a ? lane_part(3, 1, 8) : bytes(0);
     inner = is_a ? build_.CreateAdd(lane_part(4, 1, 8), lane_part(0, 7, 1)) : lane_part(0, 15, 1);
   }
-  llvm::Intrinsic::ID intrinsic = is_a ? llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_b16
-                                       : llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x2_b16;
-  if (!place.inner_is_contiguous) {
-    intrinsic = is_a ? llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x4_trans_b16
-                     : llvm::Intrinsic::nvvm_ldmatrix_sync_aligned_m8n8_x2_trans_b16;
-  }
-  llvm::Value* pointer = fragment_pointer(place, outer, inner);
-  llvm::Value* loaded = build_.CreateIntrinsic(intrinsic, {pointer->getType()}, {pointer});
+  const uint32_t count = is_a ? 4 : 2;
+  llvm::Value* loaded = matrix_unit().load(build_, fragment_pointer(place, outer, inner), count,
+                                           !place.inner_is_contiguous);
   Components registers;
-  for (uint32_t r = 0; r < (is_a ? 4u : 2u); ++r) {
+  for (uint32_t r = 0; r < count; ++r) {
     registers.push_back(build_.CreateExtractValue(loaded, r));
   }
   return registers;
@@ -193,7 +177,7 @@ void KernelWriter::write_mma(const Instruction& instruction) {
       arguments.push_back(as_halves ? build_.CreateBitCast(part, halves) : part);
     }
   }
-  llvm::Value* sums = build_.CreateIntrinsic(product_of(a, b), {}, arguments);
+  llvm::Value* sums = matrix_unit().multiply(build_, a, b, arguments);
   Components registers;
   for (uint32_t i = 0; i < 4; ++i) registers.push_back(build_.CreateExtractValue(sums, i));
   values_[instruction.first_result] = std::move(registers);

@@ -16,14 +16,14 @@ KernelWriter::KernelWriter(const Program& program, const ChipFeatures& features,
       module_(module),
       context_(module.getContext()),
       build_(context_),
-      affine_(program, features.lane_is_thread),
+      affine_(program, features.lane_is_thread()),
       lanes_(program.wave_lanes),
-      counter_type_(features.lane_is_thread ? build_.getInt32Ty() : build_.getInt64Ty()),
+      counter_type_(features.lane_is_thread() ? build_.getInt32Ty() : build_.getInt64Ty()),
       values_(program.values.size()),
       wide_(program.values.size()) {}
 
 void KernelWriter::write(const std::string& entry) {
-  if (features_.lane_is_thread) {
+  if (features_.lane_is_thread()) {
     write_kernel(entry);
   } else {
     write_function(entry);

@@ -65,8 +65,8 @@ void KernelWriter::set_place(Access& access, llvm::Value* base, ValueId index,
   if (affine && lane_stride != kIndexed) affine->lane_stride += lane_stride;
   if (affine) {
     access.lane_step_bytes = affine->lane_stride * access.unit_bytes();
-    access.pointer = features_.lane_is_thread ? thread_address(access, base, *affine)
-                                              : address(access, base, *affine);
+    access.pointer = features_.lane_is_thread() ? thread_address(access, base, *affine)
+                                                : address(access, base, *affine);
     return;
   }
   for (uint32_t lane = 0; lane < lanes_; ++lane) {
@@ -98,9 +98,8 @@ llvm::Value* KernelWriter::address(Access& access, llvm::Value* base, const Affi
   int64_t constant = index.constant;
   const auto add_terms = [&](std::span<const AffineTerm> some) {
     for (const AffineTerm& term : some) {
-      const Wide leaf = wide(term.leaf);
-      constant += leaf.offset * term.factor;
-      llvm::Value* offset = build_.CreateMul(leaf.base, bytes(term.factor * access.unit_bytes()));
+      llvm::Value* offset =
+          build_.CreateMul(wide(term.leaf), bytes(term.factor * access.unit_bytes()));
       base = build_.CreateGEP(build_.getInt8Ty(), base, offset);
     }
   };
@@ -141,12 +140,9 @@ std::optional<KernelWriter::Reach> KernelWriter::reach_of(const Access& access,
   return reach;
 }
 
-KernelWriter::Wide KernelWriter::wide(ValueId value) {
-  const auto extended = [&](llvm::Value* some) {
-    return build_.CreateSExt(some, build_.getInt64Ty());
-  };
-  if (wide_[value].base == nullptr) return {extended(values_[value][0]), 0};
-  return {extended(wide_[value].base), wide_[value].offset};
+llvm::Value* KernelWriter::wide(ValueId value) {
+  llvm::Value* known = wide_[value] != nullptr ? wide_[value] : values_[value][0];
+  return build_.CreateSExt(known, build_.getInt64Ty());
 }
 
 llvm::Value* KernelWriter::moved(llvm::Value* pointer, int64_t offset_bytes) {
@@ -238,7 +234,7 @@ llvm::Value* KernelWriter::narrowed(llvm::Value* value, const Access& access) {
 
 void KernelWriter::write_load(const Instruction& instruction) {
   const Access access = access_of(instruction);
-  if (features_.lane_is_thread) return write_thread_load(instruction, access);
+  if (features_.lane_is_thread()) return write_thread_load(instruction, access);
   const bool varying = program_.values[instruction.first_result].varying;
   Components& result = values_[instruction.first_result];
   result.clear();
@@ -329,7 +325,7 @@ void KernelWriter::write_store(const Instruction& instruction) {
 
 // Here a mask, if there is one, differs by lane.
 void KernelWriter::store_components(const Access& access, const Components& values) {
-  if (features_.lane_is_thread) return store_thread(access, values);
+  if (features_.lane_is_thread()) return store_thread(access, values);
   const bool one_address = access.pointer != nullptr && access.lane_step_bytes == 0;
   if (one_address && access.mask == nullptr) return store_one(access, values);
   if (access.is_contiguous()) return store_vector(access, values);

@@ -1,7 +1,8 @@
 // emit_llvm and assembly_llvm: a wave program to an ELF object for a CPU, or to assembly text,
-// which for NVIDIA GPUs is PTX. The pass list is short and fixed. LLVM's vectorisers, unroller and
-// reassociation are left out on purpose: the program says what is a vector, what is unrolled and in
-// which order sums are formed, and a kernel takes milliseconds to compile.
+// which for NVIDIA GPUs is PTX, or to a relocatable ELF object for AMD's. The pass list is short
+// and fixed. LLVM's vectorisers, unroller and reassociation are left out on purpose: the program
+// says what is a vector, what is unrolled and in which order sums are formed, and a kernel takes
+// milliseconds to compile.
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
@@ -22,6 +23,7 @@
 
 #include "leat/base/nvidia_architecture.h"
 #include "leat/emit/emit.h"
+#include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/supported.h"
@@ -46,6 +48,10 @@ bool register_targets() {
   LLVMInitializeNVPTXTarget();
   LLVMInitializeNVPTXTargetMC();
   LLVMInitializeNVPTXAsmPrinter();
+  LLVMInitializeAMDGPUTargetInfo();
+  LLVMInitializeAMDGPUTarget();
+  LLVMInitializeAMDGPUTargetMC();
+  LLVMInitializeAMDGPUAsmPrinter();
   return true;
 }
 
@@ -55,11 +61,6 @@ std::string cpu_of(const Target& target) {
   constexpr uint32_t kArchitectureMax = 90;
   const bool is_newer = nvidia_architecture(target.llvm_cpu) > kArchitectureMax;
   return is_newer ? "sm_" + std::to_string(kArchitectureMax) : target.llvm_cpu;
-}
-
-/// PTX ISA 8.0 is what CUDA 12.0 and its drivers (525) take; sm_89 and sm_90 need 7.8.
-std::string features_text_of(const Target& target) {
-  return target.format == CodeFormat::cubin ? "+ptx80" : target.llvm_features;
 }
 
 Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
@@ -74,22 +75,13 @@ Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   return std::unique_ptr<TargetMachine>(found->createTargetMachine(
-      target.llvm_triple, cpu_of(target), features_text_of(target), options, llvm::Reloc::PIC_,
+      target.llvm_triple, cpu_of(target), target.llvm_features, options, llvm::Reloc::PIC_,
       llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
 }
 
 ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
-  ChipFeatures features = {.vector_registers = target.vector_registers};
-  if (machine.getTargetTriple().isNVPTX()) {
-    features.lane_is_thread = true;
-    features.fma = true;
-    features.half_conversion = true;
-    // For Turing ptxas 13.0 would rather spill than let fewer workgroups share a multiprocessor.
-    constexpr uint32_t kTuring = 75;
-    if (nvidia_architecture(target.llvm_cpu) <= kTuring) features.workgroups_min = 1;
-    return features;
-  }
-  if (machine.getTargetTriple().isAArch64()) {
+  ChipFeatures features = {.gpu = dialect_of(target.format)};
+  if (features.lane_is_thread() || machine.getTargetTriple().isAArch64()) {
     features.fma = true;
     features.half_conversion = true;
     return features;
@@ -108,8 +100,8 @@ llvm::AttrBuilder attributes_of(llvm::LLVMContext& context, const Target& target
   const std::string vector_bits = std::to_string(target.wave_lanes * 32);
   attributes.addAttribute(llvm::Attribute::NoUnwind);
   attributes.addAttribute("target-cpu", cpu_of(target));
-  attributes.addAttribute("target-features", features_text_of(target));
-  if (target.format == CodeFormat::cubin) return attributes;
+  attributes.addAttribute("target-features", target.llvm_features);
+  if (dialect_of(target.format) != nullptr) return attributes;
   attributes.addAttribute("prefer-vector-width", vector_bits);
   attributes.addAttribute("min-legal-vector-width", vector_bits);
   return attributes;
@@ -184,10 +176,10 @@ Result<void> check_gpu_program(const ir::Program& program, const Target& target)
 Result<void> check_program(const ir::Program& program, const Target& target) {
   if (target.format == CodeFormat::native_object) {
     TRY(check_cpu_program(program, target));
-  } else if (target.format == CodeFormat::cubin) {
+  } else if (dialect_of(target.format) != nullptr) {
     TRY(check_gpu_program(program, target));
   } else {
-    return refused(program, "is asked for in a code format that is not native_object or cubin.");
+    return refused(program, "is asked for in a code format that LLVM does not make.");
   }
   TRY(check_supported(program, target));
   for (const ir::Instruction& instruction : program.instructions) {
@@ -243,6 +235,9 @@ Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Tar
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const auto bytes, compile(program, target, llvm::CodeGenFileType::ObjectFile));
   KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
+  if (dialect_of(target.format) != nullptr) {
+    binary.local_memory_bytes = local_offsets(program).back();
+  }
   const auto* first = reinterpret_cast<const std::byte*>(bytes.data());
   binary.code.assign(first, first + bytes.size());
   return binary;

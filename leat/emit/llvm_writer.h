@@ -20,16 +20,18 @@
 
 namespace leat {
 
+struct AsyncCopies;
+struct GpuDialect;
+struct MatrixUnit;
+
 /// What the walk has to know of the chip; the rest is the code generator's business.
 struct ChipFeatures {
-  bool lane_is_thread = false;   // GPU
-  bool fma = false;              // fused multiply-add in hardware
-  bool half_conversion = false;  // f16 <-> f32 in hardware
-  uint32_t vector_registers = 16;
-  bool masked_memory = false;  // vector loads with a mask that cost one instruction
-  // GPU: workgroups of a multiprocessor that the registers must suffice for; 0: the assembler
-  // chooses
-  uint32_t workgroups_min = 0;
+  const GpuDialect* gpu = nullptr;  // null on a CPU
+  bool fma = false;                 // fused multiply-add in hardware
+  bool half_conversion = false;     // f16 <-> f32 in hardware
+  bool masked_memory = false;       // vector loads with a mask that cost one instruction
+
+  bool lane_is_thread() const { return gpu != nullptr; }
 };
 
 /// Writes one program into one module. Used once.
@@ -72,23 +74,11 @@ class KernelWriter {
     int64_t high = 0;
   };
 
-  // A value in the type of counters: base + offset. Null where a value is only known in 32 bits.
-  struct Wide {
-    llvm::Value* base = nullptr;
-    int64_t offset = 0;
-  };
-
   // A divisor that does not trap, and what it stands for.
   struct Divisor {
     llvm::Value* is_zero = nullptr;
     llvm::Value* is_minus_one = nullptr;
     llvm::Value* value = nullptr;
-  };
-
-  // The counter and, behind it, all components of the carried values.
-  struct LoopState {
-    llvm::Value* step = nullptr;
-    std::vector<llvm::Value*> values;
   };
 
   // The function's frame on a CPU: llvm_frame.cpp.
@@ -105,7 +95,7 @@ class KernelWriter {
   void write_dynamic_locals();
   llvm::Value* thread_address(const Access& access, llvm::Value* base, const AffineIndex& index);
   void write_thread_load(const ir::Instruction& instruction, const Access& access);
-  llvm::Value* load_predicated(const Access& access, llvm::Type* type);
+  llvm::Value* load_where(const Access& access, llvm::Type* type);
   void store_thread(const Access& access, const Components& values);
   llvm::Value* reduce_threads(ir::Opcode reduction, llvm::Value* value);
 
@@ -122,13 +112,12 @@ class KernelWriter {
   void write_group_id(const ir::Instruction& instruction);
   void write_barrier();
   void write_loop(const ir::Instruction& instruction);
-  int64_t copies_of(const ir::Instruction& instruction, const LoopState& state);
-  std::vector<llvm::Value*> initial_values(const ir::Instruction& instruction, llvm::Value* lo);
   void append_carried(std::span<const ir::ValueId> from, const ir::Block& body,
                       std::vector<llvm::Value*>& to);
-  void write_loop_part(const ir::Instruction& instruction, LoopState& state, llvm::Value* hi,
-                       int64_t copies);
-  void write_rounds(const ir::Instruction& instruction, LoopState& state, int64_t count);
+  void write_rounds(const ir::Instruction& instruction, std::vector<llvm::Value*>& state,
+                    llvm::Value* hi, llvm::Value* step);
+  void write_round(const ir::Instruction& instruction, std::vector<llvm::Value*>& state,
+                   llvm::Value* step);
   void write_branch(const ir::Instruction& instruction);
 
   // Values: llvm_arithmetic.cpp.
@@ -151,7 +140,6 @@ class KernelWriter {
   llvm::Value* reduce(ir::Opcode op, llvm::Value* value);
   llvm::Value* reduce_lanes(ir::Opcode reduction, llvm::Value* value);
   llvm::Value* joined(ir::Opcode reduction, llvm::Value* a, llvm::Value* b);
-  llvm::Constant* counter(int64_t number);
 
   // What lanes exchange: llvm_exchange.cpp.
   void write_shuffle(const ir::Instruction& instruction);
@@ -161,6 +149,7 @@ class KernelWriter {
   void write_copy(const ir::Instruction& instruction);
   void write_copy_commit();
   void write_copy_wait(const ir::Instruction& instruction);
+  const AsyncCopies& async_copies() const;
   llvm::Value* element_pointer(llvm::Value* base, ir::ValueId index, DType storage);
 
   // Fragments of matrix units, where a lane is a thread: llvm_fragment.cpp.
@@ -177,6 +166,7 @@ class KernelWriter {
   void write_fragment_store(const ir::Instruction& instruction);
   llvm::Value* sum_pointer(const FragmentPlace& place, uint32_t number);
   void write_mma(const ir::Instruction& instruction);
+  const MatrixUnit& matrix_unit() const;
   size_t component_count(const ir::Type& type) const;
 
   // Memory: llvm_memory.cpp.
@@ -185,7 +175,7 @@ class KernelWriter {
   void set_place(Access& access, llvm::Value* base, ir::ValueId index, int64_t lane_stride);
   llvm::Value* address(Access& access, llvm::Value* base, const AffineIndex& index);
   std::optional<Reach> reach_of(const Access& access, const AffineIndex& index, size_t first);
-  Wide wide(ir::ValueId value);
+  llvm::Value* wide(ir::ValueId value);
   llvm::Constant* bytes(int64_t size_bytes);
   llvm::Value* moved(llvm::Value* pointer, int64_t offset_bytes);
   llvm::Value* lane_pointer(const Access& access, uint32_t lane, uint32_t component);
@@ -219,7 +209,7 @@ class KernelWriter {
   llvm::GlobalVariable* zeros_ = nullptr;
   int64_t zeros_bytes_ = 64;
   std::vector<Components> values_;        // by ValueId
-  std::vector<Wide> wide_;                // by ValueId
+  std::vector<llvm::Value*> wide_;        // by ValueId, in the type of counters, or null
   std::vector<llvm::Value*> parameters_;  // base pointers
   std::vector<llvm::Value*> locals_;
   std::vector<llvm::MDNode*> scopes_;  // by parameter

@@ -120,9 +120,6 @@ void ProgramEmitter::declare_locals() {
     writer_.add_name(variable, local.name);
     locals_.push_back(variable);
   }
-  for (const ir::Scalar scalar : uses_.reduced) {
-    scratch_[scalar] = declare(scalar_type(scalar), 2 * lanes_per_workgroup(program_));
-  }
   if (uses_.counters) counter_answer_ = declare(scalar_type(ir::Scalar::i32), 1);
 }
 
@@ -138,7 +135,7 @@ Id ProgramEmitter::builtin_variable(Id type, spv::BuiltIn builtin) {
 void ProgramEmitter::declare_builtins() {
   const Id unsigned_int = writer_.type(spv::Op::OpTypeInt, {32, 0});
   const Id triple = vector_type(unsigned_int, 3);
-  if (uses_.lane_id || uses_.wave_id || !uses_.reduced.empty() || uses_.counters) {
+  if (uses_.lane_id || uses_.wave_id || uses_.counters) {
     local_id_variable_ = builtin_variable(triple, spv::BuiltIn::LocalInvocationId);
   }
   if (uses_.group_id) group_id_variable_ = builtin_variable(triple, spv::BuiltIn::WorkgroupId);
@@ -206,10 +203,10 @@ Id ProgramEmitter::load_address(Id block, uint32_t slot) {
 }  // namespace spirv
 
 Result<KernelBinary> emit_spirv(const ir::Program& program, const Target& target) {
-  TRY_ASSIGN(const spirv::Uses uses, spirv::find_uses(program, target));
+  TRY_ASSIGN(const Uses uses, find_uses(program, target));
   KernelBinary binary = describe_kernel(program, target.format, "main");
+  binary.local_memory_bytes = local_bytes_with_answer(program, uses);
   binary.code = spirv::ProgramEmitter(program, target, uses).emit();
-  binary.local_memory_bytes = spirv::local_bytes_with_scratch(program, uses);
   return binary;
 }
 

@@ -1,5 +1,4 @@
-// What workgroups do together, atomic additions and the counter that tells the last of them, and
-// what lanes exchange.
+// What workgroups do together: atomic additions, and the counter that tells the last of them.
 // Facts: SPIR-V Specification 1.6, sections 3.52.18 (atomics) and 3.52.20 (barriers); Vulkan 1.3
 // specification, appendix "Memory Model". The module keeps the GLSL450 memory model: buffers that
 // workgroups share are Coherent there.
@@ -71,45 +70,6 @@ void ProgramEmitter::emit_last_group(const ir::Instruction& instruction) {
   const Id loaded = writer_.value(spv::Op::OpLoad, int_type, {answer});
   memory_barrier();
   set_result(instruction, writer_.value(spv::Op::OpIEqual, bool_type, {loaded, int_constant(1)}));
-}
-
-// The lane, counted in its workgroup, whose value this one gets.
-Id ProgramEmitter::shuffled_from(const ir::Instruction& instruction) {
-  const Id int_type = scalar_type(ir::Scalar::i32), bool_type = scalar_type(ir::Scalar::b1);
-  const Id amount = int_constant(instruction.imm), lanes = int_constant(program_.wave_lanes);
-  const auto int_op = [&](spv::Op op, Id a, Id b) { return writer_.value(op, int_type, {a, b}); };
-  if (instruction.op == ir::Opcode::shuffle_xor) {
-    return int_op(spv::Op::OpBitwiseXor, local_index_, amount);
-  }
-  if (instruction.op == ir::Opcode::shuffle) {
-    const Id index = id_of(program_.operands_of(instruction)[1]);
-    const Id last = int_constant(int64_t{program_.wave_lanes} - 1);
-    const Id lane = int_op(spv::Op::OpBitwiseAnd, index, last);
-    return add_int(int_op(spv::Op::OpISub, local_index_, lane_id_), lane);
-  }
-  const bool is_up = instruction.op == ir::Opcode::shuffle_up;
-  const Id other = int_op(is_up ? spv::Op::OpISub : spv::Op::OpIAdd, local_index_, amount);
-  const Id exists =
-      is_up ? writer_.value(spv::Op::OpSLessThanEqual, bool_type, {amount, lane_id_})
-            : writer_.value(spv::Op::OpSLessThan, bool_type, {add_int(lane_id_, amount), lanes});
-  return writer_.value(spv::Op::OpSelect, int_type, {exists, other, local_index_});
-}
-
-// Through local memory, as reductions go: a subgroup need not be the wave that the program means,
-// nor hold its lanes in order.
-void ProgramEmitter::emit_shuffle(const ir::Instruction& instruction) {
-  const ir::ValueId value = program_.operands_of(instruction)[0];
-  const ir::Scalar scalar = program_.values[value].scalar;
-  const Id type = scalar_type(scalar);
-  const Id pointer = pointer_type(spv::StorageClass::Workgroup, type);
-  const auto element = [&](Id index) {
-    return writer_.value(spv::Op::OpAccessChain, pointer, {scratch_.at(scalar), index});
-  };
-  const Id from = shuffled_from(instruction);
-  emit_barrier();
-  writer_.statement(spv::Op::OpStore, {element(local_index_), id_of(value)});
-  emit_barrier();
-  set_result(instruction, writer_.value(spv::Op::OpLoad, type, {element(from)}));
 }
 
 }  // namespace leat::spirv

@@ -5,17 +5,7 @@
 // and its results are the header's phis.
 #include "leat/emit/spirv_emitter.h"
 
-#include <algorithm>
-
 namespace leat::spirv {
-
-// A longer loop is left a loop, whatever factor a program asks for.
-static constexpr int64_t kCopiesMax = 256;
-
-// Mesa's llvmpipe and lavapipe leave all loops of an invocation after 65,535 rounds in all, without
-// a word (gallivm, LP_MAX_TGSI_LOOP_ITERATIONS; measured with Mesa 22.3.6). A loop takes at most a
-// quarter, so that a nest of three fits.
-static constexpr int64_t kSoftwareRoundsMax = 16384;
 
 void ProgramEmitter::start_block(Id label) {
   writer_.statement(spv::Op::OpLabel, {label});
@@ -58,7 +48,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
       return set_result(instruction, group_ids_[static_cast<size_t>(instruction.imm)]);
     case Opcode::neg: return emit_by_type(instruction, Op::OpFNegate, Op::OpSNegate);
     case Opcode::abs: return emit_extended(instruction, GLSLstd450FAbs);
-    case Opcode::sqrt: return emit_root(instruction);
+    case Opcode::sqrt: return emit_extended(instruction, GLSLstd450Sqrt);
     case Opcode::floor: return emit_extended(instruction, GLSLstd450Floor);
     case Opcode::ceil: return emit_extended(instruction, GLSLstd450Ceil);
     case Opcode::round_even: return emit_extended(instruction, GLSLstd450RoundEven);
@@ -81,15 +71,15 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::add_f: return emit_plain(instruction, Op::OpFAdd);
     case Opcode::sub_f: return emit_plain(instruction, Op::OpFSub);
     case Opcode::mul_f: return emit_plain(instruction, Op::OpFMul);
-    case Opcode::div_f: return emit_division(instruction);
+    case Opcode::div_f: return emit_plain(instruction, Op::OpFDiv);
     case Opcode::min_f: return emit_extended(instruction, GLSLstd450FMin);
     case Opcode::max_f: return emit_extended(instruction, GLSLstd450FMax);
     case Opcode::fma: return emit_extended(instruction, GLSLstd450Fma);
-    case Opcode::add_i: return emit_binary_int(instruction, Op::OpIAdd);
-    case Opcode::sub_i: return emit_binary_int(instruction, Op::OpISub);
-    case Opcode::mul_i: return emit_binary_int(instruction, Op::OpIMul);
-    case Opcode::div_i: return emit_binary_int(instruction, Op::OpSDiv);
-    case Opcode::rem_i: return emit_remainder(instruction);
+    case Opcode::add_i: return emit_plain(instruction, Op::OpIAdd);
+    case Opcode::sub_i: return emit_plain(instruction, Op::OpISub);
+    case Opcode::mul_i: return emit_plain(instruction, Op::OpIMul);
+    case Opcode::div_i: return emit_plain(instruction, Op::OpSDiv);
+    case Opcode::rem_i: return emit_plain(instruction, Op::OpSRem);
     case Opcode::min_i: return emit_extended(instruction, GLSLstd450SMin);
     case Opcode::max_i: return emit_extended(instruction, GLSLstd450SMax);
     case Opcode::and_i: return emit_plain(instruction, Op::OpBitwiseAnd);
@@ -110,7 +100,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::lt_u: return emit_plain(instruction, Op::OpULessThan);
     case Opcode::eq_i: return emit_plain(instruction, Op::OpIEqual);
     case Opcode::select: return emit_plain(instruction, Op::OpSelect);
-    case Opcode::int_from_float: return emit_int_from_float(instruction);
+    case Opcode::int_from_float: return emit_plain(instruction, Op::OpConvertFToS);
     case Opcode::float_from_int: return emit_plain(instruction, Op::OpConvertSToF);
     case Opcode::int_from_bool: return emit_int_from_bool(instruction);
     case Opcode::bits_from_float:
@@ -126,11 +116,11 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::last_group: return emit_last_group(instruction);
     case Opcode::reduce_add:
     case Opcode::reduce_min:
-    case Opcode::reduce_max: return emit_reduce(instruction);
+    case Opcode::reduce_max:
     case Opcode::shuffle:
     case Opcode::shuffle_xor:
     case Opcode::shuffle_up:
-    case Opcode::shuffle_down: return emit_shuffle(instruction);
+    case Opcode::shuffle_down:
     case Opcode::dot_ss:
     case Opcode::dot_us:
     case Opcode::dot_uu:
@@ -150,102 +140,45 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::narrow_f: CHECK(false);  // check_supported refuses them
     case Opcode::loop: return emit_loop(instruction);
     case Opcode::branch: return emit_branch(instruction);
-    case Opcode::yield: return;  // emit_round reads it
+    case Opcode::yield: return;  // emit_loop reads it
   }
 }
 
 void ProgramEmitter::emit_loop(const ir::Instruction& instruction) {
   const auto operands = program_.operands_of(instruction);
-  const RolledLoop loop = {
-      .lo = values_[operands[0]], .hi = values_[operands[1]], .step = values_[operands[2]]};
-  Values carried;
-  for (size_t i = 3; i < operands.size(); ++i) carried.push_back(values_[operands[i]]);
-  if (loop.lo.known && loop.hi.known && loop.step.known) {
-    carried = emit_counted(instruction, loop, std::move(carried));
-  } else {
-    carried = emit_rolled(instruction, loop, std::move(carried));
-  }
-  for (uint32_t i = 0; i < instruction.result_count; ++i) {
-    values_[instruction.first_result + i] = carried[i];
-  }
-}
-
-// A loop with known bounds: rounds of `copies` copies in a loop, the rest behind it one by one.
-ProgramEmitter::Values ProgramEmitter::emit_counted(const ir::Instruction& instruction,
-                                                    RolledLoop loop, Values carried) {
-  const int64_t lo = *loop.lo.known, hi = *loop.hi.known, step = *loop.step.known;
-  CHECK(step > 0);
-  const int64_t trips = hi > lo ? (hi - lo + step - 1) / step : 0;
-  int64_t wanted = instruction.imm;
-  if (target_.software) wanted = std::max(wanted, rounds_ * trips / kSoftwareRoundsMax + 1);
-  const int64_t factor = std::clamp<int64_t>(wanted, 1, kCopiesMax);
-  loop.copies = std::min(factor, std::max<int64_t>(trips, 1));
-  int64_t done = trips / loop.copies > 1 ? trips / loop.copies * loop.copies : 0;
-  if (done > 0) {
-    loop.hi = {int_constant(lo + done * step), std::nullopt};
-    const int64_t rounds_around = rounds_;
-    rounds_ *= trips / loop.copies;
-    carried = emit_rolled(instruction, loop, std::move(carried));
-    rounds_ = rounds_around;
-  }
-  for (; done < trips; ++done) {
-    const int32_t counter = static_cast<int32_t>(lo + done * step);
-    carried = emit_round(instruction, {int_constant(counter), counter}, carried);
-  }
-  return carried;
-}
-
-ProgramEmitter::Values ProgramEmitter::emit_rolled(const ir::Instruction& instruction,
-                                                   const RolledLoop& loop, Values carried) {
+  const ir::Block& block = program_.blocks[instruction.regions[0]];
   const Id int_type = scalar_type(ir::Scalar::i32);
   const Id before = label_, header = writer_.new_id(), body = writer_.new_id();
   const Id next = writer_.new_id(), merge = writer_.new_id();
   jump(header);
   start_block(header);
-  const Id counter = writer_.value(spv::Op::OpPhi, int_type, {loop.lo.id, before, 0, next});
-  std::vector<size_t> open_words = {writer_.body_words() - 2};  // each phi's value from `next`
-  for (size_t i = 0; i < carried.size(); ++i) {
-    const Id type = type_of(program_.values[instruction.first_result + i]);
-    carried[i] = {writer_.value(spv::Op::OpPhi, type, {carried[i].id, before, 0, next}), {}};
+  std::vector<size_t> open_words;  // each phi's value from `next`
+  for (uint32_t i = 0; i < block.argument_count; ++i) {
+    const ir::ValueId argument = block.first_argument + i;
+    const Id first = id_of(operands[i == 0 ? 0 : i + 2]);
+    values_[argument] =
+        writer_.value(spv::Op::OpPhi, type_of(program_.values[argument]), {first, before, 0, next});
     open_words.push_back(writer_.body_words() - 2);
   }
-  const Id more =
-      writer_.value(spv::Op::OpSLessThan, scalar_type(ir::Scalar::b1), {counter, loop.hi.id});
-  const auto control = loop.copies == 1 && instruction.imm > 1 ? spv::LoopControlMask::Unroll
-                                                               : spv::LoopControlMask::DontUnroll;
-  writer_.statement(spv::Op::OpLoopMerge, {merge, next, static_cast<uint32_t>(control)});
+  const Id counter = id_of(block.first_argument);
+  const Id more = writer_.value(spv::Op::OpSLessThan, scalar_type(ir::Scalar::b1),
+                                {counter, id_of(operands[1])});
+  writer_.statement(spv::Op::OpLoopMerge,
+                    {merge, next, static_cast<uint32_t>(spv::LoopControlMask::DontUnroll)});
   writer_.statement(spv::Op::OpBranchConditional, {more, body, merge});
   start_block(body);
-  Values last = carried;
-  for (int64_t copy = 0; copy < loop.copies; ++copy) {
-    const Id offset = copy == 0 ? counter : add_int(counter, int_constant(copy * *loop.step.known));
-    last = emit_round(instruction, {offset, std::nullopt}, last);
-  }
+  emit_block(instruction.regions[0]);
   jump(next);
   start_block(next);
-  const Id stride = loop.copies == 1 ? loop.step.id : int_constant(loop.copies * *loop.step.known);
-  const Id following = add_int(counter, stride);
+  writer_.set_body_word(open_words[0],
+                        writer_.value(spv::Op::OpIAdd, int_type, {counter, id_of(operands[2])}));
   jump(header);
-  writer_.set_body_word(open_words[0], following);
-  for (size_t i = 0; i < last.size(); ++i) writer_.set_body_word(open_words[i + 1], last[i].id);
+  const ir::Instruction& yield = program_.instructions[block.instructions.back()];
+  for (uint32_t i = 0; i < yield.operand_count; ++i) {
+    writer_.set_body_word(open_words[i + 1], id_of(program_.operands_of(yield)[i]));
+    values_[instruction.first_result + i] = values_[block.first_argument + 1 + i];
+  }
   start_block(merge);
-  return carried;
-}
-
-// One round of a loop's body; returns what it yields. The body may be written several times: each
-// time its values get new ids.
-ProgramEmitter::Values ProgramEmitter::emit_round(const ir::Instruction& instruction, Value counter,
-                                                  const Values& carried) {
-  const ir::Block& body = program_.blocks[instruction.regions[0]];
-  CHECK(body.argument_count == carried.size() + 1 && !body.instructions.empty());
-  values_[body.first_argument] = counter;
-  for (size_t i = 0; i < carried.size(); ++i) values_[body.first_argument + 1 + i] = carried[i];
-  emit_block(instruction.regions[0]);
-  const ir::Instruction& yield = program_.instructions[body.instructions.back()];
-  CHECK(yield.op == ir::Opcode::yield && yield.operand_count == carried.size());
-  Values next;
-  for (const ir::ValueId value : program_.operands_of(yield)) next.push_back(values_[value]);
-  return next;
 }
 
 void ProgramEmitter::emit_branch(const ir::Instruction& instruction) {

@@ -7,8 +7,6 @@
 //
 // spirv_bindings: parameter k is storage-buffer binding k of set 0; one variable per access width,
 // in OpenGL one for the widest.
-//
-// Loops with constant bounds are unrolled here by their factor, as SPIR-V 1.3 has no hint for it.
 #pragma once
 
 #include <map>
@@ -17,7 +15,7 @@
 #include <utility>
 
 #include "leat/base/kernel_binary.h"
-#include "leat/emit/spirv_uses.h"
+#include "leat/emit/shader_uses.h"
 #include "leat/emit/spirv_writer.h"
 
 namespace leat::spirv {
@@ -31,20 +29,6 @@ class ProgramEmitter {
   std::vector<std::byte> emit();
 
  private:
-  /// What a value of the program is here; `known` when it is an i32 constant.
-  struct Value {
-    Id id = 0;
-    std::optional<int32_t> known;
-  };
-  using Values = std::vector<Value>;
-
-  /// A loop that stays a loop: counter from lo below hi, `copies` rounds of the body one after
-  /// another. More than one copy needs a known step.
-  struct RolledLoop {
-    Value lo, hi, step;
-    int64_t copies = 1;
-  };
-
   /// A branch without else that is being written: the label before it and the one where it ends.
   struct OpenBranch {
     Id before = 0;
@@ -85,9 +69,6 @@ class ProgramEmitter {
   void emit_block(ir::BlockId block);
   void emit_instruction(const ir::Instruction& instruction);
   void emit_loop(const ir::Instruction& instruction);
-  Values emit_counted(const ir::Instruction& instruction, RolledLoop loop, Values carried);
-  Values emit_rolled(const ir::Instruction& instruction, const RolledLoop& loop, Values carried);
-  Values emit_round(const ir::Instruction& instruction, Value counter, const Values& carried);
   void emit_branch(const ir::Instruction& instruction);
   void start_block(Id label);
   void jump(Id label);
@@ -98,29 +79,14 @@ class ProgramEmitter {
   void emit_plain(const ir::Instruction& instruction, spv::Op op);
   void emit_by_type(const ir::Instruction& instruction, spv::Op on_float, spv::Op on_int);
   void emit_extended(const ir::Instruction& instruction, GLSLstd450 function);
-  void emit_binary_int(const ir::Instruction& instruction, spv::Op op);
-  void emit_remainder(const ir::Instruction& instruction);
-  void emit_division(const ir::Instruction& instruction);
-  void emit_root(const ir::Instruction& instruction);
-  Id float_op(spv::Op op, ir::Type type, Id a, Id b);
-  Id scale_where(ir::Type type, spv::Op comparison, Id value, uint32_t limit, uint32_t scale,
-                 Id otherwise);
-  Id corrected(ir::Type type, Id quotient, Id divisor, Id dividend, Id factor);
   void emit_constant(const ir::Instruction& instruction);
-  void emit_select(const ir::Instruction& instruction);
-  void emit_int_from_float(const ir::Instruction& instruction);
   void emit_int_from_bool(const ir::Instruction& instruction);
   void emit_vector(const ir::Instruction& instruction);
   void emit_extract(const ir::Instruction& instruction);
-  void emit_reduce(const ir::Instruction& instruction);
-  Id reduce_step(ir::Opcode op, ir::Scalar scalar, Id a, Id b);
-  Id reduce_component(ir::Opcode op, ir::Scalar scalar, Id value);
 
   // spirv_atomic.cpp: what workgroups do together.
   void emit_atomic_add(const ir::Instruction& instruction);
   void emit_last_group(const ir::Instruction& instruction);
-  void emit_shuffle(const ir::Instruction& instruction);
-  Id shuffled_from(const ir::Instruction& instruction);
   Id atomic_element(uint32_t slot, Id index);
   void memory_barrier();
 
@@ -142,23 +108,22 @@ class ProgramEmitter {
   std::pair<Id, Id> row_and_component(Id index, uint32_t width);
   Id access_index(const ir::Instruction& instruction);
   Id local_element(uint32_t slot, uint8_t width, ir::ValueId index);
-  std::optional<std::pair<Value, int32_t>> split_index(ir::ValueId index, int32_t width, int depth);
+  std::optional<std::pair<Id, int32_t>> split_index(ir::ValueId index, int32_t width, int depth);
+  std::optional<int32_t> known(ir::ValueId value) const;
   Words alignment_words(uint32_t bytes) const;
 
   const ir::Program& program_;
   const Target& target_;
-  int64_t rounds_ = 1;  // of all counted loops around this place
   const Uses& uses_;
   ModuleWriter writer_;
   spv::StorageClass buffer_class_;
-  Values values_;                                       // by ir::ValueId
+  std::vector<Id> values_;                              // by ir::ValueId
   std::vector<const ir::Instruction*> definitions_;     // by ir::ValueId, null for arguments
   Id label_ = 0;                                        // of the block being written
   std::map<std::pair<uint32_t, uint8_t>, Id> buffers_;  // (parameter, width) -> pointer
   std::map<std::tuple<DType, uint32_t, bool>, Id> buffer_pointers_;
   std::map<std::pair<DType, uint32_t>, Id> buffer_arrays_;
   std::vector<Id> locals_;
-  std::map<ir::Scalar, Id> scratch_;    // for reductions
   Id counter_answer_ = 0;               // one word of local memory, for last_group
   std::map<int32_t, Id> lane_offsets_;  // lane_stride -> lane * lane_stride
   Words inputs_;                        // built-in variables

@@ -24,7 +24,7 @@ Words ProgramEmitter::alignment_words(uint32_t bytes) const {
 Id ProgramEmitter::access_index(const ir::Instruction& instruction) {
   const Id index = id_of(program_.operands_of(instruction)[0]);
   if (instruction.lane_stride == ir::kIndexed || instruction.lane_stride == 0) return index;
-  if (values_[program_.operands_of(instruction)[0]].known == 0) {
+  if (known(program_.operands_of(instruction)[0]) == 0) {
     return lane_offsets_.at(instruction.lane_stride);
   }
   return add_int(index, lane_offsets_.at(instruction.lane_stride));
@@ -149,29 +149,30 @@ void ProgramEmitter::emit_store(const ir::Instruction& instruction) {
   close_branch(open);
 }
 
+std::optional<int32_t> ProgramEmitter::known(ir::ValueId value) const {
+  const ir::Instruction* definition = definitions_[value];
+  if (definition == nullptr || definition->op != ir::Opcode::constant) return std::nullopt;
+  return static_cast<int32_t>(definition->imm);
+}
+
 // index = quotient * width + remainder with a remainder known now, if sums and products show it.
-std::optional<std::pair<ProgramEmitter::Value, int32_t>> ProgramEmitter::split_index(
-    ir::ValueId index, int32_t width, int depth) {
+std::optional<std::pair<Id, int32_t>> ProgramEmitter::split_index(ir::ValueId index, int32_t width,
+                                                                  int depth) {
   const Id int_type = scalar_type(ir::Scalar::i32);
-  const Value value = values_[index];
-  if (value.known) {
-    const int32_t remainder = (*value.known % width + width) % width;  // of a -1 in a sum too
-    const int32_t quotient = (*value.known - remainder) / width;
-    return std::pair(Value{int_constant(quotient), quotient}, remainder);
+  if (const std::optional<int32_t> value = known(index)) {
+    const int32_t remainder = (*value % width + width) % width;  // of a -1 in a sum too
+    return std::pair(int_constant((*value - remainder) / width), remainder);
   }
   const ir::Instruction* definition = definitions_[index];
   if (definition == nullptr || depth == kSplitDepthMax) return std::nullopt;
   const auto operands = program_.operands_of(*definition);
   if (definition->op == ir::Opcode::mul_i) {
-    for (const size_t k : {size_t{0}, size_t{1}}) {
-      const std::optional<int32_t> factor = values_[operands[k]].known;
-      if (!factor || *factor % width != 0) continue;
-      const Id other = id_of(operands[1 - k]);
-      const Id product = *factor == width ? other
-                                          : writer_.value(spv::Op::OpIMul, int_type,
-                                                          {other, int_constant(*factor / width)});
-      return std::pair(Value{product, std::nullopt}, 0);
-    }
+    const std::optional<int32_t> factor = known(operands[1]);
+    if (!factor || *factor % width != 0) return std::nullopt;
+    const Id other = id_of(operands[0]);
+    if (*factor == width) return std::pair(other, 0);
+    return std::pair(
+        writer_.value(spv::Op::OpIMul, int_type, {other, int_constant(*factor / width)}), 0);
   }
   if (definition->op != ir::Opcode::add_i) return std::nullopt;
   const auto a = split_index(operands[0], width, depth + 1);
@@ -179,10 +180,9 @@ std::optional<std::pair<ProgramEmitter::Value, int32_t>> ProgramEmitter::split_i
   const auto b = split_index(operands[1], width, depth + 1);
   if (!b) return std::nullopt;
   const int32_t remainder = a->second + b->second;
-  Id sum = a->first.id;
-  if (b->first.known != 0) sum = a->first.known == 0 ? b->first.id : add_int(sum, b->first.id);
+  Id sum = b->first == int_constant(0) ? a->first : add_int(a->first, b->first);
   if (remainder >= width) sum = add_int(sum, int_constant(1));
-  return std::pair(Value{sum, std::nullopt}, remainder % width);
+  return std::pair(sum, remainder % width);
 }
 
 std::pair<Id, Id> ProgramEmitter::row_and_component(Id index, uint32_t width) {
@@ -201,7 +201,7 @@ Id ProgramEmitter::local_element(uint32_t slot, uint8_t width, ir::ValueId index
   }
   CHECK(width == 1);
   const auto split = split_index(index, local.width, 0);
-  const auto [row, component] = split ? std::pair(split->first.id, int_constant(split->second))
+  const auto [row, component] = split ? std::pair(split->first, int_constant(split->second))
                                       : row_and_component(id_of(index), local.width);
   return writer_.value(spv::Op::OpAccessChain, pointer, {locals_[slot], row, component});
 }

@@ -167,23 +167,6 @@ ir::Program wide_loop_program() {
   return b.finish();
 }
 
-ir::Program reduce_program(uint32_t lanes, uint32_t waves) {
-  Builder b("reduce", lanes, waves);
-  const uint32_t x = b.parameter("x", DType::f32, false, 4096);
-  const uint32_t m = b.parameter("m", DType::i32, false, 4096);
-  const uint32_t y = b.parameter("y", DType::f32, true, 4096);
-  const uint32_t z = b.parameter("z", DType::i32, true, 4096);
-  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(lanes)), b.lane_id());
-  const ValueId value = b.load(x, index), whole = b.load(m, index);
-  int64_t place = 0;
-  for (const Opcode op : {Opcode::reduce_add, Opcode::reduce_min, Opcode::reduce_max}) {
-    b.store(y, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, value));
-    b.store(z, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, whole));
-    ++place;
-  }
-  return b.finish();
-}
-
 ir::Program vector_program() {
   Builder b("vectors", 16, 1);
   const uint32_t x = b.parameter("x", DType::f32, false, 4096);
@@ -218,11 +201,11 @@ ir::Program atomic_program(bool vectors) {
 }
 
 ir::Program shuffle_program(uint32_t waves) {
-  Builder b("shuffles", 16, waves);
+  Builder b("shuffles", 32, waves);
   const uint32_t x = b.parameter("x", DType::f32, false, 1024);
   const uint32_t n = b.parameter("n", DType::i32, false, 1024);
   const uint32_t y = b.parameter("y", DType::f32, true, 1024);
-  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(16)), b.lane_id());
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
   const ValueId value = b.load(x, index), whole = b.load(n, index);
   ValueId sum = b.shuffle(value, whole);
   for (const Opcode op : {Opcode::shuffle_xor, Opcode::shuffle_up, Opcode::shuffle_down}) {
@@ -241,6 +224,23 @@ Target vulkan_target(CodeFormat format) {
 }
 
 }  // namespace
+
+ir::Program reduce_program(uint32_t lanes, uint32_t waves) {
+  Builder b("reduce", lanes, waves);
+  const uint32_t x = b.parameter("x", DType::f32, false, 4096);
+  const uint32_t m = b.parameter("m", DType::i32, false, 4096);
+  const uint32_t y = b.parameter("y", DType::f32, true, 4096);
+  const uint32_t z = b.parameter("z", DType::i32, true, 4096);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(lanes)), b.lane_id());
+  const ValueId value = b.load(x, index), whole = b.load(m, index);
+  int64_t place = 0;
+  for (const Opcode op : {Opcode::reduce_add, Opcode::reduce_min, Opcode::reduce_max}) {
+    b.store(y, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, value));
+    b.store(z, b.add(b.wave_id(), b.i32(place * waves)), b.reduce(op, whole));
+    ++place;
+  }
+  return b.finish();
+}
 
 Target pointers_target() { return vulkan_target(CodeFormat::spirv_pointers); }
 
@@ -285,7 +285,7 @@ ir::Program loop_program(int64_t trips, int unroll) {
   return b.finish();
 }
 
-std::vector<NamedProgram> all_programs() {
+std::vector<NamedProgram> shader_programs() {
   std::vector<NamedProgram> programs = {
       {"vectors", vector_program},
       {"control", control_program},
@@ -300,11 +300,6 @@ std::vector<NamedProgram> all_programs() {
       {"memory_i16", [] { return memory_program(DType::i16); }, true},
       {"memory_u16", [] { return memory_program(DType::u16); }, true},
       {"memory_u32", [] { return memory_program(DType::u32); }},
-      {"shuffles", [] { return shuffle_program(1); }},
-      {"shuffles_of_waves", [] { return shuffle_program(2); }},
-      {"reduce_1", [] { return reduce_program(1, 1); }},
-      {"reduce_32", [] { return reduce_program(32, 1); }},
-      {"reduce_16x4", [] { return reduce_program(16, 4); }},
   };
   for (const uint8_t width : {uint8_t{1}, uint8_t{2}, uint8_t{4}}) {
     const std::string suffix = "_" + std::to_string(width);
@@ -320,6 +315,16 @@ std::vector<NamedProgram> all_programs() {
     programs.push_back({"loop_" + std::to_string(trips) + "_by_" + std::to_string(unroll),
                         [trips, unroll] { return loop_program(trips, unroll); }});
   }
+  return programs;
+}
+
+std::vector<NamedProgram> all_programs() {
+  std::vector<NamedProgram> programs = shader_programs();
+  programs.push_back({"reduce_1", [] { return reduce_program(1, 1); }});
+  programs.push_back({"reduce_32", [] { return reduce_program(32, 1); }});
+  programs.push_back({"reduce_16x4", [] { return reduce_program(16, 4); }});
+  programs.push_back({"shuffles", [] { return shuffle_program(1); }});
+  programs.push_back({"shuffles_of_waves", [] { return shuffle_program(2); }});
   return programs;
 }
 

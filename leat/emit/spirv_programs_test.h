@@ -22,9 +22,13 @@ struct NamedProgram {
   bool half = false;  // not for OpenGL
 };
 
-/// Every instruction of ops.def that reaches an emitter, each width, mask, kind of address, loop
-/// and branch.
+/// Every instruction of ops.def that reaches an emitter of shaders, each width, mask, kind of
+/// address, loop and branch.
+std::vector<NamedProgram> shader_programs();
+/// The same, and reductions and shuffles, which LLVM's targets take as they are.
 std::vector<NamedProgram> all_programs();
+/// All reductions of f32 and i32.
+ir::Program reduce_program(uint32_t lanes, uint32_t waves);
 
 /// out[i] = alpha * x[i] + out[i] over `count` elements, the tail masked; four waves a workgroup.
 ir::Program saxpy_program(uint32_t count);

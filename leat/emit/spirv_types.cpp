@@ -92,8 +92,8 @@ Id ProgramEmitter::constant_of(ir::Type type, uint32_t bits) {
 }
 
 Id ProgramEmitter::id_of(ir::ValueId value) const {
-  CHECK(values_[value].id != 0);
-  return values_[value].id;
+  CHECK(values_[value] != 0);
+  return values_[value];
 }
 
 // A width-1 operand beside a wider one stands for every component.
@@ -110,7 +110,7 @@ ir::Type ProgramEmitter::result_type(const ir::Instruction& instruction) const {
 }
 
 void ProgramEmitter::set_result(const ir::Instruction& instruction, Id id) {
-  values_[instruction.first_result] = {id, std::nullopt};
+  values_[instruction.first_result] = id;
 }
 
 Id ProgramEmitter::add_int(Id a, Id b) {

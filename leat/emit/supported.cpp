@@ -63,6 +63,13 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
                  ? facts.has_atomic_add_f32
                  : facts.has_atomic_add;
     case last_group: return facts.has_atomic_add;
+    case reduce_add:
+    case reduce_min:
+    case reduce_max:
+    case shuffle:
+    case shuffle_xor:
+    case shuffle_up:
+    case shuffle_down: return facts.has_shuffle;
     case dot_ss:
     case dot_us:
     case dot_uu: return facts.has_dot;
@@ -150,13 +157,6 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case load_local:
     case store_local:
     case barrier:
-    case reduce_add:
-    case reduce_min:
-    case reduce_max:
-    case shuffle:
-    case shuffle_xor:
-    case shuffle_up:
-    case shuffle_down:
     case loop:
     case branch:
     case yield: return true;

@@ -1,7 +1,9 @@
 // The walk keeps a map from old to new values. A folded value may be "more uniform" than the old
 // one; types are inferred anew, save those of carried values, which stay as varying as they were.
+// Unrolling is here, not in a pass, because it writes a block several times.
 #include "leat/ir/rewrite.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "leat/base/check.h"
@@ -9,6 +11,9 @@
 
 namespace leat::ir {
 namespace {
+
+/// A loop of that many takes no further value: see docs/kernel-format.md.
+constexpr size_t kCarriedMax = 252;
 
 Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const ValueId> operands) {
   return {.slot = instruction.slot,
@@ -20,13 +25,35 @@ Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const 
 
 class Rewriter {
  public:
-  Rewriter(const Program& program, const Replacement& replacement);
+  Rewriter(const Program& program, const Replacement& replacement, const Copies* copies);
   Program run();
 
  private:
   void block(BlockId id);
   void instruction(const Instruction& instruction);
+  /// A loop in the new program; bounds are known where lo and hi are constants.
+  struct Counted {
+    ValueId lo = kNone;
+    ValueId hi = kNone;
+    int64_t step = 1;
+    int64_t copies = 1;
+    std::vector<bool> varying;  // of each carried value
+    std::vector<size_t> parts;  // new values for each carried one of the old loop
+  };
+  using Values = std::vector<ValueId>;
+
   void loop(const Instruction& instruction);
+  Counted counted_of(const Instruction& loop) const;
+  void distribute(const Counted& counted, ValueId first, std::span<const ValueId> values);
+  Values round(const Instruction& loop, const Counted& counted, ValueId counter,
+               std::span<const ValueId> carried);
+  Values rounds(const Instruction& loop, const Counted& counted, ValueId counter,
+                std::span<const ValueId> carried);
+  Values known_rounds(const Instruction& loop, const Counted& counted, Values carried);
+  Values unknown_rounds(const Instruction& loop, const Counted& counted, Values carried);
+  Values rolled_rounds(const Instruction& loop, const Counted& counted, ValueId lo,
+                       const Values& carried, int factor);
+  LoopPlace loop_place(const Counted& counted) const;
   void branch(const Instruction& instruction);
   ValueId copy(const Instruction& instruction, std::span<const ValueId> operands);
   template <Opcode op>
@@ -39,13 +66,16 @@ class Rewriter {
 
   const Program& program_;
   const Replacement& replacement_;
+  const Copies* copies_;  // null: loops stay as they are
+  int64_t rounds_around_ = 1;
   Builder builder_;
   std::vector<std::vector<ValueId>> map_;  // old value -> new values, one for all but fragments
 };
 
-Rewriter::Rewriter(const Program& program, const Replacement& replacement)
+Rewriter::Rewriter(const Program& program, const Replacement& replacement, const Copies* copies)
     : program_(program),
       replacement_(replacement),
+      copies_(copies),
       builder_(program.name, program.wave_lanes, program.waves_per_workgroup),
       map_(program.values.size()) {
   builder_.program().grid = program.grid;
@@ -88,38 +118,138 @@ void Rewriter::instruction(const Instruction& instruction) {
   map_[instruction.first_result] = std::move(results);
 }
 
-// A carried fragment may have become several values; that they start uniform says nothing of later.
-void Rewriter::loop(const Instruction& instruction) {
-  const std::span<const ValueId> old = program_.operands_of(instruction);
-  const std::vector<ValueId> operands = mapped(old);
-  const Block& region = program_.blocks[instruction.regions[0]];
-  std::vector<bool> varying;
-  for (ValueId i = 0; i < instruction.result_count; ++i) {
-    const Type carried = program_.values[instruction.first_result + i];
-    for (ValueId init : map_[old[3 + i]]) {
-      const bool is_spread = carried.is_fragment() && !builder_.type(init).is_fragment();
-      varying.push_back(carried.varying || is_spread);
-    }
+/// Gives the carried values of a loop, or its results, their new values: `values` in order.
+void Rewriter::distribute(const Counted& counted, ValueId first, std::span<const ValueId> values) {
+  for (ValueId i = 0; i < counted.parts.size(); ++i) {
+    const std::span<const ValueId> part = values.first(counted.parts[i]);
+    map_[first + i].assign(part.begin(), part.end());
+    values = values.subspan(counted.parts[i]);
   }
-  const auto distribute = [&](ValueId first, std::span<const ValueId> values) {
-    for (ValueId i = 0; i < instruction.result_count; ++i) {
-      const size_t count = map_[old[3 + i]].size();
-      map_[first + i].assign(values.begin(), values.begin() + static_cast<ptrdiff_t>(count));
-      values = values.subspan(count);
-    }
-  };
-  const std::optional<int64_t> step = builder_.constant(operands[2]);
+}
+
+// The values that one round yields. A body may be written several times; each time its values are
+// mapped anew.
+Rewriter::Values Rewriter::round(const Instruction& loop, const Counted& counted, ValueId counter,
+                                 std::span<const ValueId> carried) {
+  const Block& region = program_.blocks[loop.regions[0]];
+  map_[region.first_argument] = {counter};
+  distribute(counted, region.first_argument + 1, carried);
+  block(loop.regions[0]);
+  return mapped(program_.operands_of(program_.instructions[region.instructions.back()]));
+}
+
+/// The copies of one round, from `counter` on.
+Rewriter::Values Rewriter::rounds(const Instruction& loop, const Counted& counted, ValueId counter,
+                                  std::span<const ValueId> carried) {
+  Values values(carried.begin(), carried.end());
+  for (int64_t copy = 0; copy < counted.copies; ++copy) {
+    const ValueId offset = builder_.i32(copy * counted.step);
+    values = round(loop, counted, builder_.add(counter, offset), values);
+  }
+  return values;
+}
+
+LoopPlace Rewriter::loop_place(const Counted& counted) const {
+  const std::optional<int64_t> lo = builder_.constant(counted.lo);
+  const std::optional<int64_t> hi = builder_.constant(counted.hi);
+  if (!lo || !hi) return {0, rounds_around_};
+  return {*hi > *lo ? (*hi - *lo + counted.step - 1) / counted.step : 0, rounds_around_};
+}
+
+// Rounds of whole groups of copies are a loop, what is left, or a single group, stands one by one.
+Rewriter::Values Rewriter::known_rounds(const Instruction& loop, const Counted& counted,
+                                        Values carried) {
+  const int64_t count = loop_place(counted).rounds;
+  const int64_t groups = count / counted.copies;
+  const int64_t lo = *builder_.constant(counted.lo);
+  int64_t done = 0;
+  if (groups > 1) {
+    done = groups * counted.copies;
+    const int64_t around = rounds_around_;
+    rounds_around_ *= groups;
+    carried = builder_.loop(counted.lo,
+                            builder_.i32(std::min<int64_t>(lo + done * counted.step, INT32_MAX)),
+                            counted.copies * counted.step, carried, counted.varying,
+                            [&](ValueId counter, std::span<const ValueId> values) {
+                              return rounds(loop, counted, counter, values);
+                            });
+    rounds_around_ = around;
+  }
+  for (; done < count; ++done) {
+    carried = round(loop, counted, builder_.i32(lo + done * counted.step), carried);
+  }
+  return carried;
+}
+
+// Groups of copies while a whole one fits, and a second loop for what is left: the counter where
+// that begins is carried by the first.
+Rewriter::Values Rewriter::unknown_rounds(const Instruction& loop, const Counted& counted,
+                                          Values carried) {
+  const int64_t reach = (counted.copies - 1) * counted.step;
+  const bool can_wrap = builder_.range(counted.hi).lo - reach < INT32_MIN;
+  const bool fits = counted.copies * counted.step <= INT32_MAX && carried.size() < kCarriedMax;
+  ValueId lo = counted.lo;
+  if (counted.copies > 1 && fits && !can_wrap) {
+    carried.push_back(lo);
+    std::vector<bool> varying = counted.varying;
+    varying.push_back(false);
+    carried = builder_.loop(
+        lo, builder_.sub(counted.hi, builder_.i32(reach)), counted.copies * counted.step, carried,
+        varying, [&](ValueId counter, std::span<const ValueId> values) {
+          Values next = rounds(loop, counted, counter, values.first(values.size() - 1));
+          next.push_back(builder_.add(counter, builder_.i32(counted.copies * counted.step)));
+          return next;
+        });
+    lo = carried.back();
+    carried.pop_back();
+  }
+  return rolled_rounds(loop, counted, lo, carried, 1);
+}
+
+Rewriter::Values Rewriter::rolled_rounds(const Instruction& loop, const Counted& counted,
+                                         ValueId lo, const Values& carried, int factor) {
+  return builder_.loop(
+      lo, counted.hi, counted.step, carried, counted.varying,
+      [&](ValueId counter, std::span<const ValueId> values) {
+        return round(loop, counted, counter, values);
+      },
+      factor);
+}
+
+// A carried fragment may have become several values; that they start uniform says nothing of later.
+Rewriter::Counted Rewriter::counted_of(const Instruction& loop) const {
+  const std::span<const ValueId> old = program_.operands_of(loop);
+  const Values bounds = mapped(old.first(3));
+  const std::optional<int64_t> step = builder_.constant(bounds[2]);
   CHECK(step.has_value());
-  const auto body = [&](ValueId counter, std::span<const ValueId> carried) {
-    map_[region.first_argument] = {counter};
-    distribute(region.first_argument + 1, carried);
-    block(instruction.regions[0]);
-    return mapped(program_.operands_of(program_.instructions[region.instructions.back()]));
-  };
-  const std::vector<ValueId> results =
-      builder_.loop(operands[0], operands[1], *step, std::span(operands).subspan(3), varying, body,
-                    static_cast<int>(instruction.imm));
-  distribute(instruction.first_result, results);
+  Counted counted = {.lo = bounds[0], .hi = bounds[1], .step = *step, .varying = {}, .parts = {}};
+  for (ValueId i = 0; i < loop.result_count; ++i) {
+    const Type carried = program_.values[loop.first_result + i];
+    const Values& init = map_[old[3 + i]];
+    for (const ValueId value : init) {
+      const bool is_spread = carried.is_fragment() && !builder_.type(value).is_fragment();
+      counted.varying.push_back(carried.varying || is_spread);
+    }
+    counted.parts.push_back(init.size());
+  }
+  return counted;
+}
+
+void Rewriter::loop(const Instruction& instruction) {
+  Counted counted = counted_of(instruction);
+  const Values init = mapped(program_.operands_of(instruction).subspan(3));
+  Values results;
+  if (copies_ == nullptr) {
+    results =
+        rolled_rounds(instruction, counted, counted.lo, init, static_cast<int>(instruction.imm));
+  } else {
+    const LoopPlace place = loop_place(counted);
+    counted.copies = (*copies_)(instruction, place);
+    if (place.rounds > 0) counted.copies = std::min(counted.copies, place.rounds);
+    results = place.rounds > 0 ? known_rounds(instruction, counted, init)
+                               : unknown_rounds(instruction, counted, init);
+  }
+  distribute(counted, instruction.first_result, results);
 }
 
 void Rewriter::branch(const Instruction& instruction) {
@@ -236,7 +366,11 @@ ValueId full_index(Builder& builder, const Instruction& instruction, ValueId ind
 }
 
 Program rewrite(const Program& program, const Replacement& replacement) {
-  return Rewriter(program, replacement).run();
+  return Rewriter(program, replacement, nullptr).run();
+}
+
+Program rewrite(const Program& program, const Replacement& replacement, const Copies& copies) {
+  return Rewriter(program, replacement, &copies).run();
 }
 
 }  // namespace leat::ir

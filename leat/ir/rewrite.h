@@ -42,9 +42,21 @@ class Replaced {
 using Replacement = std::function<Replaced(Builder& builder, const Instruction& instruction,
                                            std::span<const ValueId> operands)>;
 
+/// Where a loop stands: how often it runs, 0 where that is not known, and the rounds of all counted
+/// loops around it.
+struct LoopPlace {
+  int64_t rounds = 0;
+  int64_t rounds_around = 1;
+};
+
+/// How many copies of a loop's body, at least 1, stand for one in the new program.
+using Copies = std::function<int64_t(const Instruction& loop, const LoopPlace& place)>;
+
 /// `program` has passed the verifier. Name, lanes, waves, grid, parameters and local memories are
 /// kept.
 Program rewrite(const Program& program, const Replacement& replacement);
+/// Unrolls loops as well; their factors are spent.
+Program rewrite(const Program& program, const Replacement& replacement, const Copies& copies);
 
 /// The whole index of a load or store with the index operand `index`: what the builder takes.
 ValueId full_index(Builder& builder, const Instruction& instruction, ValueId index);

@@ -8,7 +8,8 @@
 //   - with a lane_stride the index is uniform; a varying mask or stored value needs a varying
 //   address,
 //     which is a varying index or a lane_stride (0: all lanes at one place)
-//   - a varying value is not stored to local memory at a uniform index: its lanes would race
+//   - a varying value of more than one lane is not stored to local memory at a uniform index: its
+//     lanes would race
 //   - a loop's step is a positive constant
 //   - a shuffle stands where a barrier may
 //   - a fragment is an operand or a result of fragment_*, mma, loop and yield only; the memory it

@@ -275,7 +275,7 @@ Complaint Rules::check_local(const Instruction& instruction) const {
   if (value.scalar != scalar) return "has a value of a wrong scalar type";
   if (value.width != 1 && value.width != local.width) return "has a width that is not the memory's";
   if (is_store) {
-    const bool races = value.varying && !index.varying;
+    const bool races = value.varying && !index.varying && program_.wave_lanes > 1;
     return races ? "stores a varying value at a uniform index" : nullptr;
   }
   return check_result(instruction, {scalar, value.width, index.varying});

@@ -1,5 +1,6 @@
-// expand_math: before it, a program may use every opcode; after it, none from exp to erf and no
-// pow. It stands last before emission, so that other passes see a function as one instruction.
+// expand_math: before it, a program may use every instruction; after it, none of the class
+// function, so that every target computes the same bits and no emitter needs a math library. It
+// stands first: what it writes is arithmetic, for which the other passes care.
 #include "leat/ir/rewrite.h"
 #include "leat/lower/math_kernels.h"
 #include "leat/lower/passes.h"
@@ -39,6 +40,8 @@ std::optional<ValueId> expand(Builder& b, const ir::Instruction& instruction,
 
 }  // namespace
 
-ir::Program expand_math(const ir::Program& program) { return ir::rewrite(program, expand); }
+PassResult expand_math(const ir::Program& program, const Target&) {
+  return std::optional(ir::rewrite(program, expand));
+}
 
 }  // namespace leat

@@ -1,15 +1,17 @@
-// The list of passes that replace what a target lacks. A program that uses nothing of it comes out
-// as it went in.
+// legalise: what a target lacks of memory and of instructions beyond arithmetic, out of what it
+// has. Before it, a program may use everything but functions; after it, no matrix product,
+// asynchronous copy, dot product or stored type that facts_of(target) lacks and that a pass can
+// make good. What is left emit/supported.h refuses.
 #include "leat/lower/passes.h"
 
 namespace leat {
 
-Result<ir::Program> legalise(const ir::Program& program, const Target& target) {
+PassResult legalise(const ir::Program& program, const Target& target) {
   const TargetFacts facts = facts_of(target);
   TRY_ASSIGN(ir::Program result, expand_fragments(program, facts));
   result = expand_async_copy(result, facts);
   result = expand_dot(result, facts);
-  return expand_storage(result, facts);
+  return std::optional(expand_storage(result, facts));
 }
 
 }  // namespace leat

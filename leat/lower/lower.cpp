@@ -57,23 +57,21 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
   const Node& node = schedule.graph.nodes[step.node];
   TRY(check_kernel(schedule, node, target));
   LoweredKernel kernel;
-  auto keep = [&](const char* stage) -> Result<void> {
-    if (keep_stages) {
-      kernel.stages.push_back(std::string("# after ") + stage + "\n" +
-                              ir::print_program(kernel.program));
-    }
-    const Result<void> verified = ir::verify(kernel.program);
-    if (!verified) return verified.error().during("lowering " + node.name + ", " + stage);
-    return {};
+  const auto keep = [&](std::string_view stage, const ir::Program& program) {
+    if (!keep_stages) return;
+    kernel.stages.push_back(
+        {stage, "# after " + std::string(stage) + "\n" + ir::print_program(program)});
   };
   kernel.program = node.family == Family::contraction
                        ? lower_contraction(schedule, node, step.params.contraction, target)
                        : lower_map_reduce(schedule, node, step.params.map_reduce, target);
-  TRY(keep("lower"));
-  kernel.program = expand_math(kernel.program);
-  TRY(keep("expand_math"));
-  TRY_ASSIGN(kernel.program, legalise(kernel.program, target));
-  TRY(keep("legalise"));
+  keep("lower", kernel.program);
+  if (const Result<void> verified = ir::verify(kernel.program); !verified) {
+    return verified.error().during("lowering " + node.name);
+  }
+  if (const Result<void> legal = run_passes(kernel.program, target, keep); !legal) {
+    return legal.error().during("lowering " + node.name);
+  }
   Hasher hasher;
   hasher.add(ir::print_program(kernel.program));
   kernel.program.name += "_" + hex_of(hasher.value());

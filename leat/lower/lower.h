@@ -3,6 +3,8 @@
 // emitter.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "leat/base/target.h"
@@ -15,8 +17,12 @@ namespace leat {
 /// programs: it is called after the hash of its text.
 struct LoweredKernel {
   ir::Program program;
-  std::string text;                 // of the program, as print_program gives it
-  std::vector<std::string> stages;  // text after each stage, when asked for
+  std::string text;  // of the program, as print_program gives it
+  struct Stage {
+    std::string_view name;  // "lower", then those of passes()
+    std::string text;
+  };
+  std::vector<Stage> stages;  // when asked for
 };
 
 /// The tensors that the node's kernel takes, in the order of its parameters: each that it reads

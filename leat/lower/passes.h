@@ -1,6 +1,12 @@
 // Passes over wave programs, in the order in which lower() runs them. Each takes a verified program
-// and gives one that computes the same.
+// and gives one that computes the same, or nullopt where it finds nothing to do. Each is one file
+// of its name, whose head says what holds before it and what after it.
 #pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
 
 #include "leat/base/result.h"
 #include "leat/base/target_facts.h"
@@ -8,9 +14,31 @@
 
 namespace leat {
 
-/// Replaces exp .. erf and pow by basic arithmetic, so that every target computes the same bits and
-/// no emitter needs a math library. After it: no opcode from exp to erf, no pow.
-ir::Program expand_math(const ir::Program& program);
+/// Errors: unsupported, only of legalise.
+using PassResult = Result<std::optional<ir::Program>>;
+PassResult expand_math(const ir::Program& program, const Target& target);
+PassResult legalise(const ir::Program& program, const Target& target);
+PassResult unroll(const ir::Program& program, const Target& target);
+PassResult expand_arithmetic(const ir::Program& program, const Target& target);
+PassResult expand_exchanges(const ir::Program& program, const Target& target);
+
+struct Pass {
+  std::string_view name;
+  PassResult (*run)(const ir::Program& program, const Target& target);
+};
+
+/// All passes, in their order.
+std::span<const Pass> passes();
+
+/// Makes a verified program one that `target`'s emitter takes, if it can be made one. The verifier
+/// looks at each pass's result, then `after` is told of it, when it is given. Errors: unsupported,
+/// what legalise says; internal, a pass that broke a rule; the sentence names it.
+using AfterPass = std::function<void(std::string_view pass, const ir::Program& program)>;
+Result<void> run_passes(ir::Program& program, const Target& target,
+                        const AfterPass& after = nullptr);
+
+// The parts of legalise, in their order: what a program goes through that asks for more than
+// arithmetic and plain memory.
 
 /// Replaces fragments that the target has no matrix unit for by plain values: an operand a is
 /// spread over uniform values, b and the sum have their columns in the lanes. A product is a chain
@@ -32,9 +60,5 @@ ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts);
 /// after it parameters hold no bf16, local memory nothing below 32 bits. Behind the passes that
 /// write accesses. Kernels without such storage are left as they are.
 ir::Program expand_storage(const ir::Program& program, const TargetFacts& facts);
-
-/// All of these, in this order: what every program goes through that asks for more than arithmetic
-/// and plain memory. Errors: as expand_fragments.
-Result<ir::Program> legalise(const ir::Program& program, const Target& target);
 
 }  // namespace leat

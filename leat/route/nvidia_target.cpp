@@ -18,6 +18,7 @@ Target nvidia_target(const NvidiaChip& chip) {
   target.tile_rates = TileRates::ptxas;
   target.llvm_triple = "nvptx64-nvidia-cuda";
   target.llvm_cpu = architecture;
+  target.llvm_features = "+ptx80";  // PTX ISA 8.0: CUDA 12.0 and its drivers (525) take it
   target.wave_lanes = 32;
   target.lanes_per_workgroup_max = 1024;
   target.local_memory_bytes_max = chip.shared_bytes_max;

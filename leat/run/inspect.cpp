@@ -1,14 +1,18 @@
 // See inspect.h. Plain targets: levels of the x86-64 psABI, version 1.0, section 3.1.1; register
 // counts as in the cpu backend; 128 invocations and 16 KiB of local memory are what Vulkan 1.1 and
-// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); multiprocessors of T4,
-// A100, L40S and H100 SXM: NVIDIA's data sheets of these cards.
+// OpenGL 4.3 promise at least (Vulkan specification, "Required Limits"); limits that every device
+// of WebGPU has: its specification, "Limits"; multiprocessors of T4, A100, L40S and H100 SXM:
+// NVIDIA's data sheets of these cards.
 #include "leat/run/inspect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
+#include <vector>
 
+#include "leat/base/amd_target.h"
 #include "leat/base/nvidia_architecture.h"
 #include "leat/base/printable.h"
 #include "leat/emit/emit.h"
@@ -24,35 +28,50 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kStages[] = {"graph",    "normalise", "fuse",        "layout", "choose",
-                                        "schedule", "lower",     "expand_math", "code"};
-constexpr std::string_view kPlainTargets[] = {
-    "x86-64-v3", "x86-64-v4", "aarch64", "vulkan", "opengl", "sm_75", "sm_80", "sm_89", "sm_90"};
+constexpr std::string_view kPlainTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
+                                              "opengl",    "wgsl",      "sm_75",   "sm_80",
+                                              "sm_89",     "sm_90"};
 
-Result<std::string> text_after(Stage stage, const LoweredKernel& kernel, const Target& target) {
-  switch (stage) {
-    case Stage::lower: return kernel.stages.front();
-    case Stage::expand_math: return kernel.stages.back();
-    case Stage::code: return disassemble(kernel.program, target);
-    case Stage::graph:
-    case Stage::normalise:
-    case Stage::fuse:
-    case Stage::layout:
-    case Stage::choose:
-    case Stage::schedule: break;
-  }
-  return Error(ErrorKind::invalid_argument, "A single kernel has no graph and no schedule.");
+std::vector<std::string_view> all_plain_targets() {
+  std::vector<std::string_view> names(std::begin(kPlainTargets), std::end(kPlainTargets));
+  const auto amd = amd_target_names();
+  names.insert(names.end(), amd.begin(), amd.end());
+  return names;
 }
 
-Stage stage_after(PlanStep step) {
+std::vector<std::string_view> all_stages() {
+  std::vector<std::string_view> names = {"graph",  "normalise", "fuse", "layout",
+                                         "choose", "schedule",  "lower"};
+  for (const Pass& pass : passes()) names.push_back(pass.name);
+  names.push_back("code");
+  return names;
+}
+
+/// From "lower" on.
+std::span<const std::string_view> kernel_stages() {
+  const auto names = stage_names();
+  return names.subspan(static_cast<size_t>(std::ranges::find(names, "lower") - names.begin()));
+}
+
+std::string_view stage_after(PlanStep step) {
   switch (step) {
-    case PlanStep::normalise: return Stage::normalise;
-    case PlanStep::fuse: return Stage::fuse;
-    case PlanStep::layout: return Stage::layout;
-    case PlanStep::choose: return Stage::choose;
-    case PlanStep::memory: return Stage::schedule;
+    case PlanStep::normalise: return "normalise";
+    case PlanStep::fuse: return "fuse";
+    case PlanStep::layout: return "layout";
+    case PlanStep::choose: return "choose";
+    case PlanStep::memory: return "schedule";
   }
-  return Stage::schedule;
+  return "schedule";
+}
+
+Result<std::string> text_after(std::string_view stage, const LoweredKernel& kernel,
+                               const Target& target) {
+  if (stage == "code") return disassemble(kernel.program, target);
+  const auto kept = std::ranges::find(kernel.stages, stage, &LoweredKernel::Stage::name);
+  if (kept != kernel.stages.end()) return kept->text;
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("A kernel has no stage \"{}\"; it has ({}).", stage,
+                           fmt::join(kernel_stages(), ", ")));
 }
 
 Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uint32_t registers) {
@@ -82,6 +101,17 @@ Target spirv_target(std::string_view name, bool opengl) {
   return target;
 }
 
+Target wgsl_target() {
+  Target target;
+  target.name = "wgsl";
+  target.format = CodeFormat::wgsl;
+  target.local_memory_bytes_max = 16384;
+  target.buffer_bindings_max = 8;
+  target.argument_bytes_max = 128 << 20;
+  target.storage_f16 = false;  // needs the feature shader-f16
+  return target;
+}
+
 /// Of a T4, A100, L40S and H100 SXM.
 uint32_t nvidia_multiprocessors(uint32_t capability) {
   if (capability == 75) return 40;
@@ -101,24 +131,21 @@ Target nvidia_plain_target(std::string_view name) {
 
 }  // namespace
 
-std::span<const std::string_view> stage_names() { return kStages; }
-
-Stage stage_of(std::string_view name) {
-  const auto found = std::ranges::find(kStages, name);
-  CHECK(found != std::end(kStages));
-  return static_cast<Stage>(found - std::begin(kStages));
+std::span<const std::string_view> stage_names() {
+  static const std::vector<std::string_view> names = all_stages();
+  return names;
 }
 
-Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stage stage,
+Result<std::string> inspect_graph(const Graph& graph, const Target& target, std::string_view stage,
                                   std::string_view node) {
-  if (stage == Stage::graph) return to_string(graph);
+  if (stage == "graph") return to_string(graph);
   std::string text;
   ScheduleOptions options;
   options.after_step = [&](PlanStep step, const Schedule& plan) {
     if (stage_after(step) == stage) text = to_string(plan);
   };
   TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, options));
-  if (stage <= Stage::schedule) return text;
+  if (!text.empty()) return text;
   for (const Step& step : schedule.steps) {
     const std::string& name = schedule.graph.nodes[step.node].name;
     if (name.find(node) == std::string::npos) continue;
@@ -133,20 +160,25 @@ Result<std::string> inspect_graph(const Graph& graph, const Target& target, Stag
 }
 
 Result<std::string> inspect_kernel(std::string_view text, std::string_view path,
-                                   const Target& target, Stage stage) {
+                                   const Target& target, std::string_view stage) {
   LoweredKernel kernel;
   TRY_ASSIGN(kernel.program, ir::parse_program(text, path));
   if (const Result<void> verified = ir::verify(kernel.program); !verified) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Kernel \"{}\" breaks a rule: {}", path, verified.error().message()));
   }
-  kernel.stages.push_back(ir::print_program(kernel.program));
-  kernel.program = expand_math(kernel.program);
-  kernel.stages.push_back(ir::print_program(kernel.program));
+  const auto keep = [&](std::string_view name, const ir::Program& program) {
+    kernel.stages.push_back({name, ir::print_program(program)});
+  };
+  keep("lower", kernel.program);
+  if (stage != "lower") TRY(run_passes(kernel.program, target, keep));
   return text_after(stage, kernel, target);
 }
 
-std::span<const std::string_view> plain_target_names() { return kPlainTargets; }
+std::span<const std::string_view> plain_target_names() {
+  static const std::vector<std::string_view> names = all_plain_targets();
+  return names;
+}
 
 Result<Target> plain_target(std::string_view name) {
   if (name == "x86-64-v3") return cpu_target(name, "x86_64-unknown-linux-gnu", 8, 16);
@@ -154,10 +186,12 @@ Result<Target> plain_target(std::string_view name) {
   if (name == "aarch64") return cpu_target(name, "aarch64-unknown-linux-gnu", 4, 32);
   if (name == "vulkan") return spirv_target(name, false);
   if (name == "opengl") return spirv_target(name, true);
+  if (name == "wgsl") return wgsl_target();
   if (name.starts_with("sm_") &&
       std::ranges::find(kPlainTargets, name) != std::end(kPlainTargets)) {
     return nvidia_plain_target(name);
   }
+  if (name.starts_with("gfx")) return amd_target(name);
   return Error(ErrorKind::invalid_argument, fmt::format("No target is named \"{}\".", name));
 }
 

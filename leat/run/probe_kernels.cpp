@@ -7,6 +7,7 @@
 #include "leat/emit/emit.h"
 #include "leat/ir/builder.h"
 #include "leat/ir/verify.h"
+#include "leat/lower/passes.h"
 
 namespace leat {
 
@@ -39,8 +40,9 @@ uint32_t groups_of(const Target& target) {
   return std::min(groups, target.workgroups_max[0]);
 }
 
-Result<KernelBinary> emit_verified(const ir::Program& program, const Target& target) {
+Result<KernelBinary> emit_verified(ir::Program program, const Target& target) {
   TRY(ir::verify(program));
+  TRY(run_passes(program, target));
   return emit(program, target);
 }
 

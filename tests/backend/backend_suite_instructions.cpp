@@ -44,9 +44,9 @@ void InstructionConformance::compare(const ir::Program& program) {
   std::vector<Bytes> got = wanted;
   const std::vector<std::span<std::byte>> spans(wanted.begin(), wanted.end());
   ASSERT_OK(ir::interpret(program, spans));
-  const Result<ir::Program> legal = legalise(program, device().target());
-  ASSERT_OK(legal);
-  const Result<KernelBinary> binary = emit(*legal, device().target());
+  ir::Program legal = program;
+  ASSERT_OK(run_passes(legal, device().target()));
+  const Result<KernelBinary> binary = emit(legal, device().target());
   if (!binary && binary.error().kind() == ErrorKind::unsupported) {
     GTEST_LOG_(INFO) << binary.error().message();
     return;

@@ -32,13 +32,14 @@ std::vector<Bytes> run(const ir::Program& program, std::vector<Bytes> buffers) {
 TEST(Legalise, TextsComputeTheSame) {
   int changed = 0;
   for (const ir::Program& program : text_programs()) {
-    const Result<ir::Program> legal = legalise(program, plain_target());
+    const PassResult legal = legalise(program, plain_target());
     ASSERT_TRUE(legal) << legal.error().message();
-    const Result<void> verified = ir::verify(*legal);
+    ASSERT_TRUE(legal->has_value());
+    const Result<void> verified = ir::verify(**legal);
     ASSERT_TRUE(verified) << verified.error().message();
     const std::vector<Bytes> buffers = whole_number_buffers(program);
-    EXPECT_TRUE(run(program, buffers) == run(*legal, buffers)) << program.name;
-    changed += ir::print_program(*legal) != ir::print_program(program) ? 1 : 0;
+    EXPECT_TRUE(run(program, buffers) == run(**legal, buffers)) << program.name;
+    changed += ir::print_program(**legal) != ir::print_program(program) ? 1 : 0;
   }
   EXPECT_GE(changed, 7);
 }

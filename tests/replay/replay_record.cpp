@@ -16,8 +16,8 @@ namespace leat::replay {
 
 namespace {
 
-constexpr std::string_view kTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
-                                         "opengl",    "sm_75",     "sm_80",   "sm_90"};
+constexpr std::string_view kTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",  "opengl",
+                                         "sm_75",     "sm_80",     "sm_90",   "gfx1100", "wgsl"};
 
 std::string hash_of_unnamed(ir::Program program) {
   program.name = "kernel";

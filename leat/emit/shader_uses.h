@@ -1,6 +1,6 @@
-// What a wave program uses, found before the SPIR-V emitter writes: a module declares its buffers
-// and built-ins first, and a program that the target cannot take is refused before a word is
-// written.
+// What a wave program uses, found before the SPIR-V or WGSL emitter writes: a module declares its
+// buffers and built-ins first, and a program that the target cannot take is refused before a word
+// is written.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include "leat/base/target.h"
 #include "leat/ir/ir.h"
 
-namespace leat::spirv {
+namespace leat {
 
 struct Uses {
   bool lane_id = false;
@@ -21,20 +21,18 @@ struct Uses {
   bool counters = false;                            // last_group
   std::set<int32_t> lane_strides;                   // of loads and stores, but 0 and kIndexed
   std::set<std::pair<uint32_t, uint8_t>> accesses;  // (parameter, width in elements)
-  std::set<ir::Scalar> reduced;                     // element types of reductions and shuffles
 };
 
 /// What the blocks reachable from block 0 use.
-/// Errors: unsupported (a function that lower/expand_math has not expanded; an instruction
-/// that the target lacks; f16 storage, a workgroup, a grid, local memory or bindings past the
-/// target's limits).
+/// Errors: unsupported (a function, or an instruction or storage that the target lacks, all of
+/// which passes expand if they can; a workgroup, a grid, local memory or bindings past the target's
+/// limits).
 Result<Uses> find_uses(const ir::Program& program, const Target& target);
 
 /// Lanes of a workgroup.
 uint32_t lanes_per_workgroup(const ir::Program& program);
 
-/// Local memory with what reductions need, two values a lane and type, and the answer of
-/// last_group.
-uint32_t local_bytes_with_scratch(const ir::Program& program, const Uses& uses);
+/// Local memory with the word in which last_group's answer reaches all.
+uint32_t local_bytes_with_answer(const ir::Program& program, const Uses& uses);
 
-}  // namespace leat::spirv
+}  // namespace leat

@@ -1,21 +1,15 @@
 // The walk over a program's blocks that finds what it uses, and the comparison with the target.
-#include "leat/emit/spirv_uses.h"
+#include "leat/emit/shader_uses.h"
 
 #include <fmt/format.h>
 
-#include <bit>
-
 #include "leat/emit/supported.h"
 
-namespace leat::spirv {
+namespace leat {
 namespace {
 
 using ir::Instruction;
 using ir::Opcode;
-
-bool is_reduction(Opcode op) {
-  return op == Opcode::reduce_add || op == Opcode::reduce_min || op == Opcode::reduce_max;
-}
 
 void add_access(const ir::Program& program, const Instruction& instruction, Uses& uses) {
   const bool is_load = instruction.op == Opcode::load;
@@ -35,20 +29,17 @@ void add_instruction(const ir::Program& program, const Instruction& instruction,
   uses.group_id |= op == Opcode::group_id;
   uses.counters |= op == Opcode::last_group;
   if (ir::is_global_access(op)) add_access(program, instruction, uses);
-  uses.lane_id |= ir::is_shuffle(op);
-  if (is_reduction(op) || ir::is_shuffle(op)) {
-    uses.reduced.insert(program.values[program.operands_of(instruction)[0]].scalar);
-  }
 }
 
 Result<void> add_block(const ir::Program& program, ir::BlockId block, Uses& uses) {
   for (const ir::InstructionId id : program.blocks[block].instructions) {
     const Instruction& instruction = program.instructions[id];
     if (ir::is_function(instruction.op)) {
-      return Error(ErrorKind::unsupported,
-                   fmt::format("Instruction ({}) of Kernel \"{}\" is not one that SPIR-V has with "
-                               "the accuracy asked for.",
-                               ir::name_of(instruction.op), program.name));
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("Instruction ({}) of Kernel \"{}\" is one that a pass expands before code "
+                      "is emitted.",
+                      ir::name_of(instruction.op), program.name));
     }
     add_instruction(program, instruction, uses);
     for (const ir::BlockId region : instruction.regions) {
@@ -77,12 +68,12 @@ Result<void> check_limits(const ir::Program& program, const Uses& uses, const Ta
                         target.workgroups_max[axis]);
     }
   }
-  const uint32_t local_bytes = local_bytes_with_scratch(program, uses);
+  const uint32_t local_bytes = local_bytes_with_answer(program, uses);
   if (local_bytes > target.local_memory_bytes_max) {
     return past_limit(program, "Local memory in bytes", local_bytes, target,
                       target.local_memory_bytes_max);
   }
-  if (target.format == CodeFormat::spirv_bindings &&
+  if (target.format != CodeFormat::spirv_pointers &&
       program.parameters.size() > target.buffer_bindings_max) {
     return past_limit(program, "Number of buffers", program.parameters.size(), target,
                       target.buffer_bindings_max);
@@ -96,10 +87,8 @@ uint32_t lanes_per_workgroup(const ir::Program& program) {
   return program.wave_lanes * program.waves_per_workgroup;
 }
 
-uint32_t local_bytes_with_scratch(const ir::Program& program, const Uses& uses) {
-  const size_t scratch_words =
-      uses.reduced.size() * lanes_per_workgroup(program) * 2 + (uses.counters ? 1 : 0);
-  return program.local_bytes() + static_cast<uint32_t>(scratch_words * sizeof(uint32_t));
+uint32_t local_bytes_with_answer(const ir::Program& program, const Uses& uses) {
+  return program.local_bytes() + (uses.counters ? 4 : 0);
 }
 
 Result<Uses> find_uses(const ir::Program& program, const Target& target) {
@@ -107,13 +96,7 @@ Result<Uses> find_uses(const ir::Program& program, const Target& target) {
   TRY(check_supported(program, target));
   TRY(add_block(program, 0, uses));
   TRY(check_limits(program, uses, target));
-  if (!uses.reduced.empty() && !std::has_single_bit(program.wave_lanes)) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("Wave size ({}) of Kernel \"{}\" is not a power of two, as its "
-                             "reduction needs.",
-                             program.wave_lanes, program.name));
-  }
   return uses;
 }
 
-}  // namespace leat::spirv
+}  // namespace leat

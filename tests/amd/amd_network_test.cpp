@@ -69,6 +69,9 @@ TEST_P(AmdNetworkTest, ConformanceSlow) {
         EXPECT_NE(result.outcome, Outcome::failed) << result.name << ": " << result.reason;
       });
   std::cout << GetParam() << ": " << to_string(summary) << "\n";
+  for (const auto& [reason, count] : skip_reasons(summary)) {
+    std::cout << "  skipped " << count << ": " << reason << "\n";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cards, AmdNetworkTest, testing::Values("gfx1100", "gfx1201"),

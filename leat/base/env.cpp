@@ -38,6 +38,7 @@ constexpr EnvVariable kVariables[] = {
     {"TMPDIR", "Folder for the files of ptxas; default: /tmp."},
     {"LEAT_ENDURANCE_SECONDS", "How long the endurance test streams; default: 1800.", count,
      1'000'000},
+    {"LEAT_CONFORMANCE_DIR", "Where slow tests find the ONNX project's conformance cases."},
     {"LEAT_SHARED_DIR", "Where tests find the shared models and pictures."},
 };
 

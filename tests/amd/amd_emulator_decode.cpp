@@ -475,12 +475,17 @@ bool Decoder::vopd() {
   finish_literal();
   // Both halves read the register file in one step, so a bank serves one of them.
   if (is_gfx12()) return true;
-  const bool mov_x = x == kDualMov, mov_y = y == kDualMov;
+  // V_DUAL_FMAMK takes its VGPR by the port of the third source, as V_DUAL_FMAC its destination.
+  const auto uses_second = [](uint32_t op) { return op != kDualMov && op != kDualFmamk; };
+  const uint32_t second_x = bits(0, 16, 9), second_y = bits(1, 16, 9);
   if (i.src[0] >= kVgpr0 && i.src_y[0] >= kVgpr0 && i.src[0] % 4 == i.src_y[0] % 4) {
     return refuse("the first sources of both halves lie in one bank");
   }
-  if (!mov_x && !mov_y && bits(0, 16, 9) % 4 == bits(1, 16, 9) % 4) {
+  if (uses_second(x) && uses_second(y) && second_x % 4 == second_y % 4) {
     return refuse("the second sources of both halves lie in one bank");
+  }
+  if (x == kDualFmamk && y == kDualFmamk && second_x % 2 == second_y % 2) {
+    return refuse("the third sources of both halves lie in one bank");
   }
   return true;
 }

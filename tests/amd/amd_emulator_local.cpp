@@ -24,8 +24,10 @@ bool readable(Wave& w, const Instruction& i, uint16_t code, uint32_t count) {
   return w.check_read(i, uint32_t(code - kVgpr0), count, w.exec());
 }
 
-uint32_t address_of(Wave& w, const Instruction& i, uint32_t lane) {
-  return w.v[i.src[0] - kVgpr0][lane];
+/// In 32 bits: from gfx7 on a base below 0 with an offset that makes up for it is one that LLVM
+/// uses (AMDGPUISelDAGToDAG.cpp, isDSOffsetLegal).
+uint32_t address_of(Wave& w, const Instruction& i, uint32_t lane, uint32_t offset = 0) {
+  return w.v[i.src[0] - kVgpr0][lane] + offset;
 }
 
 /// The size is known when this is compiled, so both copies are single moves.
@@ -63,7 +65,7 @@ void load_local(Wave& w, const Instruction& i, F extend) {
   for (uint32_t l = 0; l < kLanes; ++l) {
     if ((w.exec() >> l & 1) == 0) continue;
     uint32_t words[kWords] = {};
-    read_local<kSize>(w, i, uint64_t(address_of(w, i, l)) + uint32_t(i.offset),
+    read_local<kSize>(w, i, address_of(w, i, l, uint32_t(i.offset)),
                       reinterpret_cast<uint8_t*>(words));
     for (uint32_t k = 0; k < kWords; ++k) w.v[first + k][l] = extend(words[k], w.v[first + k][l]);
   }
@@ -83,7 +85,7 @@ void load_local2(Wave& w, const Instruction& i) {
     uint32_t words[2 * kWords] = {};
     for (uint32_t k = 0; k < 2; ++k) {
       const uint32_t offset = (uint32_t(i.offset) >> (8 * k) & 255) * kSize * kStride;
-      read_local<kSize>(w, i, uint64_t(address_of(w, i, l)) + offset,
+      read_local<kSize>(w, i, address_of(w, i, l, offset),
                         reinterpret_cast<uint8_t*>(words + k * kWords));
     }
     for (uint32_t k = 0; k < 2 * kWords; ++k) w.v[first + k][l] = words[k];
@@ -109,7 +111,7 @@ void store_local(Wave& w, const Instruction& i, uint32_t shift) {
     if ((w.exec() >> l & 1) == 0) continue;
     uint32_t words[kWords];
     for (uint32_t k = 0; k < kWords; ++k) words[k] = w.v[data + k][l] >> shift;
-    hold(w, i, uint64_t(address_of(w, i, l)) + uint32_t(i.offset), kSize, words);
+    hold(w, i, address_of(w, i, l, uint32_t(i.offset)), kSize, words);
   }
   begin(w, i, 0);
 }
@@ -126,7 +128,7 @@ void store_local2(Wave& w, const Instruction& i) {
       if ((w.exec() >> l & 1) == 0) continue;
       uint32_t words[kWords];
       for (uint32_t word = 0; word < kWords; ++word) words[word] = w.v[data + word][l];
-      hold(w, i, uint64_t(address_of(w, i, l)) + offset, kSize, words);
+      hold(w, i, address_of(w, i, l, offset), kSize, words);
     }
   }
   begin(w, i, 0);
@@ -145,7 +147,7 @@ void atomic_local(Wave& w, const Instruction& i, uint32_t sources, F function) {
   w.release_held();
   for (uint32_t l = 0; l < kLanes; ++l) {
     if ((w.exec() >> l & 1) == 0) continue;
-    const uint64_t address = uint64_t(address_of(w, i, l)) + uint32_t(i.offset);
+    const uint64_t address = address_of(w, i, l, uint32_t(i.offset));
     T old{};
     read_local<sizeof(T)>(w, i, address, reinterpret_cast<uint8_t*>(&old));
     if (w.state == WaveState::failed) return;

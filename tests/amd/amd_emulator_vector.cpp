@@ -352,7 +352,14 @@ void wide_multiply_add(Wave& w, const Instruction& i, F overflows) {
   Lanes<U32> carry;
   load<A>(w, i, 0, a);
   load<A>(w, i, 1, b);
+  // LLVM takes it for 32-bit sums too: then the addend's upper half is nothing, and so the
+  // result's.
+  const bool is_register = i.src[2] >= kVgpr0 && i.src[2] - kVgpr0 + 1U < kVgprs;
+  const uint32_t high = is_register ? i.src[2] - kVgpr0 + 1U : 0;
+  const uint32_t unknown = is_register ? w.exec() & ~w.defined[high] : 0;
+  w.defined[high] |= unknown;
   load<Wide>(w, i, 2, c);
+  w.defined[high] &= ~unknown;
   for (uint32_t l = 0; l < kLanes; ++l) {
     using Value = typename Wide::Value;
     const Value product = Value(a.at[l]) * Value(b.at[l]);
@@ -360,6 +367,7 @@ void wide_multiply_add(Wave& w, const Instruction& i, F overflows) {
     carry.at[l] = overflows(product, c.at[l]) ? 1 : 0;
   }
   store<Wide>(w, i, d);
+  if (unknown != 0) w.defined[i.dst - kVgpr0 + 1U] &= ~unknown;
   w.set_scalar(i, i.sdst, mask_of(carry) & w.exec());
 }
 

@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "leat/base/target_facts.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/slice_constant.h"
 #include "leat/schedule/split_k.h"
@@ -42,16 +41,17 @@ class Choosing {
         slice_large_constant(schedule_, node, params, chooser_.target(), bytes_max_);
     for (Node& slice : slices) TRY(add(std::move(slice), Splitting::allowed));
     if (!slices.empty()) return {};
-    if (params.split_k > 1 && !adds_parts(node, params)) {
+    const bool last_adds = params.split_k > 1 && params.last_adds == 1;
+    if (params.split_k > 1 && !last_adds) {
       return add_pair(split_k(schedule_, node, params.split_k));
     }
     // In parts the columns' tiles hold the parts of k one after the other.
-    const Node& packed = params.split_k > 1 ? part_of_k(node, params.split_k) : node;
+    const Node& packed = last_adds ? part_of_k(node, params.split_k) : node;
     const auto contraction = find_contraction(graph_, packed);
     Placement& b = schedule_.placements[node.inputs[contraction->b.input]];
     if (b.packed) b.element_count = packed_element_count(*contraction, params);
     std::vector<TensorId> scratch;
-    if (params.split_k > 1) scratch = add_parts_scratch(schedule_, node, params);
+    if (last_adds) scratch = add_parts_scratch(schedule_, node, params);
     return keep(std::move(node), params, std::move(scratch));
   }
 
@@ -66,14 +66,6 @@ class Choosing {
   Result<void> add_pair(NodePair pair) {
     TRY(add(std::move(pair.first), Splitting::forbidden));
     return add(std::move(pair.second), Splitting::forbidden);
-  }
-
-  /// Whether the kernel of the parts can add them as well.
-  bool adds_parts(const Node& node, const ContractionParams& params) const {
-    const auto contraction = find_contraction(graph_, node);
-    const int64_t elements = parts_element_count(*contraction, params);
-    return facts_of(chooser_.target()).has_atomic_add && elements <= kElementsMax &&
-           static_cast<uint64_t>(elements) * sizeof(float) <= bytes_max_;
   }
 
   Result<void> keep(Node node, const KernelParams& params, std::vector<TensorId> scratch = {}) {

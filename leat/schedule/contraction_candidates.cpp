@@ -120,7 +120,8 @@ double staged_price(const ContractionParams& params, const TileRate& rate, const
       static_cast<double>(tiles - rest) + (rest > 0 ? static_cast<double>(rest) / speed : 0);
   const double work = static_cast<double>(params.tile_m() * params.tile_n()) *
                       static_cast<double>(p.k) / params.split_k;
-  return rounds * work / rate.share + (params.split_k > 1 ? kAddingParts : 0);
+  const double adding = params.last_adds == 1 ? kJoiningParts : kAddingParts;
+  return rounds * work / rate.share + (params.split_k > 1 ? adding : 0);
 }
 
 /// Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
@@ -158,6 +159,10 @@ std::vector<Candidate> staged_tiles(const Product& p, const Target& target) {
     params.split_k = 1;
     params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
     params.lane_fold = lane_fold_of(params, target);
+    params.last_adds = 0;
+    found.push_back({params, staged_price(params, rate, p, target)});
+    if (params.split_k == 1) continue;
+    params.last_adds = 1;
     found.push_back({params, staged_price(params, rate, p, target)});
   }
   return found;
@@ -191,9 +196,9 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .k_inner = contraction.k.empty() ? 1 : contraction.k.back(),
       .batch = element_count(contraction.batch),
       .packed = schedule.placements[node.inputs[contraction.b.input]].packed,
-      // Beside the inputs: the output, the parts' sums, the counters.
+      // The kernel that adds binds the epilogue's inputs, the parts and the output.
       .may_split =
-          splitting == Splitting::allowed && node.inputs.size() + 3 <= target.buffer_bindings_max,
+          splitting == Splitting::allowed && node.inputs.size() + 2 <= target.buffer_bindings_max,
   };
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {

@@ -1,8 +1,10 @@
 // What lowering and the target take; see candidates.h.
 #include <fmt/format.h>
 
+#include "leat/base/target_facts.h"
 #include "leat/schedule/candidates.h"
 #include "leat/schedule/reduction_strides.h"
+#include "leat/schedule/split_k.h"
 
 namespace leat {
 
@@ -78,21 +80,37 @@ Result<void> check_staging(const Node& node, const ContractionParams& p, const T
                        target.local_memory_bytes_max);
 }
 
+/// Workgroups must be able to tell who comes last, and the parts' sums be an argument.
+Result<void> check_joining(const Schedule& schedule, const Node& node, const ContractionParams& p,
+                           const Target& target) {
+  if (!facts_of(target).has_atomic_add) {
+    return illegal(node, "last_adds", p.last_adds,
+                   "takes atomic additions, which the target lacks");
+  }
+  const auto contraction = find_contraction(schedule.graph, node);
+  const auto elements = static_cast<uint64_t>(parts_element_count(*contraction, p));
+  TRY(check_at_most(node, "last_adds", elements, "the elements of a buffer", kElementsMax));
+  return check_at_most(node, "last_adds", elements * sizeof(float), "the bytes of an argument",
+                       target.argument_bytes_max);
+}
+
 Result<void> check(const Schedule& schedule, const Node& node, const ContractionParams& p,
                    const Target& target) {
   TRY(check_tile(node, p, target));
   TRY(check_staging(node, p, target));
+  TRY(check_at_most(node, "last_adds", p.last_adds, "the limit", 1));
   if (!find_contraction(schedule.graph, node)) {
     return illegal(node, "regs", uint64_t{p.reg_m} * p.reg_n, "is of a sum of products, not this");
   }
   if (p.split_k == 1) return {};
+  if (p.last_adds == 1) TRY(check_joining(schedule, node, p, target));
   const Shape& k = node.reduce;
   TRY(check_divides(node, "split", p.split_k, "the innermost k", k.empty() ? 1 : k.back()));
   if (node.results[0].index.empty()) {
     return illegal(node, "split", p.split_k, "splits a single number");
   }
-  return check_at_most(node, "split", node.inputs.size() + 3, "the buffers of a kernel",
-                       target.buffer_bindings_max);
+  return check_at_most(node, "split", node.inputs.size() + 2 + p.last_adds,
+                       "the buffers of a kernel", target.buffer_bindings_max);
 }
 
 Result<void> check(const Schedule&, const Node& node, const MapReduceParams& p,

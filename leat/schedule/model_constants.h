@@ -53,6 +53,11 @@ inline constexpr double kFullSpeedWaves = 8;
 inline constexpr double kWavesExponent = 0.65;
 /// Another kernel that adds the parts of k, in multiply-adds of one compute unit: 3 us.
 inline constexpr double kAddingParts = 7.5e5;
+/// What it costs where the workgroup that comes last adds them, after all others have written
+/// theirs: measured on an H200 with CUDA graphs (2026-11-29, bench/results/node-h200-pairs.json),
+/// ResNet-50 takes 13 % longer so, 2.5 us for each of its 35 split products, as another kernel's
+/// start is hidden there and a fence and a counter are not.
+inline constexpr double kJoiningParts = 1.4e6;
 /// The least that a part of k is worth: of staged tiles, and of those whose rows are few.
 inline constexpr int64_t kPartOfTileMin = 256;
 inline constexpr int64_t kPartOfRowsMin = 128;

@@ -29,6 +29,7 @@ constexpr Field<ContractionParams> kContractionFields[] = {
     {"k", &ContractionParams::k_step},
     {"stages", &ContractionParams::stages},
     {"split", &ContractionParams::split_k},
+    {"last_adds", &ContractionParams::last_adds},
     {"group", &ContractionParams::group_m},
 };
 constexpr Field<MapReduceParams> kMapReduceFields[] = {

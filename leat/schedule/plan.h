@@ -30,10 +30,11 @@ struct ContractionParams {
   uint32_t reg_n = 2;
   uint32_t vec_m = 1;  // consecutive rows / columns a lane owns; divides reg_m / reg_n
   uint32_t vec_n = 1;
-  uint32_t k_step = 4;    // k handled by one round of the inner loop, unrolled
-  uint32_t stages = 0;    // buffers of local memory that tiles pass through: 0, 1 or 2
-  uint32_t split_k = 1;   // parts of the innermost k axis computed apart and then added
-  uint32_t group_m = 64;  // row tiles that run before the next column tile is taken (cache reuse)
+  uint32_t k_step = 4;     // k handled by one round of the inner loop, unrolled
+  uint32_t stages = 0;     // buffers of local memory that tiles pass through: 0, 1 or 2
+  uint32_t split_k = 1;    // parts of the innermost k axis computed apart and then added
+  uint32_t last_adds = 0;  // 1: by the workgroup that comes last, else by another kernel
+  uint32_t group_m = 64;   // row tiles that run before the next column tile is taken (cache reuse)
 
   uint32_t tile_m() const { return waves_m * lane_m * reg_m; }
   uint32_t tile_n() const { return waves_n * lane_n * reg_n; }

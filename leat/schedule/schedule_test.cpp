@@ -67,6 +67,7 @@ TEST(KernelParams, ReadBackAsTheyPrint) {
                                          .k_step = 7,
                                          .stages = 1,
                                          .split_k = 9,
+                                         .last_adds = 1,
                                          .group_m = 11};
   EXPECT_EQ(parse_contraction_params(to_string(contraction)).value(), contraction);
   const MapReduceParams reduction = {2, 3, 1, 5, 7};
@@ -93,6 +94,7 @@ TEST(IsLegal, NamesTheFieldThatIsNot) {
       {"stages (3)", [](ContractionParams& p) { p.stages = 3; }},
       {"stages (", [](ContractionParams& p) { p.stages = 2, p.k_step = 4096; }},
       {"split (3)", [](ContractionParams& p) { p.split_k = 3; }},
+      {"last_adds (2)", [](ContractionParams& p) { p.last_adds = 2; }},
       {"k (0)", [](ContractionParams& p) { p.k_step = 0; }},
       {"group (0)", [](ContractionParams& p) { p.group_m = 0; }},
   };

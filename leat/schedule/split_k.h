@@ -1,6 +1,6 @@
 // Split of k: where a product has few output tiles and a long k, several workgroups sum a part of k
-// each. Where workgroups can tell who comes last, the last one of a tile adds the parts and stores,
-// in the same kernel; else another kernel does.
+// each. Then another kernel adds the parts and stores; or, where workgroups can tell who comes
+// last, the last one of a tile does, in the same kernel (ContractionParams::last_adds).
 #pragma once
 
 #include "leat/schedule/plan.h"

@@ -104,25 +104,45 @@ TEST(Lower, StagedTilesUnderManyParameters) {
   }
 }
 
-template <uint32_t parts>
+template <uint32_t parts, uint32_t last_adds = 0>
 KernelParams split(const Schedule& schedule, const Node& node, const Target& target,
                    Splitting splitting) {
   KernelParams params = choose_by_model(schedule, node, target, splitting);
   auto* product = std::get_if<ContractionParams>(&params);
-  if (splitting == Splitting::allowed && product != nullptr) product->split_k = parts;
+  if (splitting == Splitting::allowed && product != nullptr) {
+    product->split_k = parts;
+    product->last_adds = last_adds;
+  }
   return params;
 }
 
-// WGSL has no way to tell: another kernel adds the parts.
-TEST(Lower, SplitOfKInTwoKernels) {
+TEST(Lower, SplitOfKWhereTheLastWorkgroupAdds) {
+  const Case plain = conv_case({2, 16, 6, 6, 24, 3, 1, 1, 1, 1}, true);
+  const Case grouped = conv_case({1, 16, 6, 6, 24, 3, 1, 1, 2, 1}, true);
+  const Case row = conv_case({1, 512, 1, 1, 300, 1, 1, 0, 1, 1}, true);
+  const Case uneven = conv_case({1, 96, 7, 10, 70, 1, 1, 0, 1, 1}, false);
+  for (const Case& test : {plain, grouped, row, uneven}) {
+    for (const Target& target : {cpu_target(8), gpu_target(32)}) {
+      Chooser in_four(target, split<4, 1>);
+      check(test, target, {.chooser = &in_four}, "the last adds");
+    }
+  }
+  Chooser in_four(gpu_target(32), split<4, 1>);
+  const auto schedule = make_schedule(plain.graph, gpu_target(32), {.chooser = &in_four});
+  ASSERT_TRUE(schedule);
+  ASSERT_EQ(schedule->steps.size(), 1u);
+  EXPECT_EQ(schedule->steps[0].scratch.size(), 2u);
+}
+
+// WGSL has no way to tell who comes last.
+TEST(Lower, WhereNobodyCanTellTheLastNobodyAdds) {
   Target target = gpu_target(32);
   target.format = CodeFormat::wgsl;
-  Chooser in_four(target, split<4>);
+  Chooser in_four(target, split<4, 1>);
   const Case test = conv_case({2, 16, 6, 6, 24, 3, 1, 1, 1, 1}, true);
-  check(test, target, {.chooser = &in_four}, "two kernels");
   const auto schedule = make_schedule(test.graph, target, {.chooser = &in_four});
-  ASSERT_TRUE(schedule);
-  EXPECT_EQ(schedule->steps.size(), 2u);
+  ASSERT_FALSE(schedule);
+  EXPECT_NE(schedule.error().message().find("last_adds (1)"), std::string::npos);
 }
 
 TEST(Lower, SplitOfK) {
@@ -184,11 +204,8 @@ TEST(Lower, FewRowsTimesManyColumns) {
   Case test = dense_case(1, 512, 300);
   const auto schedule = make_schedule(test.graph, gpu_target(32), {});
   ASSERT_TRUE(schedule);
-  ASSERT_EQ(schedule->steps.size(), 1u);
-  const ContractionParams& params = std::get<ContractionParams>(schedule->steps[0].params);
-  EXPECT_EQ(params.lane_n, 32u);
-  EXPECT_GT(params.split_k, 1u);
-  EXPECT_EQ(schedule->steps[0].scratch.size(), 2u);
+  EXPECT_EQ(schedule->steps.size(), 2u);
+  EXPECT_EQ(std::get<ContractionParams>(schedule->steps[0].params).lane_n, 32u);
 }
 
 TEST(Lower, ManyRowsTimesFewColumns) {

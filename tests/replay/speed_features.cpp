@@ -168,10 +168,10 @@ TEST(SpeedFeature, ATransposeIsFusedIntoAProduct) {
   EXPECT_EQ(plan_of(network, "x86-64-v3").schedule.steps.size(), 2u);
 }
 
-TEST(SpeedFeature, PartsOfKAreAddedInTheSameKernel) {
+TEST(SpeedFeature, KIsSplitWhereTilesAreFew) {
   const Plan plan = plan_of(matmul_network(64, 4096, 64), "sm_90");
-  ASSERT_EQ(plan.schedule.steps.size(), 1u);
-  EXPECT_GT(plan.contraction().split_k, 1u);
+  EXPECT_EQ(plan.schedule.steps.size(), 2u);
+  EXPECT_GT(element_count(plan.schedule.graph.nodes[plan.schedule.steps[1].node].reduce), 1);
 }
 
 TEST(SpeedFeature, WavesStayInARow) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes networks with random weights as ONNX files, for measuring what compiling and running costs.
+"""Writes networks with random weights as ONNX files, to measure what compiling and running cost.
 
   bench/make_networks.py FOLDER
 
@@ -74,10 +74,12 @@ class Net:
     def node(self, op, *inputs, **attributes):
         self.count += 1
         name = f"{op.lower()}_{self.count}"
-        body = b"".join(field(1, i) for i in inputs) + field(2, name) + field(3, name) + field(4, op)
+        body = b"".join(field(1, i) for i in inputs)
+        body += field(2, name) + field(3, name) + field(4, op)
         for key, value in attributes.items():
             if isinstance(value, list):
-                body += field(5, field(1, key) + b"".join(field(8, v) for v in value) + field(20, 7))
+                values = b"".join(field(8, v) for v in value)
+                body += field(5, field(1, key) + values + field(20, 7))
             elif isinstance(value, float):
                 number = varint(2 << 3 | 5) + struct.pack("<f", value)
                 body += field(5, field(1, key) + number + field(20, 1))

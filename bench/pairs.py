@@ -6,7 +6,7 @@ meanwhile meets both.
 
 BEFORE and AFTER are programs. Each turn runs each program once on each model and device, with
 --repeat replays of which the median counts; a row's ratio is the median over the turns of AFTER's
-time over BEFORE's of the same turn. Inputs are zeros where `leat run` takes none: --input is passed on.
+time over BEFORE's of the same turn.
 """
 import argparse
 import json
@@ -73,7 +73,7 @@ def main():
                 print(f"{row['ratio']:7.4f}  {device:16} {row['model']:32} "
                       f"{statistics.median(row['before_ms']):9.4f} ms "
                       f"{statistics.median(row['after_ms']):9.4f} ms  kernels "
-                      f"{row["kernels"]['before']} {row["kernels"]['after']}", flush=True)
+                      f"{row['kernels']['before']} {row['kernels']['after']}", flush=True)
     if given.json:
         with open(given.json, "w", encoding="utf-8") as file:
             json.dump({"what": "leat run, both programs in turns", "results": rows}, file, indent=1)

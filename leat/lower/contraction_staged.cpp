@@ -6,7 +6,7 @@
 // read from the last row (their results are never stored); only bounds and the end of k need masks.
 #include <algorithm>
 
-#include "leat/lower/contraction.h"
+#include "leat/lower/lower_contraction.h"
 
 namespace leat {
 

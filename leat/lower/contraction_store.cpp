@@ -1,6 +1,6 @@
 // The end of a contraction: the epilogue expression on every accumulator, then the store. Where the
 // innermost column axis is contiguous in the output, vec_n results are stored at once.
-#include "leat/lower/contraction.h"
+#include "leat/lower/lower_contraction.h"
 
 #include <algorithm>
 

@@ -133,6 +133,9 @@ void add_softmax_cases(OpCases& cases) {
                      return softmax(g.graph, "y", g.feed({2, 1000}, DType::f16, -5, 5), {});
                    },
                    kHalfRounding});
+}
+
+void add_program_cases(OpCases& cases) {
   for (bool exclusive : {false, true}) {
     for (bool reverse : {false, true}) {
       cases.push_back(
@@ -253,6 +256,7 @@ void add_reduction_cases(OpCases& cases) {
   add_reduce_cases(cases);
   add_arg_cases(cases);
   add_softmax_cases(cases);
+  add_program_cases(cases);
 }
 
 namespace {

@@ -4,7 +4,7 @@
 // a row of A is uniform, so on a CPU its load is a scalar that is broadcast, B is a vector load,
 // and the loop is the classic microkernel. Padding costs nothing for tiles inside the image: a
 // uniform branch takes them through a copy of the loop without bounds.
-#include "leat/lower/contraction.h"
+#include "leat/lower/lower_contraction.h"
 
 #include <algorithm>
 

@@ -1,7 +1,8 @@
 // What the parts of the lowering of a product of matrices share: the loop axes with their sizes,
-// the two operands as addresses and bounds, and the tile of the workgroup. contraction.cpp has the
-// plain form (operands straight from global memory, the CPU's microkernel); contraction_staged.cpp
-// passes tiles through local memory; contraction_store.cpp is the epilogue of both.
+// the two operands as addresses and bounds, and the tile of the workgroup. lower_contraction.cpp
+// has the plain form (operands straight from global memory, the CPU's microkernel);
+// contraction_staged.cpp passes tiles through local memory; contraction_store.cpp is the epilogue
+// of both.
 #pragma once
 
 #include <functional>

@@ -150,7 +150,9 @@ class Walk {
     if (fstat(place_.folder.get(), &folder) != 0) return refusal(path_, last_error().message());
     TRY(check_link(path_, folder, facts));
     const std::optional<std::string> target = target_of(link);
-    if (!target || ++links_ > kLinksMax) return refusal(path_, "its links lead nowhere");
+    if (!target || ++links_ > kLinksMax) {
+      return refusal(path_, "its symbolic links lead nowhere");
+    }
     is_link_end_ = is_link_end_ || is_last;
     start(*target);
     return false;

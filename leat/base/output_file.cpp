@@ -103,7 +103,7 @@ class Walk {
       TRY_ASSIGN(const bool is_there, step(part));
       if (is_there) return std::move(place_);
     }
-    return refusal(path_, "it names a folder");
+    return refusal(path_, "it is a folder, or names one");
   }
 
  private:

@@ -131,7 +131,7 @@ TEST_F(OutputFileTest, WhatIsNoFileIsRefused) {
   expect_refused(path("link"), "leads nowhere");
   expect_refused(path("loop"), "symbolic links");
   expect_refused(folder_, "it is a folder");
-  expect_refused(folder_ + "/", "it names a folder");
+  expect_refused(folder_ + "/", "it is a folder");
   expect_refused(path("new/"), "folder \"new\"");
   expect_refused(path("missing/file"), "No such file");
 }

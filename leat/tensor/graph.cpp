@@ -249,6 +249,16 @@ std::string_view name_of(ReduceOp op) {
   return "";
 }
 
+std::string_view name_of(ProgramOp op) {
+  switch (op) {
+    case ProgramOp::scan: return "scan";
+    case ProgramOp::top_k: return "top_k";
+    case ProgramOp::softmax: return "softmax";
+    case ProgramOp::log_softmax: return "log_softmax";
+  }
+  return "";
+}
+
 std::string print_affine(const Affine& affine) {
   std::string text;
   for (size_t i = 0; i < affine.coefficients.size(); ++i) {
@@ -271,9 +281,9 @@ std::string print_index(const std::vector<Affine>& index) {
 
 std::string print_result(const Graph& graph, const Node& node, const NodeResult& result) {
   const Tensor& output = graph.tensors[result.output];
-  std::string text = fmt::format(
-      " => {}; output %{} {}{}", node.program ? "" : to_string(node.exprs, result.value),
-      result.output, leat::name_of(output.dtype), to_string(output.shape));
+  const std::string value = node.program ? "" : to_string(node.exprs, result.value);
+  std::string text = fmt::format(" => {}; output %{} {}{}", value, result.output,
+                                 leat::name_of(output.dtype), to_string(output.shape));
   if (node.program || is_whole(graph, node, result)) return text;
   return text + fmt::format(" at {} of {}", print_index(result.index), to_string(node.extents));
 }
@@ -285,9 +295,9 @@ std::string print_node(const Graph& graph, const Node& node) {
     inputs.push_back(fmt::format("%{}{} {}{}", input, tensor.constant ? "c" : "",
                                  leat::name_of(tensor.dtype), to_string(tensor.shape)));
   }
-  std::string text =
-      fmt::format("{}: {} {}", printable(node.name), node.op, name_of(node.reduce_op));
-  if (!is_map(node)) {
+  const std::string_view kind = node.program ? name_of(node.program->op) : name_of(node.reduce_op);
+  std::string text = fmt::format("{}: {} {}", printable(node.name), node.op, kind);
+  if (node.element != kNoExpr) {
     text +=
         fmt::format("({}) of {}", fmt::join(node.reduce, ","), to_string(node.exprs, node.element));
   }

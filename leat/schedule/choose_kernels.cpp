@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "leat/schedule/layout.h"
@@ -78,7 +79,10 @@ class Choosing {
   }
 
   bool computes_nothing(const Node& node) const {
-    return element_count(node.extents) == 0 || moves_nothing(schedule_, node);
+    const bool writes_nothing = std::ranges::all_of(node.results, [&](const NodeResult& result) {
+      return element_count(graph_.tensors[result.output].shape) == 0;
+    });
+    return writes_nothing || element_count(node.extents) == 0 || moves_nothing(schedule_, node);
   }
 
   Result<void> check_size(const Node& node, TensorId id) const {

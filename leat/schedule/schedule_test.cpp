@@ -54,6 +54,20 @@ TEST(Fuse, AChainOfPadsIsCut) {
   for (const Node& node : schedule->graph.nodes) EXPECT_LE(node.exprs.size(), 512u);
 }
 
+// A kernel of its own would get a buffer of no bytes.
+TEST(Schedule, WhatWritesNoElementHasNoKernel) {
+  for (const int64_t k : {0, 1}) {
+    Graph graph;
+    graph.inputs = {graph.add_tensor("x", DType::f32, {3, 5})};
+    const auto found = top_k(graph, "y", graph.inputs[0], {.k = k, .axis = 1});
+    ASSERT_TRUE(found);
+    graph.outputs = {found->values, found->indices};
+    const auto schedule = make_schedule(graph, gpu(), {});
+    ASSERT_TRUE(schedule);
+    EXPECT_EQ(schedule->steps.empty(), k == 0);
+  }
+}
+
 TEST(KernelParams, ReadBackAsTheyPrint) {
   const ContractionParams contraction = {.lane_m = 4,
                                          .lane_n = 16,

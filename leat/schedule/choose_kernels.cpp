@@ -72,6 +72,7 @@ class Choosing {
   Result<void> keep(Node node, const KernelParams& params, std::vector<TensorId> scratch = {}) {
     for (TensorId id : node.inputs) TRY(check_size(node, id));
     for (const NodeResult& result : node.results) TRY(check_size(node, result.output));
+    for (TensorId id : scratch) TRY(check_size(node, id));
     schedule_.steps.push_back(
         {static_cast<uint32_t>(graph_.nodes.size()), params, std::move(scratch)});
     graph_.nodes.push_back(std::move(node));

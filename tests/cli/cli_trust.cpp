@@ -42,12 +42,21 @@ class CliTrust : public testing::Test {
     EXPECT_EQ(object["top"][0]["index"], 7) << what;
     return object["compiled"];
   }
+  /// The entries a warm start reads: the kernel that measures the processor's peak, which sorts
+  /// anywhere among them, is read only where no peak is kept.
   std::vector<fs::path> kernels() const {
     std::vector<fs::path> paths;
     for (const auto& entry : fs::directory_iterator(home_ + "/leat")) {
       if (entry.path().filename().string().starts_with("kernel-")) paths.push_back(entry.path());
     }
     std::ranges::sort(paths);
+    std::erase_if(paths, [&](const fs::path& path) {
+      const fs::path aside = home_ + "/aside";
+      fs::rename(path, aside);
+      const bool unread = compiled("one less") == 0;
+      if (unread) fs::rename(aside, path);
+      return unread;
+    });
     return paths;
   }
 

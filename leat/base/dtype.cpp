@@ -45,9 +45,4 @@ bool is_float(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::f64;
 }
 
-DType storage_of(DType dtype) {
-  if (dtype == DType::f16) return DType::f16;
-  return is_float(dtype) ? DType::f32 : DType::i32;
-}
-
 }  // namespace leat

@@ -1,7 +1,5 @@
-// Element types. A DType is what a file or a user says a tensor holds; a device stores only three
-// of them (f32, f16, i32): whole numbers and booleans are widened to i32 where they cross to a
-// device and narrowed on the way back, so that no kernel needs 8- or 64-bit storage, which many
-// GPUs lack. bf16 and f64 exist at the file level only.
+// Element types: of a tensor, as a file or a user says, and of its elements in a device's memory,
+// where a target that cannot store the tensor's own has a wider one (storage_on in schedule/).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +15,5 @@ std::string_view name_of(DType dtype);
 int64_t size_bytes_of(DType dtype);
 /// True for f32, f16, bf16 and f64.
 bool is_float(DType dtype);
-/// The type in which a device stores it: f32 for f32 and bf16, f16 for f16, i32 for all others.
-/// f64 maps to f32 too; refusing f64 is the importer's business.
-DType storage_of(DType dtype);
 
 }  // namespace leat

@@ -58,8 +58,8 @@ class SlabLoader {
       access.k = k_inner_ ? inner : outer;
       const ValueId row = k_inner_ ? outer : inner;
       access.bases.push_back(base_of(row));
-      for (uint32_t v = 1; v < width_ && !k_inner_ && !one_load_; ++v) {
-        access.bases.push_back(base_of(builder_.add(row, builder_.i32(v))));
+      for (uint32_t v = 1; v < width_ && !k_inner_ && !(one_load_ && map_.is_plain); ++v) {
+        access.bases.push_back(base_of(row, v));
       }
       accesses_.push_back(std::move(access));
     }
@@ -162,38 +162,44 @@ class SlabLoader {
     return (is_a_ ? l_.m_first : l_.n_first) + extents.size() - 1;
   }
 
-  RowBase base_of(ValueId row_in_tile) {
+  /// Of the vector's component: a vector that would end behind the last row starts earlier.
+  RowBase base_of(ValueId first_in_tile, uint32_t component = 0) {
+    const bool whole_vector = !k_inner_ && one_load_;
+    const ValueId row_in_tile = builder_.add(first_in_tile, builder_.i32(component));
     const ValueId tile = is_a_ ? l_.m_tile : l_.n_tile;
     if (map_.packed) {
       RowBase base;
       base.address.add(l_.n_tiles * l_.k_count * l_.params.tile_n(), l_.batch);
       base.address.add(l_.k_count * l_.params.tile_n(), tile);
       base.address.add(1, row_in_tile);
+      if (!map_.is_plain) base.axes = l_.packed_column_axes(row_in_tile);
       return base;
     }
     const int64_t count = is_a_ ? l_.m_count : l_.n_count;
     ValueId row = builder_.add(builder_.mul(tile, builder_.i32(tile_rows_)), row_in_tile);
     if (count % tile_rows_ != 0) {
-      const bool whole_vector = !k_inner_ && one_load_;
-      row = builder_.binary(Opcode::min_i, row,
-                            builder_.i32(whole_vector ? count - width_ : count - 1));
+      const int64_t last = whole_vector ? count - width_ + component : count - 1;
+      row = builder_.binary(Opcode::min_i, row, builder_.i32(last));
     }
     return l_.row_base(map_, row, is_a_ ? l_.m_first : l_.n_first,
                        is_a_ ? l_.contraction.m : l_.contraction.n);
   }
 
   ValueId load_one(const Access& access, ValueId k_first) {
-    if (one_load_) return load_at(access.bases[0], k_first, access.k, width_);
+    if (one_load_) return load_at(access.bases, k_first, access.k, width_);
     std::vector<ValueId> components;
     for (uint32_t v = 0; v < width_; ++v) {
-      const RowBase& base = k_inner_ ? access.bases[0] : access.bases[v];
+      const auto base = std::span(access.bases).subspan(k_inner_ ? 0 : v, 1);
       const ValueId k = k_inner_ ? builder_.add(access.k, builder_.i32(v)) : access.k;
       components.push_back(load_at(base, k_first, k, 1));
     }
     return builder_.vector(components);
   }
 
-  ValueId load_at(const RowBase& base, ValueId k_first, ValueId k_in_slab, uint32_t width) {
+  /// What lies at the first of `rows`, from where on a vector goes along k or along the rows.
+  ValueId load_at(std::span<const RowBase> rows, ValueId k_first, ValueId k_in_slab,
+                  uint32_t width) {
+    const RowBase& base = rows[0];
     const ValueId k = builder_.add(k_first, k_in_slab);
     ValueId mask = ir::kNone;
     if (l_.k_count % l_.params.k_step != 0) {
@@ -217,8 +223,9 @@ class SlabLoader {
       }
       address = l_.element_address(map_, base, coordinates);
     }
-    return builder_.load(map_.slot, builder_.div(build(builder_, address), width),
-                         static_cast<uint8_t>(width), mask);
+    const ValueId loaded = builder_.load(map_.slot, builder_.div(build(builder_, address), width),
+                                         static_cast<uint8_t>(width), mask);
+    return l_.factors(map_, rows, loaded, mask);
   }
 
   ContractionLowering& l_;

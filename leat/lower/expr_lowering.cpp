@@ -48,6 +48,7 @@ KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, c
 
 ValueId ExprLowering::value(ExprId id, const ElementContext& context) {
   memo_.assign(node_.exprs.size(), ir::kNone);
+  if (context.known != kNoExpr) memo_[context.known] = context.known_value;
   return visit(id, context);
 }
 
@@ -115,7 +116,7 @@ ValueId ExprLowering::address_of_load(ExprId id, const ExprNode& node,
 ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext& context) {
   ValueId mask = context.mask;
   ValueId inside = ir::kNone;
-  if (node.mask != kNoExpr) {
+  if (node.mask != kNoExpr && node.mask != context.holds) {
     inside = visit(node.mask, context);
     mask = mask == ir::kNone ? inside : builder_.logical_and(mask, inside);
   }

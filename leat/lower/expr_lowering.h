@@ -26,6 +26,10 @@ struct ElementContext {
   std::span<const ir::ValueId> axes;  // i32 value of every axis
   ir::ValueId accumulator = ir::kNone;
   ir::ValueId mask = ir::kNone;  // lanes whose element exists; kNone: all
+  // An expression whose value is known, and a condition that holds wherever it matters.
+  ExprId known = kNoExpr;
+  ir::ValueId known_value = ir::kNone;
+  ExprId holds = kNoExpr;
 };
 
 class ExprLowering {

@@ -21,12 +21,17 @@ namespace {
 int64_t count_of(const Shape& extents) { return element_count(extents); }
 
 OperandMap make_operand(const Schedule& schedule, const Node& node, const KernelSlots& slots,
-                        const ContractionOperand& operand, size_t axis_count) {
+                        const ContractionOperand& operand, const ContractionOperand& whole,
+                        size_t axis_count) {
   const TensorId tensor = node.inputs[operand.input];
   const Placement& placement = schedule.placements[tensor];
   OperandMap map;
   map.slot = slots.input_slots[operand.input];
   map.packed = placement.packed;
+  map.is_plain = whole.is_plain();
+  map.load = whole.load;
+  map.value = whole.value;
+  map.inside = whole.inside;
   if (map.packed) return map;
   map.address = address_of(placement.strides, operand.index, axis_count);
   const Shape& shape = schedule.graph.tensors[tensor].shape;
@@ -47,8 +52,8 @@ ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Step
       params(std::get<ContractionParams>(step.params)),
       builder("contraction", target.wave_lanes, params.waves_m * params.waves_n),
       slots(declare_parameters(builder, schedule_in, node, step.scratch)),
-      a(make_operand(schedule_in, node, slots, contraction.a, contraction.axes.size())),
-      b(make_operand(schedule_in, node, slots, contraction.b, contraction.axes.size())),
+      a(make_operand(schedule_in, node, slots, contraction.a, whole.a, contraction.axes.size())),
+      b(make_operand(schedule_in, node, slots, contraction.b, whole.b, contraction.axes.size())),
       batch_count(count_of(contraction.batch)),
       m_count(count_of(contraction.m)),
       n_count(count_of(contraction.n)),
@@ -103,7 +108,53 @@ RowBase ContractionLowering::row_base(const OperandMap& map, ValueId row, size_t
   for (const OperandMap::Bound& bound : map.bounds) {
     base.coordinates.push_back(base_of(bound.coordinate));
   }
+  if (!map.is_plain) base.axes = axes_of_row(first_axis, coordinates);
   return base;
+}
+
+// In the order of the whole's axes; the number of a part of k is none of them.
+std::vector<ValueId> ContractionLowering::axes_of_row(size_t first_axis,
+                                                      std::span<const ValueId> coordinates) {
+  std::vector<ValueId> axes(node.extents.size() + node.reduce.size(), ir::kNone);
+  const size_t parts = contraction.batch.size() - whole.batch.size();
+  for (size_t i = 0; i < whole.batch.size(); ++i) {
+    axes[whole.axes[i]] = batch_coordinates[parts + i];
+  }
+  for (size_t i = 0; i < coordinates.size(); ++i) {
+    axes[whole.axes[first_axis - parts + i]] = coordinates[i];
+  }
+  return axes;
+}
+
+// Columns that only fill up the last tile read what belongs to the last column.
+std::vector<ValueId> ContractionLowering::packed_column_axes(ValueId column_in_tile) {
+  ValueId column = builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), column_in_tile);
+  if (n_tail()) column = builder.binary(Opcode::min_i, column, builder.i32(n_count - 1));
+  return axes_of_row(n_first, decompose(builder, column, contraction.n));
+}
+
+ValueId ContractionLowering::factor(const OperandMap& map, const RowBase& row, ValueId loaded,
+                                    ValueId mask) {
+  if (map.is_plain) return loaded;
+  ExprLowering exprs(builder, schedule, node, slots);
+  const ValueId value = exprs.value(map.value, {.axes = row.axes,
+                                                .mask = mask,
+                                                .known = map.load,
+                                                .known_value = loaded,
+                                                .holds = map.inside});
+  return mask == ir::kNone ? value : builder.select(mask, value, builder.f32(0));
+}
+
+ValueId ContractionLowering::factors(const OperandMap& map, std::span<const RowBase> rows,
+                                     ValueId loaded, ValueId mask) {
+  const int width = builder.type(loaded).width;
+  if (map.is_plain || width == 1) return factor(map, rows[0], loaded, mask);
+  std::vector<ValueId> components;
+  for (int c = 0; c < width; ++c) {
+    const RowBase& row = rows[std::min(static_cast<size_t>(c), rows.size() - 1)];
+    components.push_back(factor(map, row, builder.extract(loaded, c), mask));
+  }
+  return builder.vector(components);
 }
 
 LinearForm ContractionLowering::element_address(const OperandMap& map, const RowBase& row,
@@ -280,15 +331,17 @@ class PlainTile {
   void load_row_vectors() {
     for (uint32_t i = 0; i < l_.params.reg_m; ++i) {
       const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
-      row_vectors_.push_back(
-          builder_.load(l_.a.slot, builder_.div(build(builder_, address), 4), 4, row_masks_[i]));
+      const ValueId vector =
+          builder_.load(l_.a.slot, builder_.div(build(builder_, address), 4), 4, row_masks_[i]);
+      row_vectors_.push_back(l_.factors(l_.a, std::span(&(*rows_)[i], 1), vector, row_masks_[i]));
     }
   }
 
   ValueId load_a(uint32_t i, int component) {
     if (!row_vectors_.empty()) return builder_.extract(row_vectors_[i], component);
     const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
-    return builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
+    const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
+    return l_.factor(l_.a, (*rows_)[i], loaded, row_masks_[i]);
   }
 
   /// The columns' values at the present k, in vectors of vec_n where the panel is packed.
@@ -313,7 +366,7 @@ class PlainTile {
       if (column_mask != ir::kNone) {
         mask = mask == ir::kNone ? column_mask : builder_.logical_and(mask, column_mask);
       }
-      return builder_.load(l_.b.slot, address, 1, mask);
+      return l_.factor(l_.b, (*columns_)[j], builder_.load(l_.b.slot, address, 1, mask), mask);
     }
     LinearForm address = (*columns_)[j].address;
     int64_t stride = l_.params.tile_n();
@@ -321,8 +374,9 @@ class PlainTile {
       address.add(stride, k_coordinates_[axis - 1]);
       stride *= l_.contraction.k[axis - 1];
     }
-    return builder_.load(l_.b.slot, builder_.div(build(builder_, address), width),
-                         static_cast<uint8_t>(width));
+    const ValueId loaded = builder_.load(l_.b.slot, builder_.div(build(builder_, address), width),
+                                         static_cast<uint8_t>(width));
+    return l_.factors(l_.b, std::span(*columns_).subspan(j, width), loaded, ir::kNone);
   }
 
   std::vector<ValueId> step(std::vector<ValueId> accumulators, int component) {
@@ -397,6 +451,7 @@ void ContractionLowering::emit_plain_tile() {
       base.address.add(n_tiles * k_count * params.tile_n(), batch);
       base.address.add(k_count * params.tile_n(), n_tile);
       base.address.add(1, in_tile);
+      if (!b.is_plain) base.axes = packed_column_axes(in_tile);
       columns.push_back(std::move(base));
       continue;
     }

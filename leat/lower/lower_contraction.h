@@ -25,6 +25,9 @@ struct OperandMap {
   };
   std::vector<Bound> bounds;
   bool packed = false;  // b only: pack_b's order, no bounds, no column tail
+  // Where the factor is more than the load: the expressions of the node (ContractionOperand).
+  bool is_plain = true;
+  ExprId load = kNoExpr, value = kNoExpr, inside = kNoExpr;
 };
 
 /// A row of A or a column of B that a lane works on: what its coordinates add to address and
@@ -32,6 +35,7 @@ struct OperandMap {
 struct RowBase {
   LinearForm address;
   std::vector<LinearForm> coordinates;  // one per bound
+  std::vector<ir::ValueId> axes;        // the node's, those of k left out; empty for a plain factor
 };
 
 struct ContractionLowering {
@@ -69,6 +73,15 @@ struct ContractionLowering {
   /// Adds k coordinates to a row and gives the element's address.
   LinearForm element_address(const OperandMap& map, const RowBase& row,
                              std::span<const ir::ValueId> k_coordinates);
+  /// The factor, of what was loaded under `mask`; 0 where that is false.
+  ir::ValueId factor(const OperandMap& map, const RowBase& row, ir::ValueId loaded,
+                     ir::ValueId mask);
+  /// The same of the components of a vector, each of the row in `rows` or all of the only one.
+  ir::ValueId factors(const OperandMap& map, std::span<const RowBase> rows, ir::ValueId loaded,
+                      ir::ValueId mask);
+  /// The node's axes of row (column) `coordinates` of m (n).
+  std::vector<ir::ValueId> axes_of_row(size_t first_axis, std::span<const ir::ValueId> coordinates);
+  std::vector<ir::ValueId> packed_column_axes(ir::ValueId column_in_tile);
   /// True where all bounds hold; kNone when the operand has none.
   ir::ValueId inside(const OperandMap& map, const RowBase& row,
                      std::span<const ir::ValueId> k_coordinates);

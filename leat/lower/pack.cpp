@@ -68,14 +68,25 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
         const int64_t source = address.constant + batches[g] + columns[n] + ks[k];
         const int64_t target =
             (panel + static_cast<int64_t>(k)) * tile + static_cast<int64_t>(n) % tile;
-        const float number = static_cast<float>(value.number(source));
         std::byte* place = packed.data() + target * element_bytes;
-        if (storage == DType::f16) {
-          const uint16_t half = half_from_float(number);
-          std::memcpy(place, &half, sizeof half);
-        } else {
-          std::memcpy(place, &number, sizeof number);
+        if (value.dtype == storage) {
+          std::memcpy(place, value.bytes.data() + source * element_bytes,
+                      static_cast<size_t>(element_bytes));
+          continue;
         }
+        if (!is_float(storage)) {
+          const auto whole = static_cast<int32_t>(value.integer(source));
+          std::memcpy(place, &whole, sizeof whole);
+          continue;
+        }
+        const float number = static_cast<float>(value.number(source));
+        if (element_bytes == sizeof number) {
+          std::memcpy(place, &number, sizeof number);
+          continue;
+        }
+        const bool is_half = storage == DType::f16;
+        const uint16_t bits = is_half ? half_from_float(number) : bfloat16_from_float(number);
+        std::memcpy(place, &bits, sizeof bits);
       }
     }
   }

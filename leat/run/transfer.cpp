@@ -62,6 +62,15 @@ void for_each_pair(const Shape& shape, const std::vector<int64_t>& strides, Visi
 
 }  // namespace
 
+namespace {
+
+/// Whether the bytes are the same ones; a bool is a byte, 0 or 1.
+bool lies_as_it_is(DType dtype, DType storage) {
+  return dtype == storage || (dtype == DType::boolean && storage == DType::u8);
+}
+
+}  // namespace
+
 Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::byte> bytes) {
   const int64_t count = element_count(value.shape);
   CHECK(static_cast<int64_t>(bytes.size()) == count * size_bytes_of(storage));
@@ -70,7 +79,7 @@ Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::b
   if (value.dtype == DType::f64) {
     return Error(ErrorKind::unsupported, "A double tensor cannot be given to a device.");
   }
-  if (value.dtype == storage) {
+  if (lies_as_it_is(value.dtype, storage)) {
     if (count > 0) std::memcpy(bytes.data(), value.bytes.data(), bytes.size());
     return {};
   }
@@ -90,7 +99,7 @@ HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType d
   HostTensor value = HostTensor::zeros(dtype, std::move(shape));
   const int64_t count = element_count(value.shape);
   CHECK(static_cast<int64_t>(bytes.size()) == count * size_bytes_of(storage));
-  if (dtype == storage) {
+  if (lies_as_it_is(dtype, storage)) {
     if (count > 0) std::memcpy(value.bytes.data(), bytes.data(), bytes.size());
     return value;
   }

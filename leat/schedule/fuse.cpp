@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include "leat/schedule/layout.h"
 #include "leat/schedule/model_constants.h"
 #include "leat/tensor/contraction.h"
 
@@ -28,6 +29,9 @@ constexpr size_t kInlineExprsMax = 64;
 /// sequence weighs as much as some twenty instructions.
 constexpr size_t kFusedWeightMax = 256;
 constexpr size_t kSequenceWeight = 16;
+/// What is computed anew by every tile that reads it is no heavier than this: some subtraction, a
+/// product, a conversion, the loads and their indices.
+constexpr size_t kWideningWeightMax = 24;
 
 /// Who reads and writes each tensor, kept true while nodes are absorbed. A node without
 /// results has been absorbed and waits for its removal. Of readers only their number and the sum
@@ -110,6 +114,19 @@ size_t weight_of(const ExprTree& tree) {
 bool moves_only(const Node& node) {
   return is_map(node) && node.results.size() == 1 &&
          node.exprs.node(node.results[0].value).kind == ExprKind::load;
+}
+
+/// A node that makes floats of what takes fewer bytes, at its own coordinates and cheaply: a cast,
+/// a dequantisation. What else it loads is the same for whole rows.
+bool widens_only(const Graph& graph, const Node& node, const Target& target) {
+  if (!is_map(node) || node.results.size() != 1) return false;
+  const DType made = graph.tensors[node.results[0].output].dtype;
+  if (!is_float(made) || weight_of(node.exprs) > kWideningWeightMax) return false;
+  return std::ranges::any_of(node.inputs, [&](TensorId input) {
+    const Tensor& tensor = graph.tensors[input];
+    return tensor.shape == node.extents && size_bytes_of(storage_on(target, tensor.dtype)) <
+                                               size_bytes_of(storage_on(target, made));
+  });
 }
 
 /// True if each index of the load that the node is runs with its own axis: a slice, a pad.
@@ -214,8 +231,9 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
     inner.inputs = view_inputs;
     inner.mask = mask;
     const ExprId value = copy_expr(view.exprs, view.results[0].value, tree, inner);
-    const double view_fill = view.exprs.node(view.results[0].value).number;
-    if (mask == kNoExpr || view_fill == load.number) return value;
+    const ExprNode& top = view.exprs.node(view.results[0].value);
+    const bool is_filled = top.kind == ExprKind::load && top.number == load.number;
+    if (mask == kNoExpr || is_filled) return value;
     return tree.apply(ScalarOp::select, mask, value, fill_of(tree, load));
   };
   for (NodeResult& result : reader.results) {
@@ -297,7 +315,8 @@ class Fusion {
 
   bool into_reader(size_t n) {
     const Node& view = graph_.nodes[n];
-    if (!moves_only(view) || view.reshape) return false;
+    const bool moves = moves_only(view);
+    if ((!moves && !widens_only(graph_, view, target_)) || view.reshape) return false;
     const TensorId tensor = view.results[0].output;
     const std::optional<size_t> r = uses_.only_reader(tensor);
     if (uses_.producers(tensor).size() != 1 || !r || uses_.is_output(tensor)) return false;
@@ -308,7 +327,9 @@ class Fusion {
     if (weight_in_reader(reader, view, tensor) > kFusedWeightMax) return false;
     Node fused = reader;
     substitute(fused, view, tensor);
-    if (!stays_fast(reader, fused, view, tensor)) return false;
+    if (!(moves ? stays_fast(reader, fused, view, tensor) : takes_factor(reader, fused, tensor))) {
+      return false;
+    }
     uses_.remove_reads(reader, *r);
     uses_.remove_reads(view, n);
     uses_.remove_producer(tensor, n);
@@ -330,6 +351,15 @@ class Fusion {
     if (before->k.size() > 1) return false;
     return reader.inputs[before->b.input] != tensor ||
            (target_.local_memory_is_fast && element_count(after->m) >= kFew);
+  }
+
+  /// What makes floats becomes a factor of a product of matrices, and nothing else: other readers
+  /// are what it is absorbed by. Where a row's element is a broadcast, its conversion is no vector
+  /// instruction, and every column tile would repeat it.
+  bool takes_factor(const Node& reader, const Node& fused, TensorId tensor) const {
+    const auto before = find_contraction(graph_, reader);
+    if (!before || !find_contraction(graph_, fused)) return false;
+    return reader.inputs[before->b.input] == tensor || !target_.uniform_loads_broadcast;
   }
 
   Graph& graph_;

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "leat/base/target_facts.h"
+
 namespace leat {
 
 std::vector<int64_t> channels_last_strides(const Shape& shape) {
@@ -159,10 +161,25 @@ void mark_packed(Schedule& schedule, const Contractions& contractions) {
 }  // namespace
 
 DType storage_on(const Target& target, DType dtype) {
-  const DType storage = storage_of(dtype);
-  // Where no other wave works meanwhile, halves that are widened in an inner loop cost time.
-  const bool narrow = target.storage_f16 && target.waves_hide_latency;
-  return storage == DType::f16 && !narrow ? DType::f32 : storage;
+  const bool has_narrow = facts_of(target).has_narrow_storage;
+  switch (dtype) {
+    case DType::f16:
+    case DType::bf16:
+      // Where no other wave works meanwhile, halves that are widened in an inner loop cost time.
+      return target.storage_f16 && target.waves_hide_latency ? dtype : DType::f32;
+    case DType::f32:
+    case DType::f64: return DType::f32;
+    case DType::i8:
+    case DType::u8:
+    case DType::i16:
+    case DType::u16: return has_narrow ? dtype : DType::i32;
+    case DType::boolean: return has_narrow ? DType::u8 : DType::i32;
+    case DType::i32:
+    case DType::u32:
+    case DType::i64:
+    case DType::u64: return DType::i32;
+  }
+  return DType::f32;
 }
 
 Placement row_major_placement(const Tensor& tensor, const Target& target) {

@@ -7,7 +7,9 @@
 
 namespace leat {
 
-/// What a tensor of this element type is held as in the device's memory: f32, f16 or i32.
+/// What a tensor of this element type is held as in the device's memory: as it is where the target
+/// loads and stores such elements well, else as f32 or i32. bool is a byte, 0 or 1; 64-bit whole
+/// numbers are 32-bit ones.
 DType storage_on(const Target& target, DType dtype);
 
 /// Fills space, storage, strides, element_count, alias_of and packed of `schedule.placements`; what

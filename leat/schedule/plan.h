@@ -87,7 +87,7 @@ enum class Space : uint8_t {
 /// Where a tensor lies and in which order.
 struct Placement {
   Space space = Space::none;
-  DType storage = DType::f32;     // f32, f16 or i32
+  DType storage = DType::f32;     // of an element in memory, see storage_on
   std::vector<int64_t> strides;   // elements, per logical dimension
   int64_t element_count = 0;      // elements to allocate (packed weights are padded)
   size_t offset_bytes = 0;        // in its arena, a multiple of kPlacementAlignment

@@ -54,6 +54,24 @@ TEST(Fuse, AChainOfPadsIsCut) {
   for (const Node& node : schedule->graph.nodes) EXPECT_LE(node.exprs.size(), 512u);
 }
 
+// The bytes are converted where they are read, on a target that stores bytes.
+TEST(Fuse, ACastOfBytesIsAFactorOfTheProduct) {
+  for (const CodeFormat format : {CodeFormat::cubin, CodeFormat::spirv_pointers}) {
+    Target target = gpu();
+    target.format = format;
+    Graph graph;
+    graph.inputs = {graph.add_tensor("a", DType::f32, {64, 32}),
+                    graph.add_tensor("b", DType::i8, {32, 48})};
+    const TensorId b = cast(graph, "cast", graph.inputs[1], DType::f32).value();
+    graph.outputs = {matmul(graph, "y", graph.inputs[0], b).value()};
+    const auto schedule = make_schedule(graph, target, {});
+    ASSERT_TRUE(schedule);
+    const bool has_bytes = format == CodeFormat::cubin;
+    EXPECT_EQ(schedule->steps.size(), has_bytes ? 1u : 2u);
+    EXPECT_EQ(schedule->placements[graph.inputs[1]].storage, has_bytes ? DType::i8 : DType::i32);
+  }
+}
+
 // A kernel of its own would get a buffer of no bytes.
 TEST(Schedule, WhatWritesNoElementHasNoKernel) {
   for (const int64_t k : {0, 1}) {

@@ -7,13 +7,13 @@ namespace leat {
 
 namespace {
 
-/// Which dimensions of a load its mask holds back: those whose index the mask compares with 0 or
-/// with the extent. Nothing when it asks for anything else.
-std::optional<std::vector<bool>> bounded_dims(const ExprTree& tree, const ExprNode& load,
-                                              const Shape& shape) {
+/// Which dimensions of a load `inside` holds back: those whose index it compares with 0 or with the
+/// extent. Nothing when it asks for anything else.
+std::optional<std::vector<bool>> bounded_dims(const ExprTree& tree, ExprId inside,
+                                              const ExprNode& load, const Shape& shape) {
   std::vector<bool> bounded(shape.size(), false);
   std::vector<ExprId> rest;
-  if (load.mask != kNoExpr) rest.push_back(load.mask);
+  if (inside != kNoExpr) rest.push_back(inside);
   while (!rest.empty()) {
     const ExprNode& condition = tree.node(rest.back());
     rest.pop_back();
@@ -35,17 +35,80 @@ std::optional<std::vector<bool>> bounded_dims(const ExprTree& tree, const ExprNo
   return bounded;
 }
 
+/// The loads that `id` computes with, in `loads`, once each; false where it computes with an axis
+/// or has a select on something else than constants, as a mask for padding below its top.
+bool collect_loads(const ExprTree& tree, ExprId id, std::vector<ExprId>& loads) {
+  const ExprNode& node = tree.node(id);
+  switch (node.kind) {
+    case ExprKind::constant: return true;
+    case ExprKind::axis:
+    case ExprKind::accumulator: return false;
+    case ExprKind::load:
+      if (std::ranges::find(loads, id) == loads.end()) loads.push_back(id);
+      return true;
+    case ExprKind::apply:
+      return std::ranges::all_of(node.arguments, [&](ExprId argument) {
+        return argument == kNoExpr || collect_loads(tree, argument, loads);
+      });
+  }
+  return false;
+}
+
+/// Whether the load's place depends on a reduced axis.
+bool moves_with_k(const Node& node, const ExprNode& load) {
+  const size_t axes = node.extents.size() + node.reduce.size();
+  return std::ranges::any_of(load.indices, [&](ExprId index) {
+    const auto form = affine_of(node.exprs, index, axes);
+    if (!form) return true;
+    const auto reduced = std::span(form->coefficients).subspan(node.extents.size());
+    return std::ranges::any_of(reduced, [](int64_t coefficient) { return coefficient != 0; });
+  });
+}
+
+/// The load of the factor `id`, with its condition and what it is under it, as far as the
+/// expression tells: select(inside, value, 0) or, of a load alone, its mask.
+std::optional<ContractionOperand> split_factor(const Node& node, ExprId id) {
+  const ExprTree& tree = node.exprs;
+  ContractionOperand operand = {.load = id, .value = id};
+  const ExprNode& top = tree.node(id);
+  if (top.kind == ExprKind::load) {
+    operand.inside = top.mask;
+    return top.number == 0 ? std::optional(operand) : std::nullopt;
+  }
+  if (top.kind == ExprKind::apply && top.op == ScalarOp::select) {
+    const ExprNode& outside = tree.node(top.arguments[2]);
+    if (outside.kind != ExprKind::constant || outside.number != 0) return std::nullopt;
+    operand.inside = top.arguments[0];
+    operand.value = top.arguments[1];
+  }
+  std::vector<ExprId> loads;
+  if (!collect_loads(tree, operand.value, loads)) return std::nullopt;
+  size_t moving = 0;
+  for (ExprId load : loads) {
+    // What is loaded only where the factor counts may be loaded so here, or not at all.
+    const ExprId mask = tree.node(load).mask;
+    if (mask != kNoExpr && mask != operand.inside) return std::nullopt;
+    if (!moves_with_k(node, tree.node(load))) continue;
+    operand.load = load;
+    ++moving;
+  }
+  if (moving != 1 || tree.type(operand.load) == ScalarType::b1) return std::nullopt;
+  return operand;
+}
+
 std::optional<ContractionOperand> find_operand(const Graph& graph, const Node& node, ExprId id) {
-  const ExprNode& load = node.exprs.node(id);
-  if (load.kind != ExprKind::load || load.number != 0) return std::nullopt;
+  auto operand = split_factor(node, id);
+  if (!operand) return std::nullopt;
+  const ExprNode& load = node.exprs.node(operand->load);
   const Shape& shape = graph.tensors[node.inputs[load.index]].shape;
-  const auto bounded = bounded_dims(node.exprs, load, shape);
+  const auto bounded = bounded_dims(node.exprs, operand->inside, load, shape);
   if (!bounded) return std::nullopt;
-  ContractionOperand operand = {.input = load.index, .index = {}, .bounded = *bounded};
+  operand->input = load.index;
+  operand->bounded = *bounded;
   for (ExprId index : load.indices) {
     const auto form = affine_of(node.exprs, index, node.extents.size() + node.reduce.size());
     if (!form) return std::nullopt;
-    operand.index.push_back(*form);
+    operand->index.push_back(*form);
   }
   return operand;
 }

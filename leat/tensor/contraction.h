@@ -1,7 +1,8 @@
 // A node seen as a product of matrices. Nobody says that a node is one; it is found in what the
 // node computes:
 //   out[m,n] = value( sum over k of A(m,k) * B(k,n) ), batched,
-// where each factor is one load at affine indices, which reads 0 outside its tensor.
+// where each factor is an expression of one load at affine indices, a cast or a dequantisation of
+// it, and 0 where that load would leave its tensor.
 #pragma once
 
 #include <optional>
@@ -12,11 +13,19 @@
 namespace leat {
 
 /// One factor: input number, and per tensor dimension an affine index. A bounded dimension reads 0
-/// outside the tensor; an unbounded one never leaves it.
+/// outside the tensor; an unbounded one never leaves it. The factor is `value`, an expression of
+/// the node whose loads are `load`, the one of `input` that moves with k, and others that do not
+/// move with k (scales, zero points); `inside` is the condition that `bounded` describes.
 struct ContractionOperand {
   uint32_t input = 0;
   std::vector<Affine> index;
   std::vector<bool> bounded;
+  ExprId load = kNoExpr;
+  ExprId value = kNoExpr;
+  ExprId inside = kNoExpr;  // none where nothing is bounded
+
+  /// Whether the factor is what is loaded.
+  bool is_plain() const { return value == load; }
 };
 
 /// The loop axes by the factors that move with them: both (batch), A (m), B (n); k is reduced. They

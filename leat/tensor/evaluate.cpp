@@ -367,7 +367,8 @@ Result<void> evaluate_node(const Graph& graph, const Node& node,
   }
   ExprEvaluator evaluator(node, inputs);
   RegionWriter writer(node, outputs);
-  if (const auto contraction = find_contraction(graph, node)) {
+  const auto contraction = find_contraction(graph, node);
+  if (contraction && contraction->a.is_plain() && contraction->b.is_plain()) {
     evaluate_contraction(node, *contraction, inputs, evaluator, writer);
   } else {
     evaluate_loops(node, evaluator, writer);

@@ -60,5 +60,6 @@ void add_norm_cases(OpCases& cases);
 void add_movement_cases(OpCases& cases);
 void add_resize_cases(OpCases& cases);
 void add_fusion_cases(OpCases& cases);
+void add_factor_cases(OpCases& cases);
 
 }  // namespace leat

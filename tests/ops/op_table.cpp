@@ -77,6 +77,7 @@ OpCases all_cases() {
   add_movement_cases(cases);
   add_resize_cases(cases);
   add_fusion_cases(cases);
+  add_factor_cases(cases);
   return cases;
 }
 

@@ -240,10 +240,6 @@ std::optional<Identity> identity_of(const Place& place) {
   return Identity{folder.st_dev, folder.st_ino, place.name};
 }
 
-}  // namespace
-
-namespace {
-
 std::optional<Identity> identity_of_input(const std::string& path) {
   struct stat facts {};
   if (path.empty() || stat(path.c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) {

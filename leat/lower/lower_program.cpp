@@ -15,8 +15,8 @@ using ir::ValueId;
 namespace {
 
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
-constexpr int64_t kElementsAtOnce = 4;
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
+constexpr int64_t kElementsAtOnce = 4;
 
 class ProgramLowering {
  public:
@@ -103,8 +103,9 @@ class ProgramLowering {
                                  builder_.binary(Opcode::lt_i, number, builder_.i32(length_)));
                            }
                            const ValueId sum = builder_.add(carried[0], load(at, mask));
-                           if (stores)
+                           if (stores) {
                              store(0, at, wrapped(program_.exclusive ? carried[0] : sum), mask);
+                           }
                            return std::vector<ValueId>{sum};
                          })[0];
   }

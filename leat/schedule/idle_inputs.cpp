@@ -4,7 +4,13 @@
 namespace leat {
 
 void drop_idle_inputs(Node& node) {
-  const Node old = node;
+  Node old = node;
+  // The tree may hold what no result is made of any more, with loads of its own.
+  old.exprs = {};
+  for (NodeResult& result : old.results) {
+    result.value = copy_expr(node.exprs, result.value, old.exprs, {});
+  }
+  old.element = copy_expr(node.exprs, node.element, old.exprs, {});
   ExprSubstitution renumbered;
   renumbered.inputs.assign(old.inputs.size(), 0);
   node.inputs.clear();
@@ -14,8 +20,8 @@ void drop_idle_inputs(Node& node) {
     node.inputs.push_back(old.inputs[i]);
   }
   node.exprs = {};
-  for (NodeResult& result : node.results) {
-    result.value = copy_expr(old.exprs, result.value, node.exprs, renumbered);
+  for (size_t i = 0; i < node.results.size(); ++i) {
+    node.results[i].value = copy_expr(old.exprs, old.results[i].value, node.exprs, renumbered);
   }
   node.element = copy_expr(old.exprs, old.element, node.exprs, renumbered);
 }

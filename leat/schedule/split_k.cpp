@@ -30,11 +30,6 @@ Node sum_node(const Node& whole, int64_t parts, TensorId partial) {
   const auto input = static_cast<uint32_t>(sum.inputs.size());
   sum.inputs.push_back(partial);
   sum.element = tree.load(input, ScalarType::f32, std::move(indices));
-  // What the whole's element loads is in the tree still.
-  const Node old = sum;
-  sum.exprs = {};
-  sum.results[0].value = copy_expr(old.exprs, old.results[0].value, sum.exprs, {});
-  sum.element = copy_expr(old.exprs, old.element, sum.exprs, {});
   drop_idle_inputs(sum);
   return sum;
 }

@@ -111,6 +111,14 @@ Result<void> check_node(const Graph& graph, const Node& node) {
 
 double steps_of(const Node& node) { return product(node.extents) * product(node.reduce); }
 
+/// What folding it costs. A program looks at each element of its first input, and to put a row in
+/// order, some times.
+double fold_steps_of(const Graph& graph, const Node& node) {
+  constexpr double kLooksOfProgram = 32;
+  if (!node.program) return steps_of(node);
+  return kLooksOfProgram * product(graph.tensors[node.inputs[0]].shape);
+}
+
 /// Whether the node writes every element of its outputs: a result takes each coordinate once.
 bool writes_all(const Graph& graph, const Node& node) {
   return node.program || std::ranges::all_of(node.results, [&](const NodeResult& result) {
@@ -135,12 +143,12 @@ bool should_fold(const Graph& graph, const Node& node) {
   }
   const int64_t limit = std::max(kFoldElementsMax, kFoldGrowthMax * input_elements);
   return writes_all(graph, node) && element_count(node.extents) <= limit &&
-         steps_of(node) <= std::min(kFoldStepsMax, graph.fold_steps_left) &&
+         fold_steps_of(graph, node) <= std::min(kFoldStepsMax, graph.fold_steps_left) &&
          output_bytes(graph, node) <= graph.fold_bytes_left;
 }
 
 Result<void> fold(Graph& graph, const Node& node) {
-  graph.fold_steps_left -= steps_of(node);
+  graph.fold_steps_left -= fold_steps_of(graph, node);
   graph.fold_bytes_left -= output_bytes(graph, node);
   std::vector<std::shared_ptr<HostTensor>> values;
   std::vector<HostTensor*> outputs;

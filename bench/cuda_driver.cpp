@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "leat/base/drivers.h"
+
 namespace leat::cli {
 
 namespace {
@@ -15,7 +17,7 @@ struct Opened {
 
 Opened open_library() {
   Opened opened;
-  void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = open_driver("libcuda.so.1");
   if (library == nullptr) {
     opened.missing = "The CUDA driver's library (libcuda.so.1) does not open.";
     return opened;

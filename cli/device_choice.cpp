@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "cli/report.h"
@@ -16,26 +15,14 @@ namespace leat::cli {
 
 namespace {
 
-/// Drivers keep code in folders of their own, found by the same variables; each has its own switch.
-/// Source: Mesa's docs/envvars.rst; NVIDIA's driver README, "OpenGL Environment Variable Settings";
-/// CUDA C++ Programming Guide, "CUDA Environment Variables".
-void close_driver_caches() {
-  setenv("MESA_SHADER_CACHE_DISABLE", "true", 1);
-  setenv("MESA_GLSL_CACHE_DISABLE", "true", 1);
-  setenv("__GL_SHADER_DISK_CACHE", "0", 1);
-  setenv("CUDA_CACHE_DISABLE", "1", 1);
-}
-
 /// Empty when nothing can be kept there, as without a home; when others could write it that is
 /// said.
 std::string trusted_cache_folder() {
   const std::string folder = cache_folder();
-  if (has_borrowed_rights()) close_driver_caches();
   if (folder.empty()) return "";
   const Result<CacheStore> store = CacheStore::open(folder);
   if (store) return folder;
   if (store.error().kind() == ErrorKind::invalid_argument) {
-    close_driver_caches();
     say_line(store.error().message() + " Nothing is kept between runs.");
   }
   return "";

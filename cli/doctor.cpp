@@ -13,6 +13,7 @@
 #include "leat/backend/backends.h"
 #include "leat/base/cache_store.h"
 #include "leat/base/child_process.h"
+#include "leat/base/drivers.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
 #include "leat_version.h"
@@ -101,6 +102,7 @@ void print_cache() {
                          is_off ? " (off by LEAT_CACHE)" : "", files,
                          bytes_text(static_cast<double>(size_bytes))));
   if (!folder.empty() && !store) print_line("  not used: " + store.error().message());
+  for (const std::string& reason : closed_driver_caches()) print_line("  " + reason);
 }
 
 void print_environment() {

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/last_words.h"
 #include "cli/report.h"
+#include "leat/base/drivers.h"
 #include "leat/base/env.h"
 #include "leat_version.h"
 
@@ -75,6 +76,7 @@ int exit_code_of(const Result<int>& code) {
 int run_program(int argc, char** argv, const ProgramFacts& facts,
                 std::span<const Command> commands) {
   const ProcessStart start = process_start();
+  if (has_borrowed_rights()) guard_environment();
   prepare_last_words();
   exit_on_interrupt();
   CLI::App app(facts.description, facts.name);

@@ -20,6 +20,10 @@ using enum EnvKind;
 
 constexpr EnvVariable kVariables[] = {
     {"HOME", "Where .cache/leat and .local/state/leat lie when the next two are not set."},
+    {"MESA_SHADER_CACHE_DIR", "Where Mesa's drivers keep code; used where others cannot write it."},
+    {"MESA_GLSL_CACHE_DIR", "The same, its older name."},
+    {"__GL_SHADER_DISK_CACHE_PATH", "The same of NVIDIA's driver."},
+    {"CUDA_CACHE_PATH", "The same of the CUDA driver."},
     {"XDG_CACHE_HOME", "Folder in which leat/ keeps compiled kernels and pipelines."},
     {"XDG_STATE_HOME", "Folder in which leat/ keeps the secret that seals the cache."},
     {"LEAT_CACHE", "0 neither reads nor writes the cache.", flag},

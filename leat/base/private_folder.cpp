@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <climits>
 #include <memory>
 
 #include "leat/base/draft.h"
@@ -19,6 +20,7 @@ constexpr mode_t kFileMode = S_IRUSR | S_IWUSR;
 constexpr mode_t kOthers = S_IRWXG | S_IRWXO;
 constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+constexpr int kLinksMax = 40;   // as Linux has it (path_resolution(7))
 constexpr int kDepthMax = 256;  // of folders, far more than a path has room for in practice
 
 Error io_error(const std::string& path, const char* verb) {
@@ -108,6 +110,44 @@ Result<UniqueFd> open_or_make(const std::string& path, int flags) {
   return folder;
 }
 
+/// Where the link `path` leads.
+Result<std::string> target_of(const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t size = readlink(path.c_str(), target, sizeof target);
+  if (size <= 0 || size == sizeof target) return io_error(path, "followed");
+  const std::string text(target, static_cast<size_t>(size));
+  return text.starts_with('/') ? text : path.substr(0, path.rfind('/') + 1) + text;
+}
+
+/// From the root down: what is found safe cannot be exchanged while that below it is looked at.
+Result<void> check_parts(const std::string& path, int links) {
+  bool may_others_add = false;  // to the folder before
+  size_t end = 0;
+  while (end != std::string::npos) {
+    end = path.find('/', end + 1);
+    const std::string part = path.substr(0, end);
+    struct stat facts {};
+    if (lstat(part.c_str(), &facts) != 0) {
+      if (errno != ENOENT) return io_error(part, "looked at");
+      return may_others_add ? distrust(part, "others may make it") : Result<void>();
+    }
+    if (facts.st_uid != 0 && facts.st_uid != geteuid()) {
+      return distrust(part, "it belongs to user (" + std::to_string(facts.st_uid) + ")");
+    }
+    if (S_ISLNK(facts.st_mode)) {
+      if (links == 0) return distrust(part, "its symbolic links lead nowhere");
+      TRY_ASSIGN(const std::string target, target_of(part));
+      return check_parts(end == std::string::npos ? target : target + path.substr(end), links - 1);
+    }
+    may_others_add = (facts.st_mode & kOthersWrite) != 0;
+    const bool is_sticky = (facts.st_mode & S_ISVTX) != 0;
+    if (may_others_add && (!is_sticky || end == std::string::npos)) {
+      return distrust(part, "others may write it (mode " + octal(facts.st_mode) + ")");
+    }
+  }
+  return {};
+}
+
 bool is_private_file(const struct stat& facts) {
   return S_ISREG(facts.st_mode) && facts.st_uid == geteuid() && (facts.st_mode & kOthers) == 0 &&
          facts.st_nlink <= 1;  // 0: replaced since it was opened
@@ -118,6 +158,11 @@ struct CloseListing {
 };
 
 }  // namespace
+
+Result<void> check_own_place(const std::string& path) {
+  if (!path.starts_with('/')) return distrust(path, "its path is not absolute");
+  return check_parts(path, kLinksMax);
+}
 
 Result<PrivateFolder> PrivateFolder::open(const std::string& path) {
   if (!path.starts_with('/')) return distrust(path, "its path is not absolute");

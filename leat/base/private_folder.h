@@ -47,4 +47,9 @@ class PrivateFolder {
   UniqueFd handle_;
 };
 
+/// Whether only this user and root can put anything at `path`, be it there or still to be made: for
+/// what is reached by its path alone, links included. Errors: invalid_argument, with who else can;
+/// io, when it cannot be looked at.
+Result<void> check_own_place(const std::string& path);
+
 }  // namespace leat

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "leat/base/drivers.h"
 #include "leat/emit/ptx_assembler.h"
 
 namespace leat {
@@ -40,7 +41,7 @@ void look_up(DriverLinker& linker, void* library, const char* name, Function& fu
 
 DriverLinker open_driver_linker() {
   DriverLinker linker;
-  void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = open_driver("libcuda.so.1");
   if (library == nullptr) {
     linker.missing = "libcuda.so.1 does not open.";
     return linker;

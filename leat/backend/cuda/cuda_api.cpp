@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "leat/base/drivers.h"
+
 namespace leat {
 
 namespace {
@@ -47,7 +49,7 @@ Error CudaApi::error(int code, std::string_view call) const {
 }
 
 Result<CudaApi> CudaApi::open() {
-  void* library = dlopen(kLibraryName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = open_driver(kLibraryName);
   if (library == nullptr) {
     return Error(
         ErrorKind::unsupported,

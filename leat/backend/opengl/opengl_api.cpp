@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "leat/base/drivers.h"
+
 namespace leat {
 
 namespace {
@@ -61,7 +63,7 @@ std::string error_text(const Names& names, uint32_t error) {
 }  // namespace
 
 Result<EglApi> load_egl() {
-  void* library = dlopen("libEGL.so.1", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = open_driver("libEGL.so.1");
   if (library == nullptr) {
     const char* reason = dlerror();
     return Error(ErrorKind::unsupported, fmt::format("Library libEGL.so.1 does not open ({}).",

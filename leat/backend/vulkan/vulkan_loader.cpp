@@ -7,6 +7,7 @@
 
 #include <cstdio>
 
+#include "leat/base/drivers.h"
 #include "leat/base/env.h"
 
 namespace leat {
@@ -100,7 +101,7 @@ Result<std::unique_ptr<VulkanInstance>> VulkanInstance::create() {
 }
 
 Result<void> VulkanInstance::open_library() {
-  library_ = dlopen(kLibraryName, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  library_ = open_driver(kLibraryName);
   if (library_ == nullptr) {
     return Error(ErrorKind::unsupported,
                  fmt::format("The Vulkan loader ({}) does not open: {}.", kLibraryName, dlerror()));

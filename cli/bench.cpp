@@ -11,7 +11,7 @@
 #include <filesystem>
 
 #include "cli/commands.h"
-#include "leat/base/env.h"
+#include "leat/base/borrowed_rights.h"
 
 namespace leat::cli {
 

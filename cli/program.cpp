@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/last_words.h"
 #include "cli/report.h"
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/drivers.h"
 #include "leat/base/env.h"
 #include "leat_version.h"
@@ -76,6 +77,7 @@ int exit_code_of(const Result<int>& code) {
 int run_program(int argc, char** argv, const ProgramFacts& facts,
                 std::span<const Command> commands) {
   const ProcessStart start = process_start();
+  lay_down_file_rights();
   if (has_borrowed_rights()) guard_environment();
   prepare_last_words();
   exit_on_interrupt();

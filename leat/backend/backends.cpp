@@ -11,6 +11,7 @@
 
 #include "leat/backend/null/null_device.h"
 #include "leat/backend/route_facts.h"
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/child_process.h"
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
@@ -69,14 +70,19 @@ void add_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend,
   }
 }
 
+std::vector<FoundRoute> found_by(const RouteBackend& backend) {
+  const BorrowedFileRights rights;
+  return backend.find();
+}
+
 void find_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
-  add_routes(routes, backend, backend.find());
+  add_routes(routes, backend, found_by(backend));
 }
 
 /// Adds what the backend finds in a child process.
 void ask_routes(std::vector<ChipRoute>& routes, const RouteBackend& backend) {
   const Result<std::string> text =
-      run_in_child([&] { return text_of_routes(backend.find()); }, kAskTimeoutNs);
+      run_in_child([&] { return text_of_routes(found_by(backend)); }, kAskTimeoutNs);
   if (text) return add_routes(routes, backend, routes_of_text(*text));
   const Error error = text.error().during("asking the route's driver what there is");
   add_routes(routes, backend, {refused_route(backend.route, error)});
@@ -208,6 +214,11 @@ std::vector<ChipRoute> routes_of(std::string_view spec, const FoundGpus& found, 
   return routes;
 }
 
+Result<std::unique_ptr<Device>> opened(const ChipRoute& route) {
+  const BorrowedFileRights rights;
+  return route.backend->open(route.index, route.info.name);
+}
+
 /// Tries routes in turn, each once.
 class RouteTrial {
  public:
@@ -222,8 +233,7 @@ class RouteTrial {
       }
       if (std::ranges::find(tried_, route.info.name) != tried_.end()) continue;
       tried_.push_back(route.info.name);
-      Result<std::unique_ptr<Device>> device =
-          checked(route.backend->open(route.index, route.info.name), check_);
+      Result<std::unique_ptr<Device>> device = checked(opened(route), check_);
       if (device) return std::move(*device);
       error_ = device.error().during(fmt::format("opening {}", route.info.name));
     }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/env.h"
 #include "leat/base/private_folder.h"
 

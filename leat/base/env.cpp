@@ -1,15 +1,13 @@
 // The table of environment variables.
 #include "leat/base/env.h"
 
-#include <sys/auxv.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <iterator>
 #include <optional>
 
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/check.h"
 
 namespace leat {
@@ -20,12 +18,12 @@ using enum EnvKind;
 
 constexpr EnvVariable kVariables[] = {
     {"HOME", "Where .cache/leat and .local/state/leat lie when the next two are not set."},
+    {"XDG_CACHE_HOME", "Folder in which leat/ keeps compiled kernels and pipelines."},
+    {"XDG_STATE_HOME", "Folder in which leat/ keeps the secret that seals the cache."},
     {"MESA_SHADER_CACHE_DIR", "Where Mesa's drivers keep code; used where others cannot write it."},
     {"MESA_GLSL_CACHE_DIR", "The same, its older name."},
     {"__GL_SHADER_DISK_CACHE_PATH", "The same of NVIDIA's driver."},
     {"CUDA_CACHE_PATH", "The same of the CUDA driver."},
-    {"XDG_CACHE_HOME", "Folder in which leat/ keeps compiled kernels and pipelines."},
-    {"XDG_STATE_HOME", "Folder in which leat/ keeps the secret that seals the cache."},
     {"LEAT_CACHE", "0 neither reads nor writes the cache.", flag},
     {"LEAT_THREADS", "Threads of the cpu device; default: one per processor that it may use.",
      count, kThreadsMax},
@@ -66,12 +64,10 @@ std::optional<uint32_t> count_of(std::string_view text, uint32_t max) {
 std::span<const EnvVariable> env_variables() { return kVariables; }
 
 std::string env(std::string_view name) {
-  const char* value = secure_getenv(std::string(variable_of(name).name).c_str());
+  const EnvVariable& variable = variable_of(name);
+  if (has_borrowed_rights()) return "";
+  const char* value = std::getenv(std::string(variable.name).c_str());
   return value == nullptr ? "" : value;
-}
-
-bool has_borrowed_rights() {
-  return getauxval(AT_SECURE) != 0 || geteuid() != getuid() || getegid() != getgid();
 }
 
 bool env_flag(std::string_view name, bool fallback) {

@@ -31,11 +31,9 @@ std::span<const EnvVariable> env_variables();
 /// once, before anything else; afterwards such a variable counts as unset.
 Result<void> check_env();
 
-/// The variable's value, empty when unset, and in a program with more rights than whoever started
-/// it (setuid). `name` must be in the table.
+/// The variable's value, empty when unset, and with borrowed rights (borrowed_rights.h). `name`
+/// must be in the table.
 std::string env(std::string_view name);
-/// Whether this program has more rights than whoever started it (setuid, file capabilities).
-bool has_borrowed_rights();
 /// Of kind flag.
 bool env_flag(std::string_view name, bool fallback = false);
 /// Of kind count; `fallback` when unset.

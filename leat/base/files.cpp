@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/env.h"
 
 namespace leat {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "leat/base/draft.h"
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/unique_fd.h"
 
 namespace leat {
@@ -62,9 +63,9 @@ std::optional<int> descriptor_of(std::string_view path) {
 /// owner of a folder that nobody else may write. Root follows its own only.
 Result<void> check_link(const std::string& path, const struct stat& folder,
                         const struct stat& link) {
-  if (link.st_uid == geteuid() || link.st_uid == 0) return {};
+  if (link.st_uid == file_user() || link.st_uid == 0) return {};
   const bool is_shared = (folder.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  if (!is_shared && link.st_uid == folder.st_uid && geteuid() != 0) return {};
+  if (!is_shared && link.st_uid == folder.st_uid && file_user() != 0) return {};
   return refusal(path, "it goes through a link of user (" + std::to_string(link.st_uid) + ")");
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "leat/base/borrowed_rights.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
 #include "leat/base/output_file.h"
@@ -70,7 +71,10 @@ Result<int> run_program(std::vector<std::string> arguments, const std::string& l
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+// With borrowed rights no program is started: it would work in a folder of whoever started this
+// one.
 std::string find_ptxas() {
+  if (has_borrowed_rights()) return "";
   std::vector<std::string> folders;
   std::string path = env("PATH");
   for (size_t begin = 0; begin < path.size();) {

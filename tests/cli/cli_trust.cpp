@@ -2,6 +2,7 @@
 // replaced, and the program's output does not change.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -102,6 +103,31 @@ TEST_F(CliTrust, AFolderThatOthersCanWriteIsNotUsedAndThatIsSaidOnce) {
   EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
   EXPECT_NE(result.err.find("others may write it"), std::string::npos) << result.err;
   EXPECT_GT(Json::parse(result.out, nullptr, false)["compiled"], 0);
+}
+
+/// Lets the file's program do to files what it likes, for whoever starts it.
+bool lend_rights(const std::string& file) {
+  // Source: include/uapi/linux/capability.h, vfs_cap_data of revision 2; CAP_DAC_OVERRIDE is 1.
+  const uint32_t capability[] = {0x02000001, 1u << 1, 0, 0, 0};
+  return setxattr(file.c_str(), "security.capability", capability, sizeof capability, 0) == 0;
+}
+
+TEST_F(CliTrust, ProgramsOfBorrowedRightsBelieveNoVariableAndLendNothing) {
+  const std::string program = scratch_path("leat-lent");
+  fs::copy_file(LEAT_PROGRAM, program, fs::copy_options::overwrite_existing);
+  if (geteuid() != 0 || !lend_rights(program)) GTEST_SKIP() << "Only root can lend rights.";
+  const auto become_nobody = [] {
+    setenv("EGL_LOG_LEVEL", "debug", 1);  // Mesa: heeded whatever the rights are
+    if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0) _exit(77);
+  };
+  EXPECT_EQ(run_leat({"devices"}, become_nobody, program).err, "");
+  const std::string secret = scratch_file("labels", "secret words\n");
+  fs::permissions(secret, fs::perms::owner_read);
+  const ProgramResult result = run_leat(
+      {"run", kDigits, "--input", kSeven, "--device", "cpu", "--top", "10", "--labels", secret},
+      become_nobody, program);
+  EXPECT_EQ(result.exit_code, 1) << result.out;
+  EXPECT_NE(result.err.find("Permission denied"), std::string::npos) << result.err;
 }
 
 // XDG Base Directory Specification: a path that is not absolute is to be ignored.

@@ -29,8 +29,7 @@ struct ScratchFolder {
 };
 
 [[noreturn]] void become_leat(std::vector<std::string> arguments,
-                              const std::function<void()>& prepare,
-                              const std::string& program = LEAT_PROGRAM) {
+                              const std::function<void()>& prepare, const std::string& program) {
   redirect(scratch_path("out"), STDOUT_FILENO);
   redirect(scratch_path("err"), STDERR_FILENO);
   setenv("XDG_CACHE_HOME", scratch_path("cache").c_str(), 1);
@@ -64,10 +63,10 @@ void redirect(const std::string& path, int descriptor) {
 }
 
 ProgramResult run_leat(const std::vector<std::string>& arguments,
-                       const std::function<void()>& prepare) {
+                       const std::function<void()>& prepare, const std::string& program) {
   scratch_path("");  // made by the parent, not by each child
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments, prepare);
+  if (child == 0) become_leat(arguments, prepare, program.empty() ? LEAT_PROGRAM : program);
   return finish(child);
 }
 
@@ -75,9 +74,7 @@ ProgramResult run_leat_alone(const std::vector<std::string>& arguments) {
   const std::string program = scratch_path("leat");
   std::filesystem::copy_file(LEAT_PROGRAM, program,
                              std::filesystem::copy_options::overwrite_existing);
-  const pid_t child = fork();
-  if (child == 0) become_leat(arguments, nullptr, program);
-  return finish(child);
+  return run_leat(arguments, nullptr, program);
 }
 
 ProgramResult run_leat_without_room(const std::vector<std::string>& arguments) {
@@ -87,7 +84,7 @@ ProgramResult run_leat_without_room(const std::vector<std::string>& arguments) {
 ProgramResult interrupt_leat(const std::vector<std::string>& arguments, int delay_ms, int signal) {
   scratch_path("");
   const pid_t child = fork();
-  if (child == 0) become_leat(arguments, nullptr);
+  if (child == 0) become_leat(arguments, nullptr, LEAT_PROGRAM);
   usleep(static_cast<useconds_t>(delay_ms) * 1000);
   kill(child, signal);
   return finish(child);

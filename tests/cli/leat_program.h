@@ -15,9 +15,10 @@ struct ProgramResult {
 };
 
 /// With a cache folder of its own, fresh for each test program. `prepare` is called in the child
-/// before it becomes the program: for limits, variables, descriptors.
+/// before it becomes the program: for limits, variables, descriptors. `program` is a copy of it.
 ProgramResult run_leat(const std::vector<std::string>& arguments,
-                       const std::function<void()>& prepare = nullptr);
+                       const std::function<void()>& prepare = nullptr,
+                       const std::string& program = "");
 
 /// The same with a copy of the program that has no other beside it.
 ProgramResult run_leat_alone(const std::vector<std::string>& arguments);

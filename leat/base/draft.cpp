@@ -43,24 +43,38 @@ std::error_code fill(const UniqueFd& draft, std::string_view bytes, const DraftO
   return options.is_durable && fsync(draft.get()) != 0 ? last_error() : std::error_code();
 }
 
-/// A file without a name, which a writer that is killed leaves no trace of; or, where the file
-/// system has none, one of the draft's name.
-struct Draft {
-  UniqueFd file;
-  bool has_name = false;
-};
+// Some file systems report a full disk only when the file is closed.
+std::error_code closed(UniqueFd file) { return file.close() ? std::error_code() : last_error(); }
 
-Draft open_draft(int folder, const std::string& name, mode_t mode) {
-  Draft draft = {UniqueFd(openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)), false};
-  if (draft.file) return draft;
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  return {UniqueFd(openat(folder, name.c_str(), kFlags, mode)), true};
+/// By way of a file without a name, of which a writer that is killed leaves no trace. False where
+/// there are none, or where none gets a name: without /proc.
+bool make_nameless(int folder, const std::string& name, mode_t mode, std::string_view bytes,
+                   const DraftOptions& options, std::error_code& error) {
+  UniqueFd file(openat(folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+  if (!file) return false;
+  error = fill(file, bytes, options);
+  if (error) return true;
+  const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+  if (linkat(AT_FDCWD, path.c_str(), folder, name.c_str(), AT_SYMLINK_FOLLOW) != 0) return false;
+  error = closed(std::move(file));
+  return true;
 }
 
-std::error_code give_name(const Draft& draft, int folder, const std::string& name) {
-  const std::string file = "/proc/self/fd/" + std::to_string(draft.file.get());
-  const int result = linkat(AT_FDCWD, file.c_str(), folder, name.c_str(), AT_SYMLINK_FOLLOW);
-  return result == 0 ? std::error_code() : last_error();
+std::error_code make_named(int folder, const std::string& name, mode_t mode, std::string_view bytes,
+                           const DraftOptions& options) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd file(openat(folder, name.c_str(), kFlags, mode));
+  if (!file) return last_error();
+  if (const std::error_code error = fill(file, bytes, options)) return error;
+  return closed(std::move(file));
+}
+
+std::error_code make_draft(int folder, const std::string& name, std::string_view bytes,
+                           const DraftOptions& options) {
+  const mode_t mode = options.mode ? kDraftMode : kNewFileMode;
+  std::error_code error;
+  if (make_nameless(folder, name, mode, bytes, options, error)) return error;
+  return make_named(folder, name, mode, bytes, options);
 }
 
 std::error_code rename_to(int folder, const std::string& draft, const std::string& name,
@@ -89,18 +103,10 @@ std::error_code write_all(int fd, std::string_view bytes) {
 
 std::error_code replace_file(int folder, const std::string& name, std::string_view bytes,
                              const DraftOptions& options) {
-  const std::string name_before = draft_name();
-  Draft draft = open_draft(folder, name_before, options.mode ? kDraftMode : kNewFileMode);
-  if (!draft.file) return last_error();
-  std::error_code error = fill(draft.file, bytes, options);
-  if (!error && !draft.has_name) {
-    error = give_name(draft, folder, name_before);
-    draft.has_name = !error;
-  }
-  // Some file systems report a full disk only when the file is closed.
-  if (!draft.file.close() && !error) error = last_error();
-  if (!error) error = rename_to(folder, name_before, name, options.may_replace);
-  if (error && draft.has_name) unlinkat(folder, name_before.c_str(), 0);
+  const std::string draft = draft_name();
+  std::error_code error = make_draft(folder, draft, bytes, options);
+  if (!error) error = rename_to(folder, draft, name, options.may_replace);
+  if (error) unlinkat(folder, draft.c_str(), 0);  // if it came to have a name
   return error;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <climits>
 #include <cstdio>
@@ -15,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "leat/base/draft.h"
 #include "leat/base/borrowed_rights.h"
+#include "leat/base/draft.h"
 #include "leat/base/unique_fd.h"
 
 namespace leat {
@@ -170,10 +171,18 @@ bool takes_files(const UniqueFd& folder) {
   return faccessat(folder.get(), ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-/// What the handle is of, for writing.
-UniqueFd reopened(const UniqueFd& handle) {
-  const std::string path = "/proc/self/fd/" + std::to_string(handle.get());
-  return UniqueFd(open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+/// What the handle is of, for writing. Without /proc it is opened by its name: what was put in its
+/// place meanwhile is not taken for it.
+UniqueFd reopened(const Place& place) {
+  constexpr int kFlags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const std::string path = "/proc/self/fd/" + std::to_string(place.handle.get());
+  UniqueFd file(open(path.c_str(), kFlags));
+  if (file || errno != ENOENT) return file;
+  file = UniqueFd(openat(place.folder.get(), place.name.c_str(), kFlags | O_NOFOLLOW));
+  struct stat now {};
+  const bool is_it = file && fstat(file.get(), &now) == 0 && now.st_dev == place.facts->st_dev &&
+                     now.st_ino == place.facts->st_ino;
+  return is_it ? std::move(file) : UniqueFd();
 }
 
 Result<Place> checked(const std::string& path, Place place) {
@@ -185,7 +194,7 @@ Result<Place> checked(const std::string& path, Place place) {
   if (S_ISDIR(mode)) return refusal(path, "it is a folder");
   if (!S_ISREG(mode) && !S_ISCHR(mode)) return refusal(path, "it is a pipe, a socket or a disk");
   if (S_ISREG(mode) && (mode & kAnyWrite) == 0) return refusal(path, "it is read-only");
-  if (!reopened(place.handle)) return refusal(path, last_error().message());
+  if (!reopened(place)) return refusal(path, last_error().message());
   if (S_ISCHR(mode) || !takes_files(place.folder)) place.kind = Place::Kind::opened;
   return place;
 }
@@ -216,7 +225,7 @@ std::error_code write_as_it_is(const Place& place, std::string_view bytes) {
     std::fflush(stdout);  // what was printed before stands before
     return write_all(place.descriptor, bytes);
   }
-  UniqueFd file = reopened(place.handle);
+  UniqueFd file = reopened(place);
   struct stat facts {};
   if (!file || fstat(file.get(), &facts) != 0) return last_error();
   const bool is_device = S_ISCHR(facts.st_mode);

@@ -3,6 +3,8 @@
 #include "leat/base/output_file.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 
 #include <csignal>
 
+#include "leat/base/child_process.h"
 #include "leat/base/scratch_folder_test.h"
 #include "leat/base/unique_fd.h"
 
@@ -147,6 +150,33 @@ TEST_F(OutputFileTest, AFolderThatTakesNoFilesIsRefused) {
   ASSERT_EQ(chmod(folder_.c_str(), 0500), 0);
   expect_refused(path("new"), "Permission denied");
   ASSERT_EQ(chmod(folder_.c_str(), 0700), 0);
+}
+
+// As in a bare chroot: a draft has no name by which it could be linked.
+TEST_F(OutputFileTest, WithoutProcFilesAreWrittenAsWell) {
+  const auto write_two = [&] {
+    const bool is_alone = unshare(CLONE_NEWNS) == 0 &&
+                          mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                          umount2("/proc", MNT_DETACH) == 0;
+    if (!is_alone) return std::string("skip");
+    std::string text;
+    for (const std::string& file : {path("new"), path("old")}) {
+      const Result<void> checked = check_outputs(std::vector<std::string>{file});
+      const Result<void> written = write_file(file, "new");
+      text += checked ? "" : checked.error().message();
+      text += written ? "" : written.error().message();
+    }
+    return text;
+  };
+  write("old", "old", 0640);
+  const Result<std::string> text = run_in_child(write_two, 10'000'000'000);
+  ASSERT_TRUE(text) << text.error().message();
+  if (*text == "skip") GTEST_SKIP() << "Only root can take /proc away.";
+  EXPECT_EQ(*text, "");
+  EXPECT_EQ(bytes_of(path("new")), "new");
+  EXPECT_EQ(bytes_of(path("old")), "new");
+  EXPECT_EQ(mode_of(path("old")), S_IFREG | 0640u);
+  EXPECT_EQ(count(), 2u) << "no draft is left";
 }
 
 TEST_F(OutputFileTest, DevicesAreWrittenAndStay) {

@@ -111,14 +111,36 @@ void check_png_size(png_structp png, png_infop info, const PngJob& job, std::str
   if (!refusal.empty()) png_error(png, refusal.c_str());
 }
 
-/// Asks for 8-bit RGB whatever the file has.
+/// Asks for 8-bit RGB whatever the file has, but for the numbers of a palette, a byte each: the
+/// library takes one that has no colour for black.
 void convert_png_to_rgb(png_structp png, png_infop info) {
-  png_set_expand(png);
+  if (png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE) {
+    png_set_packing(png);
+  } else {
+    png_set_expand(png);
+  }
   png_set_strip_16(png);
   png_set_gray_to_rgb(png);
   png_set_strip_alpha(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
+}
+
+/// Numbers become colours where they stand: from the end on, as a colour takes more room.
+void colour_png_rows(png_structp png, png_infop info, int64_t width,
+                     const std::vector<png_bytep>& rows) {
+  png_colorp colours = nullptr;
+  int count = 0;
+  if (png_get_PLTE(png, info, &colours, &count) == 0) png_error(png, "it has no palette");
+  for (png_bytep row : rows) {
+    for (int64_t x = width - 1; x >= 0; --x) {
+      if (row[x] >= count) png_error(png, "a pixel is of no colour of its palette");
+      const png_color colour = colours[row[x]];
+      row[x * 3] = colour.red;
+      row[x * 3 + 1] = colour.green;
+      row[x * 3 + 2] = colour.blue;
+    }
+  }
 }
 
 /// A function of its own, and never inlined: longjmp then finds none of its variables in the frame
@@ -132,7 +154,8 @@ void convert_png_to_rgb(png_structp png, png_infop info) {
   picture.width = png_get_image_width(png, info);
   picture.height = png_get_image_height(png, info);
   convert_png_to_rgb(png, info);
-  if (png_get_rowbytes(png, info) != static_cast<size_t>(picture.width) * 3) {
+  const bool has_palette = png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE;
+  if (png_get_rowbytes(png, info) != static_cast<size_t>(picture.width) * (has_palette ? 1 : 3)) {
     png_error(png, "its pixels cannot be made RGB");
   }
   picture.rgb.resize(static_cast<size_t>(picture.width * picture.height * 3));
@@ -141,6 +164,7 @@ void convert_png_to_rgb(png_structp png, png_infop info) {
   }
   png_read_image(png, rows.data());
   png_read_end(png, nullptr);
+  if (has_palette) colour_png_rows(png, info, picture.width, rows);
 }
 
 bool read_png_rows(png_structp png, png_infop info, PngJob& job, Picture& picture,

@@ -204,6 +204,18 @@ long peak_kib() {
   return usage.ru_maxrss;
 }
 
+// Of a palette of two colours the library would make the other 254 black.
+TEST(Picture, APixelOfNoColourOfItsPaletteIsDamage) {
+  for (const auto interlace : {PNG_INTERLACE_NONE, PNG_INTERLACE_ADAM7}) {
+    std::string png = png_of({"palette", PNG_COLOR_TYPE_PALETTE, 8, interlace, 1}, 1);
+    EXPECT_EQ(error_of(png, "a.png"), "");
+    const size_t begin = png.find("PLTE") - 4;
+    png.replace(begin, 12 + 6, png_chunk("PLTE", std::string(3, '\x40')));
+    EXPECT_NE(error_of(png, "a.png").find("no colour of its palette"), std::string::npos)
+        << error_of(png, "a.png");
+  }
+}
+
 // 64 texts of 1 MiB each in 70 KB.
 TEST(Picture, CompressedTextsAreNotExpanded) {
   std::string text(size_t{1} << 20, ' ');

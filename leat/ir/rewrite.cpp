@@ -14,6 +14,8 @@ namespace {
 
 /// A loop of that many takes no further value: see docs/kernel-format.md.
 constexpr size_t kCarriedMax = 252;
+// What is counted of the rounds around a loop: times its own, it is still a number of 64 bits.
+constexpr int64_t kRoundsAroundMax = int64_t{1} << 31;
 
 Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const ValueId> operands) {
   return {.slot = instruction.slot,
@@ -68,6 +70,7 @@ class Rewriter {
   const Replacement& replacement_;
   const Copies* copies_;  // null: loops stay as they are
   int64_t rounds_around_ = 1;
+  int64_t copies_around_ = 1;
   Builder builder_;
   std::vector<std::vector<ValueId>> map_;  // old value -> new values, one for all but fragments
 };
@@ -152,8 +155,9 @@ Rewriter::Values Rewriter::rounds(const Instruction& loop, const Counted& counte
 LoopPlace Rewriter::loop_place(const Counted& counted) const {
   const std::optional<int64_t> lo = builder_.constant(counted.lo);
   const std::optional<int64_t> hi = builder_.constant(counted.hi);
-  if (!lo || !hi) return {0, rounds_around_};
-  return {*hi > *lo ? (*hi - *lo + counted.step - 1) / counted.step : 0, rounds_around_};
+  LoopPlace place = {.rounds_around = rounds_around_, .copies_around = copies_around_};
+  if (lo && hi && *hi > *lo) place.rounds = (*hi - *lo + counted.step - 1) / counted.step;
+  return place;
 }
 
 // Rounds of whole groups of copies are a loop, what is left, or a single group, stands one by one.
@@ -166,7 +170,7 @@ Rewriter::Values Rewriter::known_rounds(const Instruction& loop, const Counted& 
   if (groups > 1) {
     done = groups * counted.copies;
     const int64_t around = rounds_around_;
-    rounds_around_ *= groups;
+    rounds_around_ = std::min(rounds_around_ * groups, kRoundsAroundMax);
     carried = builder_.loop(counted.lo,
                             builder_.i32(std::min<int64_t>(lo + done * counted.step, INT32_MAX)),
                             counted.copies * counted.step, carried, counted.varying,
@@ -246,8 +250,10 @@ void Rewriter::loop(const Instruction& instruction) {
     const LoopPlace place = loop_place(counted);
     counted.copies = (*copies_)(instruction, place);
     if (place.rounds > 0) counted.copies = std::min(counted.copies, place.rounds);
+    copies_around_ *= 2 * counted.copies - 1;  // what fills no group is less than one
     results = place.rounds > 0 ? known_rounds(instruction, counted, init)
                                : unknown_rounds(instruction, counted, init);
+    copies_around_ = place.copies_around;
   }
   distribute(counted, instruction.first_result, results);
 }

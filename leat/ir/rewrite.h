@@ -47,6 +47,7 @@ using Replacement = std::function<Replaced(Builder& builder, const Instruction& 
 struct LoopPlace {
   int64_t rounds = 0;
   int64_t rounds_around = 1;
+  int64_t copies_around = 1;  // how often the loop itself is written
 };
 
 /// How many copies of a loop's body, at least 1, stand for one in the new program.

@@ -12,6 +12,10 @@ namespace {
 /// A longer loop is left a loop, whatever factor a program asks for.
 constexpr int64_t kCopiesMax = 256;
 
+/// Instructions that unrolling may make of a program's. Loops in loops would be copies of copies: a
+/// text of sixty, each to be written twice, more than any memory holds.
+constexpr int64_t kWrittenMax = 1 << 18;
+
 /// Of a fragment, at most.
 constexpr uint32_t kFragmentRegisters = 4;
 
@@ -37,12 +41,15 @@ PassResult unroll(const ir::Program& program, const Target& target) {
         return instruction.op == ir::Opcode::loop && (instruction.imm > 1 || rounds_max > 0);
       });
   if (!has_work) return std::optional<ir::Program>();
+  const int64_t growth = kWrittenMax / static_cast<int64_t>(program.instructions.size());
   const auto copies = [&](const ir::Instruction& loop, const ir::LoopPlace& place) -> int64_t {
     int64_t wanted = fills_registers(program, loop, target) ? 1 : loop.imm;
     if (rounds_max > 0 && place.rounds > 0) {
       wanted = std::max(wanted, place.rounds_around * place.rounds / rounds_max + 1);
     }
-    return std::clamp<int64_t>(wanted, 1, kCopiesMax);
+    // Of `copies` up to twice as many are written: behind the groups stands what fills none.
+    const int64_t most = std::min(kCopiesMax, growth / place.copies_around / 2);
+    return std::clamp<int64_t>(wanted, 1, std::max<int64_t>(most, 1));
   };
   const ir::Replacement keep = [](ir::Builder&, const ir::Instruction&,
                                   std::span<const ir::ValueId>) { return std::nullopt; };

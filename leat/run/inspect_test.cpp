@@ -52,6 +52,34 @@ TEST(Inspect, KernelsAreReadAndRefused) {
   EXPECT_FALSE(inspect_kernel("leat-kernel 1", "y.ir", target, "lower"));
 }
 
+/// Loops in loops, each to be written twice.
+std::string nested_loops(int depth) {
+  std::string text =
+      "leat-kernel 1\nkernel \"nest\" lanes 4 waves 1 grid 1 1 1\nparameter x : f32[4] read\n"
+      "parameter y : f32[4] write\n{\n%zero : u.i32 = constant 0\n%one : u.i32 = constant 1\n"
+      "%two : u.i32 = constant 2\n%a : v.f32 = load x[%zero + lane * 1]\n";
+  std::string carried = "%a";
+  std::string end = "%sum : v.f32 = add_f %a" + std::to_string(depth - 1) + ", %a\nyield %sum\n";
+  for (int d = 0; d < depth; ++d) {
+    const std::string n = std::to_string(d);
+    text += "%s" + n + " : v.f32 = loop %i" + n +
+            " : u.i32 = %zero to %two step %one unroll 2 carry %a" + n + " : v.f32 = " + carried +
+            " {\n";
+    carried = "%a" + n;
+    end += d + 1 < depth ? "}\nyield %s" + std::to_string(depth - 1 - d) + "\n" : "}\n";
+  }
+  return text + end + "store y[%zero + lane * 1], %s0\n}\n";
+}
+
+TEST(Inspect, UnrollingHasALimit) {
+  const Target target = plain_target("vulkan").value();
+  const Result<std::string> few = inspect_kernel(nested_loops(3), "few.ir", target, "unroll");
+  ASSERT_TRUE(few) << few.error().message();
+  EXPECT_EQ(few->find("loop"), std::string::npos) << "eight additions";
+  const Result<std::string> bomb = inspect_kernel(nested_loops(60), "bomb.ir", target, "code");
+  EXPECT_TRUE(bomb) << bomb.error().message();
+}
+
 TEST(Inspect, PlainTargetsHaveNames) {
   for (const std::string_view name : plain_target_names()) {
     EXPECT_TRUE(plain_target(name).value().name.ends_with(name));

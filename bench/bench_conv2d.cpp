@@ -193,7 +193,7 @@ Json json_of(Bench& bench) {
 }
 
 Result<int> run(Options& options) {
-  TRY(check_files(options.json));
+  TRY(check_files(options.json, {}, std::span(&options.suite, 1)));
   TRY_ASSIGN(const std::vector<ConvShape> shapes, shapes_of(options));
   if (shapes.empty()) {
     return Error(ErrorKind::invalid_argument, "There is nothing to measure: --shape or --suite.");

@@ -120,6 +120,7 @@ Result<StreamResult> add_stream_rows(const Options& options, Progress& progress,
                                      std::vector<FlowRow>& rows) {
   StreamResult result;
   TRY_ASSIGN(const std::unique_ptr<PictureStream> stream, PictureStream::open(options.stream));
+  TRY(stream->check_files({options.trace, options.json.to_stdout() ? "" : options.json.path}));
   const uint64_t steps =
       options.steps > 0 ? options.steps : std::min<uint64_t>(stream->count(), 200);
   progress.show("pictures step by step");
@@ -167,7 +168,8 @@ std::string table_of(const std::vector<FlowRow>& rows) {
 }
 
 Result<int> run(Options options) {
-  TRY(check_files(options.json, {options.trace}));
+  const std::string inputs[] = {options.stream.model, options.stream.labels};
+  TRY(check_files(options.json, {options.trace}, inputs));
   options.stream.cache_folder = kernel_cache_folder();
   if (options.replays > 0) return replay_only(options);
   Progress progress;

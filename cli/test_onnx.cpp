@@ -91,9 +91,22 @@ std::string markdown_of(const Summary& summary) {
   return text;
 }
 
+std::vector<std::string> files_of(const std::vector<ConformanceCase>& cases) {
+  std::vector<std::string> files;
+  for (const ConformanceCase& one : cases) {
+    files.push_back(one.model_path);
+    for (const ConformanceCase::DataSet& set : one.data_sets) {
+      files.insert(files.end(), set.inputs.begin(), set.inputs.end());
+      files.insert(files.end(), set.outputs.begin(), set.outputs.end());
+    }
+  }
+  return files;
+}
+
 Result<int> run(const Options& options) {
   TRY(check_files(options.json, {options.markdown}));
   TRY_ASSIGN(const std::vector<ConformanceCase> cases, find_conformance_cases(options.paths));
+  TRY(check_files(options.json, {options.markdown}, files_of(cases)));
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
   const std::string cache_folder = kernel_cache_folder(options.no_cache);
   const bool is_printing = !options.json.to_stdout();

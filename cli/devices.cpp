@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -124,7 +125,9 @@ Result<int> run(const Options& options) {
   if (!options.json.to_stdout()) {
     print_text(text_of(devices) + (options.verbose ? details_of(devices) : ""));
   }
-  return 0;
+  const bool is_any_usable =
+      std::ranges::any_of(devices, [](const FoundDevice& found) { return found.refusal.empty(); });
+  return is_any_usable ? 0 : 1;
 }
 
 }  // namespace

@@ -15,14 +15,14 @@ namespace leat::cli {
 
 namespace {
 
-/// Empty when nothing can be kept there, as without a home; when others could write it that is
-/// said.
+/// Empty when nothing can be kept there. That is said of a folder that is there, be it that others
+/// could write it or that its secret cannot be kept; it is no news that there is no home.
 std::string trusted_cache_folder() {
   const std::string folder = cache_folder();
   if (folder.empty()) return "";
   const Result<CacheStore> store = CacheStore::open(folder);
   if (store) return folder;
-  if (store.error().kind() == ErrorKind::invalid_argument) {
+  if (store.error().kind() != ErrorKind::io || PrivateFolder::open(folder)) {
     say_line(store.error().message() + " Nothing is kept between runs.");
   }
   return "";

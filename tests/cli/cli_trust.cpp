@@ -105,6 +105,20 @@ TEST_F(CliTrust, AFolderThatOthersCanWriteIsNotUsedAndThatIsSaidOnce) {
   EXPECT_GT(Json::parse(result.out, nullptr, false)["compiled"], 0);
 }
 
+TEST_F(CliTrust, ASecretThatCannotBeKeptIsSaidOnce) {
+  const auto run_at_home = [&] {
+    return run_leat({"run", kDigits, "--input", kSeven, "--device", "cpu", "--json"}, [&] {
+      setenv("XDG_CACHE_HOME", home_.c_str(), 1);
+      setenv("XDG_STATE_HOME", (home_ + "/state").c_str(), 1);
+    });
+  };
+  fs::create_directories(home_ + "/state/leat/secret/in the way");
+  const ProgramResult result = run_at_home();
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(std::ranges::count(result.err, '\n'), 1) << result.err;
+  EXPECT_NE(result.err.find("secret cannot be kept"), std::string::npos) << result.err;
+}
+
 /// Lets the file's program do to files what it likes, for whoever starts it.
 bool lend_rights(const std::string& file) {
   // Source: include/uapi/linux/capability.h, vfs_cap_data of revision 2; CAP_DAC_OVERRIDE is 1.

@@ -5,8 +5,8 @@ namespace leat::ir {
 
 std::string_view name_of(Opcode op) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind) \
-  case Opcode::name:                     \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
     return #name;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
@@ -16,8 +16,8 @@ std::string_view name_of(Opcode op) {
 
 int operand_count_of(Opcode op) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind) \
-  case Opcode::name:                     \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
     return operands;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
@@ -27,8 +27,8 @@ int operand_count_of(Opcode op) {
 
 OpClass class_of(Opcode op) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind) \
-  case Opcode::name:                     \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
     return OpClass::kind;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
@@ -76,6 +76,17 @@ bool is_fragment_access(Opcode op) {
   using enum Opcode;
   return op == fragment_load || op == fragment_load_local || op == fragment_store ||
          op == fragment_store_local;
+}
+
+int version_of(Opcode op) {
+  switch (op) {
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
+    return version;
+#include "leat/ir/ops.def"
+#undef LEAT_IR_OP
+  }
+  return 1;
 }
 
 bool is_function(Opcode op) { return class_of(op) == OpClass::function; }

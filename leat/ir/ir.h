@@ -129,7 +129,7 @@ struct Type {
 };
 
 enum class Opcode : uint8_t {
-#define LEAT_IR_OP(name, operands, kind) name,
+#define LEAT_IR_OP(name, operands, kind, version) name,
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
 };
@@ -154,6 +154,8 @@ bool is_fragment_access(Opcode op);
 /// -1 when the number of operands varies.
 int operand_count_of(Opcode op);
 OpClass class_of(Opcode op);
+/// The first version of the text form that has the instruction.
+int version_of(Opcode op);
 /// exp, pow and their like, which lower/expand_math replaces: no emitter takes them.
 bool is_function(Opcode op);
 

@@ -13,7 +13,7 @@ namespace {
 using Kind = Token::Kind;
 
 std::optional<Opcode> opcode_of(std::string_view name) {
-#define LEAT_IR_OP(op, operands, kind) \
+#define LEAT_IR_OP(op, operands, kind, version) \
   if (name == #op) return Opcode::op;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP

@@ -18,8 +18,8 @@ namespace leat::ir {
 /// class_of, for use in templates.
 constexpr OpClass class_constant(Opcode op) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind) \
-  case Opcode::name:                     \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
     return OpClass::kind;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
@@ -30,8 +30,8 @@ constexpr OpClass class_constant(Opcode op) {
 /// operand_count_of, for use in templates.
 constexpr int operand_count_constant(Opcode op) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind) \
-  case Opcode::name:                     \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
     return operands;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP
@@ -57,9 +57,9 @@ constexpr bool is_binary_float(Opcode op) {
 template <typename Visitor>
 void visit_opcode(Opcode op, const Visitor& visitor) {
   switch (op) {
-#define LEAT_IR_OP(name, operands, kind)         \
-  case Opcode::name:                             \
-    visitor.template operator()<Opcode::name>(); \
+#define LEAT_IR_OP(name, operands, kind, version) \
+  case Opcode::name:                              \
+    visitor.template operator()<Opcode::name>();  \
     break;
 #include "leat/ir/ops.def"
 #undef LEAT_IR_OP

@@ -298,7 +298,6 @@ std::string Printer::whole() {
 }  // namespace
 
 int text_version_of(const Program& program) {
-  using enum Opcode;
   const auto is_first_type = [](DType storage) {
     return storage == DType::f32 || storage == DType::f16 || storage == DType::i32;
   };
@@ -309,16 +308,13 @@ int text_version_of(const Program& program) {
     return local.storage != DType::f16 && is_first_type(local.storage);
   };
   const auto is_first_value = [](const Type& type) { return bytes_of(type.scalar) == 4; };
-  const auto is_added = [](const Instruction& instruction) {
-    const Opcode op = instruction.op;
-    return op == atomic_add || op == last_group || is_shuffle(op) || is_fragment_access(op) ||
-           op == dot_ss || op == dot_us || op == dot_uu || op == copy_async || op == copy_commit ||
-           op == copy_wait || op == fragment_fill || op == mma;
+  const auto is_first_op = [](const Instruction& instruction) {
+    return version_of(instruction.op) == 1;
   };
   const bool is_first = std::ranges::all_of(program.parameters, is_first_parameter) &&
                         std::ranges::all_of(program.locals, is_first_local) &&
                         std::ranges::all_of(program.values, is_first_value) &&
-                        std::ranges::none_of(program.instructions, is_added);
+                        std::ranges::all_of(program.instructions, is_first_op);
   return is_first ? 1 : 2;
 }
 

@@ -87,6 +87,7 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case shl_i: return shift(llvm::Instruction::Shl);
     case shr_s: return shift(llvm::Instruction::AShr);
     case shr_u: return shift(llvm::Instruction::LShr);
+    case popcount: return intrinsic(llvm::Intrinsic::ctpop);
     case not_b: return lanewise([&](Operands v) { return build_.CreateNot(v[0]); });
     case lt_f: return compare(llvm::CmpInst::FCMP_OLT);
     case le_f: return compare(llvm::CmpInst::FCMP_OLE);

@@ -100,6 +100,7 @@ Program int_program(uint32_t lanes, uint8_t width) {
   const ValueId p = t.b.binary(Opcode::lt_i, a, c), q = t.b.binary(Opcode::lt_u, a, c);
   for (const Opcode op : {Opcode::and_b, Opcode::or_b, Opcode::xor_b}) t.keep(t.b.binary(op, p, q));
   t.keep(t.b.not_b(p));
+  for (const ValueId each : {a, uniform}) t.keep(t.b.unary(Opcode::popcount, each));
   t.keep(t.b.binary(Opcode::div_i, a, t.b.i32(7)));
   t.keep(t.b.binary(Opcode::rem_i, a, t.b.i32(-3)));
   return t.b.finish();

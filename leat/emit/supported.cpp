@@ -128,6 +128,7 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case shl_i:
     case shr_s:
     case shr_u:
+    case popcount:
     case and_b:
     case or_b:
     case xor_b:

@@ -155,6 +155,7 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
     case shl_i: return emit_shift(instruction, "<<", Scalar::i32);
     case shr_s: return emit_shift(instruction, ">>", Scalar::i32);
     case shr_u: return emit_shift(instruction, ">>", Scalar::b1);
+    case popcount: return call(instruction, "countOneBits");
     case not_b: return set(instruction, "!" + value(0));
     case lt_f:
     case lt_i: return infix(instruction, "<");

@@ -148,6 +148,7 @@ Range Builder::result_range(Opcode op, std::span<const ValueId> operands, int64_
     return {0, grid_used_ ? int64_t{(*grid_used_)[static_cast<size_t>(imm)]} - 1 : INT32_MAX};
   }
   if (op == Opcode::int_from_bool) return {0, 1};
+  if (op == Opcode::popcount) return {0, 32};
   if (op == Opcode::select) return union_of(range(operands[1]), range(operands[2]));
   if (class_of(op) == OpClass::binary_int) {
     return range_of(op, range(operands[0]), range(operands[1]));

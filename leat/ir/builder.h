@@ -192,6 +192,7 @@ class Builder {
   std::optional<ValueId> fold_conversion(Opcode op, ValueId a, Scalar to);
 
   // builder_index.cpp
+  ValueId unary_int(Opcode op, ValueId a);
   std::optional<ValueId> fold_int(Opcode op, ValueId a, ValueId b);
   std::optional<ValueId> fold_i64(Opcode op, ValueId a, ValueId b);
   std::optional<ValueId> fold_add(ValueId a, ValueId b);

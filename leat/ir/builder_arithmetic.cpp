@@ -52,6 +52,7 @@ std::optional<float> Builder::float_constant(ValueId value) const {
 }
 
 ValueId Builder::unary(Opcode op, ValueId a) {
+  if (class_of(op) == OpClass::unary_int) return unary_int(op, a);
   CHECK(is_unary_float(op) && is_float(type(a).scalar));
   if (const std::optional<float> value = float_constant(a); value && is_exact(op)) {
     float result = 0;
@@ -96,6 +97,7 @@ ValueId Builder::binary(Opcode op, ValueId a, ValueId b) {
       result = Scalar::b1;
       break;
     case OpClass::unary_float:
+    case OpClass::unary_int:
     case OpClass::other: CHECK(false);
   }
   if (folded) return *folded;

@@ -27,11 +27,14 @@ int64_t log2_of(int64_t power) { return std::countr_zero(static_cast<uint64_t>(p
 
 int64_t floor_quotient(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
+/// `b` is of binary instructions only.
 template <typename Int>
-Int evaluate(Opcode op, int64_t a, int64_t b) {
+Int evaluate(Opcode op, int64_t a, int64_t b = 0) {
   Int result = 0;
   visit_opcode(op, [&]<Opcode known>() {
-    if constexpr (class_constant(known) == OpClass::binary_int) {
+    if constexpr (class_constant(known) == OpClass::unary_int) {
+      result = apply_unary_int<known>(static_cast<Int>(a));
+    } else if constexpr (class_constant(known) == OpClass::binary_int) {
       result = apply_binary_int<known>(static_cast<Int>(a), static_cast<Int>(b));
     }
   });
@@ -39,6 +42,14 @@ Int evaluate(Opcode op, int64_t a, int64_t b) {
 }
 
 }  // namespace
+
+ValueId Builder::unary_int(Opcode op, ValueId a) {
+  CHECK(is_int(type(a).scalar));
+  const std::optional<int64_t> value = this->constant(a);
+  if (!value) return emit(op, type(a), std::span(&a, 1));
+  if (type(a).scalar == Scalar::i64) return i64(evaluate<int64_t>(op, *value));
+  return i32(evaluate<int32_t>(op, *value));
+}
 
 std::optional<ValueId> Builder::fold_int(Opcode op, ValueId a, ValueId b) {
   using enum Opcode;

@@ -267,7 +267,7 @@ class RandomFormula {
     if (depth == 0) return leaf();
     const ValueId a = make(depth - 1);
     const ValueId b = make(pick(depth));
-    switch (pick(12)) {
+    switch (pick(13)) {
       case 0:
       case 1:
       case 2: return builder_.add(a, b);
@@ -279,6 +279,7 @@ class RandomFormula {
       case 8: return builder_.binary(Opcode::min_i, a, b);
       case 9: return builder_.binary(Opcode::max_i, a, constant());
       case 10: return builder_.binary(bit_operation(), a, constant());
+      case 11: return builder_.unary(Opcode::popcount, a);
       default: return builder_.select(builder_.binary(Opcode::lt_i, a, b), a, constant());
     }
   }

@@ -254,6 +254,11 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
         return word_of(apply_binary_float<op>(number<T>(a), number<T>(b)));
       });
     });
+  } else if constexpr (kClass == OpClass::unary_int) {
+    each1(instruction, wave, [scalar = scalar_of(0)](Word a) {
+      return with_int(scalar,
+                      [&]<typename T>(T) { return word_of(apply_unary_int<op>(number<T>(a))); });
+    });
   } else if constexpr (kClass == OpClass::binary_int) {
     each2(instruction, wave, [scalar = scalar_of(0)](Word a, Word b) {
       return with_int(scalar, [&]<typename T>(T) {

@@ -138,6 +138,7 @@ enum class OpClass : uint8_t {
   unary_float,
   binary_float,
   function,
+  unary_int,
   binary_int,
   binary_bool,
   compare,

@@ -287,7 +287,7 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
   const ValueId mask = instruction.masked ? operands.back() : kNone;
   constexpr OpClass kClass = class_constant(op);
   const auto width = [&] { return program_.values[instruction.first_result].width; };
-  if constexpr (is_unary_float(op)) {
+  if constexpr (kClass != OpClass::other && operand_count_constant(op) == 1) {
     return builder_.unary(op, operands[0]);
   } else if constexpr (kClass != OpClass::other) {
     return builder_.binary(op, operands[0], operands[1]);

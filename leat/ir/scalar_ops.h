@@ -143,6 +143,16 @@ Float apply_binary_float(Float a, Float b) {
 
 /// Int is int32_t or int64_t.
 template <Opcode op, typename Int>
+Int apply_unary_int(Int a) {
+  using enum Opcode;
+  if constexpr (op == popcount)
+    return static_cast<Int>(std::popcount(static_cast<std::make_unsigned_t<Int>>(a)));
+  else
+    static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
+}
+
+/// Int is int32_t or int64_t.
+template <Opcode op, typename Int>
 Int apply_binary_int(Int a, Int b) {
   using enum Opcode;
   using Unsigned = std::make_unsigned_t<Int>;

@@ -147,6 +147,7 @@ Complaint Rules::check_arithmetic(const Instruction& instruction) const {
     case OpClass::unary_float:
     case OpClass::binary_float:
     case OpClass::function: fits = is_float(scalar); break;
+    case OpClass::unary_int:
     case OpClass::binary_int: fits = is_int(scalar); break;
     case OpClass::compare:
       fits = compares_floats(instruction.op) ? is_float(scalar) : is_int(scalar);

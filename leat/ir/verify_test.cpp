@@ -60,6 +60,8 @@ TEST(Verify, RefusesWrongTypes) {
       {"%a : u.b1 = lt_f %0, %1", "has an operand of a wrong scalar type"},
       {"%a : u.b1 = and_b %t, %0", "has an operand of a wrong scalar type"},
       {"%a : u.b1 = not_b %0", "has an operand of a wrong scalar type"},
+      {"%a : u.i32 = popcount %f", "has an operand of a wrong scalar type"},
+      {"%a : u.f32 = popcount %0", "has a result of a wrong scalar type"},
       {"%a : u.f32 = fma %f, %f, %0", "has an operand of a wrong scalar type"},
       {"%a : u.f32x4 = fma %f, %f4, %f2", "has operands of unequal widths"},
       {"%a : u.f32 = select %0, %f, %f", "has a condition of no b1 type"},

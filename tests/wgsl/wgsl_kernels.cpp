@@ -252,6 +252,7 @@ Kernel int_kernel(uint8_t width) {
                           Opcode::shl_i, Opcode::shr_s, Opcode::shr_u}) {
     sum = b.binary(Opcode::xor_i, sum, b.binary(op, a, c));
   }
+  sum = b.add(sum, b.unary(Opcode::popcount, c));
   const ValueId p = b.binary(Opcode::lt_i, a, c), q = b.binary(Opcode::le_i, a, c);
   const ValueId r = b.binary(Opcode::lt_u, a, c), s = b.binary(Opcode::eq_i, a, c);
   const ValueId all =

@@ -349,9 +349,11 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
     return builder_.mma(operands[0], operands[1], operands[2]);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     return builder_.reduce(op, operands[0]);
-  } else if constexpr (op != loop && op != branch && op != yield) {
+  } else if constexpr (is_conversion(op)) {
     const Scalar to = program_.values[instruction.first_result].scalar;
     return builder_.convert(op, operands[0], to);
+  } else {
+    static_assert(op == loop || op == branch || op == yield, "an instruction that is not copied");
   }
   return kNone;
 }

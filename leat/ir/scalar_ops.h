@@ -253,6 +253,13 @@ inline int32_t dot_of_bytes(Opcode op, int32_t a, int32_t b, int32_t c) {
   return static_cast<int32_t>(sum);
 }
 
+constexpr bool is_conversion(Opcode op) {
+  using enum Opcode;
+  return op == int_from_float || op == float_from_int || op == int_from_bool || op == widen_i ||
+         op == widen_u || op == narrow_i || op == widen_f || op == narrow_f ||
+         op == bits_from_float || op == float_from_bits;
+}
+
 /// Whether `op` converts from the one to the other.
 constexpr bool is_conversion(Opcode op, Scalar from, Scalar to) {
   using enum Opcode;
@@ -272,11 +279,8 @@ constexpr bool is_conversion(Opcode op, Scalar from, Scalar to) {
 constexpr bool is_pure(Opcode op) {
   using enum Opcode;
   return class_constant(op) != OpClass::other || op == constant || op == lane_id || op == wave_id ||
-         op == group_id || op == fma || op == not_b || op == select || op == int_from_float ||
-         op == float_from_int || op == int_from_bool || op == bits_from_float ||
-         op == float_from_bits || op == widen_i || op == widen_u || op == narrow_i ||
-         op == widen_f || op == narrow_f || op == vector || op == extract || op == dot_ss ||
-         op == dot_us || op == dot_uu;
+         op == group_id || op == fma || op == not_b || op == select || is_conversion(op) ||
+         op == vector || op == extract || op == dot_ss || op == dot_us || op == dot_uu;
 }
 
 }  // namespace leat::ir

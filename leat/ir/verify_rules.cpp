@@ -74,9 +74,7 @@ Complaint Rules::check(const Instruction& instruction) const {
       complaint = check_select(instruction);
     else if constexpr (op == not_b)
       complaint = check_not(instruction);
-    else if constexpr (op == int_from_float || op == float_from_int || op == int_from_bool ||
-                       op == bits_from_float || op == float_from_bits || op == widen_i ||
-                       op == widen_u || op == narrow_i || op == widen_f || op == narrow_f)
+    else if constexpr (is_conversion(op))
       complaint = check_conversion(instruction);
     else if constexpr (op == vector || op == extract)
       complaint = check_vector(instruction);

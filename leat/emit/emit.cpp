@@ -97,12 +97,7 @@ Result<std::string> disassemble(const ir::Program& program, const Target& target
 std::string emitter_version([[maybe_unused]] const Target& target) {
   static const std::string build = build_id_of(reinterpret_cast<const void*>(&emit));
 #ifdef LEAT_HAS_LLVM
-  const bool by_llvm = target.format == CodeFormat::native_object ||
-                       target.format == CodeFormat::cubin ||
-                       target.format == CodeFormat::amdgpu_object;
-  if (!by_llvm) {
-    return build;
-  }
+  if (target.llvm_triple.empty()) return build;
   static const std::string llvm = llvm_build();
   return build.empty() || llvm.empty() ? "" : build + " " + llvm;
 #else

@@ -44,7 +44,8 @@ TEST(Emit, VersionsTellBuildsApart) {
   const Target text = {.format = CodeFormat::interpreted};
   EXPECT_GE(emitter_version(text).size(), 16u);
 #ifdef LEAT_HAS_LLVM
-  const Target object = {.format = CodeFormat::native_object};
+  const Target object = {.format = CodeFormat::native_object,
+                         .llvm_triple = "x86_64-unknown-linux-gnu"};
   EXPECT_NE(emitter_version(text), emitter_version(object));  // LLVM's build counts, too
 #endif
 }

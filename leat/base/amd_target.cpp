@@ -1,8 +1,8 @@
 // Sources: LLVM's User Guide for AMDGPU Backend, "Processors" and "Target Features" (which chips
 // run waves of 32 lanes, cumode); AMD's "RDNA3 Instruction Set Architecture", sections 3.1 (a
 // workgroup of at most 1024 work-items) and 12.1 (64 KiB of local memory a workgroup), the same in
-// RDNA2, RDNA4 and CDNA; Vulkan registry, maxComputeWorkGroupCount of RADV. A grid's x counts
-// work-items in 32 bits.
+// RDNA1, RDNA2, RDNA4 and CDNA; Vulkan registry, maxComputeWorkGroupCount of RADV. A grid's x
+// counts work-items in 32 bits.
 //
 // RDNA runs workgroups in CU mode: all their waves share one compute unit's local memory and
 // first-level cache, so that no barrier has to write that cache through.
@@ -15,10 +15,10 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kNames[] = {"gfx1030", "gfx1031", "gfx1032", "gfx1033", "gfx1034",
-                                       "gfx1035", "gfx1036", "gfx1100", "gfx1101", "gfx1102",
-                                       "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1200",
-                                       "gfx1201", "gfx90a",  "gfx942"};
+constexpr std::string_view kNames[] = {"gfx1010", "gfx1030", "gfx1031", "gfx1032", "gfx1033",
+                                       "gfx1034", "gfx1035", "gfx1036", "gfx1100", "gfx1101",
+                                       "gfx1102", "gfx1103", "gfx1150", "gfx1151", "gfx1152",
+                                       "gfx1200", "gfx1201", "gfx90a",  "gfx942"};
 
 /// gfx9 is CDNA: waves of 64 lanes, one mode.
 bool is_rdna(std::string_view name) { return name.starts_with("gfx1"); }

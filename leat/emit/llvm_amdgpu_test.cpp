@@ -151,8 +151,8 @@ TEST_P(AmdgpuObject, NoSampleSpillsOrAsksForMoreThanItsBuffers) {
 INSTANTIATE_TEST_SUITE_P(Chips, AmdgpuObject,
                          testing::Values(Chip{"gfx1100", 0x41, 0x408}, Chip{"gfx1101", 0x46, 0x408},
                                          Chip{"gfx1151", 0x4a, 0x408}, Chip{"gfx1201", 0x4e, 0x408},
-                                         Chip{"gfx1030", 0x36, 0x409}, Chip{"gfx90a", 0x3f, 0x9},
-                                         Chip{"gfx942", 0x4c, 0x8}),
+                                         Chip{"gfx1010", 0x33, 0x409}, Chip{"gfx1030", 0x36, 0x409},
+                                         Chip{"gfx90a", 0x3f, 0x9}, Chip{"gfx942", 0x4c, 0x8}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 TEST(Amdgpu, EveryChipIsKnownToLlvm) {

@@ -31,6 +31,6 @@ constexpr Command kCommands[] = {
 
 int main(int argc, char** argv) {
   return run_program(argc, argv,
-                     {.name = "leat bench", .description = "Measures: conv2d, latency, flow"},
+                     {.name = "leat bench", .description = "Measures on the machine at hand."},
                      kCommands);
 }

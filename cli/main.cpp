@@ -7,7 +7,7 @@ constexpr leat::cli::Command kCommands[] = {
     {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices},
     {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},
-    {"bench", "Measures: conv2d, latency, flow", leat::cli::add_bench},
+    {"bench", "Measures; leat bench --help names what", leat::cli::add_bench},
     {"dump", "Shows a model or a kernel after a stage of its way to the device",
      leat::cli::add_dump},
     {"doctor", "Tells what was found, what was refused and why, and what to do",

@@ -133,6 +133,15 @@ Result<TensorId> import_dropout(OnnxNode& node) {
   return ops::identity(node.graph(), node.name(), node.input(0));
 }
 
+Result<TensorId> import_rotary_embedding(OnnxNode& node) {
+  const ops::RotaryTables tables = {
+      .cosine = node.input(1), .sine = node.input(2), .positions = node.input(3)};
+  const ops::RotaryOptions options = {.heads = node.integer("num_heads", 0),
+                                      .rotated = node.integer("rotary_embedding_dim", 0),
+                                      .interleaved = node.flag("interleaved", false)};
+  return ops::rotary_embedding(node.graph(), node.name(), node.input(0), tables, options);
+}
+
 constexpr OnnxOperator kOperators[] = {
     {"Abs", 6, 1, 1, 1, "float, int", unary<ScalarOp::abs>},
     {"Neg", 6, 1, 1, 1, "float, int", unary<ScalarOp::neg>},
@@ -187,6 +196,7 @@ constexpr OnnxOperator kOperators[] = {
     {"CastLike", 15, 2, 2, 1, "all", import_cast_like, "not to or from double"},
     {"Identity", 6, 1, 1, 1, "all", import_identity},
     {"Dropout", 6, 1, 3, 2, "float", import_dropout, "inference only"},
+    {"RotaryEmbedding", 23, 3, 4, 1, "float", import_rotary_embedding},
 };
 
 }  // namespace

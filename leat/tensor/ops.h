@@ -329,6 +329,25 @@ struct LpNormOptions {
 Result<TensorId> lp_norm(Graph& graph, std::string_view name, TensorId x,
                          const LpNormOptions& options);
 
+// --- Attention (ops_rotary.cpp) -----------------------------------------------------------------
+
+struct RotaryTables {  // of the angles; x's dtype
+  TensorId cosine = kNoTensor;
+  TensorId sine = kNoTensor;
+  TensorId positions = kNoTensor;  // (N, S): rows of the tables
+};
+
+struct RotaryOptions {
+  int64_t heads = 0;         // of a packed x
+  int64_t rotated = 0;       // elements of each head that are turned, the first ones; 0: all
+  bool interleaved = false;  // pairs lie side by side; else half of `rotated` apart
+};
+
+/// x (N, heads, S, head_size) or packed (N, S, heads * head_size). Tables are (rows, rotated / 2)
+/// or, without positions, (N, S, rotated / 2). Positions follow the rules of gather.
+Result<TensorId> rotary_embedding(Graph& graph, std::string_view name, TensorId x,
+                                  const RotaryTables& tables, const RotaryOptions& options);
+
 // --- Movement (ops_movement.cpp, ops_gather.cpp, ops_pad.cpp): any dtype
 // -------------------------------------
 

@@ -411,3 +411,31 @@ def special_pairs(draw):
     if op == "Where":
         return case(op, [a < b, a, b], 16, out=np.float32, expected=[y])
     return case(op, [a, b], draw.opset(13), out=y.dtype, expected=[y], rtol=2e-6, atol=0)
+
+
+@generator
+def rotary_embedding(draw):
+    batch, heads, length, pairs = (draw.integer(1, 4) for _ in range(4))
+    turned, rest = 2 * pairs, draw.choice([0, 0, 3])
+    dtype, packed = draw.float_dtype(), draw.chance(0.5)
+    interleaved, rows = draw.choice([None, 0, 1]), draw.integer(1, 9)
+    x = draw.floats((batch, length, heads, turned + rest), dtype)
+    has_positions = draw.chance(0.5)
+    table = (rows, pairs) if has_positions else (batch, length, pairs)
+    cosine, sine = draw.floats(table, dtype, -1, 1), draw.floats(table, dtype, -1, 1)
+    inputs, c, s = [cosine, sine], cosine, sine
+    if has_positions:
+        positions = draw.integers((batch, length), np.int64, 0, rows - 1)
+        inputs, c, s = inputs + [positions], cosine[positions], sine[positions]
+    c, s = (t.astype(np.float64)[:, :, None] for t in (c, s))
+    first, second = (slice(0, turned, 2), slice(1, turned, 2)) if interleaved else (
+        slice(0, pairs), slice(pairs, turned))
+    y = x.astype(np.float64)
+    y[..., first], y[..., second] = (c * x[..., first] - s * x[..., second],
+                                     s * x[..., first] + c * x[..., second])
+    places = [a.reshape(batch, length, -1) if packed else a.transpose(0, 2, 1, 3) for a in (x, y)]
+    return case("RotaryEmbedding", [np.ascontiguousarray(places[0])] + inputs, 23,
+                constant=draw.choice([(), (1, 2)]), interleaved=interleaved,
+                num_heads=heads if packed else None,
+                rotary_embedding_dim=turned if rest else None,
+                expected=[np.ascontiguousarray(places[1]).astype(dtype)])

@@ -290,6 +290,33 @@ void add_variadic_cases(OpCases& cases) {
   }
 }
 
+/// `end` says what is special; x is (2, 3, 5, 8), or packed (2, 5, 24).
+void add_rotary_case(OpCases& cases, const std::string& end, bool packed, bool with_positions,
+                     const RotaryOptions& options, DType dtype = DType::f32) {
+  cases.push_back({"rotary_" + end,
+                   [=](OpGraph& g) {
+                     const int64_t half = options.rotated == 0 ? 4 : options.rotated / 2;
+                     const Shape table = with_positions ? Shape{9, half} : Shape{2, 5, half};
+                     const TensorId x = g.feed(packed ? Shape{2, 5, 24} : Shape{2, 3, 5, 8}, dtype);
+                     RotaryTables tables = {.cosine = g.constant(table, dtype),
+                                            .sine = g.feed(table, dtype)};
+                     if (with_positions) tables.positions = g.feed({2, 5}, DType::i64, 0, 9);
+                     return rotary_embedding(g.graph, "y", x, tables, options);
+                   },
+                   dtype == DType::f32 ? kFewUlp : kHalfRounding});
+}
+
+void add_rotary_cases(OpCases& cases) {
+  add_rotary_case(cases, "halves", false, true, {});
+  add_rotary_case(cases, "halves_f16", false, true, {}, DType::f16);
+  add_rotary_case(cases, "interleaved", false, false, {.interleaved = true});
+  add_rotary_case(cases, "packed", true, true, {.heads = 3});
+  add_rotary_case(cases, "packed_interleaved", true, false, {.heads = 3, .interleaved = true});
+  add_rotary_case(cases, "partial", false, false, {.rotated = 6});
+  add_rotary_case(cases, "packed_partial", true, true,
+                  {.heads = 3, .rotated = 2, .interleaved = true});
+}
+
 }  // namespace
 
 void add_elementwise_cases(OpCases& cases) {
@@ -301,6 +328,7 @@ void add_elementwise_cases(OpCases& cases) {
   add_activation_cases(cases);
   add_cast_cases(cases);
   add_variadic_cases(cases);
+  add_rotary_cases(cases);
 }
 
 }  // namespace leat

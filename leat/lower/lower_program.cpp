@@ -46,7 +46,8 @@ class ProgramLowering {
 
   ir::Program emit() {
     switch (program_.op) {
-      case ProgramOp::scan: emit_scan(); break;
+      case ProgramOp::scan:
+      case ProgramOp::scan_product: emit_scan(); break;
       case ProgramOp::top_k: emit_top_k(); break;
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
@@ -71,25 +72,33 @@ class ProgramLowering {
     builder_.store(slots_.result_slots[result], address(node_.results[result].output, at), value,
                    mask);
   }
-  ValueId zero() { return is_float_ ? builder_.f32(0) : builder_.i32(0); }
   ValueId from_its_end(ValueId at) {
     return program_.reverse ? builder_.sub(builder_.i32(length_ - 1), at) : at;
   }
   /// Whole numbers of fewer bits wrap.
-  ValueId wrapped(ValueId sum) {
+  ValueId wrapped(ValueId value) {
     const DType dtype = schedule_.graph.tensors[node_.results[0].output].dtype;
     const int64_t bits = 8 * size_bytes_of(dtype);
-    if (is_float_ || bits >= 32) return sum;
+    if (is_float_ || bits >= 32) return value;
     const ValueId mask = builder_.i32((int64_t{1} << bits) - 1);
     const bool has_sign = dtype == DType::i8 || dtype == DType::i16;
     const int64_t low = has_sign ? int64_t{1} << (bits - 1) : 0;
-    const ValueId moved = builder_.add(sum, builder_.i32(low));
+    const ValueId moved = builder_.add(value, builder_.i32(low));
     return builder_.sub(builder_.binary(Opcode::and_i, moved, mask), builder_.i32(low));
   }
 
-  // --- Running sums ------------------------------------------------------------------------------
+  // --- Running sums and products -----------------------------------------------------------------
 
-  /// Of the elements [first, first + rounds) of the row; the sum after them.
+  ValueId neutral() {
+    const int number = program_.op == ProgramOp::scan_product ? 1 : 0;
+    return is_float_ ? builder_.f32(static_cast<float>(number)) : builder_.i32(number);
+  }
+  ValueId combined(ValueId a, ValueId b) {
+    return program_.op == ProgramOp::scan_product ? builder_.mul(a, b) : builder_.add(a, b);
+  }
+
+  /// Over the elements [first, first + rounds) of the row; the value after them. Behind the row's
+  /// end it means nothing, and nobody stores it.
   ValueId walk(ValueId first, int64_t rounds, ValueId begin, bool stores) {
     const ValueId init[] = {begin};
     return builder_.loop(builder_.i32(0), builder_.i32(rounds), 1, init, true,
@@ -102,35 +111,35 @@ class ProgramLowering {
                                  mask,
                                  builder_.binary(Opcode::lt_i, number, builder_.i32(length_)));
                            }
-                           const ValueId sum = builder_.add(carried[0], load(at, mask));
+                           const ValueId next = combined(carried[0], load(at, mask));
                            if (stores) {
-                             store(0, at, wrapped(program_.exclusive ? carried[0] : sum), mask);
+                             store(0, at, wrapped(program_.exclusive ? carried[0] : next), mask);
                            }
-                           return std::vector<ValueId>{sum};
+                           return std::vector<ValueId>{next};
                          })[0];
   }
 
-  /// Where lanes share a row, each has a stretch of it: it sums the stretch, learns from local
+  /// Where lanes share a row, each has a stretch of it: it walks the stretch, learns from local
   /// memory what the lanes before have, and walks the stretch again.
   void emit_scan() {
     if (!shares_rows_) {
-      walk(builder_.i32(0), length_, zero(), true);
+      walk(builder_.i32(0), length_, neutral(), true);
       return;
     }
     const int64_t stretch = (length_ + lanes_ - 1) / lanes_;
     const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
-    const uint32_t sums = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
-                                         static_cast<uint32_t>(lanes_));
-    builder_.store_local(sums, lane_, walk(first, stretch, zero(), false));
+    const uint32_t parts = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
+                                          static_cast<uint32_t>(lanes_));
+    builder_.store_local(parts, lane_, walk(first, stretch, neutral(), false));
     builder_.barrier();
-    const ValueId init[] = {zero()};
+    const ValueId init[] = {neutral()};
     const ValueId before =
         builder_.loop(builder_.i32(0), builder_.i32(lanes_), 1, init, true,
                       [&](ValueId other, std::span<const ValueId> carried) {
-                        const ValueId sum = builder_.load_local(sums, other);
+                        const ValueId part = builder_.load_local(parts, other);
                         const ValueId is_before = builder_.binary(Opcode::lt_i, other, lane_);
                         return std::vector<ValueId>{
-                            builder_.add(carried[0], builder_.select(is_before, sum, zero()))};
+                            combined(carried[0], builder_.select(is_before, part, neutral()))};
                       })[0];
     walk(first, stretch, before, true);
   }

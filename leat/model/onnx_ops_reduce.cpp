@@ -67,12 +67,20 @@ Result<TensorId> import_hardmax(OnnxNode& node) {
   return ops::hardmax(node.graph(), node.name(), node.input(0), options);
 }
 
-Result<TensorId> import_cumsum(OnnxNode& node) {
-  ops::CumsumOptions options;
+ops::ScanOptions read_scan_options(OnnxNode& node) {
+  ops::ScanOptions options;
   options.axis = node.constant_integer(1, "axis", 0);
   options.exclusive = node.integer("exclusive", 0) != 0;
   options.reverse = node.integer("reverse", 0) != 0;
-  return ops::cumsum(node.graph(), node.name(), node.input(0), options);
+  return options;
+}
+
+Result<TensorId> import_cumsum(OnnxNode& node) {
+  return ops::cumsum(node.graph(), node.name(), node.input(0), read_scan_options(node));
+}
+
+Result<TensorId> import_cumprod(OnnxNode& node) {
+  return ops::cumprod(node.graph(), node.name(), node.input(0), read_scan_options(node));
 }
 
 // Before opset 10 k is an attribute. What is not to be sorted may still be.
@@ -106,6 +114,7 @@ constexpr OnnxOperator kOperators[] = {
     {"LogSoftmax", 6, 1, 1, 1, "float", import_log_softmax},
     {"Hardmax", 6, 1, 1, 1, "float", import_hardmax},
     {"CumSum", 11, 2, 2, 1, "float, int", import_cumsum, "constant axis"},
+    {"CumProd", 26, 2, 2, 1, "float, int", import_cumprod, "constant axis"},
     {"TopK", 6, 1, 2, 2, "float, int", import_top_k, "constant k"},
 };
 

@@ -147,15 +147,14 @@ Result<void> check(const Schedule&, const Node& node, const ProgramParams& p, co
   return check_at_most(node, "lanes_row", p.lanes_row, "the limit", 1);
 }
 
-/// Lanes share a row where its elements lie side by side, or where rows are too few to keep every
-/// lane of the target busy.
 std::vector<Candidate> program_candidates(const Schedule& schedule, const Node& node,
                                           const Target& target) {
   const int64_t lanes = int64_t{target.wave_lanes} * target.compute_units;
   const int64_t step = schedule.placements[node.inputs[0]].strides[node.program->axis];
   const bool is_few = element_count(node.extents) < lanes;
-  const bool shares = is_few || node.program->op == ProgramOp::top_k ||
-                      (step == 1 && node.program->op != ProgramOp::scan);
+  const RowSharing sharing = facts_of(node.program->op).sharing;
+  const bool shares =
+      is_few || sharing == RowSharing::always || (step == 1 && sharing == RowSharing::side_by_side);
   return {{ProgramParams{.lanes_row = shares ? 1u : 0u}, 0}};
 }
 

@@ -24,22 +24,25 @@ struct Rows {
 /// NaN if one is.
 double larger(double a, double b) { return std::isnan(a) || a > b ? a : b; }
 
+/// Sums or products, which wrap.
 void scan(const Program& program, const HostTensor& x, HostTensor& y) {
   const Rows rows(x.shape, program.axis);
+  const bool multiplies = program.op == ProgramOp::scan_product;
   for (int64_t row = 0; row < rows.count; ++row) {
-    double number = 0;
-    int64_t integer = 0;
+    double number = multiplies ? 1 : 0;
+    uint64_t integer = multiplies ? 1 : 0;
     for (int64_t i = 0; i < rows.length; ++i) {
       const int64_t at = program.reverse ? rows.length - 1 - i : i;
       const int64_t flat = rows.first(row) + at * rows.step;
       const double before = number;
-      const int64_t integer_before = integer;
-      number += is_float(x.dtype) ? x.number(flat) : 0;
-      integer += is_float(x.dtype) ? 0 : x.integer(flat);
+      const uint64_t integer_before = integer;
       if (is_float(x.dtype)) {
+        number = multiplies ? number * x.number(flat) : number + x.number(flat);
         y.set_number(flat, program.exclusive ? before : number);
       } else {
-        y.set_integer(flat, program.exclusive ? integer_before : integer);
+        const uint64_t element = static_cast<uint64_t>(x.integer(flat));
+        integer = multiplies ? integer * element : integer + element;
+        y.set_integer(flat, static_cast<int64_t>(program.exclusive ? integer_before : integer));
       }
     }
   }
@@ -100,7 +103,8 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
                       std::span<HostTensor* const> outputs) {
   CHECK(node.program.has_value());
   switch (node.program->op) {
-    case ProgramOp::scan: return scan(*node.program, *inputs[0], *outputs[0]);
+    case ProgramOp::scan:
+    case ProgramOp::scan_product: return scan(*node.program, *inputs[0], *outputs[0]);
     case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
     case ProgramOp::softmax:
     case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);

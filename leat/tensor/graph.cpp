@@ -79,8 +79,8 @@ Result<void> check_load(const Graph& graph, const Node& node, const ExprNode& lo
 
 Result<void> check_program(const Graph& graph, const Node& node) {
   const Shape& shape = graph.tensors[node.inputs[0]].shape;
-  const size_t results = node.program->op == ProgramOp::top_k ? 2 : 1;
-  if (node.program->axis >= shape.size() || node.results.size() != results) {
+  const ProgramFacts facts = facts_of(node.program->op);
+  if (node.program->axis >= shape.size() || node.results.size() != facts.results) {
     return malformed(node, "A program has not its axis or results");
   }
   for (const NodeResult& result : node.results) {
@@ -216,8 +216,20 @@ Result<void> Graph::add_node(Node node) {
   return {};
 }
 
+ProgramFacts facts_of(ProgramOp op) {
+  switch (op) {
+    case ProgramOp::scan: return {.name = "scan"};
+    case ProgramOp::scan_product: return {.name = "scan_product"};
+    case ProgramOp::top_k: return {.name = "top_k", .results = 2, .sharing = RowSharing::always};
+    case ProgramOp::softmax: return {.name = "softmax", .sharing = RowSharing::side_by_side};
+    case ProgramOp::log_softmax:
+      return {.name = "log_softmax", .sharing = RowSharing::side_by_side};
+  }
+  return {};
+}
+
 double flop_count(const Node& node) {
-  if (node.program) return 0;  // it moves and compares, or adds as often as it loads
+  if (node.program) return 0;  // it moves and compares, or computes as often as it loads
   double count = 0;
   std::vector<bool> seen(node.exprs.size(), false);
   for (const NodeResult& result : node.results) {
@@ -253,16 +265,6 @@ std::string_view name_of(ReduceOp op) {
     case ReduceOp::product: return "product";
     case ReduceOp::min: return "min";
     case ReduceOp::max: return "max";
-  }
-  return "";
-}
-
-std::string_view name_of(ProgramOp op) {
-  switch (op) {
-    case ProgramOp::scan: return "scan";
-    case ProgramOp::top_k: return "top_k";
-    case ProgramOp::softmax: return "softmax";
-    case ProgramOp::log_softmax: return "log_softmax";
   }
   return "";
 }
@@ -303,7 +305,8 @@ std::string print_node(const Graph& graph, const Node& node) {
     inputs.push_back(fmt::format("%{}{} {}{}", input, tensor.constant ? "c" : "",
                                  leat::name_of(tensor.dtype), to_string(tensor.shape)));
   }
-  const std::string_view kind = node.program ? name_of(node.program->op) : name_of(node.reduce_op);
+  const std::string_view kind =
+      node.program ? facts_of(node.program->op).name : name_of(node.reduce_op);
   std::string text = fmt::format("{}: {} {}", printable(node.name), node.op, kind);
   if (node.element != kNoExpr) {
     text +=

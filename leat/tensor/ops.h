@@ -244,14 +244,17 @@ Result<TensorId> log_softmax(Graph& graph, std::string_view name, TensorId x,
 Result<TensorId> hardmax(Graph& graph, std::string_view name, TensorId x,
                          const SoftmaxOptions& options);
 
-struct CumsumOptions {
+struct ScanOptions {
   int64_t axis = 0;
-  bool exclusive = false;
-  bool reverse = false;
+  bool exclusive = false;  // without the element itself
+  bool reverse = false;    // from the end
 };
 
+/// Floats and whole numbers, which wrap.
 Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
-                        const CumsumOptions& options);
+                        const ScanOptions& options);
+Result<TensorId> cumprod(Graph& graph, std::string_view name, TensorId x,
+                         const ScanOptions& options);
 
 struct TopKOptions {
   int64_t k = 1;

@@ -322,21 +322,32 @@ Result<TensorId> hardmax(Graph& graph, std::string_view name, TensorId x,
   return writer.map(job.dtype, shape_of(graph, x), select(hit, writer.number(1), 0));
 }
 
-// --- Running sums, the first in order
+// --- Running sums and products, the first in order
 // -----------------------------------------------------------------------
 
-Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
-                        const CumsumOptions& options) {
-  const Place place(graph, "CumSum", name);
+namespace {
+
+Result<TensorId> scan(Graph& graph, const Place& place, TensorId x, ProgramOp op,
+                      const ScanOptions& options) {
   const Shape shape = shape_of(graph, x);
   const DType dtype = dtype_of(graph, x);
   if (dtype == DType::boolean) TRY(require_float(graph, place, x));
   TRY_ASSIGN(const size_t axis, resolve_axis(place, options.axis, shape.size()));
-  const Program scan = {.op = ProgramOp::scan,
-                        .axis = axis,
-                        .exclusive = options.exclusive,
-                        .reverse = options.reverse};
-  return write_program(graph, place, x, scan, dtype, shape);
+  const Program program = {
+      .op = op, .axis = axis, .exclusive = options.exclusive, .reverse = options.reverse};
+  return write_program(graph, place, x, program, dtype, shape);
+}
+
+}  // namespace
+
+Result<TensorId> cumsum(Graph& graph, std::string_view name, TensorId x,
+                        const ScanOptions& options) {
+  return scan(graph, Place(graph, "CumSum", name), x, ProgramOp::scan, options);
+}
+
+Result<TensorId> cumprod(Graph& graph, std::string_view name, TensorId x,
+                         const ScanOptions& options) {
+  return scan(graph, Place(graph, "CumProd", name), x, ProgramOp::scan_product, options);
 }
 
 Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,

@@ -201,5 +201,19 @@ TEST(Cumsum, AllDirections) {
       (Numbers{5, 3, 0, 11, 6, 0}));
 }
 
+TEST(Cumprod, AllDirections) {
+  Probe probe;
+  const TensorId x = probe.feed({2, 3}, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(probe.numbers(cumprod(probe.graph, "", x, {.axis = 1})),
+            (Numbers{1, 2, 6, 4, 20, 120}));
+  EXPECT_EQ(probe.numbers(cumprod(probe.graph, "", x, {.axis = 0, .exclusive = true})),
+            (Numbers{1, 1, 1, 1, 2, 3}));
+  EXPECT_EQ(
+      probe.numbers(cumprod(probe.graph, "", x, {.axis = -1, .exclusive = true, .reverse = true})),
+      (Numbers{6, 3, 1, 30, 6, 1}));
+  const TensorId bytes = probe.feed({3}, {-100, 3, 2}, DType::i8);
+  EXPECT_EQ(probe.numbers(cumprod(probe.graph, "", bytes, {.axis = 0})), (Numbers{-100, -44, -88}));
+}
+
 }  // namespace
 }  // namespace leat::ops

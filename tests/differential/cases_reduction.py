@@ -168,6 +168,24 @@ def cumsum(draw):
                 reverse=reverse, expected=[np.ascontiguousarray(y)])
 
 
+@generator
+def cumprod(draw):
+    dtype = draw.choice([np.float32, np.float16, np.int32])
+    x = draw.values(draw.shape(rank_min=1, zero=0), dtype)
+    axis, exclusive, reverse = draw.axis(x.ndim), draw.chance(0.5), draw.chance(0.5)
+    y = np.flip(x, axis) if reverse else x
+    wide = np.int32 if dtype == np.int32 else np.float64
+    y = np.cumprod(y, axis, dtype=wide)
+    if exclusive:
+        ones = np.ones_like(np.take(y, [0], axis))
+        y = np.concatenate([ones, np.delete(y, -1, axis)], axis)
+    if reverse:
+        y = np.flip(y, axis)
+    return case("CumProd", [x, np.asarray(axis, np.int64)], 26, constant=(1,),
+                exclusive=int(exclusive), reverse=int(reverse),
+                expected=[np.ascontiguousarray(y).astype(dtype)])
+
+
 def per_channel(array, rank):
     return array.astype(np.float64).reshape(1, -1, *[1] * (rank - 2))
 

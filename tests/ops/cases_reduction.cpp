@@ -161,6 +161,33 @@ void add_program_cases(OpCases& cases) {
       {"cumsum_i8_wraps", [](OpGraph& g) {
          return cumsum(g.graph, "y", g.feed({3, 50}, DType::i8, -100, 100), {.axis = 1});
        }});
+  for (bool exclusive : {false, true}) {
+    // Rows of one lane each, and a row that lanes share, whose end is in the middle of a stretch.
+    for (int64_t axis : {0, 1}) {
+      const ScanOptions options = {.axis = axis, .exclusive = exclusive, .reverse = axis == 1};
+      cases.push_back({std::string("cumprod") + (exclusive ? "_exclusive_" : "_") +
+                           (axis == 1 ? "shared_reverse" : "many_rows"),
+                       [=](OpGraph& g) {
+                         const Shape shape = axis == 1 ? Shape{2, 103} : Shape{5, 4099};
+                         // Near 1: products stay moderate.
+                         return cumprod(g.graph, "y", g.feed(shape, DType::f32, 0.9, 1.1), options);
+                       },
+                       sum_tolerance(103)});
+    }
+  }
+  for (const auto& [name, dtype] :
+       {std::pair("cumprod_u8_wraps", DType::u8), std::pair("cumprod_i32", DType::i32)}) {
+    cases.push_back({name, [dtype = dtype](OpGraph& g) {
+                       const TensorId x = g.feed({3, 19}, dtype, dtype == DType::u8 ? 1 : -2, 4);
+                       return cumprod(g.graph, "y", x, {.axis = 1});
+                     }});
+  }
+  cases.push_back({"cumprod_f16",
+                   [](OpGraph& g) {
+                     const TensorId x = g.feed({3, 19}, DType::f16, 0.7, 1.3);
+                     return cumprod(g.graph, "y", x, {.axis = -1});
+                   },
+                   kHalfRounding});
   for (const bool largest : {true, false}) {
     for (const int64_t axis : {0, 1, 2}) {
       const std::string name =

@@ -48,22 +48,9 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case floor: return intrinsic(llvm::Intrinsic::floor);
     case ceil: return intrinsic(llvm::Intrinsic::ceil);
     case round_even: return intrinsic(llvm::Intrinsic::roundeven);
-    case exp:
-    case log:
-    case sin:
-    case cos:
-    case tan:
-    case asin:
-    case acos:
-    case atan:
-    case sinh:
-    case cosh:
-    case tanh:
-    case asinh:
-    case acosh:
-    case atanh:
-    case erf:
-    case pow: CHECK(false);  // check_program refuses them
+#define LEAT_IR_FUNCTION(name, operands, version) case name:
+#include "leat/ir/functions.def"
+      CHECK(false);  // check_program refuses them
     case add_f: return binary(llvm::Instruction::FAdd);
     case sub_f: return binary(llvm::Instruction::FSub);
     case mul_f: return binary(llvm::Instruction::FMul);

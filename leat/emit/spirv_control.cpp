@@ -52,22 +52,9 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::floor: return emit_extended(instruction, GLSLstd450Floor);
     case Opcode::ceil: return emit_extended(instruction, GLSLstd450Ceil);
     case Opcode::round_even: return emit_extended(instruction, GLSLstd450RoundEven);
-    case Opcode::exp:
-    case Opcode::log:
-    case Opcode::sin:
-    case Opcode::cos:
-    case Opcode::tan:
-    case Opcode::asin:
-    case Opcode::acos:
-    case Opcode::atan:
-    case Opcode::sinh:
-    case Opcode::cosh:
-    case Opcode::tanh:
-    case Opcode::asinh:
-    case Opcode::acosh:
-    case Opcode::atanh:
-    case Opcode::erf:
-    case Opcode::pow: CHECK(false);  // find_uses refuses them
+#define LEAT_IR_FUNCTION(name, operands, version) case Opcode::name:
+#include "leat/ir/functions.def"
+      CHECK(false);  // find_uses refuses them
     case Opcode::add_f: return emit_plain(instruction, Op::OpFAdd);
     case Opcode::sub_f: return emit_plain(instruction, Op::OpFSub);
     case Opcode::mul_f: return emit_plain(instruction, Op::OpFMul);

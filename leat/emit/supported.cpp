@@ -92,28 +92,12 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case floor:
     case ceil:
     case round_even:
-    case exp:
-    case log:
-    case sin:
-    case cos:
-    case tan:
-    case asin:
-    case acos:
-    case atan:
-    case sinh:
-    case cosh:
-    case tanh:
-    case asinh:
-    case acosh:
-    case atanh:
-    case erf:
     case add_f:
     case sub_f:
     case mul_f:
     case div_f:
     case min_f:
     case max_f:
-    case pow:
     case fma:
     case add_i:
     case sub_i:
@@ -160,7 +144,10 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case barrier:
     case loop:
     case branch:
-    case yield: return true;
+    case yield:
+#define LEAT_IR_FUNCTION(name, operands, version) case name:
+#include "leat/ir/functions.def"
+      return true;
   }
   return false;
 }

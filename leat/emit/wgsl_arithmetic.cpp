@@ -90,22 +90,8 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
     case floor: return call(instruction, "floor");
     case ceil: return call(instruction, "ceil");
     case round_even: return call(instruction, "round");
-    case exp:
-    case log:
-    case sin:
-    case cos:
-    case tan:
-    case asin:
-    case acos:
-    case atan:
-    case sinh:
-    case cosh:
-    case tanh:
-    case asinh:
-    case acosh:
-    case atanh:
-    case erf:
-    case pow:
+#define LEAT_IR_FUNCTION(name, operands, version) case name:
+#include "leat/ir/functions.def"
     case reduce_add:
     case reduce_min:
     case reduce_max:

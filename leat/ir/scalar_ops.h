@@ -88,8 +88,12 @@ Float apply_unary_float(Float a) {
     return std::nearbyint(a);
   else if constexpr (op == exp)
     return std::exp(a);
+  else if constexpr (op == expm1)
+    return std::expm1(a);
   else if constexpr (op == log)
     return std::log(a);
+  else if constexpr (op == log1p)
+    return std::log1p(a);
   else if constexpr (op == sin)
     return std::sin(a);
   else if constexpr (op == cos)

@@ -13,28 +13,19 @@ using ir::Builder;
 using ir::Opcode;
 using ir::ValueId;
 
-ValueId math_tan(Builder& b, ValueId x) {
-  return b.binary(Opcode::div_f, math_sin(b, x), math_cos(b, x));
+using Operands = std::span<const ValueId>;
+
+ValueId call(ValueId (*function)(Builder&, ValueId), Builder& b, Operands operands) {
+  return function(b, operands[0]);
+}
+ValueId call(ValueId (*function)(Builder&, ValueId, ValueId), Builder& b, Operands operands) {
+  return function(b, operands[0], operands[1]);
 }
 
-struct Expansion {
-  Opcode op;
-  ValueId (*function)(Builder&, ValueId);
-};
-constexpr Expansion kExpansions[] = {
-    {Opcode::exp, math_exp},     {Opcode::log, math_log},     {Opcode::sin, math_sin},
-    {Opcode::cos, math_cos},     {Opcode::tan, math_tan},     {Opcode::asin, math_asin},
-    {Opcode::acos, math_acos},   {Opcode::atan, math_atan},   {Opcode::sinh, math_sinh},
-    {Opcode::cosh, math_cosh},   {Opcode::tanh, math_tanh},   {Opcode::asinh, math_asinh},
-    {Opcode::acosh, math_acosh}, {Opcode::atanh, math_atanh}, {Opcode::erf, math_erf},
-};
-
-std::optional<ValueId> expand(Builder& b, const ir::Instruction& instruction,
-                              std::span<const ValueId> operands) {
-  if (instruction.op == Opcode::pow) return math_pow(b, operands[0], operands[1]);
-  for (const Expansion& expansion : kExpansions) {
-    if (expansion.op == instruction.op) return expansion.function(b, operands[0]);
-  }
+std::optional<ValueId> expand(Builder& b, const ir::Instruction& instruction, Operands operands) {
+#define LEAT_IR_FUNCTION(name, count, version) \
+  if (instruction.op == Opcode::name) return call(math_##name, b, operands);
+#include "leat/ir/functions.def"
   return std::nullopt;
 }
 

@@ -147,7 +147,9 @@ Opcode float_opcode(ScalarOp op) {
     case ScalarOp::ceil: return Opcode::ceil;
     case ScalarOp::round_even: return Opcode::round_even;
     case ScalarOp::exp: return Opcode::exp;
+    case ScalarOp::expm1: return Opcode::expm1;
     case ScalarOp::log: return Opcode::log;
+    case ScalarOp::log1p: return Opcode::log1p;
     case ScalarOp::sin: return Opcode::sin;
     case ScalarOp::cos: return Opcode::cos;
     case ScalarOp::tan: return Opcode::tan;

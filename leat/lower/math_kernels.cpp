@@ -54,17 +54,6 @@ ValueId power_of_two(Builder& b, ValueId n) {
   return b.convert(Opcode::float_from_bits, b.binary(Opcode::shl_i, biased, b.i32(23)));
 }
 
-/// log(1 + u), exact for small u (Kahan's correction of the rounding of 1 + u).
-ValueId log_one_plus(Builder& b, ValueId u) {
-  const ValueId w = b.add(u, b.f32(1));
-  const ValueId d = b.sub(w, b.f32(1));
-  const ValueId same = b.binary(Opcode::eq_f, d, b.f32(0));
-  const ValueId safe = b.select(same, b.f32(1), d);
-  const ValueId corrected = b.mul(math_log(b, w), b.binary(Opcode::div_f, u, safe));
-  const ValueId infinite = b.binary(Opcode::eq_f, w, b.f32(kInfinity));
-  return b.select(infinite, b.f32(kInfinity), b.select(same, u, corrected));
-}
-
 struct Reduced {
   ValueId r;         // in [-pi/4, pi/4]
   ValueId quadrant;  // i32
@@ -133,6 +122,26 @@ ValueId math_exp(Builder& b, ValueId x) {
   return b.select(is_nan(b, x), x, value);
 }
 
+ValueId math_expm1(Builder& b, ValueId x) {
+  // Beyond these ends the result is -1 or infinity whatever x is.
+  const ValueId low = b.binary(Opcode::max_f, x, b.f32(-18.0f));
+  const ValueId clamped = b.binary(Opcode::min_f, low, b.f32(89.0f));
+  const ValueId n = b.unary(Opcode::round_even, b.mul(clamped, b.f32(1.44269504088896f)));
+  ValueId r = b.fma(n, b.f32(-0.693359375f), clamped);
+  r = b.fma(n, b.f32(2.12194440e-4f), r);
+  const ValueId p = polynomial(b, r,
+                               {2.48015873e-5f, 1.98412698e-4f, 1.38888889e-3f, 8.33333333e-3f,
+                                4.16666667e-2f, 0.166666667f, 0.5f});
+  const ValueId near_zero = b.fma(b.mul(r, r), p, r);
+  // 2^n (1 + near_zero) - 1, and half of it first, as 2^n may be beyond the exponent range.
+  const ValueId whole = b.convert(Opcode::int_from_float, n);
+  const ValueId scale = power_of_two(b, b.binary(Opcode::sub_i, whole, b.i32(1)));
+  const ValueId half = b.fma(scale, near_zero, b.sub(scale, b.f32(0.5f)));
+  const ValueId is_near = b.binary(Opcode::eq_i, whole, b.i32(0));
+  const ValueId value = b.select(is_near, near_zero, b.add(half, half));
+  return b.select(is_nan(b, x), x, value);
+}
+
 ValueId math_log(Builder& b, ValueId x) {
   const ValueId tiny = less(b, x, b.f32(1.17549435e-38f));
   const ValueId scaled = b.select(tiny, b.mul(x, b.f32(33554432.0f)), x);  // 2^25
@@ -157,6 +166,17 @@ ValueId math_log(Builder& b, ValueId x) {
   return b.select(is_nan(b, x), x, value);
 }
 
+/// Kahan's correction of the rounding of 1 + u.
+ValueId math_log1p(Builder& b, ValueId u) {
+  const ValueId w = b.add(u, b.f32(1));
+  const ValueId d = b.sub(w, b.f32(1));
+  const ValueId same = b.binary(Opcode::eq_f, d, b.f32(0));
+  const ValueId safe = b.select(same, b.f32(1), d);
+  const ValueId corrected = b.mul(math_log(b, w), b.binary(Opcode::div_f, u, safe));
+  const ValueId infinite = b.binary(Opcode::eq_f, w, b.f32(kInfinity));
+  return b.select(infinite, b.f32(kInfinity), b.select(same, u, corrected));
+}
+
 ValueId math_sin(Builder& b, ValueId x) {
   const Reduced reduced = reduce_quadrant(b, x);
   return sine_of_quadrant(b, reduced.r, reduced.quadrant);
@@ -165,6 +185,10 @@ ValueId math_sin(Builder& b, ValueId x) {
 ValueId math_cos(Builder& b, ValueId x) {
   const Reduced reduced = reduce_quadrant(b, x);
   return sine_of_quadrant(b, reduced.r, b.binary(Opcode::add_i, reduced.quadrant, b.i32(1)));
+}
+
+ValueId math_tan(Builder& b, ValueId x) {
+  return b.binary(Opcode::div_f, math_sin(b, x), math_cos(b, x));
 }
 
 ValueId math_asin(Builder& b, ValueId x) {
@@ -237,7 +261,7 @@ ValueId math_asinh(Builder& b, ValueId x) {
   const ValueId root = b.unary(Opcode::sqrt, b.fma(a, a, b.f32(1)));
   const ValueId u = b.add(a, b.binary(Opcode::div_f, b.mul(a, a), b.add(root, b.f32(1))));
   const ValueId huge = b.add(math_log(b, a), b.f32(kLn2));
-  const ValueId magnitude = b.select(less(b, b.f32(1e9f), a), huge, log_one_plus(b, u));
+  const ValueId magnitude = b.select(less(b, b.f32(1e9f), a), huge, math_log1p(b, u));
   return b.select(is_nan(b, x), x, with_sign(b, magnitude, x));
 }
 
@@ -245,14 +269,14 @@ ValueId math_acosh(Builder& b, ValueId x) {
   const ValueId t = b.sub(x, b.f32(1));
   const ValueId root = b.unary(Opcode::sqrt, b.mul(t, b.add(t, b.f32(2))));
   const ValueId huge = b.add(math_log(b, x), b.f32(kLn2));
-  const ValueId value = b.select(less(b, b.f32(1e9f), x), huge, log_one_plus(b, b.add(t, root)));
+  const ValueId value = b.select(less(b, b.f32(1e9f), x), huge, math_log1p(b, b.add(t, root)));
   return b.select(less(b, x, b.f32(1)), b.f32(kNan), value);
 }
 
 ValueId math_atanh(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
   const ValueId u = b.binary(Opcode::div_f, b.mul(a, b.f32(2)), b.sub(b.f32(1), a));
-  const ValueId inside = with_sign(b, b.mul(b.f32(0.5f), log_one_plus(b, u)), x);
+  const ValueId inside = with_sign(b, b.mul(b.f32(0.5f), math_log1p(b, u)), x);
   return b.select(less(b, b.f32(1), a), b.f32(kNan), inside);
 }
 

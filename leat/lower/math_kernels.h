@@ -11,9 +11,12 @@
 namespace leat {
 
 ir::ValueId math_exp(ir::Builder& b, ir::ValueId x);
+ir::ValueId math_expm1(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_log(ir::Builder& b, ir::ValueId x);
+ir::ValueId math_log1p(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_sin(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_cos(ir::Builder& b, ir::ValueId x);
+ir::ValueId math_tan(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_asin(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_acos(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_atan(ir::Builder& b, ir::ValueId x);

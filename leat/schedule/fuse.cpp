@@ -93,19 +93,11 @@ class Uses {
   std::vector<Tensor> tensors_;
 };
 
-/// exp, log, tanh and their like.
-bool is_sequence(ScalarOp op) {
-  using enum ScalarOp;
-  static constexpr ScalarOp kSequences[] = {exp,  log,  sin,  cos,   tan,   asin,  acos, atan,
-                                            sinh, cosh, tanh, asinh, acosh, atanh, erf,  pow};
-  return std::ranges::find(kSequences, op) != std::end(kSequences);
-}
-
 size_t weight_of(const ExprTree& tree) {
   size_t weight = tree.size();
   for (ExprId id = 0; id < tree.size(); ++id) {
     const ExprNode& expr = tree.node(id);
-    if (expr.kind == ExprKind::apply && is_sequence(expr.op)) weight += kSequenceWeight;
+    if (expr.kind == ExprKind::apply && is_function(expr.op)) weight += kSequenceWeight;
   }
   return weight;
 }

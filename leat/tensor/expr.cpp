@@ -49,7 +49,7 @@ ScalarType result_type(ScalarOp op, std::span<const ExprNode* const> operands) {
   if (op == ScalarOp::to_float) return CHECK(first == ScalarType::i32), ScalarType::f32;
   if (op == ScalarOp::to_int) return CHECK(first != ScalarType::i32), ScalarType::i32;
   for (const ExprNode* operand : operands) CHECK(operand->type == first);
-  if (types == "ff") CHECK(first == ScalarType::f32);
+  if (types == "ff" || types == "fn") CHECK(first == ScalarType::f32);
   if (types == "ii") CHECK(first == ScalarType::i32);
   if (types == "bb") CHECK(first == ScalarType::b1);
   if (types == "nn" || types == "nb") CHECK(first != ScalarType::b1);
@@ -102,6 +102,7 @@ std::optional<ExprId> identity_of(ScalarOp op, const ExprNode& a, ExprId id_a, c
 std::string_view name_of(ScalarOp op) { return info_of(op).name; }
 
 int operand_count_of(ScalarOp op) { return info_of(op).operand_count; }
+bool is_function(ScalarOp op) { return info_of(op).types == "fn"; }
 
 ExprId ExprTree::add(ExprNode node) {
   for (size_t i = nodes_.size(); i > 0; --i) {

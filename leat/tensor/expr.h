@@ -30,6 +30,8 @@ enum class ScalarOp : uint8_t {
 
 std::string_view name_of(ScalarOp op);
 int operand_count_of(ScalarOp op);
+/// exp, log, tanh and their like: a sequence of many instructions on a device.
+bool is_function(ScalarOp op);
 
 enum class ExprKind : uint8_t {
   constant,     // number: exact for f32 and for whole numbers up to 2^53

@@ -26,7 +26,7 @@ bool takes_whole_numbers(Activation kind) {
 Term sigmoid(Term x) { return 1.0 / (1.0 + exp(-x)); }
 
 /// log(1 + e^x) without overflow.
-Term softplus(Term x) { return max(x, 0) + log(1.0 + exp(-abs(x))); }
+Term softplus(Term x) { return max(x, 0) + log1p(exp(-abs(x))); }
 
 /// x * tanh(softplus(x)), written in u = e^-|x| <= 1: tanh(log(1 + e^x)) is
 /// (1 + 2u) / (1 + 2u + 2u^2) for x >= 0 and (u^2 + 2u) / (u^2 + 2u + 2) for x < 0.
@@ -58,9 +58,9 @@ Term activate(Activation kind, Term x, double alpha, double beta) {
   switch (kind) {
     case Activation::relu: return max(x, 0);
     case Activation::leaky_relu: return select(x < 0, alpha * x, x);
-    case Activation::elu: return select(x < 0, alpha * (exp(min(x, 0)) - 1.0), x);
-    case Activation::selu: return beta * select(x < 0, alpha * (exp(min(x, 0)) - 1.0), x);
-    case Activation::celu: return max(x, 0) + min(alpha * (exp(min(x / alpha, 0)) - 1.0), 0);
+    case Activation::elu: return select(x < 0, alpha * expm1(min(x, 0)), x);
+    case Activation::selu: return beta * select(x < 0, alpha * expm1(min(x, 0)), x);
+    case Activation::celu: return max(x, 0) + min(alpha * expm1(min(x / alpha, 0)), 0);
     case Activation::sigmoid: return sigmoid(x);
     case Activation::hard_sigmoid: return hard_sigmoid(x, alpha, beta);
     case Activation::hard_swish: return x * hard_sigmoid(x, 1.0 / 6, 0.5);

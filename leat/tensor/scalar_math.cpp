@@ -36,7 +36,9 @@ double apply_number(ScalarOp op, double a, double b) {
     case ScalarOp::ceil: return std::ceil(a);
     case ScalarOp::round_even: return std::nearbyint(a);
     case ScalarOp::exp: return std::exp(a);
+    case ScalarOp::expm1: return std::expm1(a);
     case ScalarOp::log: return std::log(a);
+    case ScalarOp::log1p: return std::log1p(a);
     case ScalarOp::sin: return std::sin(a);
     case ScalarOp::cos: return std::cos(a);
     case ScalarOp::tan: return std::tan(a);
@@ -106,7 +108,9 @@ int64_t apply_integer(ScalarOp op, int64_t a, int64_t b) {
     case ScalarOp::ceil:
     case ScalarOp::round_even:
     case ScalarOp::exp:
+    case ScalarOp::expm1:
     case ScalarOp::log:
+    case ScalarOp::log1p:
     case ScalarOp::sin:
     case ScalarOp::cos:
     case ScalarOp::tan:

@@ -62,7 +62,9 @@ Term min(Term a, double b) { return min(a, a.constant(b)); }
 Term max(Term a, double b) { return max(a, a.constant(b)); }
 Term abs(Term a) { return apply(ScalarOp::abs, a); }
 Term exp(Term a) { return apply(ScalarOp::exp, a); }
+Term expm1(Term a) { return apply(ScalarOp::expm1, a); }
 Term log(Term a) { return apply(ScalarOp::log, a); }
+Term log1p(Term a) { return apply(ScalarOp::log1p, a); }
 Term sqrt(Term a) { return apply(ScalarOp::sqrt, a); }
 
 Term pow(Term a, double b) {

@@ -69,7 +69,9 @@ Term min(Term a, double b);
 Term max(Term a, double b);
 Term abs(Term a);
 Term exp(Term a);
+Term expm1(Term a);
 Term log(Term a);
+Term log1p(Term a);
 Term sqrt(Term a);
 Term pow(Term a, double b);
 

@@ -17,13 +17,14 @@ struct UnaryRow {
 };
 
 constexpr UnaryRow kUnaryRows[] = {
-    {ScalarOp::neg, -9, 9},      {ScalarOp::abs, -9, 9},       {ScalarOp::sqrt, 0, 9},
-    {ScalarOp::floor, -9, 9},    {ScalarOp::ceil, -9, 9},      {ScalarOp::round_even, -9, 9},
-    {ScalarOp::exp, -3, 3},      {ScalarOp::log, 0.1, 9},      {ScalarOp::sin, -9, 9},
-    {ScalarOp::cos, -9, 9},      {ScalarOp::tan, -1.2, 1.2},   {ScalarOp::asin, -0.9, 0.9},
-    {ScalarOp::acos, -0.9, 0.9}, {ScalarOp::atan, -9, 9},      {ScalarOp::sinh, -3, 3},
-    {ScalarOp::cosh, -3, 3},     {ScalarOp::tanh, -3, 3},      {ScalarOp::asinh, -9, 9},
-    {ScalarOp::acosh, 1.1, 9},   {ScalarOp::atanh, -0.9, 0.9}, {ScalarOp::erf, -3, 3},
+    {ScalarOp::neg, -9, 9},       {ScalarOp::abs, -9, 9},     {ScalarOp::sqrt, 0, 9},
+    {ScalarOp::floor, -9, 9},     {ScalarOp::ceil, -9, 9},    {ScalarOp::round_even, -9, 9},
+    {ScalarOp::exp, -3, 3},       {ScalarOp::log, 0.1, 9},    {ScalarOp::sin, -9, 9},
+    {ScalarOp::cos, -9, 9},       {ScalarOp::tan, -1.2, 1.2}, {ScalarOp::asin, -0.9, 0.9},
+    {ScalarOp::acos, -0.9, 0.9},  {ScalarOp::atan, -9, 9},    {ScalarOp::sinh, -3, 3},
+    {ScalarOp::cosh, -3, 3},      {ScalarOp::tanh, -3, 3},    {ScalarOp::asinh, -9, 9},
+    {ScalarOp::expm1, -3, 3},     {ScalarOp::log1p, -0.5, 9}, {ScalarOp::acosh, 1.1, 9},
+    {ScalarOp::atanh, -0.9, 0.9}, {ScalarOp::erf, -3, 3},
 };
 
 void add_unary_cases(OpCases& cases) {
@@ -249,6 +250,17 @@ void add_activation_cases(OpCases& cases) {
                        return activation(g.graph, "y", kind, x);
                      }});
   }
+  // Small results are exact to as many digits as large ones: no e^x - 1, no log(1 + e^x).
+  for (const Activation kind : {Activation::elu, Activation::selu, Activation::celu}) {
+    cases.push_back(
+        {"small_activation_" + std::to_string(static_cast<int>(kind)), [kind](OpGraph& g) {
+           return activation(g.graph, "y", kind, g.feed({17}, DType::f32, -1e-5, 1e-5));
+         }});
+  }
+  cases.push_back({"small_softplus", [](OpGraph& g) {
+                     return activation(g.graph, "y", Activation::softplus,
+                                       g.feed({17}, DType::f32, -32, -30));
+                   }});
   cases.push_back({"relu_i32", [](OpGraph& g) {
                      return activation(g.graph, "y", Activation::relu,
                                        g.feed({17}, DType::i32, -9, 9));

@@ -111,7 +111,9 @@ struct FunctionRow {
 constexpr FunctionRow kRows[] = {
     {ScalarOp::sqrt, std::sqrt, 0, 9, kLargest, 0.501},
     {ScalarOp::exp, std::exp, -105, 89, kLargest, 1.5},
+    {ScalarOp::expm1, std::expm1, -20, 2, kLargest, 1.5},
     {ScalarOp::log, std::log, 0.25, 4, kLargest, 2.5},
+    {ScalarOp::log1p, std::log1p, -1, 3, kLargest, 4},
     {ScalarOp::sin, std::sin, -100, 100, 100, 16},
     {ScalarOp::cos, std::cos, -100, 100, 100, 16},
     {ScalarOp::tan, std::tan, -100, 100, 100, 16},

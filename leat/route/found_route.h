@@ -26,6 +26,21 @@ inline FoundRoute refused_route(Route route, const Error& error) {
   return none;
 }
 
+/// What a route finds where its driver shows `chips`, a Result of a list: each is looked at by
+/// `look`, which returns a Result<FoundRoute>, so that one that cannot be looked at hides no other.
+/// `none` says that the list is empty.
+template <typename Chips, typename Look>
+std::vector<FoundRoute> find_routes(Route route, Chips chips, const char* none, const Look& look) {
+  if (!chips) return {refused_route(route, chips.error())};
+  if (chips->empty()) return {refused_route(route, Error(ErrorKind::unsupported, none))};
+  std::vector<FoundRoute> found;
+  for (auto& chip : *chips) {
+    Result<FoundRoute> one = look(chip);
+    found.push_back(one ? std::move(*one) : refused_route(route, one.error()));
+  }
+  return found;
+}
+
 /// That there is an entry `index` among `count`. Errors: unsupported, naming the route.
 Result<void> check_found(Route route, size_t index, size_t count);
 

@@ -11,6 +11,11 @@ Error argument_too_large(const Kernel& kernel, uint64_t size_bytes, uint64_t byt
                            size_bytes, kernel.name(), bytes_max));
 }
 
+Result<void> check_size(size_t size_bytes) {
+  if (size_bytes > 0) return {};
+  return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
+}
+
 Error copy_sizes_differ(const BufferRange& target, const BufferRange& source) {
   return Error(ErrorKind::invalid_argument,
                fmt::format("Copy has a target of ({}) bytes and a source of ({}) bytes.",

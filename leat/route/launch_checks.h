@@ -1,5 +1,5 @@
-// What a queue checks of a launch and a copy before it takes them: once for all routes. Inline,
-// since launches are the hot path; the sentences are not.
+// What a queue checks of a launch and a copy before it takes them, and a device of a buffer: once
+// for all routes. Inline, since launches are the hot path; the sentences are not.
 #pragma once
 
 #include <span>
@@ -27,6 +27,9 @@ inline Result<void> check_launch(const Kernel& kernel, std::span<const BufferRan
   }
   return {};
 }
+
+/// That a buffer can be of so many bytes. Errors: invalid_argument.
+Result<void> check_size(size_t size_bytes);
 
 /// That both ranges lie in their buffers, as above, and are of one size. Errors: invalid_argument.
 inline Result<void> check_copy(const BufferRange& target, const BufferRange& source,

@@ -2,6 +2,8 @@
 // what every route to hardware writes of its own packets, for tests, for checks and for people.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -33,5 +35,11 @@ std::string packet_line(std::string_view owner, const char* name, uint32_t numbe
 /// A dword that is not what it should be. invalid_argument: "Dword (3) of the push buffer
 /// (0x...) is no method header."
 Error bad_dword(std::string_view where, size_t index, uint32_t dword, std::string_view what);
+
+/// What a check of packets finds: internal, a sentence in fmt's form.
+template <typename... Values>
+Error broken(std::string_view text, const Values&... values) {
+  return Error(ErrorKind::internal, fmt::vformat(text, fmt::make_format_args(values...)));
+}
 
 }  // namespace leat

@@ -1,11 +1,10 @@
 #include "leat/backend/amd/amd_check.h"
 
-#include <fmt/format.h>
-
 #include <array>
 
 #include "leat/backend/amd/amd_decode.h"
 #include "leat/backend/amd/amd_pm4.h"
+#include "leat/route/packet_text.h"
 
 namespace leat {
 
@@ -13,11 +12,6 @@ namespace {
 
 constexpr uint32_t kThreadsMax = 1024;
 constexpr uint32_t kRegisters = 0x100;  // offsets 0x200 to 0x2ff
-
-template <typename... Values>
-Error broken(std::string_view text, const Values&... values) {
-  return Error(ErrorKind::internal, fmt::vformat(text, fmt::make_format_args(values...)));
-}
 
 /// Walks packets with the registers as they leave them.
 class PacketCheck {

@@ -13,6 +13,7 @@
 #include "leat/base/env.h"
 #include "leat/route/handle_table.h"
 #include "leat/route/kernel_limits.h"
+#include "leat/route/launch_checks.h"
 
 namespace leat {
 
@@ -78,9 +79,7 @@ class CpuDevice : public Device {
 };
 
 Result<Buffer> CpuDevice::allocate(size_t size_bytes, MemoryKind) {
-  if (size_bytes == 0) {
-    return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
-  }
+  TRY(check_size(size_bytes));
   TRY_ASSIGN(CpuMemory memory, CpuMemory::map(size_bytes));
   std::byte* data = memory.data();
   return keep(std::move(memory), size_bytes, data);

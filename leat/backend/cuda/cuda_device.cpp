@@ -3,6 +3,7 @@
 #include "leat/backend/cuda/cuda_device.h"
 
 #include "leat/backend/cuda/cuda_queue.h"
+#include "leat/route/launch_checks.h"
 
 namespace leat {
 
@@ -23,9 +24,7 @@ class CudaDevice final : public Device {
   Queue& queue() override { return queue_; }
 
   Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override {
-    if (size_bytes == 0) {
-      return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
-    }
+    TRY(check_size(size_bytes));
     context_.drain_retired(CudaContext::Drain::everything);
     TRY_ASSIGN(const uint64_t handle, memory_.allocate(size_bytes, kind));
     return Buffer(this, handle, size_bytes, memory_.at(handle).host);
@@ -68,17 +67,11 @@ Result<std::vector<CudaChip>> find_chips(const CudaApi& api) {
 }  // namespace
 
 std::vector<FoundRoute> find_cuda_devices_on(const CudaApi& api) {
-  Result<std::vector<CudaChip>> chips = find_chips(api);
-  if (!chips) return {refused_route(Route::cuda, chips.error())};
-  if (chips->empty()) {
-    return {refused_route(Route::cuda,
-                          Error(ErrorKind::unsupported, "The CUDA driver finds no device."))};
-  }
-  std::vector<FoundRoute> found;
-  for (CudaChip& chip : *chips) {
-    found.push_back({std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)});
-  }
-  return found;
+  return find_routes(
+      Route::cuda, find_chips(api), "The CUDA driver finds no device.",
+      [](CudaChip& chip) -> Result<FoundRoute> {
+        return FoundRoute{std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)};
+      });
 }
 
 std::vector<FoundRoute> find_cuda_devices() {

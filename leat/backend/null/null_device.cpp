@@ -187,9 +187,7 @@ class NullDevice final : public Device {
   Queue& queue() override { return queue_; }
 
   Result<Buffer> allocate(size_t size_bytes, MemoryKind) override {
-    if (size_bytes == 0) {
-      return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
-    }
+    TRY(check_size(size_bytes));
     if (size_bytes > kBytesMax) {
       return Error(ErrorKind::out_of_memory,
                    fmt::format("Allocation of ({}) bytes is larger than the limit ({}) of Device "

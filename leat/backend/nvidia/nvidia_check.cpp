@@ -2,13 +2,12 @@
 // (SKED_HWW_ESR), as far as a descriptor of ours can break them.
 #include "leat/backend/nvidia/nvidia_check.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <cstring>
 
 #include "leat/backend/nvidia/nvidia_methods.h"
 #include "leat/route/nvidia_target.h"
+#include "leat/route/packet_text.h"
 
 namespace leat {
 
@@ -17,11 +16,6 @@ namespace {
 constexpr uint32_t kThreadsMax = 1024;
 constexpr uint32_t kConstantBytesMax = 65536;
 constexpr uint32_t kChainMax = 1u << 20;
-
-template <typename... Values>
-Error broken(std::string_view text, const Values&... values) {
-  return Error(ErrorKind::internal, fmt::vformat(text, fmt::make_format_args(values...)));
-}
 
 /// Walks the methods of a segment with the state that they leave.
 class SegmentCheck {

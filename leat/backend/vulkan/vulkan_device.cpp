@@ -8,6 +8,7 @@
 
 #include "leat/backend/vulkan/vulkan_number.h"
 #include "leat/backend/vulkan/vulkan_queue.h"
+#include "leat/route/launch_checks.h"
 
 namespace leat {
 
@@ -63,9 +64,7 @@ class VulkanDevice final : public Device {
 
 Result<Buffer> VulkanDevice::make(size_t size_bytes, VulkanPlace place,
                                   const VulkanSharing& sharing) {
-  if (size_bytes == 0) {
-    return Error(ErrorKind::invalid_argument, "Buffer size (0) is not positive.");
-  }
+  TRY(check_size(size_bytes));
   context_.drain_retired();
   TRY_ASSIGN(const uint64_t handle, memory_.allocate(size_bytes, place, sharing));
   return Buffer(this, handle, size_bytes, memory_.at(handle).host);
@@ -123,18 +122,12 @@ Result<int> VulkanDevice::export_dma_buf(const Buffer& buffer) {
 std::vector<FoundRoute> find_vulkan_devices() {
   Result<std::unique_ptr<VulkanInstance>> instance = VulkanInstance::create();
   if (!instance) return {refused_route(Route::vulkan, instance.error())};
-  const Result<std::vector<VkPhysicalDevice>> devices = (*instance)->physical_devices();
-  if (!devices) return {refused_route(Route::vulkan, devices.error())};
-  if (devices->empty()) {
-    return {refused_route(Route::vulkan,
-                          Error(ErrorKind::unsupported, "No Vulkan driver finds a device."))};
-  }
-  std::vector<FoundRoute> found;
-  for (VkPhysicalDevice device : *devices) {
-    VulkanChip chip = inspect_chip((*instance)->calls(), device);
-    found.push_back({std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)});
-  }
-  return found;
+  return find_routes(
+      Route::vulkan, (*instance)->physical_devices(), "No Vulkan driver finds a device.",
+      [&](VkPhysicalDevice device) -> Result<FoundRoute> {
+        VulkanChip chip = inspect_chip((*instance)->calls(), device);
+        return FoundRoute{std::move(chip.info), std::move(chip.uuid_hex), std::move(chip.refusal)};
+      });
 }
 
 Result<std::unique_ptr<Device>> open_vulkan_device(size_t index, std::string name) {

@@ -3,13 +3,10 @@
 // it has clear(), is_full() and submitted_value().
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <memory>
-#include <span>
 #include <utility>
 
-#include "leat/device/memory_hazards.h"
 #include "leat/route/queue_frame.h"
 
 namespace leat {
@@ -82,32 +79,5 @@ class CommandBlocks {
   Commands* open_ = nullptr;             // of blocks_
   std::unique_ptr<Commands> recording_;  // between begin_record and end_record
 };
-
-/// The memory that a launch's arguments are, where `access_of` gives that of a range and whether it
-/// is written. `accesses` has room for all.
-template <typename AccessOf>
-std::span<const MemoryAccess> accesses_of(const Kernel& kernel,
-                                          std::span<const BufferRange> arguments,
-                                          std::span<MemoryAccess> accesses,
-                                          const AccessOf& access_of) {
-  CHECK(arguments.size() <= accesses.size());
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    accesses[i] = access_of(arguments[i], kernel.arguments()[i].written);
-  }
-  return accesses.first(arguments.size());
-}
-
-/// Copies in parts of at most `part_bytes_max`, so that each fits behind what is open: `copy_part`
-/// is given addresses and a size.
-template <typename CopyPart>
-Result<void> copy_in_parts(const MemoryAccess& target, const MemoryAccess& source,
-                           uint64_t part_bytes_max, const CopyPart& copy_part) {
-  for (uint64_t done = 0; done < target.size_bytes;) {
-    const uint64_t part = std::min(target.size_bytes - done, part_bytes_max);
-    TRY(copy_part(target.address + done, source.address + done, part));
-    done += part;
-  }
-  return {};
-}
 
 }  // namespace leat

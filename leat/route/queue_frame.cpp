@@ -13,6 +13,12 @@ Error QueueFrame::deadline_passed(uint64_t timeout_ns) const {
                                                    info_.name, timeout_ns));
 }
 
+Error QueueFrame::no_first_sign(uint64_t timeout_ns) const {
+  return Error(ErrorKind::device_lost,
+               fmt::format("The first submit on \"{}\" is not done after ({}) ms.", info_.chip,
+                           timeout_ns / 1'000'000));
+}
+
 Error QueueFrame::still_in_flight(uint64_t last_value) const {
   return Error(ErrorKind::invalid_argument,
                fmt::format("A recorded list on Device \"{}\" is replayed before its last replay "

@@ -67,6 +67,8 @@ class QueueFrame {
     return deadline_passed(timeout_ns);
   }
   Error deadline_passed(uint64_t timeout_ns) const;
+  /// device_lost, of a channel that was just made.
+  Error no_first_sign(uint64_t timeout_ns) const;
 
  private:
   Error still_in_flight(uint64_t last_value) const;

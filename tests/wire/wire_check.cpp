@@ -22,7 +22,7 @@ class WireCheck : public testing::Test {
     ASSERT_OK(card);
     context_.card = std::move(*card);
     ASSERT_OK(context_.memory.open());
-    const Result<NvidiaRange> range = context_.memory.allocate(65536, NvidiaPlace::window);
+    const Result<DirectRange> range = context_.memory.allocate(65536, NvidiaPlace::window);
     ASSERT_OK(range);
     range_ = *range;
     fill_good();
@@ -65,7 +65,7 @@ class WireCheck : public testing::Test {
 
   mock::Nvidia nvidia_;
   NvidiaContext context_{nvidia_.os()};
-  NvidiaRange range_;
+  DirectRange range_;
   Qmd qmd_{QmdVersion::v4_0};
 };
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "leat/backend/nvidia/nvidia_queue.h"
+#include "leat/backend/nvidia/nvidia_submitter.h"
 #include "tests/wire/wire_suite.h"
 
 namespace leat {
@@ -125,7 +125,7 @@ TEST_F(WireFaults, AnEndlessKernelIsGivenUp) {
 /// What the last restart asked for, without the frees.
 std::string stops_of(Queue& queue) {
   std::string text;
-  for (const NvidiaStopStep& step : static_cast<NvidiaQueue&>(queue).stop_steps()) {
+  for (const NvidiaStopStep& step : static_cast<NvidiaQueue&>(queue).submitter().stop_steps()) {
     if (std::string(step.request) != "RM_FREE") text += std::string(step.request) + " ";
   }
   return text;
@@ -165,7 +165,7 @@ TEST_F(WireFaults, EachWayToStopIsFollowedByRightResults) {
   for (const NvidiaStop way :
        {NvidiaStop::free, NvidiaStop::stop_channel, NvidiaStop::preempt,
         NvidiaStop::disable_channels, NvidiaStop::reset_channel, NvidiaStop::leave_running}) {
-    static_cast<NvidiaQueue&>(queue()).set_stop(way);
+    static_cast<NvidiaQueue&>(queue()).submitter().set_stop(way);
     script(0);
     launch_add();
     const Result<uint64_t> value = queue().submit();

@@ -3,7 +3,7 @@
 #include "leat/backend/nvidia/generated/nvidia_cubins_test.h"
 #include "leat/backend/nvidia/nvidia_check.h"
 #include "leat/backend/nvidia/nvidia_device.h"
-#include "leat/backend/nvidia/nvidia_queue.h"
+#include "leat/backend/nvidia/nvidia_submitter.h"
 #include "tests/wire/wire_suite.h"
 
 namespace leat {
@@ -35,15 +35,7 @@ TEST(WireOpening, EachRefusalReleasesWhatWasMade) {
 class WireQueueOpening : public testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_OK(context_.rm.open_control());
-    const Result<std::vector<rm::CardInfo>> cards = context_.rm.cards();
-    ASSERT_OK(cards);
-    ASSERT_OK(context_.rm.open_card((*cards)[0]));
-    Result<NvidiaCard> card = inspect_nvidia_card(context_.rm);
-    ASSERT_OK(card);
-    context_.card = std::move(*card);
-    ASSERT_OK(context_.memory.open());
-    ASSERT_OK(context_.doorbell.open(context_.rm, context_.card));
+    ASSERT_OK(context_.open(0));
     queue_.set_first_sign_timeout_ns(1'000'000);
   }
 
@@ -79,15 +71,17 @@ TEST_F(WireQueueOpening, ARefusedAllocationLeavesNothing) {
     uint64_t refusals = 0;
     for (bool was_refused = true; was_refused && refusals < kRequestsMax;) {
       gpu_.server().refuse_nth(refusals + 1);
-      const Result<NvidiaRange> range =
-          kind == 3   ? context_.memory.import(pages)
-          : kind == 4 ? context_.memory.allocate_notifier(NvidiaMemory::kPage)
-                      : context_.memory.allocate(kBytes, static_cast<NvidiaPlace>(kind));
+      const Result<DirectRange> range = [&]() -> Result<DirectRange> {
+        if (kind < 3) return context_.memory.allocate(kBytes, static_cast<NvidiaPlace>(kind));
+        if (kind == 3) return context_.memory.import(pages);
+        TRY(context_.memory.allocate_notifier(NvidiaMemory::kPage));
+        return DirectRange();
+      }();
       was_refused = gpu_.server().has_refused();
       gpu_.server().refuse_nth(0);
       EXPECT_EQ(range.has_value(), !was_refused);
-      if (range && kind != 4) context_.memory.free(*range);
       if (range && kind == 4) break;  // kept until the client goes
+      if (range) context_.memory.free(*range);
       EXPECT_EQ(gpu_.server().live_objects(), objects) << "kind " << kind << ", " << refusals;
       EXPECT_EQ(gpu_.server().live_mappings(), mappings) << "kind " << kind << ", " << refusals;
       refusals += was_refused ? 1 : 0;
@@ -156,15 +150,7 @@ TEST(WirePrefixes, AreChecked) {
   NvidiaContext context(gpu.os());
   NvidiaBuffers buffers(context);
   NvidiaQueue queue(context, buffers, nullptr);
-  ASSERT_OK(context.rm.open_control());
-  const Result<std::vector<rm::CardInfo>> cards = context.rm.cards();
-  ASSERT_OK(cards);
-  ASSERT_OK(context.rm.open_card((*cards)[0]));
-  Result<NvidiaCard> card = inspect_nvidia_card(context.rm);
-  ASSERT_OK(card);
-  context.card = std::move(*card);
-  ASSERT_OK(context.memory.open());
-  ASSERT_OK(context.doorbell.open(context.rm, context.card));
+  ASSERT_OK(context.open(0));
   ASSERT_OK(queue.open());
   ASSERT_OK(context.reserve_local_memory(1024));
   const NvidiaLocalMemory good = context.setup.local();

@@ -133,7 +133,7 @@ Result<void> AmdChannel::close() {
   const int error = kfd_.call_errno(kfd::kDestroyQueue, &queue);
   if (error == 0) return {};
   // ETIME and EIO: the id is gone, but nothing says that the hardware has let go of the memory.
-  for (AmdRange* range : {&ring_, &pointers_, &eop_, &save_area_}) memory_.leave(*range);
+  for (DirectRange* range : {&ring_, &pointers_, &eop_, &save_area_}) memory_.leave(*range);
   return Error(ErrorKind::device_lost,
                fmt::format("The GPU does not stop what it runs ({}).", std::strerror(error)));
 }

@@ -51,11 +51,11 @@ class AmdChannel {
   AmdKfd& kfd_;
   AmdMemory& memory_;
   AmdFaultEvents events_;
-  AmdRange ring_;
-  AmdRange pointers_;
-  AmdRange eop_;  // for events at the end of the pipe
-  AmdRange save_area_;
-  AmdRange event_page_;
+  DirectRange ring_;
+  DirectRange pointers_;
+  DirectRange eop_;  // for events at the end of the pipe
+  DirectRange save_area_;
+  DirectRange event_page_;
   Ring<uint32_t> words_;
   std::byte* doorbells_ = nullptr;
   volatile uint64_t* doorbell_ = nullptr;

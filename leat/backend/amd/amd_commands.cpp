@@ -167,7 +167,7 @@ Result<void> AmdCommands::place() {
                     words_.size(), pm4::kBufferDwordsMax));
   }
   const uint64_t argument_bytes = round_up(arguments_.size() * sizeof(uint64_t), 256);
-  TRY_ASSIGN(const AmdRange memory,
+  TRY_ASSIGN(const DirectRange memory,
              context_.memory.allocate(argument_bytes + words_.size_bytes(), AmdPlace::code));
   write_arguments(memory.host);
   words_.place(memory.address, memory.host + argument_bytes);

@@ -68,7 +68,7 @@ class AmdCommands final : public RecordedList {
   void write_arguments(std::byte* target) const;
 
   AmdContext& context_;
-  AmdRange memory_;  // a block's arguments; a list's arguments and packets
+  DirectRange memory_;  // a block's arguments; a list's arguments and packets
   uint64_t packets_offset_ = 0;
   bool is_fresh_ = false;
   CommandWords words_;

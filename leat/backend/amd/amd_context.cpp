@@ -8,6 +8,7 @@
 #include "leat/backend/amd/amd_channel.h"
 #include "leat/backend/amd/amd_pm4.h"
 #include "leat/base/numbers.h"
+#include "leat/route/found_route.h"
 
 namespace leat {
 
@@ -17,12 +18,22 @@ Result<void> AmdFaults::operator()(bool is_reached) const {
   return is_reached ? Result<void>() : channel->look_after();
 }
 
-void AmdContext::retire(const AmdRange& range) {
+Result<void> AmdContext::open(size_t index) {
+  TRY_ASSIGN(std::vector<Result<AmdCard>> cards, find_amd_cards(kfd.os()));
+  TRY(check_found(Route::direct, index, cards.size()));
+  TRY_ASSIGN(card, std::move(cards[index]));
+  TRY(kfd.open());
+  card.info.driver = kfd.version();
+  TRY(kfd.open_render(card));
+  return kfd.acquire_vm(card);
+}
+
+void AmdContext::retire(const DirectRange& range) {
   if (range) retired_.add(frame.last_use(), range);
 }
 
 void AmdContext::drain_retired() {
-  retired_.drain(fence.poll(), [&](const AmdRange& range) { memory.free(range); });
+  retired_.drain(fence.poll(), [&](const DirectRange& range) { memory.free(range); });
 }
 
 Result<AmdScratch> AmdContext::reserve_scratch(uint32_t bytes_per_item) {
@@ -36,7 +47,7 @@ Result<AmdScratch> AmdContext::reserve_scratch(uint32_t bytes_per_item) {
   const uint32_t waves_per_engine =
       round_up(card.compute_units, engines) / engines * card.scratch_waves_per_cu;
   const uint32_t waves = std::min(waves_per_engine, pm4::kScratchWavesMax);
-  TRY_ASSIGN(const AmdRange range,
+  TRY_ASSIGN(const DirectRange range,
              memory.allocate(uint64_t{wave_units} * pm4::kScratchUnitBytes * waves * engines,
                              AmdPlace::device));
   scratch_ = {range.address, wave_units << pm4::kWaveSizeShift | waves};

@@ -27,7 +27,12 @@ struct AmdScratch {
 
 class AmdContext {
  public:
+  using Place = AmdPlace;
+  static constexpr size_t kPage = kfd::kPageBytes;
+
   explicit AmdContext(const AmdOs& os) : kfd(os), memory(kfd) {}
+  /// Opens entry `index` of find_amd_cards(). Errors: unsupported, io.
+  Result<void> open(size_t index);
 
   // Each is written by its owner alone: `card` by who opens it, `frame` by the queue.
   AmdKfd kfd;
@@ -37,7 +42,7 @@ class AmdContext {
   QueueFrame frame{card.info, card.target};
 
   /// Frees the range once all that was submitted, and what is still open, is done.
-  void retire(const AmdRange& range);
+  void retire(const DirectRange& range);
   /// Frees what is no longer in use.
   void drain_retired();
 
@@ -46,7 +51,7 @@ class AmdContext {
   Result<AmdScratch> reserve_scratch(uint32_t bytes_per_item);
 
  private:
-  RetireList<AmdRange> retired_;
+  RetireList<DirectRange> retired_;
   AmdScratch scratch_;
   uint32_t scratch_bytes_per_item_ = 0;
 };

@@ -35,7 +35,7 @@ class AmdKernel final : public Kernel {
   Result<void> fill(const KernelBinary& binary, const AmdObject& object);
 
   AmdContext& context_;
-  AmdRange code_;
+  DirectRange code_;
   AmdRegisters registers_;
   uint32_t grid_[3] = {};
 };

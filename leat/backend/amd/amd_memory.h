@@ -7,76 +7,63 @@
 #pragma once
 
 #include <span>
-#include <vector>
 
 #include "leat/backend/amd/amd_kfd.h"
-#include "leat/route/hole_list.h"
+#include "leat/route/direct_memory.h"
 
 namespace leat {
 
 enum class AmdPlace : uint8_t { device, shared, code };
 
-/// A range of a block. Plain: who allocates frees.
-struct AmdRange {
-  uint64_t address = 0;       // for the GPU
-  std::byte* host = nullptr;  // null: not seen
-  uint64_t size_bytes = 0;
-  uint32_t block = 0;
-  explicit operator bool() const { return size_bytes != 0; }
+/// A block as KFD knows it.
+struct AmdMapping {
+  uint32_t flags = 0;
+  uint64_t handle = 0;
+  void* reserved = nullptr;  // addresses, the block's and the guard's
+  uint64_t reserved_bytes = 0;
+  bool is_mapped = false;
+  bool is_left = false;
 };
 
 class AmdMemory {
  public:
-  explicit AmdMemory(AmdKfd& kfd) : kfd_(kfd) {}
-  ~AmdMemory();
+  explicit AmdMemory(AmdKfd& kfd);
+  ~AmdMemory() { blocks_.give_back_all(); }
   AmdMemory(const AmdMemory&) = delete;
   AmdMemory& operator=(const AmdMemory&) = delete;
 
-  /// Aligned to kAlignment; size_bytes > 0. Contents are undefined. Errors: out_of_memory, io.
-  Result<AmdRange> allocate(uint64_t size_bytes, AmdPlace place);
+  /// Aligned to 256 bytes; size_bytes > 0. Contents are undefined. Errors: out_of_memory, io.
+  Result<DirectRange> allocate(uint64_t size_bytes, AmdPlace place) {
+    return blocks_.allocate(size_bytes, place);
+  }
   /// A mapping of exactly these whole pages; `flags` are KFD's. Errors: as allocate.
-  Result<AmdRange> allocate_pages(uint64_t size_bytes, uint32_t flags);
-  /// Pages of the caller, in place; address and size are multiples of kPageBytes. Errors: as
+  Result<DirectRange> allocate_pages(uint64_t size_bytes, uint32_t flags);
+  /// Pages of the caller, in place; address and size are multiples of kfd::kPageBytes. Errors: as
   /// allocate.
-  Result<AmdRange> import(std::span<std::byte> pages);
+  Result<DirectRange> import(std::span<std::byte> pages);
   /// What is empty is ignored. Memory that a queue used may be freed once the queue is gone.
-  void free(const AmdRange& range);
-  /// The GPU may still use the range's pages: they stay until the process's end.
-  void leave(const AmdRange& range) { blocks_[range.block].is_left = true; }
+  void free(const DirectRange& range) { blocks_.free(range); }
+  /// The GPU may still use the pages of this range, which is no part of a larger block: they stay
+  /// until the process's end.
+  void leave(const DirectRange& range) { blocks_.of(range).driver.is_left = true; }
 
   /// KFD's handle of the range's block.
-  uint64_t handle_of(const AmdRange& range) const { return blocks_[range.block].handle; }
+  uint64_t handle_of(const DirectRange& range) const { return blocks_.of(range).driver.handle; }
   /// Whether the GPU may access [address, address + size_bytes), by kfd::kWritable and
   /// kfd::kExecutable; all can be read. For the check of packets.
   bool allows(uint64_t address, uint64_t size_bytes, uint32_t rights) const;
 
-  static constexpr uint64_t kAlignment = 256;
-
  private:
-  struct Block {
-    AmdPlace place = AmdPlace::device;
-    uint32_t flags = 0;
-    uint64_t address = 0;
-    std::byte* host = nullptr;
-    uint64_t size_bytes = 0;  // 0: given back
-    uint64_t handle = 0;
-    void* reserved = nullptr;  // addresses, the block's and the guard's
-    uint64_t reserved_bytes = 0;
-    bool is_divided = false;
-    bool is_mapped = false;
-    bool is_left = false;
-    HoleList holes;
-  };
+  using Block = DirectBlock<AmdPlace, AmdMapping>;
+  friend class DirectBlocks<Block, AmdMemory>;
 
-  Result<uint32_t> add_block(Block block, std::span<std::byte> pages);
-  Result<void> fill(Block& block, std::span<std::byte> pages);
+  Result<void> fill(Block& block);
   Result<void> reserve(Block& block);
   Result<void> set_mapped(Block& block, uint32_t request, const char* what);
-  AmdRange range_of(uint32_t index, uint64_t offset_bytes, uint64_t size_bytes) const;
   void give_back(Block& block);
 
   AmdKfd& kfd_;
-  std::vector<Block> blocks_;
+  DirectBlocks<Block, AmdMemory> blocks_;
 };
 
 }  // namespace leat

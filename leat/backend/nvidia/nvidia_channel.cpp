@@ -73,9 +73,9 @@ Result<void> NvidiaDoorbell::open(NvidiaRm& rm, const NvidiaCard& card) {
 Result<void> NvidiaChannel::open(const NvidiaCard& card, Kind kind) {
   CHECK(!is_open());
   if (!control_) {
-    TRY_ASSIGN(const NvidiaRange control,
+    TRY_ASSIGN(const DirectRange control,
                memory_.allocate(kUserdOffset + kUserdBytes, NvidiaPlace::window));
-    const Result<NvidiaRange> errors = memory_.allocate_notifier(kErrorBytes);
+    const Result<NvidiaNotifier> errors = memory_.allocate_notifier(kErrorBytes);
     if (!errors) memory_.free(control);
     TRY(errors);
     control_ = control;
@@ -115,8 +115,9 @@ Result<void> NvidiaChannel::open_channel(const NvidiaCard& card, Kind kind) {
   params.gpfifo_entries = kEntries;
   params.flags = rm_.os().is_root(rm_.os().context) ? rm::kChannelUnprivileged : 0;
   params.context_share = context_share_;  // 0 for copies: the group's address space
-  params.userd_memory[0] = control_.memory;
-  params.userd_offset[0] = control_.offset_bytes + kUserdOffset;
+  const NvidiaObjectRange control = memory_.object_of(control_);
+  params.userd_memory[0] = control.memory;
+  params.userd_offset[0] = control.offset_bytes + kUserdOffset;
   params.engine_type = engine_type_;
   TRY_ASSIGN(channel_, rm_.alloc(group_, card.classes.channel, params, "a channel"));
   if (kind == Kind::compute) {
@@ -161,7 +162,8 @@ void NvidiaChannel::close() {
 void NvidiaChannel::leave() {
   left_groups_.push_back(group_);
   channel_ = group_ = context_share_ = 0;
-  control_ = errors_ = {};
+  control_ = {};
+  errors_ = {};
 }
 
 // A free alone waits for a running kernel: 1.04 s of one second's worth on an H200, with the

@@ -104,8 +104,8 @@ class NvidiaChannel {
   NvidiaRm& rm_;
   NvidiaMemory& memory_;
   const NvidiaDoorbell& doorbell_;
-  NvidiaRange control_;  // ring, then USERD
-  NvidiaRange errors_;
+  DirectRange control_;  // ring, then USERD
+  NvidiaNotifier errors_;
   Ring<uint64_t> entries_;
   volatile uint32_t* gp_put_ = nullptr;
   volatile rm::NvNotification* notifier_ = nullptr;

@@ -17,6 +17,7 @@ constexpr uint64_t kBankBytesMax = NvidiaImageLayout::kBankBytesMax;
 
 // Dwords that one command adds at most to each push buffer, with hand-over and end.
 constexpr size_t kCommandDwordsMax = 48;
+constexpr uint32_t kLaunchesPerBlock = 128;
 constexpr size_t kComputeDwordsPerLaunch = 8;
 constexpr size_t kCopyDwords = 1024;
 constexpr size_t kTwoImagesLaunchesMax = 16;
@@ -27,7 +28,8 @@ constexpr uint32_t kPcasAddressShift = 8;
 
 }  // namespace
 
-Result<void> NvidiaCommands::reserve(uint32_t launches_max) {
+Result<void> NvidiaCommands::reserve() {
+  constexpr uint32_t launches_max = kLaunchesPerBlock;
   launches_max_ = launches_max;
   const size_t compute_dwords = kComputeDwordsPerLaunch * launches_max + 2 * kCommandDwordsMax;
   layout_ = NvidiaImageLayout::of(launches_max, compute_dwords, kCopyDwords);

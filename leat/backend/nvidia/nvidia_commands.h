@@ -20,8 +20,8 @@ class NvidiaCommands final : public RecordedList {
   NvidiaCommands(const NvidiaCommands&) = delete;
   NvidiaCommands& operator=(const NvidiaCommands&) = delete;
 
-  /// Reserves everything for `launches_max` launches, so that nothing is allocated later.
-  Result<void> reserve(uint32_t launches_max);
+  /// Makes it a block of fresh submits: reserves everything, so that nothing is allocated later.
+  Result<void> reserve();
   /// Whether another command may not fit into what was reserved.
   bool is_full() const;
   /// Forgets all commands; the memory stays.
@@ -92,7 +92,7 @@ class NvidiaCommands final : public RecordedList {
   }
 
   NvidiaContext& context_;
-  NvidiaRange memory_;
+  DirectRange memory_;
   uint32_t launches_max_ = 0;  // 0: a recorded list, sized at its end
   std::vector<Launch> launches_;
   std::vector<Qmd> qmds_;

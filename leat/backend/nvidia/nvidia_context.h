@@ -25,7 +25,7 @@ using NvidiaFence = RouteFence<NvidiaFaults>;
 
 /// Local memory of the shaders, as the channel is told of it.
 struct NvidiaLocalMemory {
-  NvidiaRange range;
+  DirectRange range;
   uint64_t bytes_per_thread = 0;
   uint64_t bytes_per_tpc = 0;
 };
@@ -71,7 +71,12 @@ struct NvidiaBank {
 
 class NvidiaContext {
  public:
+  using Place = NvidiaPlace;
+  static constexpr size_t kPage = NvidiaMemory::kPage;
+
   explicit NvidiaContext(const NvidiaOs& os) : rm(os), memory(rm) {}
+  /// Opens card `index` of the driver's, without channels. Errors: unsupported, io, out_of_memory.
+  Result<void> open(size_t index);
 
   // Each is written by its owner alone: `card` by who opens it, `frame` by the queue.
   NvidiaRm rm;
@@ -83,7 +88,7 @@ class NvidiaContext {
   QueueFrame frame{card.info, card.target};  // open: what is submitted next, or recorded
 
   /// Frees range and bank once all that was submitted, and what is still open, is done.
-  void retire(const NvidiaRange& range, std::unique_ptr<NvidiaBank> bank = nullptr);
+  void retire(const DirectRange& range, std::unique_ptr<NvidiaBank> bank = nullptr);
   /// Frees what is no longer in use.
   void drain_retired();
 
@@ -93,7 +98,7 @@ class NvidiaContext {
 
  private:
   struct Remains {
-    NvidiaRange range;
+    DirectRange range;
     std::unique_ptr<NvidiaBank> bank;
   };
   RetireList<Remains> retired_;

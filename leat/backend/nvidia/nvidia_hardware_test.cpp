@@ -16,7 +16,7 @@
 
 #include "leat/backend/nvidia/generated/nvidia_cubins_test.h"
 #include "leat/backend/nvidia/nvidia_device.h"
-#include "leat/backend/nvidia/nvidia_queue.h"
+#include "leat/backend/nvidia/nvidia_submitter.h"
 
 #define ASSERT_OK(expression)                                          \
   do {                                                                 \
@@ -466,7 +466,7 @@ class FaultSteps {
   }
   std::string run_hang(NvidiaStop way) {
     return text_of([this, way]() -> Result<void> {
-      static_cast<NvidiaQueue&>(device_->queue()).set_stop(way);
+      static_cast<NvidiaQueue&>(device_->queue()).submitter().set_stop(way);
       return run_endless(way);
     });
   }
@@ -523,7 +523,7 @@ class FaultSteps {
     const Clock::time_point start = Clock::now();
     TRY(queue.abandon());
     const double abandoned_ms = ms_since(start);
-    for (const NvidiaStopStep& step : queue.stop_steps()) {
+    for (const NvidiaStopStep& step : queue.submitter().stop_steps()) {
       std::printf("%s: %s: %s, %.1f ms\n", name_of(way), step.request,
                   step.answer ? "accepted" : step.answer.error().message().c_str(), step.ms);
     }

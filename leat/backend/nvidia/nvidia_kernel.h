@@ -28,7 +28,7 @@ class NvidiaKernel final : public Kernel {
   void fill_shared_memory(const KernelBinary& binary, const Cubin& cubin);
 
   NvidiaContext& context_;
-  NvidiaRange code_;
+  DirectRange code_;
   Qmd qmd_;
   std::unique_ptr<NvidiaBank> bank_ = std::make_unique<NvidiaBank>();
 };

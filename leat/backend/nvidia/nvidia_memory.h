@@ -5,35 +5,40 @@
 //   shared   system memory of our own, pinned and mapped for the GPU; cached for the host
 //   window   video memory mapped for the host through the card's window (BAR1), write-combined:
 //            rings, push buffers, launch descriptors, code. The host only ever writes it.
-// Freed ranges return to their block; an empty block larger than the usual size goes back to the
-// driver.
 #pragma once
 
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "leat/backend/nvidia/nvidia_rm.h"
-#include "leat/route/hole_list.h"
+#include "leat/route/direct_memory.h"
 
 namespace leat {
 
 enum class NvidiaPlace : uint8_t { device, shared, window };
 
-/// A range of a block. Plain: who allocates frees.
-struct NvidiaRange {
-  uint64_t address = 0;  // for the GPU
+/// A block as RM knows it: handles of the memory and of the addresses.
+struct NvidiaMapping {
+  uint32_t memory = 0;
+  uint32_t virtual_memory = 0;
+};
+
+/// A part of a memory object of RM's.
+struct NvidiaObjectRange {
+  uint32_t memory = 0;  // the object's handle
+  uint64_t offset_bytes = 0;
+};
+
+/// Memory in which the driver reports errors.
+struct NvidiaNotifier {
+  uint32_t memory = 0;  // its object's handle
   std::byte* host = nullptr;
   uint64_t size_bytes = 0;
-  uint32_t memory = 0;        // handle of the memory object it lies in
-  uint64_t offset_bytes = 0;  // from that object's start
-  uint32_t block = 0;
-  explicit operator bool() const { return size_bytes != 0; }
 };
 
 class NvidiaMemory {
  public:
-  explicit NvidiaMemory(NvidiaRm& rm) : rm_(rm) {}
+  explicit NvidiaMemory(NvidiaRm& rm);
   ~NvidiaMemory();
   NvidiaMemory(const NvidiaMemory&) = delete;
   NvidiaMemory& operator=(const NvidiaMemory&) = delete;
@@ -42,50 +47,43 @@ class NvidiaMemory {
   Result<void> open();
   uint32_t va_space() const { return va_space_; }
 
-  /// Aligned to kAlignment; size_bytes > 0. Contents are undefined (shared and window: zero at
+  /// Aligned to 512 bytes; size_bytes > 0. Contents are undefined (shared and window: zero at
   /// first). Errors: out_of_memory, io.
-  Result<NvidiaRange> allocate(uint64_t size_bytes, NvidiaPlace place);
-  void free(const NvidiaRange& range);
+  Result<DirectRange> allocate(uint64_t size_bytes, NvidiaPlace place) {
+    return blocks_.allocate(size_bytes, place);
+  }
+  /// What is empty is ignored.
+  void free(const DirectRange& range) { blocks_.free(range); }
   /// Pages of the caller, in place; address and size are multiples of kPage. Errors: as allocate.
-  Result<NvidiaRange> import(std::span<std::byte> pages);
+  Result<DirectRange> import(std::span<std::byte> pages);
   static constexpr size_t kPage = 4096;
 
-  /// RM's own system memory, cached, mapped for the host: for error notifiers. Never freed before
-  /// the client. Errors: as allocate.
-  Result<NvidiaRange> allocate_notifier(uint64_t size_bytes);
+  /// RM's own system memory, cached, mapped for the host. Never freed before the client. Errors: as
+  /// allocate.
+  Result<NvidiaNotifier> allocate_notifier(uint64_t size_bytes);
+  NvidiaObjectRange object_of(const DirectRange& range) const;
   /// Whether the GPU may access [address, address + size_bytes): for the check of packets.
-  bool is_mapped(uint64_t address, uint64_t size_bytes) const;
+  bool is_mapped(uint64_t address, uint64_t size_bytes) const {
+    return blocks_.find(address, size_bytes) != nullptr;
+  }
   /// Where the host sees that range; null when it does not.
   const std::byte* host_of(uint64_t address, uint64_t size_bytes) const;
 
-  static constexpr uint64_t kAlignment = 512;
-
  private:
-  struct Block {
-    NvidiaPlace place = NvidiaPlace::device;
-    uint64_t address = 0;
-    std::byte* host = nullptr;
-    uint64_t size_bytes = 0;  // 0: given back
-    uint32_t memory = 0;
-    uint32_t virtual_memory = 0;
-    bool is_imported = false;  // the host's pages are the caller's; one range
-    HoleList holes;
-  };
+  using Block = DirectBlock<NvidiaPlace, NvidiaMapping>;
+  friend class DirectBlocks<Block, NvidiaMemory>;
 
-  const Block* find_block(uint64_t address, uint64_t size_bytes) const;
-  /// `block` has a place, a size, and its holes or its imported pages.
-  Result<uint32_t> add_block(Block block);
+  Result<void> fill(Block& block);
   Result<void> fill_shared(Block& block);
   Result<void> fill_video(Block& block);
   Result<uint32_t> alloc_video(uint64_t size_bytes);
   Result<void> map_block(Block& block, uint64_t alignment);
-  bool take(uint32_t index, uint64_t size_bytes, NvidiaRange& range);
   void give_back(Block& block);
 
   NvidiaRm& rm_;
   uint32_t va_space_ = 0;
-  std::vector<Block> blocks_;
-  std::vector<NvidiaRange> notifiers_;
+  DirectBlocks<Block, NvidiaMemory> blocks_;
+  std::vector<NvidiaNotifier> notifiers_;
 };
 
 }  // namespace leat

@@ -116,12 +116,13 @@ void check_png_size(png_structp png, png_infop info, const PngJob& job, std::str
 void convert_png_to_rgb(png_structp png, png_infop info) {
   if (png_get_color_type(png, info) == PNG_COLOR_TYPE_PALETTE) {
     png_set_packing(png);
+    png_set_check_for_invalid_index(png, 0);  // colour_png_rows does
   } else {
     png_set_expand(png);
+    png_set_strip_16(png);
+    png_set_gray_to_rgb(png);
+    png_set_strip_alpha(png);
   }
-  png_set_strip_16(png);
-  png_set_gray_to_rgb(png);
-  png_set_strip_alpha(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
 }

@@ -135,7 +135,7 @@ void add_softmax_cases(OpCases& cases) {
                    kHalfRounding});
 }
 
-void add_program_cases(OpCases& cases) {
+void add_cumsum_cases(OpCases& cases) {
   for (bool exclusive : {false, true}) {
     for (bool reverse : {false, true}) {
       cases.push_back(
@@ -161,6 +161,9 @@ void add_program_cases(OpCases& cases) {
       {"cumsum_i8_wraps", [](OpGraph& g) {
          return cumsum(g.graph, "y", g.feed({3, 50}, DType::i8, -100, 100), {.axis = 1});
        }});
+}
+
+void add_cumprod_cases(OpCases& cases) {
   for (bool exclusive : {false, true}) {
     // Rows of one lane each, and a row that lanes share, whose end is in the middle of a stretch.
     for (int64_t axis : {0, 1}) {
@@ -188,6 +191,9 @@ void add_program_cases(OpCases& cases) {
                      return cumprod(g.graph, "y", x, {.axis = -1});
                    },
                    kHalfRounding});
+}
+
+void add_top_k_cases(OpCases& cases) {
   for (const bool largest : {true, false}) {
     for (const int64_t axis : {0, 1, 2}) {
       const std::string name =
@@ -283,7 +289,9 @@ void add_reduction_cases(OpCases& cases) {
   add_reduce_cases(cases);
   add_arg_cases(cases);
   add_softmax_cases(cases);
-  add_program_cases(cases);
+  add_cumsum_cases(cases);
+  add_cumprod_cases(cases);
+  add_top_k_cases(cases);
 }
 
 namespace {

@@ -17,6 +17,8 @@ constexpr Pass kPasses[] = {
     {"legalise", legalise},
     // Before the passes that look at constants, as each copy of a body has its own.
     {"unroll", unroll},
+    // Before expand_arithmetic, which makes a long sequence of a division that is not exact.
+    {"exact_reciprocals", exact_reciprocals},
     // Behind expand_math, which divides and converts; behind unroll, which folds remainders of
     // counters that the sequences would hide.
     {"expand_arithmetic", expand_arithmetic},

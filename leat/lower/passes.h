@@ -19,6 +19,7 @@ using PassResult = Result<std::optional<ir::Program>>;
 PassResult expand_math(const ir::Program& program, const Target& target);
 PassResult legalise(const ir::Program& program, const Target& target);
 PassResult unroll(const ir::Program& program, const Target& target);
+PassResult exact_reciprocals(const ir::Program& program, const Target& target);
 PassResult expand_arithmetic(const ir::Program& program, const Target& target);
 PassResult expand_exchanges(const ir::Program& program, const Target& target);
 

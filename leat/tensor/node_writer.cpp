@@ -170,7 +170,7 @@ DType dtype_of(const Graph& graph, TensorId tensor) {
 bool is_whole_number(DType dtype) { return !is_float(dtype) && dtype != DType::boolean; }
 
 DType wide_dtype_of(DType dtype) {
-  return dtype == DType::f16 || dtype == DType::bf16 ? DType::f32 : dtype;
+  return is_float(dtype) && size_bytes_of(dtype) < 4 ? DType::f32 : dtype;
 }
 
 Result<void> require_float(const Graph& graph, const Place& place, TensorId tensor) {

@@ -140,14 +140,15 @@ ir::Program arithmetic_program(uint8_t width) {
   Builder b("arithmetic", 8, 1);
   const uint32_t x = b.parameter("x", DType::f32, false, 16 * width);
   const uint32_t m = b.parameter("m", DType::i32, false, 16 * width);
-  const uint32_t y = b.parameter("y", DType::f32, true, 32 * width);
+  const uint32_t y = b.parameter("y", DType::f32, true, 40 * width);
   const uint32_t z = b.parameter("z", DType::i32, true, 16 * width);
   const ValueId next = b.add(b.lane_id(), b.i32(8));
   const ValueId a = b.load(x, b.lane_id(), width), c = b.load(x, next, width);
   int64_t place = 0;
   for (const ValueId value :
        {b.binary(Opcode::div_f, a, c), b.binary(Opcode::div_f, b.f32(1.0f), c),
-        b.unary(Opcode::sqrt, a), b.binary(Opcode::div_f, a, b.f32(-0.0f))}) {
+        b.unary(Opcode::sqrt, a), b.binary(Opcode::div_f, a, b.f32(-0.0f)),
+        b.binary(Opcode::div_f, a, b.f32(-0.25f))}) {
     b.store(y, b.add(b.lane_id(), b.i32(place)), value);
     place += 8;
   }
@@ -334,6 +335,12 @@ TEST(ExpandArithmetic, IsForInexactTargetsOnly) {
   const ir::Program inexact = passed(arithmetic_program(1), target_of("vulkan"));
   EXPECT_GE(count_of(inexact, Opcode::fma), 8u);
   EXPECT_EQ(count_of(inexact, Opcode::rem_i), 0u);
+}
+
+TEST(ExactReciprocals, MakesProductsOfQuotientsByPowersOfTwo) {
+  const ir::Program program = passed(arithmetic_program(1), target_of("sm_80"));
+  EXPECT_EQ(count_of(program, Opcode::div_f), 3u);  // one of two variables, one of 1, one by -0
+  EXPECT_EQ(count_of(program, Opcode::mul_f), 2u);  // by -4; the other is the program's
 }
 
 TEST(Passes, EachIsTold) {

@@ -102,15 +102,24 @@ ValueId acos_large(Builder& b, ValueId a) {
   return b.mul(b.f32(2), asin_small(b, b.unary(Opcode::sqrt, half)));
 }
 
-}  // namespace
-
-ValueId math_exp(Builder& b, ValueId x) {
-  // Beyond these ends the result is 0 or infinity whatever x is.
-  const ValueId low = b.binary(Opcode::max_f, x, b.f32(-104.0f));
+/// e^x = 2^n e^r, with |r| at most half of log(2); x held to [lowest, 89].
+struct ReducedExponent {
+  ValueId n, r;
+};
+ReducedExponent powers_of_two_in(Builder& b, ValueId x, float lowest) {
+  const ValueId low = b.binary(Opcode::max_f, x, b.f32(lowest));
   const ValueId clamped = b.binary(Opcode::min_f, low, b.f32(89.0f));
   const ValueId n = b.unary(Opcode::round_even, b.mul(clamped, b.f32(1.44269504088896f)));
   ValueId r = b.fma(n, b.f32(-0.693359375f), clamped);
   r = b.fma(n, b.f32(2.12194440e-4f), r);
+  return {n, r};
+}
+
+}  // namespace
+
+ValueId math_exp(Builder& b, ValueId x) {
+  // Beyond these ends the result is 0 or infinity whatever x is.
+  const auto [n, r] = powers_of_two_in(b, x, -104.0f);
   const ValueId p = polynomial(b, r,
                                {1.98412698e-4f, 1.38888889e-3f, 8.33333333e-3f, 4.16666667e-2f,
                                 0.166666667f, 0.5f, 1.0f, 1.0f});
@@ -124,11 +133,7 @@ ValueId math_exp(Builder& b, ValueId x) {
 
 ValueId math_expm1(Builder& b, ValueId x) {
   // Beyond these ends the result is -1 or infinity whatever x is.
-  const ValueId low = b.binary(Opcode::max_f, x, b.f32(-18.0f));
-  const ValueId clamped = b.binary(Opcode::min_f, low, b.f32(89.0f));
-  const ValueId n = b.unary(Opcode::round_even, b.mul(clamped, b.f32(1.44269504088896f)));
-  ValueId r = b.fma(n, b.f32(-0.693359375f), clamped);
-  r = b.fma(n, b.f32(2.12194440e-4f), r);
+  const auto [n, r] = powers_of_two_in(b, x, -18.0f);
   const ValueId p = polynomial(b, r,
                                {2.48015873e-5f, 1.98412698e-4f, 1.38888889e-3f, 8.33333333e-3f,
                                 4.16666667e-2f, 0.166666667f, 0.5f});

@@ -35,23 +35,28 @@ std::optional<std::vector<bool>> bounded_dims(const ExprTree& tree, ExprId insid
   return bounded;
 }
 
-/// The loads that `id` computes with, in `loads`, once each; false where it computes with an axis
-/// or has a select on something else than constants, as a mask for padding below its top.
-bool collect_loads(const ExprTree& tree, ExprId id, std::vector<ExprId>& loads) {
-  const ExprNode& node = tree.node(id);
-  switch (node.kind) {
-    case ExprKind::constant: return true;
-    case ExprKind::axis:
-    case ExprKind::accumulator: return false;
-    case ExprKind::load:
-      if (std::ranges::find(loads, id) == loads.end()) loads.push_back(id);
-      return true;
-    case ExprKind::apply:
-      return std::ranges::all_of(node.arguments, [&](ExprId argument) {
-        return argument == kNoExpr || collect_loads(tree, argument, loads);
-      });
+/// The loads that `id` computes with, once each; nothing where it computes with an axis. Arguments
+/// stand before their users, so one pass back does, however often a part is shared.
+std::optional<std::vector<ExprId>> loads_of(const ExprTree& tree, ExprId id) {
+  std::vector<ExprId> loads;
+  std::vector<bool> is_used(id + 1, false);
+  is_used[id] = true;
+  for (ExprId next = id + 1; next > 0; --next) {
+    if (!is_used[next - 1]) continue;
+    const ExprNode& node = tree.node(next - 1);
+    switch (node.kind) {
+      case ExprKind::constant: break;
+      case ExprKind::axis:
+      case ExprKind::accumulator: return std::nullopt;
+      case ExprKind::load: loads.push_back(next - 1); break;
+      case ExprKind::apply:
+        for (ExprId argument : node.arguments) {
+          if (argument != kNoExpr) is_used[argument] = true;
+        }
+        break;
+    }
   }
-  return false;
+  return loads;
 }
 
 /// Whether the load's place depends on a reduced axis.
@@ -81,10 +86,10 @@ std::optional<ContractionOperand> split_factor(const Node& node, ExprId id) {
     operand.inside = top.arguments[0];
     operand.value = top.arguments[1];
   }
-  std::vector<ExprId> loads;
-  if (!collect_loads(tree, operand.value, loads)) return std::nullopt;
+  const auto loads = loads_of(tree, operand.value);
+  if (!loads) return std::nullopt;
   size_t moving = 0;
-  for (ExprId load : loads) {
+  for (ExprId load : *loads) {
     // What is loaded only where the factor counts may be loaded so here, or not at all.
     const ExprId mask = tree.node(load).mask;
     if (mask != kNoExpr && mask != operand.inside) return std::nullopt;

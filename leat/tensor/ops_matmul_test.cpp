@@ -149,5 +149,21 @@ TEST(Gemm, RefusesWhatDoesNotFit) {
   expect_error(gemm(probe.graph, "g", a, c, kNoTensor, {}), "matrices");
 }
 
+// A factor may share its parts many times over; finding its loads costs what it has of nodes.
+TEST(Matmul, AFactorOfSharedPartsIsReadOnce) {
+  Probe probe;
+  const TensorId a = probe.feed({2, 2}, {1, 2, 3, 4});
+  ASSERT_TRUE(matmul(probe.graph, "", a, probe.feed({2, 2}, {1, 0, 0, 1})));
+  Node node = probe.graph.nodes[0];
+  const ExprNode product = node.exprs.node(node.element);
+  ExprId doubled = product.arguments[0];
+  for (int i = 0; i < 60; ++i) doubled = node.exprs.apply(ScalarOp::add, doubled, doubled);
+  node.element = node.exprs.apply(ScalarOp::mul, doubled, product.arguments[1]);
+  const auto found = find_contraction(probe.graph, node);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->a.load, product.arguments[0]);
+  EXPECT_EQ(found->a.value, doubled);
+}
+
 }  // namespace
 }  // namespace leat::ops

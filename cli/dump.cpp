@@ -1,4 +1,5 @@
-// `leat dump`: a model or a kernel as text after a stage of its way to the device.
+// `leat dump`: a model or a kernel as text after a stage of its way to the device; a model as the
+// memory and packets that a card would see.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -8,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
+#include "cli/dump_packets.h"
 #include "cli/report.h"
 #include "leat/base/files.h"
 #include "leat/model/onnx_import.h"
@@ -17,6 +19,7 @@ namespace leat::cli {
 
 namespace {
 
+constexpr std::string_view kPackets = "packets";  // the stage after all of inspect.h
 constexpr size_t kKernelBytesMax = size_t{16} << 20;
 
 struct Options {
@@ -24,6 +27,8 @@ struct Options {
   std::string stage;
   std::string target = "cpu";
   std::string node;
+  std::string capture;
+  std::vector<std::string> inputs;
 };
 
 Result<Target> target_of(const std::string& name) {
@@ -33,10 +38,23 @@ Result<Target> target_of(const std::string& name) {
   return device->target();
 }
 
+Error invalid(std::string sentence) {
+  return Error(ErrorKind::invalid_argument, std::move(sentence));
+}
+
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
   const std::string fallback = is_model ? "schedule" : "lower";
   const std::string stage = options.stage.empty() ? fallback : options.stage;
+  if (stage == kPackets) {
+    if (!is_model) return invalid("Only a model (.onnx) has packets; a kernel has none by itself.");
+    if (!options.node.empty())
+      return invalid("Packets are of a whole model; --node picks kernels.");
+    return packets_of({options.file, options.target, options.inputs, options.capture});
+  }
+  if (!options.capture.empty() || !options.inputs.empty()) {
+    return invalid(fmt::format("--capture and --input go with --after packets, not ({}).", stage));
+  }
   if (is_model) {
     TRY_ASSIGN(const Model model, import_onnx(options.file));
     TRY_ASSIGN(const Target target,
@@ -49,7 +67,8 @@ Result<std::string> text_of(const Options& options) {
 }
 
 Result<int> run(const Options& options) {
-  TRY_ASSIGN(const std::string text, text_of(options));
+  TRY_ASSIGN(std::string text, text_of(options));
+  std::ranges::replace(text, '\t', ' ');  // as assemblers write them
   print_text(text.ends_with('\n') ? text : text + '\n');
   return 0;
 }
@@ -59,7 +78,8 @@ Result<int> run(const Options& options) {
 CommandRun add_dump(CLI::App& command) {
   const auto options = std::make_shared<Options>();
   const auto names = stage_names();
-  const std::vector<std::string> stages(names.begin(), names.end());
+  std::vector<std::string> stages(names.begin(), names.end());
+  stages.emplace_back(kPackets);
   command.add_option("FILE", options->file, "MODEL.onnx, or a kernel in text form")
       ->type_name("MODEL.onnx|KERNEL")
       ->required();
@@ -72,6 +92,20 @@ CommandRun add_dump(CLI::App& command) {
       .add_option("--target", options->target,
                   fmt::format("A device, or {} (cpu)", fmt::join(plain_target_names(), ", ")))
       ->type_name("NAME");
+  command
+      .add_option(
+          "--capture", options->capture,
+          "With --after packets: writes memory, packets and expected values of one run into "
+          "this empty folder, for a checker that knows nothing of Leat; no GPU is needed")
+      ->type_name("DIR");
+  command
+      .add_option(
+          "-i,--input", options->inputs,
+          "With --after packets: a value for an input, as leat run takes it; inputs without "
+          "one are random, the same each time")
+      ->type_name("[NAME=]FILE")
+      ->expected(1)
+      ->take_all();
   command.add_option("--node", options->node, "Only kernels whose name contains this")
       ->type_name("NAME");
   return [options](const ProcessStart&) { return run(*options); };

@@ -16,6 +16,9 @@
 #ifdef LEAT_HAS_LLVM
 #include "leat/backend/cpu/cpu_device.h"
 #endif
+#ifdef LEAT_HAS_AMD
+#include "leat/backend/amd/amd_recorder.h"
+#endif
 #include "leat/route/found_route.h"
 
 namespace leat {
@@ -304,6 +307,15 @@ std::optional<std::string> next_route(std::string_view name) {
     }
   }
   return std::nullopt;
+}
+
+Result<std::unique_ptr<Recorder>> open_recorder(std::string_view target) {
+#ifdef LEAT_HAS_AMD
+  return open_amd_recorder(target);
+#else
+  return Error(ErrorKind::unsupported,
+               fmt::format("This build makes no packets for target \"{}\".", target));
+#endif
 }
 
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,

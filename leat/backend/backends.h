@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "leat/device/device.h"
+#include "leat/device/recorder.h"
 
 namespace leat {
 
@@ -39,6 +40,11 @@ using DeviceCheck = std::function<Result<void>(Device&)>;
 Result<std::unique_ptr<Device>> open_device(std::string_view spec, uint32_t threads,
                                             const DeviceCheck& check = nullptr,
                                             size_t fences = kFencesDefault);
+
+/// What a direct route hands to a chip, without one at hand: the packets of the code object target
+/// `target`, "gfx1100". Errors: invalid_argument, naming those that there are; unsupported, when
+/// the build lacks the route.
+Result<std::unique_ptr<Recorder>> open_recorder(std::string_view target);
 
 /// The usable route to the same chip that comes after the one of that name: for work that was lost
 /// on it. Nothing when it is the last.

@@ -50,6 +50,7 @@ class Importer {
     for (int index : order) TRY(add_node(proto_.graph().node(index)));
     TRY(add_outputs());
     drop_unused_nodes();
+    if (options_.keeps_values) model_.values = {values_.begin(), values_.end()};
     return std::move(model_);
   }
 

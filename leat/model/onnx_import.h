@@ -38,6 +38,8 @@ struct ImportOptions {
   /// A few bytes of a file can ask for tensors of any size (ConstantOfShape). Up to this many bytes
   /// in all become constants at once, which lets weights be packed; beyond, they stay nodes.
   int64_t fill_bytes_max = kFillBytesMax;
+  /// Fills Model::values.
+  bool keeps_values = false;
 };
 
 /// The node at which an import failed, empty where it failed before or after the nodes.
@@ -80,6 +82,7 @@ class OnnxModel {
 
   /// In the order of the file; no initializers.
   const std::vector<DeclaredInput>& inputs() const;
+  const onnx::ModelProto& proto() const { return *proto_; }
   /// The graph for these shapes. Errors: invalid_argument (malformed, sizes that do not fit) and
   /// unsupported (an attribute or type). `failure` may be null.
   Result<Model> specialised(const ImportOptions& options = {},

@@ -34,6 +34,11 @@ class DirectDevice final : public Device {
   const Target& target() const override { return context_.card.target; }
   Queue& queue() override { return queue_; }
 
+  /// Where the device sees the range.
+  uint64_t address_of(const BufferRange& range) const {
+    return buffers_.access_of(range, false).address;
+  }
+
   Result<Buffer> allocate(size_t size_bytes, MemoryKind kind) override {
     return buffers_.allocate(this, size_bytes,
                              kind == MemoryKind::shared ? Place::shared : Place::device);

@@ -210,6 +210,15 @@ Result<void> Network::launch(const Launch& launch, size_t slot) {
   return device_.queue().launch(*kernels_[launch.kernel], ranges_);
 }
 
+std::vector<Network::PlannedLaunch> Network::launches(size_t slot) const {
+  std::vector<PlannedLaunch> planned;
+  for (const Launch& launch : launches_) {
+    planned.push_back({kernels_[launch.kernel].get(), {}});
+    for (TensorId id : launch.arguments) planned.back().arguments.push_back(range_of(id, slot));
+  }
+  return planned;
+}
+
 ExternalView Network::view_of(TensorId id, size_t slot) const {
   const Placement& placement = schedule_.placements[id];
   const Tensor& tensor = schedule_.graph.tensors[id];

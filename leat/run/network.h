@@ -121,6 +121,14 @@ class Network {
   void count_copy(CopyCause cause, uint64_t size_bytes);
 
   const Schedule& schedule() const { return schedule_; }
+  /// A kernel's place in a run, one for each step of the schedule.
+  struct PlannedLaunch {
+    const Kernel* kernel = nullptr;
+    std::vector<BufferRange> arguments;
+  };
+  std::vector<PlannedLaunch> launches(size_t slot = 0) const;
+  /// Where a tensor of the schedule lies; it has memory.
+  BufferRange range_of(TensorId tensor, size_t slot) const;
   const NetworkStats& stats() const { return stats_; }
   Device& device() { return device_; }
 
@@ -154,7 +162,6 @@ class Network {
   Result<void> launch_all(size_t slot, uint32_t count);
   Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
   ExternalView view_of(TensorId id, size_t slot) const;
-  BufferRange range_of(TensorId tensor, size_t slot) const;
   size_t bytes_of(TensorId tensor) const;
 
   Device& device_;

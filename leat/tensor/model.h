@@ -27,6 +27,8 @@ struct Model {
   /// Such as "Image.BitmapPixelFormat" -> "Bgr8", "Image.NominalPixelRange" ->
   /// "NominalRange_0_255".
   std::map<std::string, std::string> metadata;
+  /// The file's values by name, where the import was asked to keep them.
+  std::map<std::string, TensorId> values;
 };
 
 }  // namespace leat

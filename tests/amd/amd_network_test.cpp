@@ -1,10 +1,13 @@
 // Whole networks on the direct route over the fake card: what the emitter writes for AMD's GPUs,
 // run by the emulator from recorded lists, compared with the reference evaluator. Slow: cases of
 // the ONNX project's conformance suite, where LEAT_CONFORMANCE_DIR names a folder of them.
+#include <random>
+
 #include "leat/base/env.h"
 #include "leat/model/conformance.h"
 #include "leat/run/network.h"
 #include "tests/amd/amd_fake_card.h"
+#include "tests/amd/amd_sample_networks_test.h"
 
 namespace leat {
 namespace {
@@ -35,6 +38,28 @@ class AmdNetworkTest : public testing::TestWithParam<const char*> {
     return outputs;
   }
 
+  /// Outputs as the reference evaluator has them.
+  void compare(const Model& model, std::span<const HostTensor> inputs) {
+    const Result<std::vector<HostTensor>> wanted = evaluate_model(model, inputs);
+    ASSERT_OK(wanted);
+    const Result<std::vector<HostTensor>> actual = run(model, inputs);
+    ASSERT_OK(actual);
+    ASSERT_EQ(actual->size(), wanted->size());
+    for (size_t i = 0; i < wanted->size(); ++i) {
+      ASSERT_OK(compare_tensors((*actual)[i], (*wanted)[i]));
+    }
+  }
+  /// The same of a model in memory, on random numbers.
+  void compare(const std::string& bytes) {
+    const Result<Model> model = import_onnx_bytes(bytes, "built");
+    ASSERT_OK(model);
+    std::mt19937 random(3);
+    std::uniform_real_distribution<double> any(-1, 1);
+    HostTensor value = HostTensor::zeros(model->inputs[0].dtype, model->inputs[0].shape);
+    for (int64_t i = 0; i < element_count(value.shape); ++i) value.set_number(i, any(random));
+    compare(*model, std::vector{value});
+  }
+
   std::unique_ptr<FakeCard> card_;
   std::unique_ptr<Device> device_;
 };
@@ -46,16 +71,12 @@ TEST_P(AmdNetworkTest, Digits) {
   const ModelValue& input = model->inputs[0];
   HostTensor value = HostTensor::zeros(input.dtype, input.shape);
   for (int64_t i = 0; i < element_count(value.shape); ++i) value.set_number(i, i % 7 == 0 ? 1 : 0);
-  const std::vector<HostTensor> inputs = {value};
-  const Result<std::vector<HostTensor>> wanted = evaluate_model(*model, inputs);
-  ASSERT_OK(wanted);
-  const Result<std::vector<HostTensor>> actual = run(*model, inputs);
-  ASSERT_OK(actual);
-  ASSERT_EQ(actual->size(), wanted->size());
-  for (size_t i = 0; i < wanted->size(); ++i) {
-    ASSERT_OK(compare_tensors((*actual)[i], (*wanted)[i]));
-  }
+  compare(*model, std::vector{value});
 }
+
+TEST_P(AmdNetworkTest, Squeezenet64) { compare(squeezenet(64)); }
+
+TEST_P(AmdNetworkTest, ResnetBlocks) { compare(resnet_blocks(56, 32)); }
 
 TEST_P(AmdNetworkTest, ConformanceSlow) {
   const std::vector<std::string> paths = {env("LEAT_CONFORMANCE_DIR")};

@@ -46,4 +46,11 @@ const AmdChip* find_amd_chip(const std::string& target) {
   return find_chip([&](const AmdChip& chip) { return chip.target == target; });
 }
 
+std::string amd_chip_names() {
+  std::string names;
+  for (const AmdChip& chip : kChips)
+    names += (names.empty() ? "" : ", ") + std::string(chip.target);
+  return names;
+}
+
 }  // namespace leat

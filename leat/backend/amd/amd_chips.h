@@ -31,5 +31,7 @@ struct AmdChip {
 /// Null, when the chip is none that this route drives.
 const AmdChip* find_amd_chip(uint32_t version);
 const AmdChip* find_amd_chip(const std::string& target);
+/// Their targets: "gfx1100, gfx1101, ...".
+std::string amd_chip_names();
 
 }  // namespace leat

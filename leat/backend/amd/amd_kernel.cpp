@@ -38,6 +38,7 @@ Result<void> AmdKernel::fill(const KernelBinary& binary, const AmdObject& object
   const uint32_t lds_bytes = descriptor.group_bytes + binary.local_memory_bytes;
   const uint32_t lds_units = (lds_bytes + pm4::kLdsUnitBytes - 1) / pm4::kLdsUnitBytes;
   registers_.entry = code_.address + object.entry_offset;
+  descriptor_address_ = registers_.entry - static_cast<uint64_t>(descriptor.entry_offset);
   registers_.rsrc1 = descriptor.rsrc1 & ~pm4::kSgprsMask;
   if (context_.card.chip->needs_priv) registers_.rsrc1 |= pm4::kPriv;
   registers_.rsrc2 = descriptor.rsrc2 | lds_units << pm4::kLdsShift;

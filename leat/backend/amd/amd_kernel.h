@@ -30,6 +30,7 @@ class AmdKernel final : public Kernel {
 
   const AmdRegisters& registers() const { return registers_; }
   const uint32_t (&grid() const)[3] { return grid_; }
+  uint64_t descriptor_address() const { return descriptor_address_; }
 
  private:
   Result<void> fill(const KernelBinary& binary, const AmdObject& object);
@@ -37,6 +38,7 @@ class AmdKernel final : public Kernel {
   AmdContext& context_;
   DirectRange code_;
   AmdRegisters registers_;
+  uint64_t descriptor_address_ = 0;
   uint32_t grid_[3] = {};
 };
 

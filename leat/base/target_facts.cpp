@@ -1,5 +1,7 @@
 // Sources: PTX ISA 8.0, "Release Notes" and the "Target ISA Notes" of dp4a (sm_61), cp.async
-// (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end"; rounds of loops:
+// (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end"; AMD's "RDNA3
+// Instruction Set Architecture" and those of RDNA2, RDNA4, CDNA2 and CDNA3, the chapters on vector
+// memory and local memory (loads and stores of 8 and 16 bits, atomics); rounds of loops:
 // gallivm, LP_MAX_TGSI_LOOP_ITERATIONS, and measured with Mesa 22.3.6.
 #include "leat/base/target_facts.h"
 
@@ -44,6 +46,7 @@ TargetFacts cpu_facts() {
 TargetFacts nvidia_facts(const Target& target) {
   TargetFacts facts = cpu_facts();
   facts.has_dot = true;
+  facts.joins_parts = true;
   if (nvidia_architecture(target.llvm_cpu) < kAmpere) return facts;
   facts.has_async_copy = true;
   facts.matrix_shapes = tensor_core_shapes();
@@ -62,6 +65,7 @@ TargetFacts shader_facts(const Target& target) {
 TargetFacts spirv_facts(const Target& target) {
   TargetFacts facts = shader_facts(target);
   facts.has_atomic_add = true;
+  facts.joins_parts = true;
   return facts;
 }
 
@@ -71,8 +75,9 @@ TargetFacts facts_of(const Target& target) {
   switch (target.format) {
     case CodeFormat::cubin: return nvidia_facts(target);
     case CodeFormat::native_object:
-    case CodeFormat::interpreted: return cpu_facts();
-    case CodeFormat::amdgpu_object: return llvm_facts();
+    case CodeFormat::interpreted:
+    // Additions of f32 become loops of compare-and-swap, which system memory behind PCIe takes too.
+    case CodeFormat::amdgpu_object: return cpu_facts();
     case CodeFormat::spirv_pointers:
     case CodeFormat::spirv_bindings: return spirv_facts(target);
     case CodeFormat::wgsl: return shader_facts(target);

@@ -30,6 +30,9 @@ struct TargetFacts {
   bool has_64bit = false;           // i64, u64 and f64, in buffers and arithmetic
   bool has_atomic_add = false;      // on 32-bit whole numbers in buffers, with last_group
   bool has_atomic_add_f32 = false;  // on f32 in buffers
+  /// Parts of a sum are added up by the workgroup that comes last rather than by another kernel:
+  /// where that was measured to pay.
+  bool joins_parts = false;
   // Between lanes, without local memory: shuffles and reductions over a wave.
   bool has_shuffle = false;
   bool has_dot = false;                    // sums of four products of bytes in one instruction

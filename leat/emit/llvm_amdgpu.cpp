@@ -1,6 +1,6 @@
 // The row of AMD's GPUs. Source: LLVM's User Guide for AMDGPU Backend: "LLVM IR Attributes",
-// "Code Object Metadata", "Memory Model" (fences of a workgroup; the metadata amdgpu-as), "AMDGPU
-// intrinsics" (ds.bpermute).
+// "Code Object Metadata", "Memory Model" (fences of a workgroup and of the agent, which is the
+// device; the metadata amdgpu-as), "AMDGPU intrinsics" (ds.bpermute).
 //
 // Without the amdgpu-no-... attributes a kernel is given the packet's address, hidden arguments and
 // ids that it does not use, in registers that a dispatch would then have to fill.
@@ -78,6 +78,41 @@ llvm::Value* shuffle(llvm::IRBuilder<>& build, const LaneShuffle& asked) {
                                {build.CreateShl(lane_read(build, asked), 2), asked.bits});
 }
 
+void fence_device(llvm::IRBuilder<>& build) {
+  const llvm::SyncScope::ID device = build.getContext().getOrInsertSyncScopeID("agent");
+  build.CreateFence(llvm::AtomicOrdering::AcquireRelease, device);
+}
+
+llvm::Value* count(llvm::IRBuilder<>& build, llvm::Value* counter, llvm::Value* limit) {
+  return build.CreateAtomicRMW(llvm::AtomicRMWInst::UIncWrap, counter, limit, llvm::Align(4),
+                               llvm::AtomicOrdering::Monotonic,
+                               build.getContext().getOrInsertSyncScopeID("agent"));
+}
+
+// Through a word of local memory of its own. Whoever counts again has passed another barrier first,
+// so that all have read by then.
+llvm::Value* any(llvm::IRBuilder<>& build, llvm::Value* number) {
+  constexpr unsigned kLocalSpace = 3;
+  llvm::BasicBlock* before = build.GetInsertBlock();
+  llvm::Function* kernel = before->getParent();
+  auto* word = new llvm::GlobalVariable(*kernel->getParent(), build.getInt32Ty(), false,
+                                        llvm::GlobalValue::InternalLinkage,
+                                        llvm::UndefValue::get(build.getInt32Ty()), "last_group",
+                                        nullptr, llvm::GlobalValue::NotThreadLocal, kLocalSpace);
+  llvm::BasicBlock* first = llvm::BasicBlock::Create(build.getContext(), "tell", kernel);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(build.getContext(), "told", kernel);
+  llvm::Value* thread = build.CreateIntrinsic(llvm::Intrinsic::amdgcn_workitem_id_x, {}, {});
+  build.CreateCondBr(build.CreateICmpEQ(thread, build.getInt32(0)), first, after);
+  build.SetInsertPoint(first);
+  build.CreateStore(number, word);
+  build.CreateBr(after);
+  build.SetInsertPoint(after);
+  barrier(build);
+  return build.CreateLoad(build.getInt32Ty(), word);
+}
+
+constexpr GroupCounter kGroupCounter = {.fence = fence_device, .count = count, .any = any};
+
 }  // namespace
 
 const GpuDialect kAmdgpuDialect = {
@@ -88,6 +123,7 @@ const GpuDialect kAmdgpuDialect = {
     .describe = describe,
     .barrier = barrier,
     .shuffle = shuffle,
+    .group_counter = &kGroupCounter,
 };
 
 }  // namespace leat

@@ -37,7 +37,7 @@ size_t count_of(const std::string& text, std::string_view part) {
   return count;
 }
 
-/// The samples whose waves are the target's and that need no more than it has: no atomics.
+/// The samples whose waves are the target's and that need no more than it has.
 std::vector<spirv::NamedProgram> samples_for(const Target& target) {
   std::vector<spirv::NamedProgram> samples;
   for (const spirv::NamedProgram& sample : spirv::all_programs()) {

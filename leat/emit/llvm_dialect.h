@@ -44,7 +44,8 @@ struct GroupCounter {
   void (*fence)(llvm::IRBuilder<>& build);
   /// Counts up to `limit` and then back to 0; the answer is what was there before.
   llvm::Value* (*count)(llvm::IRBuilder<>& build, llvm::Value* counter, llvm::Value* limit);
-  /// A barrier behind which all threads of the workgroup know whether one had a `number` but 0.
+  /// A barrier behind which all threads of the workgroup know whether the first one, which alone
+  /// may have another `number` than 0, has.
   llvm::Value* (*any)(llvm::IRBuilder<>& build, llvm::Value* number);
 };
 

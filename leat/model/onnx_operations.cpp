@@ -106,6 +106,7 @@ class Operations {
     if (name.empty() || !known_.insert(name).second) return true;
     const auto value = model_.values.find(name);
     const TensorId id = value == model_.values.end() ? kNoTensor : value->second;
+    if (id != kNoTensor && element_count(model_.graph.tensors[id].shape) == 0) return false;
     if (id != kNoTensor && model_.graph.tensors[id].constant) {
       operation_.constants.emplace_back(name, id);
       return true;

@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kPage = 4096, kConstantAlignment = 256, kConstantsGap = uint64_t{1} << 21;
 // Sums differ by their order: a share of the value, and of the largest value for what cancels.
-constexpr double kRelative = 1e-3, kAbsolute = 1e-4, kOfLargest = 1e-5, kRelativeOfHalf = 1e-2;
+constexpr double kRelative = 1e-3, kAbsolute = 1e-4, kOfLargest = 1e-5, kRelativeOfHalf = 1e-2,
+                 kOfLargestOfHalf = 1e-3;
 
 std::string hex(uint64_t value) { return fmt::format("0x{:x}", value); }
 
@@ -186,8 +187,8 @@ class CaptureWriter {
       Json output = json_of(name, id);
       const DType storage = network_.schedule().placements[id].storage;
       if (is_float(storage)) {
-        output["atol"] = storage == DType::f32 ? kAbsolute : kRelativeOfHalf;
-        output["rtol"] = storage == DType::f32 ? kRelative : kRelativeOfHalf;
+        output["atol"] = has_halves_ ? kRelativeOfHalf : kAbsolute;
+        output["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
       }
       json["outputs"].push_back(std::move(output));
     }
@@ -223,8 +224,8 @@ class CaptureWriter {
         const double size = std::fabs(value.number(i));
         if (std::isfinite(size)) largest = std::max(largest, size);
       }
-      step["atol"] = kOfLargest * largest + 1e-30;
-      step["rtol"] = storage == DType::f32 ? kRelative : kRelativeOfHalf;
+      step["atol"] = (has_halves_ ? kOfLargestOfHalf : kOfLargest) * largest + 1e-30;
+      step["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
     }
     root_["steps"].push_back(std::move(step));
     return {};
@@ -235,6 +236,10 @@ class CaptureWriter {
   const CaptureParts& parts_;
   const std::string& folder_;
   std::vector<Network::PlannedLaunch> launches_ = network_.launches();
+  /// Whether values are rounded to 16 bits on their way.
+  bool has_halves_ = std::ranges::any_of(network_.schedule().placements, [](const Placement& p) {
+    return p.space != Space::none && (p.storage == DType::f16 || p.storage == DType::bf16);
+  });
   std::map<const Kernel*, std::string> kernel_names_;
   std::map<TensorId, uint64_t> constants_;  // addresses
   Json root_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "leat/base/target_facts.h"
 #include "leat/schedule/candidates.h"
 #include "leat/schedule/model_constants.h"
 
@@ -161,7 +162,7 @@ std::vector<Candidate> staged_tiles(const Product& p, const Target& target) {
     params.lane_fold = lane_fold_of(params, target);
     params.last_adds = 0;
     found.push_back({params, staged_price(params, rate, p, target)});
-    if (params.split_k == 1) continue;
+    if (params.split_k == 1 || !facts_of(target).joins_parts) continue;
     params.last_adds = 1;
     found.push_back({params, staged_price(params, rate, p, target)});
   }

@@ -25,8 +25,11 @@ void exec_v_readlane_b32(Wave& w, const Instruction& i) {
   w.set_scalar(i, i.dst, w.v[r][lane]);
 }
 
+/// Compilers save scalar registers so, and of a group of them also those that hold nothing.
 void exec_v_writelane_b32(Wave& w, const Instruction& i) {
-  const uint32_t value = w.scalar(i, i.src[0]);
+  const uint16_t from = i.src[0];
+  const bool holds_nothing = from < kNull && !w.s_defined[from] && w.s_busy[from] == 0;
+  const uint32_t value = holds_nothing ? w.s[from] : w.scalar(i, from);
   const uint32_t lane = w.scalar(i, i.src[1]) & 31;
   const uint32_t r = i.dst - kVgpr0;
   if (!w.check_write(i, r, 1)) return;

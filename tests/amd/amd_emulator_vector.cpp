@@ -470,9 +470,11 @@ T division_scale(T s0, T s1, T s2, bool& flag) {
   if (is_denormal(s1)) return std::ldexp(s0, L::kScale);
   const bool reciprocal_is_denormal = quotient_is_denormal(T(1), s1);
   const bool quotient_is_small = quotient_is_denormal(s2, s1);
+  // The text has the scale upwards here, with which the denominator overflows; V_DIV_FMAS then
+  // scales the quotient down, for which it must have been scaled down.
   if (reciprocal_is_denormal && quotient_is_small) {
     flag = true;
-    return scales_denominator ? std::ldexp(s0, L::kScale) : s0;
+    return scales_denominator ? std::ldexp(s0, -L::kScale) : s0;
   }
   if (reciprocal_is_denormal) return std::ldexp(s0, -L::kScale);
   if (quotient_is_small) {
@@ -529,7 +531,9 @@ T division_fixup(T s0, T s1, T s2) {
   if (std::isinf(s1) || s2 == 0) return sign ? T(-0.0) : T(0);
   const int below = biased_exponent(s2) - biased_exponent(s1);
   if (below < (sizeof(T) == 4 ? -150 : -1075)) return sign ? T(-0.0) : T(0);
-  if (biased_exponent(s1) == 2 * DivisionLimits<T>::kBias + 1) return sign ? -infinity : infinity;
+  // The text asks whether the denominator's exponent is all ones, which was answered above; the
+  // overflow that it names is of the quotient, which scaling alone does not keep finite.
+  if (below > DivisionLimits<T>::kBias + 1) return sign ? -infinity : infinity;
   return std::copysign(s0, sign ? T(-1) : T(1));
 }
 

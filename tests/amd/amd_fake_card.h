@@ -12,13 +12,7 @@
 #include "leat/backend/amd/amd_device.h"
 #include "leat/backend/amd/amd_os.h"
 #include "tests/amd/fake_kfd.h"
-
-// Fails the test with the error's message.
-#define ASSERT_OK(expression)                                          \
-  do {                                                                 \
-    const auto& assert_ok = (expression);                              \
-    ASSERT_TRUE(assert_ok.has_value()) << assert_ok.error().message(); \
-  } while (false)
+#include "tests/device_asserts.h"
 
 namespace leat {
 
@@ -63,8 +57,6 @@ Result<KernelBinary> compile_kernel(const std::string& target, const TestKernel&
 TestKernel add_kernel(uint32_t groups);
 /// b0[i] = 2 * b0[i] + 1, of i32.
 TestKernel step_kernel(uint32_t groups);
-
-inline BufferRange whole(const Buffer& buffer) { return {&buffer, 0, buffer.size_bytes()}; }
 
 template <typename T>
 std::vector<T> values_of(const Buffer& buffer) {

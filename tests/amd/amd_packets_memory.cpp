@@ -153,6 +153,7 @@ Result<void> PacketProcessor::apply(const Release& entry) {
                              entry.va, entry.launches));
   }
   if (data != 0) {
+    ++clock_;
     const uint64_t value = data >= 3 ? clock_ : entry.value;
     std::memcpy(memory_.at(entry.va, data == 1 ? 4 : 8, kWrite), &value, data == 1 ? 4 : 8);
   }

@@ -12,13 +12,7 @@
 #include <vector>
 
 #include "leat/backend/backends.h"
-
-// Fails the test with the error's message.
-#define ASSERT_OK(expression)                                          \
-  do {                                                                 \
-    const auto& assert_ok = (expression);                              \
-    ASSERT_TRUE(assert_ok.has_value()) << assert_ok.error().message(); \
-  } while (false)
+#include "tests/device_asserts.h"
 
 namespace leat {
 
@@ -29,8 +23,11 @@ struct TestedRoute {
   std::string refusal;
 };
 
-/// All that find_devices() shows, and "null".
+/// What the program runs the suite on: all that find_devices() shows, and "null"; or devices that
+/// another program stands in for.
 std::vector<TestedRoute> tested_routes();
+/// Stays open, at least until another is opened.
+Result<Device*> open_tested_route(const std::string& name);
 void PrintTo(const TestedRoute& route, std::ostream* out);
 
 class ConformanceTest : public testing::TestWithParam<TestedRoute> {
@@ -61,8 +58,6 @@ class ConformanceTest : public testing::TestWithParam<TestedRoute> {
  private:
   Device* device_ = nullptr;
 };
-
-inline BufferRange whole(const Buffer& buffer) { return {&buffer, 0, buffer.size_bytes()}; }
 
 template <typename T>
 Buffer ConformanceTest::buffer_of(const std::vector<T>& values, MemoryKind kind) {

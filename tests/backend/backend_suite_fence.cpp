@@ -68,7 +68,8 @@ class FenceOrder : public FenceConformance {
     return text == nullptr ? 20 : static_cast<uint32_t>(std::strtoul(text, nullptr, 10));
   }
   int64_t groups() {
-    if (GetParam().test_name.starts_with("mock")) return 4;  // it interprets
+    const std::string& name = GetParam().test_name;
+    if (name.starts_with("mock") || name.starts_with("gfx")) return 4;  // interpreted, emulated
     return device().info().software || device().target().is_cpu ? 132 : 4224;
   }
 

@@ -2,7 +2,7 @@
 #include "leat/lower/expr_lowering.h"
 
 #include <algorithm>
-#include <limits>
+#include <bit>
 
 #include "leat/lower/address.h"
 #include "leat/lower/lower.h"
@@ -22,27 +22,35 @@ std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> s
   return arguments;
 }
 
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
-                               std::span<const TensorId> scratch) {
+KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source) {
   KernelSlots slots;
+  const Node& node = source.node;
+  const std::vector<TensorId>& scratch = source.step.scratch;
   const std::vector<TensorId> arguments = arguments_of(node, scratch);
   const size_t inputs = arguments.size() - node.results.size() - scratch.size();
-  const auto declare = [&](TensorId id, std::string name, bool written) {
-    const Placement& placement = schedule.placements[id];
-    return builder.parameter(std::move(name), placement.storage, written, placement.element_count);
+  const auto declare = [&](TensorId id, std::string name, bool written, bool is_open) {
+    const Placement& placement = source.schedule.placements[id];
+    return builder.parameter(std::move(name), placement.storage, written,
+                             is_open ? kElementsMax : placement.element_count);
   };
-  for (size_t i = 0; i < inputs; ++i) declare(arguments[i], "in" + std::to_string(i), false);
+  for (size_t i = 0; i < inputs; ++i) {
+    const auto first = std::ranges::find(node.inputs, arguments[i]) - node.inputs.begin();
+    const Number& count = source.numbers.inputs[static_cast<size_t>(first)].element_count;
+    declare(arguments[i], "in" + std::to_string(i), false, count.is_open());
+  }
   for (TensorId input : node.inputs) {
     const auto found = std::ranges::find(arguments, input);
     slots.input_slots.push_back(static_cast<uint32_t>(found - arguments.begin()));
   }
   for (size_t i = 0; i < node.results.size(); ++i) {
     const std::string name = "out" + (i == 0 ? "" : std::to_string(i));
-    slots.result_slots.push_back(declare(node.results[i].output, name, true));
+    const bool is_open = source.numbers.outputs[i].element_count.is_open();
+    slots.result_slots.push_back(declare(node.results[i].output, name, true, is_open));
   }
   for (size_t i = 0; i < scratch.size(); ++i) {
-    slots.scratch_slots.push_back(declare(scratch[i], "scratch" + std::to_string(i), true));
+    slots.scratch_slots.push_back(declare(scratch[i], "scratch" + std::to_string(i), true, false));
   }
+  if (source.formulas != nullptr) builder.open(*source.formulas);
   return slots;
 }
 
@@ -58,31 +66,24 @@ ValueId ExprLowering::stored_value(ExprId id, const ElementContext& context) {
   return builder_.convert(Opcode::int_from_bool, result);
 }
 
-namespace {
-
-/// Whole numbers of the model are 64-bit, the device's 32-bit.
-ValueId saturated(ir::Builder& builder, double number) {
-  constexpr double kLow = std::numeric_limits<int32_t>::min();
-  constexpr double kHigh = std::numeric_limits<int32_t>::max();
-  return builder.i32(static_cast<int64_t>(std::clamp(number, kLow, kHigh)));
+ValueId ExprLowering::constant(ExprId id) {
+  const Number& number = numbers_.constants[id];
+  switch (node_.exprs.type(id)) {
+    case ScalarType::f32:
+      if (number.is_open()) return builder_.convert(Opcode::float_from_bits, builder_.i32(number));
+      return builder_.f32(std::bit_cast<float>(static_cast<int32_t>(number.fixed())));
+    case ScalarType::i32: return builder_.i32(number);
+    case ScalarType::b1: return builder_.b1(number.fixed() != 0);
+  }
+  return ir::kNone;
 }
-
-}  // namespace
 
 ValueId ExprLowering::visit(ExprId id, const ElementContext& context) {
   if (memo_[id] != ir::kNone) return memo_[id];
   const ExprNode& node = node_.exprs.node(id);
   ValueId result = ir::kNone;
   switch (node.kind) {
-    case ExprKind::constant:
-      if (node.type == ScalarType::f32) {
-        result = builder_.f32(static_cast<float>(node.number));
-      } else if (node.type == ScalarType::i32) {
-        result = saturated(builder_, node.number);
-      } else {
-        result = builder_.b1(node.number != 0);
-      }
-      break;
+    case ExprKind::constant: result = constant(id); break;
     case ExprKind::axis: result = context.axes[node.index]; break;
     case ExprKind::accumulator:
       CHECK(context.accumulator != ir::kNone);
@@ -98,17 +99,12 @@ ValueId ExprLowering::address_of_load(ExprId id, const ExprNode& node,
                                       const ElementContext& context) {
   LinearForm address;
   if (merged_ != nullptr) {
-    const Affine& affine = merged_->loads.at(id);
-    address.constant = affine.constant;
-    for (size_t i = 0; i < affine.coefficients.size(); ++i) {
-      if (affine.coefficients[i] != 0) address.add(affine.coefficients[i], context.axes[i]);
-    }
-    return build(builder_, address);
+    return build(builder_, LinearForm::of(merged_->loads.at(id), context.axes));
   }
-  const Placement& placement = schedule_.placements[node_.inputs[node.index]];
-  CHECK(node.indices.size() == placement.strides.size());
+  const Numbers& strides = numbers_.inputs[node.index].strides;
+  CHECK(node.indices.size() == strides.size());
   for (size_t d = 0; d < node.indices.size(); ++d) {
-    address.add(placement.strides[d], visit(node.indices[d], context));
+    address.add(strides[d], visit(node.indices[d], context));
   }
   return build(builder_, address);
 }
@@ -128,7 +124,7 @@ ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext
   if (inside != ir::kNone && node.number != 0) {
     const ValueId fill = node.type == ScalarType::f32
                              ? builder_.f32(static_cast<float>(node.number))
-                         : node.type == ScalarType::i32 ? saturated(builder_, node.number)
+                         : node.type == ScalarType::i32 ? builder_.i32(saturated(node.number))
                                                         : builder_.b1(true);
     result = builder_.select(inside, result, fill);
   }

@@ -4,7 +4,6 @@
 #include <span>
 #include <vector>
 
-#include "leat/ir/builder.h"
 #include "leat/lower/merge_axes.h"
 #include "leat/schedule/plan.h"
 
@@ -17,9 +16,24 @@ struct KernelSlots {
   std::vector<uint32_t> scratch_slots;  // of Step::scratch[i]
 };
 
+/// What a step is lowered from. Of sizes only `numbers` may be asked: those of schedule and node
+/// are of one shape.
+struct StepSource {
+  const Schedule& schedule;
+  const Step& step;
+  const Node& node;
+  const NodeNumbers& numbers;
+  const Target& target;
+  const TakeNumber& take;        // for what is found in the node (ContractionNumbers)
+  Formulas* formulas = nullptr;  // where numbers may be open
+};
+
+StepProgram lower_contraction(const StepSource& source);
+StepProgram lower_map_reduce(const StepSource& source, const MapReduceParams& params);
+StepProgram lower_program(const StepSource& source, const ProgramParams& params);
+
 /// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
-                               std::span<const TensorId> scratch = {});
+KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source);
 
 /// The element that expressions are evaluated for.
 struct ElementContext {
@@ -34,9 +48,9 @@ struct ElementContext {
 
 class ExprLowering {
  public:
-  ExprLowering(ir::Builder& builder, const Schedule& schedule, const Node& node,
+  ExprLowering(KernelBuilder& builder, const Node& node, const NodeNumbers& numbers,
                const KernelSlots& slots)
-      : builder_(builder), schedule_(schedule), node_(node), slots_(slots) {}
+      : builder_(builder), node_(node), numbers_(numbers), slots_(slots) {}
 
   /// From now on loads are addressed as `merged` says and ElementContext::axes are its axes.
   void use_merged_axes(const MergedAxes* merged) { merged_ = merged; }
@@ -47,13 +61,14 @@ class ExprLowering {
 
  private:
   ir::ValueId visit(ExprId id, const ElementContext& context);
+  ir::ValueId constant(ExprId id);
   ir::ValueId load(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId address_of_load(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId apply(const ExprNode& node, const ElementContext& context);
 
-  ir::Builder& builder_;
-  const Schedule& schedule_;
+  KernelBuilder& builder_;
   const Node& node_;
+  const NodeNumbers& numbers_;
   const KernelSlots& slots_;
   const MergedAxes* merged_ = nullptr;
   std::vector<ir::ValueId> memo_;

@@ -20,31 +20,31 @@ constexpr int64_t kElementsAtOnce = 4;
 
 class ProgramLowering {
  public:
-  ProgramLowering(const Schedule& schedule, const Node& node, const ProgramParams& params,
-                  const Target& target)
-      : schedule_(schedule),
-        node_(node),
-        program_(*node.program),
+  ProgramLowering(const StepSource& source, const ProgramParams& params)
+      : schedule_(source.schedule),
+        node_(source.node),
+        numbers_(source.numbers),
+        program_(*node_.program),
         shares_rows_(params.lanes_row == 1),
-        builder_("program", target.wave_lanes, 1),
-        slots_(declare_parameters(builder_, schedule, node)),
-        lanes_(target.wave_lanes),
-        rows_(element_count(node.extents)),
-        length_(schedule.graph.tensors[node.inputs[0]].shape[program_.axis]),
-        is_float_(is_float(schedule.placements[node.inputs[0]].storage)) {
-    const int64_t groups = shares_rows_ ? rows_ : (rows_ + lanes_ - 1) / lanes_;
-    const int64_t x = std::min<int64_t>(groups, target.workgroups_max[0]);
-    builder_.program().grid = {static_cast<uint32_t>(x),
-                               static_cast<uint32_t>((groups + x - 1) / x), 1};
+        builder_("program", source.target.wave_lanes, 1),
+        slots_(declare_parameters(builder_, source)),
+        lanes_(source.target.wave_lanes),
+        rows_(product_of(numbers_.extents)),
+        length_(numbers_.inputs[0].shape[program_.axis]),
+        is_float_(is_float(schedule_.placements[node_.inputs[0]].storage)) {
+    const Number groups = shares_rows_ ? rows_ : divided_up(rows_, lanes_);
+    const Number x =
+        groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
+    builder_.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, source.target);
     const ValueId group =
         builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
     lane_ = builder_.lane_id();
     row_ = shares_rows_ ? group : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
     exists_ = builder_.binary(Opcode::lt_i, row_, builder_.i32(rows_));
-    coordinates_ = decompose(builder_, row_, node.extents);
+    coordinates_ = decompose(builder_, row_, numbers_.extents);
   }
 
-  ir::Program emit() {
+  StepProgram emit() {
     switch (program_.op) {
       case ProgramOp::scan:
       case ProgramOp::scan_product: emit_scan(); break;
@@ -52,13 +52,12 @@ class ProgramLowering {
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
     }
-    return builder_.finish();
+    return builder_.finish_step();
   }
 
  private:
-  /// Address of the row's element `at` in `tensor`.
-  ValueId address(TensorId tensor, ValueId at) {
-    const std::vector<int64_t>& strides = schedule_.placements[tensor].strides;
+  /// Address of the row's element `at` in a tensor of these strides.
+  ValueId address(const Numbers& strides, ValueId at) {
     LinearForm form;
     for (size_t d = 0; d < strides.size(); ++d) {
       form.add(strides[d], d == program_.axis ? at : coordinates_[d]);
@@ -66,11 +65,11 @@ class ProgramLowering {
     return build(builder_, form);
   }
   ValueId load(ValueId at, ValueId mask) {
-    return builder_.load(slots_.input_slots[0], address(node_.inputs[0], at), 1, mask);
+    return builder_.load(slots_.input_slots[0], address(numbers_.inputs[0].strides, at), 1, mask);
   }
   void store(size_t result, ValueId at, ValueId value, ValueId mask) {
-    builder_.store(slots_.result_slots[result], address(node_.results[result].output, at), value,
-                   mask);
+    builder_.store(slots_.result_slots[result], address(numbers_.outputs[result].strides, at),
+                   value, mask);
   }
   ValueId from_its_end(ValueId at) {
     return program_.reverse ? builder_.sub(builder_.i32(length_ - 1), at) : at;
@@ -99,7 +98,7 @@ class ProgramLowering {
 
   /// Over the elements [first, first + rounds) of the row; the value after them. Behind the row's
   /// end it means nothing, and nobody stores it.
-  ValueId walk(ValueId first, int64_t rounds, ValueId begin, bool stores) {
+  ValueId walk(ValueId first, const Number& rounds, ValueId begin, bool stores) {
     const ValueId init[] = {begin};
     return builder_.loop(builder_.i32(0), builder_.i32(rounds), 1, init, true,
                          [&](ValueId counter, std::span<const ValueId> carried) {
@@ -126,7 +125,7 @@ class ProgramLowering {
       walk(builder_.i32(0), length_, neutral(), true);
       return;
     }
-    const int64_t stretch = (length_ + lanes_ - 1) / lanes_;
+    const Number stretch = divided_up(length_, lanes_);
     const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
     const uint32_t parts = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
                                           static_cast<uint32_t>(lanes_));
@@ -150,7 +149,7 @@ class ProgramLowering {
   template <typename Body>
   ValueId for_each_element(ValueId init, Body body) {
     const int64_t step = shares_rows_ ? lanes_ : 1;
-    const int64_t rounds = (length_ + step - 1) / step;
+    const Number rounds = divided_up(length_, step);
     const ValueId begin[] = {init};
     return builder_.loop(
         builder_.i32(0), builder_.i32(rounds), 1, begin, true,
@@ -158,13 +157,14 @@ class ProgramLowering {
           if (!shares_rows_) return std::vector<ValueId>{body(round, exists_, carried[0])};
           const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
           ValueId mask = exists_;
-          if (length_ % lanes_ != 0) {
+          if (has_rest(length_, lanes_)) {
             mask = builder_.logical_and(mask,
                                         builder_.binary(Opcode::lt_i, at, builder_.i32(length_)));
           }
           return std::vector<ValueId>{body(at, mask, carried[0])};
         },
-        static_cast<int>(std::min<int64_t>(rounds, kElementsAtOnce)))[0];
+        static_cast<int>(rounds.is_open() ? kElementsAtOnce
+                                          : smaller_of(rounds, kElementsAtOnce).fixed()))[0];
   }
   /// Over the lanes that share the row.
   ValueId joined(Opcode op, ValueId own) { return shares_rows_ ? builder_.reduce(op, own) : own; }
@@ -220,7 +220,7 @@ class ProgramLowering {
   /// Of the row's elements that stand after (key, at), the first.
   Best next_after(const Best& last) {
     const ValueId init[] = {builder_.i32(kLowest), builder_.i32(kHighest)};
-    const int64_t rounds = (length_ + lanes_ - 1) / lanes_;
+    const Number rounds = divided_up(length_, lanes_);
     const std::vector<ValueId> own = builder_.loop(
         builder_.i32(0), builder_.i32(rounds), 1, init, true,
         [&](ValueId round, std::span<const ValueId> carried) {
@@ -249,8 +249,7 @@ class ProgramLowering {
 
   /// One round over the row for each that is wanted.
   void emit_top_k() {
-    const TensorId values = node_.results[0].output;
-    const int64_t k = schedule_.graph.tensors[values].shape[program_.axis];
+    const Number& k = numbers_.outputs[0].shape[program_.axis];
     const ValueId first = builder_.binary(Opcode::eq_i, lane_, builder_.i32(0));
     const ValueId mask = builder_.logical_and(first, exists_);
     const ValueId init[] = {builder_.i32(kHighest), builder_.i32(-1)};
@@ -265,11 +264,13 @@ class ProgramLowering {
 
   const Schedule& schedule_;
   const Node& node_;
+  const NodeNumbers& numbers_;
   const Program& program_;
   bool shares_rows_;
-  ir::Builder builder_;
+  KernelBuilder builder_;
   KernelSlots slots_;
-  int64_t lanes_, rows_, length_;
+  int64_t lanes_;
+  Number rows_, length_;
   bool is_float_;
   ValueId lane_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
   std::vector<ValueId> coordinates_;
@@ -277,9 +278,8 @@ class ProgramLowering {
 
 }  // namespace
 
-ir::Program lower_program(const Schedule& schedule, const Node& node, const ProgramParams& params,
-                          const Target& target) {
-  return ProgramLowering(schedule, node, params, target).emit();
+StepProgram lower_program(const StepSource& source, const ProgramParams& params) {
+  return ProgramLowering(source, params).emit();
 }
 
 }  // namespace leat

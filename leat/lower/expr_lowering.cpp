@@ -12,16 +12,6 @@ namespace leat {
 using ir::Opcode;
 using ir::ValueId;
 
-std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch) {
-  std::vector<TensorId> arguments;
-  for (TensorId input : node.inputs) {
-    if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
-  }
-  for (const NodeResult& result : node.results) arguments.push_back(result.output);
-  arguments.insert(arguments.end(), scratch.begin(), scratch.end());
-  return arguments;
-}
-
 KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source) {
   KernelSlots slots;
   const Node& node = source.node;

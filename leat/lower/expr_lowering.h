@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "leat/lower/merge_axes.h"
+#include "leat/lower/step_source.h"
 #include "leat/schedule/plan.h"
 
 namespace leat {
@@ -15,22 +16,6 @@ struct KernelSlots {
   std::vector<uint32_t> result_slots;   // parameter of node.results[i]
   std::vector<uint32_t> scratch_slots;  // of Step::scratch[i]
 };
-
-/// What a step is lowered from. Of sizes only `numbers` may be asked: those of schedule and node
-/// are of one shape.
-struct StepSource {
-  const Schedule& schedule;
-  const Step& step;
-  const Node& node;
-  const NodeNumbers& numbers;
-  const Target& target;
-  const TakeNumber& take;        // for what is found in the node (ContractionNumbers)
-  Formulas* formulas = nullptr;  // where numbers may be open
-};
-
-StepProgram lower_contraction(const StepSource& source);
-StepProgram lower_map_reduce(const StepSource& source, const MapReduceParams& params);
-StepProgram lower_program(const StepSource& source, const ProgramParams& params);
 
 /// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
 KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source);

@@ -6,10 +6,20 @@
 #include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
-#include "leat/lower/expr_lowering.h"
 #include "leat/lower/passes.h"
+#include "leat/lower/step_source.h"
 
 namespace leat {
+
+std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch) {
+  std::vector<TensorId> arguments;
+  for (TensorId input : node.inputs) {
+    if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
+  }
+  for (const NodeResult& result : node.results) arguments.push_back(result.output);
+  arguments.insert(arguments.end(), scratch.begin(), scratch.end());
+  return arguments;
+}
 
 namespace {
 

@@ -42,7 +42,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   done(PlanStep::fuse);
   assign_layouts(schedule, target, options.external_channels_last);
   done(PlanStep::layout);
-  TRY(choose_kernels(schedule, chooser, {options.argument_bytes_max}));
+  TRY(choose_kernels(schedule, chooser, {options.argument_bytes_max}, options.known_params));
   done(PlanStep::choose);
   plan_memory(schedule);
   done(PlanStep::memory);

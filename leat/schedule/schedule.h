@@ -24,6 +24,8 @@ std::span<const PlanStep> plan_steps();
 struct ScheduleOptions {
   /// Who chooses, for this target; null: the analytic model. Lives until make_schedule returns.
   Chooser* chooser = nullptr;
+  /// May be empty. Lives until make_schedule returns.
+  KnownParams known_params;
   /// Graph inputs and outputs may be laid out like activations (channels innermost) instead of
   /// row-major; for one kernel measured as it runs inside a network.
   bool external_channels_last = false;

@@ -29,7 +29,6 @@ class AmdKernel final : public Kernel {
   AmdKernel& operator=(const AmdKernel&) = delete;
 
   const AmdRegisters& registers() const { return registers_; }
-  const uint32_t (&grid() const)[3] { return grid_; }
 
  private:
   Result<void> fill(const KernelBinary& binary, const AmdObject& object);
@@ -37,7 +36,6 @@ class AmdKernel final : public Kernel {
   AmdContext& context_;
   DirectRange code_;
   AmdRegisters registers_;
-  uint32_t grid_[3] = {};
 };
 
 }  // namespace leat

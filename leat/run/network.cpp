@@ -210,7 +210,11 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   for (size_t i = 0; i < own.size(); ++i) {
     std::unique_ptr<Kernel>& kernel = compiled.kernels[openings.size() + i];
     told[own[i]] = {.kernel = kernel.get(), .words = {}, .groups = kernel->grid()[0]};
-    kernels_.push_back(std::move(kernel));
+    if (shapes != nullptr) {
+      shapes->keep(keys[own[i]], std::move(kernel));
+    } else {
+      kernels_.push_back(std::move(kernel));
+    }
   }
   for (size_t i = 0; i < steps.size(); ++i) {
     if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);

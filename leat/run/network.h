@@ -179,7 +179,7 @@ class Network {
   Buffer weights_;
   Buffer activations_;
   Buffer words_;
-  std::vector<std::unique_ptr<Kernel>> kernels_;  // for just this network
+  std::vector<std::unique_ptr<Kernel>> kernels_;  // where no other shape may have them
   std::vector<Served> served_;
   std::vector<Launch> launches_;
   std::vector<BufferRange> ranges_;  // scratch of one launch

@@ -28,7 +28,19 @@ std::optional<ShapeKernels::Told> ShapeKernels::told(const Opening& opening, con
   return told;
 }
 
+namespace {
+
+std::string whole(const StepKey& key) {
+  const auto bytes = std::as_bytes(std::span(key.numbers));
+  return key.structure + std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+}  // namespace
+
 std::optional<ShapeKernels::Told> ShapeKernels::find(const StepKey& key) const {
+  if (const auto plain = plain_.find(whole(key)); plain != plain_.end()) {
+    return Told{plain->second.get(), {}, plain->second->grid()[0]};
+  }
   const auto [first, last] = kernels_.equal_range(key.structure);
   for (auto kept = first; kept != last; ++kept) {
     std::optional<Told> found = told(kept->second.opening, key);
@@ -71,6 +83,10 @@ void ShapeKernels::keep(Opening opening, std::unique_ptr<Kernel> kernel) {
   opening.made->lowered = {};
   std::string structure = opening.key.structure;
   kernels_.emplace(std::move(structure), Kept{std::move(opening), std::move(kernel)});
+}
+
+void ShapeKernels::keep(const StepKey& key, std::unique_ptr<Kernel> kernel) {
+  plain_.insert_or_assign(whole(key), std::move(kernel));
 }
 
 void ShapeKernels::remember(const std::string& node, const KernelParams& params, StepKey key) {

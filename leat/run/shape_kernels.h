@@ -51,6 +51,8 @@ class ShapeKernels {
   static bool serves(const Opening& opening, const StepKey& key);
   /// Keeps it; what it serves is found from now on.
   void keep(Opening opening, std::unique_ptr<Kernel> kernel);
+  /// The same of a kernel that was made for just the step of this key.
+  void keep(const StepKey& key, std::unique_ptr<Kernel> kernel);
   /// That the node has this form in a shape that is ready now.
   void remember(const std::string& node, const KernelParams& params, StepKey key);
 
@@ -72,7 +74,8 @@ class ShapeKernels {
   static std::optional<Told> told(const Opening& opening, const StepKey& key);
 
   std::unordered_map<std::string, Known> nodes_;
-  std::unordered_multimap<std::string, Kept> kernels_;  // by structure
+  std::unordered_multimap<std::string, Kept> kernels_;              // by structure
+  std::unordered_map<std::string, std::unique_ptr<Kernel>> plain_;  // by all of their key
 };
 
 }  // namespace leat

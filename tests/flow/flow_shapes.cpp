@@ -40,7 +40,7 @@ Model model_of(Graph graph, Shape input) {
   return model;
 }
 
-/// Convolutions, pooling and a mean over what is left of a picture of any size.
+/// Convolutions, pooling, a mean over what is left of a picture of any size, and classes of it.
 Model picture(const Shape& shape) {
   Graph graph;
   const TensorId x = graph.add_tensor("x", DType::f32, shape);
@@ -63,6 +63,8 @@ Model picture(const Shape& shape) {
   y = ops::binary(graph, "sum", ScalarOp::add, y, side).value();
   y = conv("last", y, 16, 24, 1, 1, 1);
   y = ops::global_average_pool(graph, "mean", y).value();
+  y = ops::flatten(graph, "flat", y).value();
+  y = ops::matmul(graph, "classes", y, weights(graph, "classes_w", {24, 10}, 8)).value();
   graph.outputs = {y};
   return model_of(std::move(graph), shape);
 }
@@ -108,9 +110,11 @@ void expect_right(const Model& model, const HostTensor& x,
 
 using FlowShapes = DeviceTest;
 
-/// Runs all `first` shapes, and then others of their classes, for which nothing may be compiled.
+/// Runs all `first` shapes, and then others of their classes, for which nothing may be compiled;
+/// so many kernels have the same numbers in all.
 void run_shapes(const std::string& device, const std::function<Model(const Shape&)>& make,
-                const std::vector<Shape>& first, const std::vector<Shape>& others) {
+                const std::vector<Shape>& first, const std::vector<Shape>& others,
+                uint32_t same_kernels) {
   Session session({.devices = machine_devices(2, "")});
   LoadOptions options;
   options.device = device;
@@ -128,7 +132,7 @@ void run_shapes(const std::string& device, const std::function<Model(const Shape
       EXPECT_EQ(stats.told, 0u);
     }
     if (i >= first.size()) {
-      EXPECT_EQ(stats.told, stats.kernels);
+      EXPECT_GE(stats.told + same_kernels, stats.kernels);
       EXPECT_EQ(stats.compiled, 0u);
     }
     if (testing::Test::HasFailure()) return;
@@ -140,19 +144,19 @@ void run_shapes(const std::string& device, const std::function<Model(const Shape
 TEST_P(FlowShapes, PicturesOfAnySize) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
   run_shapes(GetParam().name, picture, {{1, 3, 40, 56}, {1, 3, 47, 75}},
-             {{1, 3, 52, 61}, {1, 3, 33, 90}});
+             {{1, 3, 52, 61}, {1, 3, 33, 90}}, 1);
 }
 
 TEST_P(FlowShapes, SquarePictures) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
   run_shapes(GetParam().name, picture, {{1, 3, 64, 64}, {1, 3, 51, 51}, {1, 3, 80, 80}},
-             {{1, 3, 96, 96}, {1, 3, 47, 47}});
+             {{1, 3, 96, 96}, {1, 3, 47, 47}}, 1);
 }
 
 TEST_P(FlowShapes, AnyNumberOfTokens) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
   run_shapes(GetParam().name, tokens, {{2, 20, 32}, {2, 37, 32}, {2, 48, 32}},
-             {{2, 25, 32}, {2, 61, 32}, {2, 56, 32}});
+             {{2, 25, 32}, {2, 61, 32}, {2, 56, 32}}, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FlowShapes, testing::ValuesIn(tested_devices()), test_name_of);

@@ -81,7 +81,8 @@ Json json_of(const Summary& summary, Device& device) {
 std::string markdown_of(const Summary& summary) {
   std::string text =
       "# Operators\n\nWritten by `leat test-onnx PATH... --markdown docs/operators.md`; not to be "
-      "edited.\nDouble, strings, sequences and 2-, 4- and 8-bit floats are refused by name.\n\n";
+      "edited.\nStrings and sequences are refused by name. Doubles are computed as f32 where a "
+      "device has none, their functions everywhere.\n\n";
   text += operators_markdown();
   text += fmt::format("\n## Conformance cases\n\n{}. Skipped, with the number of cases:\n\n",
                       to_string(summary));

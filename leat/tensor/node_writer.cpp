@@ -117,10 +117,12 @@ void NodeWriter::set(const Reduce& reduce) {
   node_.element = reduce.element.id();
 }
 
-/// Positions and counts are i32, and stored in tensors of 64 bits too.
+/// Positions and counts are i32, and stored in tensors of 64 bits too; a float may be of the other
+/// type.
 Term NodeWriter::stored(DType dtype, Term value) {
   const ScalarType type = scalar_type_of(dtype);
-  return value.type() == ScalarType::i32 && is_whole(type) ? convert(value, type) : value;
+  const bool is_count = value.type() == ScalarType::i32 && is_whole(type);
+  return is_count || (is_float(value.type()) && is_float(type)) ? convert(value, type) : value;
 }
 
 Result<TensorId> NodeWriter::append(DType dtype, Shape shape, Term value) {

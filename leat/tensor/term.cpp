@@ -16,10 +16,23 @@ bool Term::is_constant(double value) const {
   return node.kind == ExprKind::constant && node.number == value;
 }
 
+namespace {
+
+/// Operands of two types of floats meet in f64, as the statistics of some operators may be of
+/// another than their input.
+void bring_together(Term& a, Term& b) {
+  if (a.type() == b.type() || !is_float(a.type()) || !is_float(b.type())) return;
+  a = convert(a, ScalarType::f64);
+  b = convert(b, ScalarType::f64);
+}
+
+}  // namespace
+
 Term apply(ScalarOp op, Term a) { return Term(a.tree(), a.tree().apply(op, a.id())); }
 
 Term apply(ScalarOp op, Term a, Term b) {
   CHECK(&a.tree() == &b.tree());
+  bring_together(a, b);
   return Term(a.tree(), a.tree().apply(op, a.id(), b.id()));
 }
 
@@ -74,6 +87,7 @@ Term pow(Term a, double b) {
 }
 
 Term select(Term condition, Term a, Term b) {
+  bring_together(a, b);
   return Term(a.tree(), a.tree().apply(ScalarOp::select, condition.id(), a.id(), b.id()));
 }
 Term select(Term condition, Term a, double b) { return select(condition, a, a.constant(b)); }

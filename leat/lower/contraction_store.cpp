@@ -15,6 +15,7 @@ namespace {
 bool columns_vectorise(const ContractionLowering& l, const NumberForm& address) {
   const int64_t vec = l.params.vec_n;
   if (vec == 1 || l.numbers.n.size() != 1 || l.n_count % vec != 0) return false;
+  if (size_bytes_of(l.slots.result_storage[0]) > 4) return false;
   if (address.constant % vec != 0) return false;
   for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
     const int64_t wanted = axis == l.whole.batch.size() + l.whole.m.size() ? 1 : 0;
@@ -150,8 +151,9 @@ void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumul
       found.insert(found.end(), n_coordinates.begin(), n_coordinates.end());
       std::vector<ValueId> axes(node.extents.size(), ir::kNone);
       for (size_t x = 0; x < found.size(); ++x) axes[whole.axes[x]] = found[x];
-      components.push_back(exprs.stored_value(
-          result.value, {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
+      components.push_back(
+          exprs.stored_value(result.value, slots.result_storage[0],
+                             {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
       if (v == 0) address = LinearForm::of(address_form, found);
     }
     if (!vectorise) {

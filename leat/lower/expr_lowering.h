@@ -15,6 +15,9 @@ struct KernelSlots {
   std::vector<uint32_t> input_slots;    // parameter of node.inputs[i]
   std::vector<uint32_t> result_slots;   // parameter of node.results[i]
   std::vector<uint32_t> scratch_slots;  // of Step::scratch[i]
+  std::vector<DType> words_of;          // Placement::words_of of node.inputs[i]
+  std::vector<DType> input_storage;     // Placement::storage of node.inputs[i]
+  std::vector<DType> result_storage;    // and of node.results[i]
 };
 
 /// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
@@ -41,8 +44,8 @@ class ExprLowering {
   void use_merged_axes(const MergedAxes* merged) { merged_ = merged; }
 
   ir::ValueId value(ExprId id, const ElementContext& context);
-  /// As stored: b1 becomes 0 or 1, and the type fits the output's storage.
-  ir::ValueId stored_value(ExprId id, const ElementContext& context);
+  /// As stored: b1 becomes 0 or 1, and the type fits the output's `storage`.
+  ir::ValueId stored_value(ExprId id, DType storage, const ElementContext& context);
 
  private:
   ir::ValueId visit(ExprId id, const ElementContext& context);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "leat/lower/address.h"
+#include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
 
@@ -18,6 +19,11 @@ constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 constexpr int64_t kElementsAtOnce = 4;
 
+/// Where f64 is stored as f32 it is computed so.
+ScalarType type_of_elements(DType dtype, DType storage) {
+  return storage == DType::f32 ? ScalarType::f32 : scalar_type_of(dtype);
+}
+
 class ProgramLowering {
  public:
   ProgramLowering(const StepSource& source, const ProgramParams& params)
@@ -31,7 +37,8 @@ class ProgramLowering {
         lanes_(source.target.wave_lanes),
         rows_(product_of(numbers_.extents)),
         length_(numbers_.inputs[0].shape[program_.axis]),
-        is_float_(is_float(schedule_.placements[node_.inputs[0]].storage)) {
+        storage_(schedule_.placements[node_.inputs[0]].storage),
+        type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)) {
     const Number groups = shares_rows_ ? rows_ : divided_up(rows_, lanes_);
     const Number x =
         groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
@@ -65,12 +72,21 @@ class ProgramLowering {
     return build(builder_, form);
   }
   ValueId load(ValueId at, ValueId mask) {
-    return builder_.load(slots_.input_slots[0], address(numbers_.inputs[0].strides, at), 1, mask);
+    const ValueId value =
+        builder_.load(slots_.input_slots[0], address(numbers_.inputs[0].strides, at), 1, mask);
+    return storage_ == DType::u32 ? builder_.convert(Opcode::widen_u, value) : value;
   }
   void store(size_t result, ValueId at, ValueId value, ValueId mask) {
+    const TensorId output = node_.results[result].output;
+    const bool is_wide = size_bytes_of(schedule_.placements[output].storage) == 8;
+    const ir::Scalar scalar = builder_.type(value).scalar;
+    if (scalar == ir::Scalar::i32 && is_wide) value = builder_.convert(Opcode::widen_i, value);
+    if (scalar == ir::Scalar::i64 && !is_wide) value = builder_.convert(Opcode::narrow_i, value);
     builder_.store(slots_.result_slots[result], address(numbers_.outputs[result].strides, at),
                    value, mask);
   }
+  ValueId number(double value) { return constant_of(builder_, type_, value); }
+  bool is_wide() const { return type_ != ScalarType::f32 && type_ != ScalarType::i32; }
   ValueId from_its_end(ValueId at) {
     return program_.reverse ? builder_.sub(builder_.i32(length_ - 1), at) : at;
   }
@@ -78,7 +94,7 @@ class ProgramLowering {
   ValueId wrapped(ValueId value) {
     const DType dtype = schedule_.graph.tensors[node_.results[0].output].dtype;
     const int64_t bits = 8 * size_bytes_of(dtype);
-    if (is_float_ || bits >= 32) return value;
+    if (is_float(type_) || bits >= 32) return value;
     const ValueId mask = builder_.i32((int64_t{1} << bits) - 1);
     const bool has_sign = dtype == DType::i8 || dtype == DType::i16;
     const int64_t low = has_sign ? int64_t{1} << (bits - 1) : 0;
@@ -88,10 +104,7 @@ class ProgramLowering {
 
   // --- Running sums and products -----------------------------------------------------------------
 
-  ValueId neutral() {
-    const int number = program_.op == ProgramOp::scan_product ? 1 : 0;
-    return is_float_ ? builder_.f32(static_cast<float>(number)) : builder_.i32(number);
-  }
+  ValueId neutral() { return number(program_.op == ProgramOp::scan_product ? 1 : 0); }
   ValueId combined(ValueId a, ValueId b) {
     return program_.op == ProgramOp::scan_product ? builder_.mul(a, b) : builder_.add(a, b);
   }
@@ -127,10 +140,7 @@ class ProgramLowering {
     }
     const Number stretch = divided_up(length_, lanes_);
     const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
-    const uint32_t parts = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
-                                          static_cast<uint32_t>(lanes_));
-    builder_.store_local(parts, lane_, walk(first, stretch, neutral(), false));
-    builder_.barrier();
+    const uint32_t parts = shared("sums", walk(first, stretch, neutral(), false));
     const ValueId init[] = {neutral()};
     const ValueId before =
         builder_.loop(builder_.i32(0), builder_.i32(lanes_), 1, init, true,
@@ -141,6 +151,17 @@ class ProgramLowering {
                             combined(carried[0], builder_.select(is_before, part, neutral()))};
                       })[0];
     walk(first, stretch, before, true);
+  }
+
+  /// Every lane's value in local memory, where all see it.
+  uint32_t shared(const char* name, ValueId value) {
+    const DType storage = !is_wide()        ? type_ == ScalarType::f32 ? DType::f32 : DType::i32
+                          : is_float(type_) ? DType::f64
+                                            : DType::i64;
+    const uint32_t parts = builder_.local(name, storage, 1, static_cast<uint32_t>(lanes_));
+    builder_.store_local(parts, lane_, value);
+    builder_.barrier();
+    return parts;
   }
 
   // --- Soft-max ----------------------------------------------------------------------------------
@@ -166,28 +187,40 @@ class ProgramLowering {
         static_cast<int>(rounds.is_open() ? kElementsAtOnce
                                           : smaller_of(rounds, kElementsAtOnce).fixed()))[0];
   }
-  /// Over the lanes that share the row.
-  ValueId joined(Opcode op, ValueId own) { return shares_rows_ ? builder_.reduce(op, own) : own; }
+  /// The sum or the maximum over the lanes that share the row.
+  ValueId joined(Opcode op, ValueId own) {
+    if (!shares_rows_) return own;
+    if (!is_wide()) return builder_.reduce(op, own);
+    const uint32_t parts = shared("parts", own);
+    const ValueId init[] = {builder_.load_local(parts, builder_.i32(0))};
+    return builder_.loop(builder_.i32(1), builder_.i32(lanes_), 1, init, false,
+                         [&](ValueId lane, std::span<const ValueId> carried) {
+                           const ValueId part = builder_.load_local(parts, lane);
+                           const bool adds = op == Opcode::reduce_add;
+                           return std::vector<ValueId>{builder_.binary(
+                               adds ? Opcode::add_f : Opcode::max_f, carried[0], part)};
+                         })[0];
+  }
 
   void emit_softmax() {
-    const ValueId lowest = builder_.f32(-std::numeric_limits<float>::infinity());
+    const ValueId lowest = number(-std::numeric_limits<double>::infinity());
     const ValueId largest = joined(
         Opcode::reduce_max, for_each_element(lowest, [&](ValueId at, ValueId mask, ValueId most) {
           const ValueId value = builder_.select(mask, load(at, mask), lowest);
           return builder_.binary(Opcode::max_f, most, value);
         }));
     const auto power = [&](ValueId at, ValueId mask) {
-      return builder_.unary(Opcode::exp, builder_.sub(load(at, mask), largest));
+      return apply_function(builder_, Opcode::exp, builder_.sub(load(at, mask), largest));
     };
     const ValueId sum =
         joined(Opcode::reduce_add,
-               for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId before) {
-                 const ValueId term = builder_.select(mask, power(at, mask), builder_.f32(0));
+               for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId before) {
+                 const ValueId term = builder_.select(mask, power(at, mask), number(0));
                  return builder_.add(before, term);
                }));
     const bool is_log = program_.op == ProgramOp::log_softmax;
-    const ValueId log_sum = is_log ? builder_.unary(Opcode::log, sum) : ir::kNone;
-    for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId nothing) {
+    const ValueId log_sum = is_log ? apply_function(builder_, Opcode::log, sum) : ir::kNone;
+    for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId nothing) {
       const ValueId value = is_log ? builder_.sub(builder_.sub(load(at, mask), largest), log_sum)
                                    : builder_.binary(Opcode::div_f, power(at, mask), sum);
       store(0, at, value, mask);
@@ -201,16 +234,42 @@ class ProgramLowering {
   /// number with sign and magnitude, grow with it, NaN above all; adding 0 makes one of the zeros.
   ValueId key_of(ValueId value) {
     ValueId key = value;
-    if (is_float_) {
+    if (is_float(type_)) {
       const ValueId is_number = builder_.binary(Opcode::eq_f, value, value);
       const ValueId bits =
-          builder_.convert(Opcode::bits_from_float, builder_.add(value, builder_.f32(0)));
-      const ValueId magnitude = builder_.binary(Opcode::and_i, bits, builder_.i32(kHighest));
-      const ValueId is_negative = builder_.binary(Opcode::lt_i, bits, builder_.i32(0));
-      key = builder_.select(is_negative, builder_.sub(builder_.i32(0), magnitude), bits);
-      key = builder_.select(is_number, key, builder_.i32(kHighest));
+          builder_.convert(Opcode::bits_from_float, builder_.add(value, number(0)));
+      const ValueId magnitude = builder_.binary(Opcode::and_i, bits, key_constant(highest_key()));
+      const ValueId is_negative = builder_.binary(Opcode::lt_i, bits, key_constant(0));
+      key = builder_.select(is_negative, builder_.sub(key_constant(0), magnitude), bits);
+      key = builder_.select(is_number, key, key_constant(highest_key()));
+    } else if (type_ == ScalarType::u64) {
+      key = builder_.binary(Opcode::xor_i, value, key_constant(INT64_MIN));
     }
-    return program_.ascending ? builder_.binary(Opcode::xor_i, key, builder_.i32(-1)) : key;
+    return program_.ascending ? builder_.binary(Opcode::xor_i, key, key_constant(-1)) : key;
+  }
+  int64_t highest_key() const { return is_wide() ? INT64_MAX : kHighest; }
+  ValueId key_constant(int64_t value) {
+    return is_wide() ? builder_.i64(value) : builder_.i32(value);
+  }
+
+  /// The largest key of the lanes. Lanes compare words: first the upper ones, then, of those that
+  /// have it, the lower ones, which have no sign.
+  ValueId largest_key(ValueId own) {
+    if (!is_wide()) return builder_.reduce(Opcode::reduce_max, own);
+    const ValueId width = builder_.i64(32);
+    const ValueId high =
+        builder_.convert(Opcode::narrow_i, builder_.binary(Opcode::shr_s, own, width));
+    const ValueId most = builder_.reduce(Opcode::reduce_max, high);
+    const ValueId lowest = builder_.i32(kLowest);
+    const ValueId low =
+        builder_.binary(Opcode::xor_i, builder_.convert(Opcode::narrow_i, own), lowest);
+    const ValueId holds = builder_.binary(Opcode::eq_i, high, most);
+    const ValueId rest = builder_.reduce(Opcode::reduce_max, builder_.select(holds, low, lowest));
+    const ValueId top =
+        builder_.binary(Opcode::shl_i, builder_.convert(Opcode::widen_i, most), width);
+    return builder_.binary(
+        Opcode::or_i, top,
+        builder_.convert(Opcode::widen_u, builder_.binary(Opcode::xor_i, rest, lowest)));
   }
 
   struct Best {
@@ -219,7 +278,7 @@ class ProgramLowering {
 
   /// Of the row's elements that stand after (key, at), the first.
   Best next_after(const Best& last) {
-    const ValueId init[] = {builder_.i32(kLowest), builder_.i32(kHighest)};
+    const ValueId init[] = {key_constant(-highest_key() - 1), builder_.i32(kHighest)};
     const Number rounds = divided_up(length_, lanes_);
     const std::vector<ValueId> own = builder_.loop(
         builder_.i32(0), builder_.i32(rounds), 1, init, true,
@@ -234,7 +293,7 @@ class ProgramLowering {
           return std::vector<ValueId>{builder_.select(takes, key, carried[0]),
                                       builder_.select(takes, at, carried[1])};
         });
-    const ValueId key = builder_.reduce(Opcode::reduce_max, own[0]);
+    const ValueId key = largest_key(own[0]);
     const ValueId holds = builder_.binary(Opcode::eq_i, own[0], key);
     const ValueId at = builder_.select(holds, own[1], builder_.i32(kHighest));
     return {key, builder_.reduce(Opcode::reduce_min, at)};
@@ -252,7 +311,7 @@ class ProgramLowering {
     const Number& k = numbers_.outputs[0].shape[program_.axis];
     const ValueId first = builder_.binary(Opcode::eq_i, lane_, builder_.i32(0));
     const ValueId mask = builder_.logical_and(first, exists_);
-    const ValueId init[] = {builder_.i32(kHighest), builder_.i32(-1)};
+    const ValueId init[] = {key_constant(highest_key()), builder_.i32(-1)};
     builder_.loop(builder_.i32(0), builder_.i32(k), 1, init, false,
                   [&](ValueId round, std::span<const ValueId> carried) {
                     const Best found = next_after({carried[0], carried[1]});
@@ -271,7 +330,8 @@ class ProgramLowering {
   KernelSlots slots_;
   int64_t lanes_;
   Number rows_, length_;
-  bool is_float_;
+  DType storage_;    // of the input
+  ScalarType type_;  // of its elements
   ValueId lane_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
   std::vector<ValueId> coordinates_;
 };

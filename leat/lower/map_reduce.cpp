@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "leat/lower/address.h"
+#include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
 #include "leat/schedule/reduction_strides.h"
@@ -87,31 +88,32 @@ ValueId MapReduceLowering::flat_group() {
 }
 
 ValueId MapReduceLowering::identity() {
-  const bool is_float = node.exprs.type(node.element) == ScalarType::f32;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  ScalarType type = node.exprs.type(node.element);
+  if (type == ScalarType::b1) type = ScalarType::i32;
   switch (node.reduce_op) {
     case ReduceOp::none:
-    case ReduceOp::sum: return is_float ? builder.f32(0) : builder.i32(0);
-    case ReduceOp::product: return is_float ? builder.f32(1) : builder.i32(1);
-    case ReduceOp::min:
-      return is_float ? builder.f32(std::numeric_limits<float>::infinity())
-                      : builder.i32(std::numeric_limits<int32_t>::max());
-    case ReduceOp::max:
-      return is_float ? builder.f32(-std::numeric_limits<float>::infinity())
-                      : builder.i32(std::numeric_limits<int32_t>::min());
+    case ReduceOp::sum: return constant_of(builder, type, 0);
+    case ReduceOp::product: return constant_of(builder, type, 1);
+    case ReduceOp::min: return constant_of(builder, type, kInfinity);
+    case ReduceOp::max: return constant_of(builder, type, -kInfinity);
   }
-  return builder.f32(0);
+  return ir::kNone;
 }
 
 ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
-  const bool is_float = builder.type(element).scalar == ir::Scalar::f32;
+  const bool is_float = ir::is_float(builder.type(element).scalar);
+  const bool is_unsigned = node.exprs.type(node.element) == ScalarType::u64;
+  const auto least = [&](ScalarOp op, Opcode of_float, Opcode of_int) {
+    if (is_unsigned) return apply_unsigned(builder, op, accumulated, element);
+    return builder.binary(is_float ? of_float : of_int, accumulated, element);
+  };
   switch (node.reduce_op) {
     case ReduceOp::none:
     case ReduceOp::sum: return builder.add(accumulated, element);
     case ReduceOp::product: return builder.mul(accumulated, element);
-    case ReduceOp::min:
-      return builder.binary(is_float ? Opcode::min_f : Opcode::min_i, accumulated, element);
-    case ReduceOp::max:
-      return builder.binary(is_float ? Opcode::max_f : Opcode::max_i, accumulated, element);
+    case ReduceOp::min: return least(ScalarOp::min, Opcode::min_f, Opcode::min_i);
+    case ReduceOp::max: return least(ScalarOp::max, Opcode::max_f, Opcode::max_i);
   }
   return accumulated;
 }
@@ -156,8 +158,9 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
                                        ValueId mask) {
   for (size_t r = 0; r < node.results.size(); ++r) {
-    const ValueId value = exprs.stored_value(
-        node.results[r].value, {.axes = coordinates, .accumulator = accumulator, .mask = mask});
+    const ValueId value =
+        exprs.stored_value(node.results[r].value, slots.result_storage[r],
+                           {.axes = coordinates, .accumulator = accumulator, .mask = mask});
     const NumberForm& address = merged ? merged->outputs[r] : outputs[r];
     const std::span<const ValueId> axes(coordinates);
     builder.store(slots.result_slots[r], build(builder, LinearForm::of(address, axes)), value,

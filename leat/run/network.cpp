@@ -139,9 +139,7 @@ Result<void> Network::upload_weights() {
       if (placement.packed) {
         pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
       } else {
-        const Result<void> written =
-            to_storage(*graph.tensors[id].constant, placement.storage, place);
-        if (!written) return written.error().during("loading constant " + graph.tensors[id].name);
+        to_storage(*graph.tensors[id].constant, placement, place);
       }
     }
   }
@@ -307,7 +305,7 @@ ExternalView Network::view_of(TensorId id, size_t slot) const {
   const Placement& placement = schedule_.placements[id];
   const Tensor& tensor = schedule_.graph.tensors[id];
   ExternalView view;
-  view.host = slots_[slot].externals[id].host_pointer();
+  if (!placement.is_in_words()) view.host = slots_[slot].externals[id].host_pointer();
   view.size_bytes = bytes_of(id);
   view.dtype = tensor.dtype;
   view.storage = placement.storage;
@@ -375,10 +373,12 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
   const bool in_order = placement.strides == row_major_strides(tensor.shape);
   const Buffer& buffer = slots_[slot].externals[id];
   count_copy(CopyCause::input_tensor, bytes_of(id));
-  if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order)
-    return to_storage(value, placement.storage, {host, bytes_of(id)});
+  if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order) {
+    to_storage(value, placement, {host, bytes_of(id)});
+    return {};
+  }
   std::vector<std::byte> bytes(bytes_of(id));
-  TRY(to_storage(value, placement.storage, bytes));
+  to_storage(value, placement, bytes);
   if (!in_order) {
     bytes = to_strides(bytes, placement.storage, tensor.shape, placement.strides);
     count_copy(CopyCause::input_reordered, bytes.size());

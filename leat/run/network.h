@@ -52,7 +52,7 @@ struct NetworkStats {
 /// A graph input or output where the device reads or writes it. The host may touch it while no run
 /// of the slot is in flight.
 struct ExternalView {
-  std::byte* host = nullptr;  // null when the host cannot reach it
+  std::byte* host = nullptr;  // null when the host cannot reach it, or elements lie in words
   size_t size_bytes = 0;
   DType dtype = DType::f32;    // the model's
   DType storage = DType::f32;  // of the bytes

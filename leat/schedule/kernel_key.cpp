@@ -4,11 +4,17 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 namespace leat {
 
 namespace {
+
+/// A constant that is no word of a launch.
+bool is_wide_constant(const ExprNode& expr) {
+  const bool is_word =
+      expr.type == ScalarType::f32 || expr.type == ScalarType::i32 || expr.type == ScalarType::b1;
+  return expr.kind == ExprKind::constant && !is_word;
+}
 
 class KeyWriter {
  public:
@@ -22,8 +28,11 @@ class KeyWriter {
     add(static_cast<int64_t>(expr.type));
     add(static_cast<int64_t>(expr.op));
     add(expr.index);
-    // Of a constant the number is apart; of a load it is what stands for what is outside.
-    if (expr.kind == ExprKind::load) add(std::bit_cast<int64_t>(expr.number));
+    // Of a constant a number of 32 bits is apart; of a load it is what stands for what is outside.
+    if (expr.kind == ExprKind::load || is_wide_constant(expr)) {
+      add(std::bit_cast<int64_t>(expr.number));
+      add(expr.integer);
+    }
     for (ExprId argument : expr.arguments) add(argument);
     add_count(expr.indices);
     for (ExprId index : expr.indices) add(index);
@@ -34,6 +43,7 @@ class KeyWriter {
     add_count(schedule.graph.tensors[id].shape);
     add_count(placement.strides);
     add(static_cast<int64_t>(placement.storage));
+    add(static_cast<int64_t>(placement.words_of));
     add(placement.packed ? 1 : 0);
   }
   void add(const ContractionOperand& operand) {
@@ -124,8 +134,11 @@ class NumberReader {
     switch (expr.type) {
       case ScalarType::f32:
         return take_(std::bit_cast<int32_t>(static_cast<float>(expr.number)), false);
-      case ScalarType::i32: return take_(saturated(expr.number), false);
-      case ScalarType::b1: return take_(expr.number != 0 ? 1 : 0, true);
+      case ScalarType::i32: return take_(expr.integer, false);
+      case ScalarType::b1: return take_(expr.integer, true);
+      case ScalarType::i64:
+      case ScalarType::u64:
+      case ScalarType::f64: return 0;  // part of the structure
     }
     return 0;
   }
@@ -139,12 +152,6 @@ void append(std::string& key, std::span<const int64_t> numbers) {
 }
 
 }  // namespace
-
-int64_t saturated(double number) {
-  constexpr double kLow = std::numeric_limits<int32_t>::min();
-  constexpr double kHigh = std::numeric_limits<int32_t>::max();
-  return static_cast<int64_t>(std::clamp(number, kLow, kHigh));
-}
 
 NodeNumbers numbers_of(const Schedule& schedule, const Node& node, const TakeNumber& take) {
   const NumberReader reader(take);

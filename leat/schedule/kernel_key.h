@@ -43,9 +43,6 @@ inline Number plain_number(int64_t value, bool) { return value; }
 NodeNumbers numbers_of(const Schedule& schedule, const Node& node, const TakeNumber& take);
 ContractionNumbers numbers_of(const Contraction& contraction, const TakeNumber& take);
 
-/// A whole number of the model, which has 64 bits, as the device's with 32.
-int64_t saturated(double number);
-
 /// What decides the code of a step, whose node may be lowered as a product: two steps of equal
 /// structure and numbers are the same kernel.
 struct StepKey {

@@ -36,7 +36,12 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
     if (options.after_step) options.after_step(step, schedule);
   };
 
-  TRY(normalise(schedule.graph));
+  schedule.f64_as_f32 = needs_f64_as_f32(graph, target);
+  if (schedule.f64_as_f32 && options.strict) {
+    return Error(ErrorKind::unsupported,
+                 "The graph computes in f64, of which Target \"" + target.name + "\" has none.");
+  }
+  TRY(normalise(schedule.graph, target));
   done(PlanStep::normalise);
   fuse(schedule.graph, target);
   done(PlanStep::fuse);

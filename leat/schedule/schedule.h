@@ -31,12 +31,14 @@ struct ScheduleOptions {
   bool external_channels_last = false;
   /// Contractions are sliced at this size of a constant even where the Target takes a larger one.
   uint64_t argument_bytes_max = UINT64_MAX;
+  /// A graph with f64 is refused where the target has none, instead of computed as f32.
+  bool strict = false;
   /// Sees the plan after each step.
   std::function<void(PlanStep, const Schedule&)> after_step;
 };
 
 /// Errors: unsupported, when a tensor is too large for 32-bit indices or for an argument of a
-/// kernel, or an input has a dtype no device computes; invalid_argument, when the chooser picks
+/// kernel, or with f64 under `strict`; invalid_argument, when the chooser picks
 /// what is not legal.
 Result<Schedule> make_schedule(const Graph& graph, const Target& target,
                                const ScheduleOptions& options);

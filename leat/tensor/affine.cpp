@@ -33,9 +33,8 @@ Range range_of(const Affine& form, const Shape& extents) {
 }
 
 std::optional<Affine> affine_of(const ExprTree& tree, ExprId id, size_t axis_count) {
-  return form_of<int64_t>(tree, id, axis_count, [&](ExprId constant) {
-    return static_cast<int64_t>(tree.node(constant).number);
-  });
+  return form_of<int64_t>(tree, id, axis_count,
+                          [&](ExprId constant) { return tree.node(constant).integer; });
 }
 
 ExprId expr_of(ExprTree& tree, const Affine& form) {

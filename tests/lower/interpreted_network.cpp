@@ -61,7 +61,7 @@ Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& me
     if (placement.packed) {
       pack_weights(schedule.graph, step, value, placement.storage, memory.of(id));
     } else {
-      TRY(to_storage(value, placement.storage, memory.of(id)));
+      to_storage(value, placement, memory.of(id));
     }
   }
   return {};
@@ -123,7 +123,7 @@ Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorId id = schedule.graph.inputs[i];
     const Placement& placement = schedule.placements[id];
-    TRY(to_storage(inputs[i], placement.storage, memory.of(id)));
+    to_storage(inputs[i], placement, memory.of(id));
     const std::vector<std::byte> placed =
         to_strides(memory.of(id), placement.storage, inputs[i].shape, placement.strides);
     std::ranges::copy(placed, memory.of(id).begin());

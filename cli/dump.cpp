@@ -38,22 +38,19 @@ Result<Target> target_of(const std::string& name) {
   return device->target();
 }
 
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
-
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
-  const std::string fallback = is_model ? "schedule" : "lower";
-  const std::string stage = options.stage.empty() ? fallback : options.stage;
-  if (stage == kPackets) {
-    if (!is_model) return invalid("Only a model (.onnx) has packets; a kernel has none by itself.");
-    if (!options.node.empty())
-      return invalid("Packets are of a whole model; --node picks kernels.");
+  const std::string stage = !options.stage.empty() ? options.stage
+                            : is_model             ? "schedule"
+                                                   : "lower";
+  if (stage == kPackets && is_model && options.node.empty()) {
     return packets_of({options.file, options.target, options.inputs, options.capture});
   }
-  if (!options.capture.empty() || !options.inputs.empty()) {
-    return invalid(fmt::format("--capture and --input go with --after packets, not ({}).", stage));
+  if (stage == kPackets || !options.capture.empty() || !options.inputs.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Packets are of a whole model (.onnx), without --node, and --capture "
+                             "and --input go with --after packets; this is {} after {}.",
+                             options.file, stage));
   }
   if (is_model) {
     TRY_ASSIGN(const Model model, import_onnx(options.file));
@@ -93,16 +90,12 @@ CommandRun add_dump(CLI::App& command) {
                   fmt::format("A device, or {} (cpu)", fmt::join(plain_target_names(), ", ")))
       ->type_name("NAME");
   command
-      .add_option(
-          "--capture", options->capture,
-          "With --after packets: writes memory, packets and expected values of one run into "
-          "this empty folder, for a checker that knows nothing of Leat; no GPU is needed")
+      .add_option("--capture", options->capture,
+                  "With --after packets: an empty folder for memory, packets and expected values")
       ->type_name("DIR");
   command
-      .add_option(
-          "-i,--input", options->inputs,
-          "With --after packets: a value for an input, as leat run takes it; inputs without "
-          "one are random, the same each time")
+      .add_option("-i,--input", options->inputs,
+                  "With --after packets: a value of an input; without one it is random")
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();

@@ -8,7 +8,7 @@
 
 namespace leat::cli {
 
-struct PacketOptions {
+struct DumpedPackets {
   std::string model;
   std::string target;               // "gfx1100"
   std::vector<std::string> inputs;  // [NAME=]FILE; what is not given is random, of a fixed seed
@@ -18,6 +18,6 @@ struct PacketOptions {
 /// The packets of one run as text; with a folder what was written there. Expected values come from
 /// the device "cpu". Errors: those of reading the model and its inputs, of compiling for the
 /// target, of writing.
-Result<std::string> packets_of(const PacketOptions& options);
+Result<std::string> packets_of(const DumpedPackets& wanted);
 
 }  // namespace leat::cli

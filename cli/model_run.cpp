@@ -74,6 +74,7 @@ Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inpu
   run.threads = device.target().is_cpu ? device.target().compute_units : 1;
   run.stats = network.stats();
   run.memory = network.schedule().memory;
+  run.f64_as_f32 = network.schedule().f64_as_f32;
   for (const Step& step : network.schedule().steps) {
     const Graph& graph = network.schedule().graph;
     run.gflop += flop_count(graph.nodes[step.node]) * 1e-9;
@@ -105,6 +106,7 @@ Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
   Session session(session_options(options.cache_folder));
   LoadOptions load;
   load.device = options.device;
+  load.network.schedule.strict = options.strict;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
   while (true) {
     Result<ModelRun> run = run_there(*loaded, inputs, options, start, progress);
@@ -152,6 +154,7 @@ void add_run_facts(Json& object, const ModelRun& run) {
   object["median_ms"] = run.median_ms();
   object["run_ms"] = run.run_ms;
   object["gflop"] = run.gflop;
+  object["f64_as_f32"] = run.f64_as_f32;
   object["gflops"] = run.gflops();
   object["peak_gflops"] = run.peak_gflops;
   object["peak_share"] = run.peak_share();

@@ -21,6 +21,7 @@ struct ModelRunOptions {
   uint32_t repeat = 1;       // timed runs
   std::string cache_folder;  // empty: no cache
   bool profile = false;
+  bool strict = false;  // ScheduleOptions::strict
   Trace* trace = nullptr;
 };
 
@@ -33,6 +34,7 @@ struct ModelRun {
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;
+  bool f64_as_f32 = false;  // Schedule::f64_as_f32
   double peak_gflops = 0;
   std::vector<KernelTime> profile;  // empty when not asked for
 

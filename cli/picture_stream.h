@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/labels.h"
 #include "cli/model_files.h"
+#include "leat/media/labels.h"
 #include "leat/model/onnx_import.h"
 #include "leat/run/juggler.h"
 
@@ -33,6 +33,7 @@ struct StreamOptions {
   size_t host_threads = 0;  // 0: as many as there are cores to spare
   uint64_t items = 0;       // 0: one for each picture; else pictures are taken in turn
   bool times = false;       // the device's own clock
+  bool strict = false;      // ScheduleOptions::strict
   Trace* trace = nullptr;
 };
 

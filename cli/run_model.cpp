@@ -40,6 +40,7 @@ struct Options {
   uint32_t repeat = 0;  // 0: kRepeatDefault
   bool no_cache = false;
   bool profile = false;
+  bool strict = false;
   size_t host_threads = 0;
   std::string trace;
   JsonTarget json;
@@ -179,6 +180,7 @@ Result<int> run_folder(const Options& options) {
   stream.cache_folder = kernel_cache_folder(options.no_cache);
   stream.host_threads = options.host_threads;
   stream.times = !options.trace.empty();
+  stream.strict = options.strict;
   return run_stream(std::move(stream), options.trace, options.json);
 }
 
@@ -192,11 +194,16 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   settings.repeat = options.repeat == 0 ? kRepeatDefault : options.repeat;
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
+  settings.strict = options.strict;
   Trace trace;
   if (!options.trace.empty()) settings.trace = &trace;
   TRY_ASSIGN(const ModelRun result,
              run_model(prepared.model, prepared.inputs, settings, start, progress));
   progress.clear();
+  if (result.f64_as_f32) {
+    say_line(fmt::format("The model computes in f64; device \"{}\" has none and computes as f32.",
+                         result.info.name));
+  }
   if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
   for (const auto& [index, path] : prepared.output_files) {
     TRY(write_output_file(path, result.outputs[index], prepared.model.outputs[index].name,
@@ -259,6 +266,8 @@ CommandRun add_run(CLI::App& command) {
       ->delimiter(',')
       ->expected(3);
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
+  command.add_flag("--strict", o.strict,
+                   "Refuses a device that computes the model in narrower types than it asks for");
   command.add_flag("--profile", o.profile, "Shows the time of every kernel");
   add_json_flag(command, o.json);
   return [options](const ProcessStart& start) { return run(*options, start); };

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/labels.h"
 #include "leat/base/result.h"
+#include "leat/media/labels.h"
 #include "leat/tensor/graph.h"
 
 namespace leat::cli {

@@ -20,24 +20,30 @@ namespace leat::cli {
 namespace {
 
 /// An element as it lies in memory.
-using Element = std::array<std::byte, sizeof(float)>;
+using Element = std::array<std::byte, sizeof(int64_t)>;
 /// What each value of a pixel's channel is stored as.
 using StoredBytes = std::array<Element, 256>;
 
-Element element_of(const ExternalView& view, double value) {
+template <typename T>
+Element bytes_of(T value) {
   Element element = {};
+  std::memcpy(element.data(), &value, sizeof value);
+  return element;
+}
+
+template <typename T>
+T read_as(const std::byte* place) {
+  T value;
+  std::memcpy(&value, place, sizeof value);
+  return value;
+}
+
+Element element_of(const ExternalView& view, double value) {
   auto number = static_cast<float>(value);
   if (view.dtype == DType::f16) number = float_from_half(half_from_float(number));
-  if (view.storage == DType::f16) {
-    const uint16_t bits = half_from_float(number);
-    std::memcpy(element.data(), &bits, sizeof bits);
-  } else if (view.storage == DType::i32) {
-    const auto whole = static_cast<int32_t>(value);
-    std::memcpy(element.data(), &whole, sizeof whole);
-  } else {
-    std::memcpy(element.data(), &number, sizeof number);
-  }
-  return element;
+  if (view.storage == DType::f16) return bytes_of(half_from_float(number));
+  if (view.storage == DType::i32) return bytes_of(static_cast<int32_t>(value));
+  return view.storage == DType::i64 ? bytes_of(static_cast<int64_t>(value)) : bytes_of(number);
 }
 
 StoredBytes stored_bytes(const ExternalView& view, double mean, double scale) {
@@ -86,9 +92,9 @@ std::string classes_text(const ExternalView& view, int64_t top, const Labels& la
 }  // namespace
 
 bool is_in_place(const ExternalView& view) {
-  const bool is_number =
-      view.storage == DType::f32 || view.storage == DType::f16 || view.storage == DType::i32;
-  return view.host != nullptr && view.is_row_major() && is_number;
+  const bool is_float = view.storage == DType::f32 || view.storage == DType::f16;
+  const bool is_whole = view.storage == DType::i32 || view.storage == DType::i64;
+  return view.host != nullptr && view.is_row_major() && (is_float || is_whole);
 }
 
 Result<void> write_picture(const Picture& picture, const std::string& path, const ModelValue& input,
@@ -126,19 +132,10 @@ Result<void> write_picture(const Picture& picture, const std::string& path, cons
 double number_of(const ExternalView& view, int64_t index) {
   const std::byte* const place =
       view.host + static_cast<size_t>(index) * size_bytes_of(view.storage);
-  if (view.storage == DType::f16) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, place, sizeof bits);
-    return float_from_half(bits);
-  }
-  if (view.storage == DType::i32) {
-    int32_t whole = 0;
-    std::memcpy(&whole, place, sizeof whole);
-    return whole;
-  }
-  float number = 0;
-  std::memcpy(&number, place, sizeof number);
-  return number;
+  if (view.storage == DType::f16) return float_from_half(read_as<uint16_t>(place));
+  if (view.storage == DType::i32) return read_as<int32_t>(place);
+  if (view.storage == DType::i64) return static_cast<double>(read_as<int64_t>(place));
+  return read_as<float>(place);
 }
 
 ResultFile result_file_of(const ExternalView& output, int64_t top) {

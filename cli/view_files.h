@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "cli/labels.h"
 #include "cli/model_files.h"
+#include "leat/media/labels.h"
 #include "leat/media/picture.h"
 #include "leat/run/network.h"
 

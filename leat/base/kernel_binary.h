@@ -1,5 +1,6 @@
 // KernelBinary: what the run half knows of a kernel. Plain data, no handle; it can be stored,
-// hashed and sent. Kernels are pure functions of their buffers: shapes are compiled in.
+// hashed and sent. Kernels are pure functions of their buffers: shapes are compiled in, or numbers
+// in the last of them.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,7 @@ struct KernelBinary {
   uint32_t wave_lanes = 1;
   uint32_t waves_per_workgroup = 1;
   uint32_t local_memory_bytes = 0;
-  uint32_t grid[3] = {1, 1, 1};  // workgroups; fixed, as shapes are compiled in
+  uint32_t grid[3] = {1, 1, 1};  // workgroups, at most
   std::string assembler;         // cubin: what made it of PTX, for people: "ptxas 13.0.88"
 };
 

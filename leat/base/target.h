@@ -54,6 +54,8 @@ struct Target {
   uint64_t argument_bytes_max = UINT64_MAX;  // of a buffer that a kernel may have as one argument
   /// Loads and stores of 16-bit floats work; whether they pay is the layout's question.
   bool storage_f16 = true;
+  /// Shaders compute with whole numbers and floats of 64 bits. What LLVM compiles always does.
+  bool shader_64bit = false;
 
   // What decides the speed of a kernel's forms.
   bool waves_hide_latency = true;  // many waves of a compute unit take turns; else one has it alone

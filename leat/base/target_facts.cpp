@@ -28,7 +28,9 @@ std::vector<MatrixShape> tensor_core_shapes() {
 
 /// What LLVM makes of arithmetic for all of its targets.
 TargetFacts llvm_facts() {
-  return {.has_shuffle = true,
+  return {.has_i64 = true,
+          .has_f64 = true,
+          .has_shuffle = true,
           .divides_exactly = true,
           .has_signed_remainder = true,
           .converts_by_saturation = true};
@@ -37,7 +39,6 @@ TargetFacts llvm_facts() {
 TargetFacts cpu_facts() {
   TargetFacts facts = llvm_facts();
   facts.has_narrow_storage = true;
-  facts.has_64bit = true;
   facts.has_atomic_add = true;
   facts.has_atomic_add_f32 = true;
   return facts;
@@ -58,7 +59,9 @@ TargetFacts nvidia_facts(const Target& target) {
 /// word. A loop takes at most a quarter, so that a nest of three fits.
 TargetFacts shader_facts(const Target& target) {
   constexpr uint32_t kSoftwareRoundsMax = 16384;
-  return {.divides_exactly = target.software,
+  return {.has_i64 = target.shader_64bit,
+          .has_f64 = target.shader_64bit,
+          .divides_exactly = target.software,
           .loop_rounds_max = target.software ? kSoftwareRoundsMax : 0};
 }
 

@@ -27,7 +27,10 @@ struct TargetFacts {
   // All elements below 32 bits, in buffers and local memory. Without it i16, u16 and f16 in buffers
   // are Target::storage_f16's matter.
   bool has_narrow_storage = false;
-  bool has_64bit = false;           // i64, u64 and f64, in buffers and arithmetic
+  // In buffers and arithmetic. Without has_i64 two words of 32 bits stand for a number, see
+  // lower/expand_int64; without has_f64 doubles are computed as f32.
+  bool has_i64 = false;
+  bool has_f64 = false;
   bool has_atomic_add = false;      // on 32-bit whole numbers in buffers, with last_group
   bool has_atomic_add_f32 = false;  // on f32 in buffers
   /// Parts of a sum are added up by the workgroup that comes last rather than by another kernel:

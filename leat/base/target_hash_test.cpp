@@ -28,6 +28,7 @@ TEST(Target, EveryFieldIsHashed) {
   expect_other([](Target& other) { other.compute_units = 2; });
   expect_other([](Target& other) { other.argument_bytes_max = 1; });
   expect_other([](Target& other) { other.storage_f16 = false; });
+  expect_other([](Target& other) { other.shader_64bit = true; });
 }
 
 TEST(Target, TextsDoNotRunIntoEachOther) {

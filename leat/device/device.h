@@ -6,6 +6,7 @@
 // Fence::wait, which any thread may call.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -73,18 +74,27 @@ Result<void> check_range(const BufferRange& range, const Device* owner = nullptr
 /// invalid_argument.
 Result<void> check_import(std::span<const std::byte> memory, size_t alignment_bytes);
 
+/// Workgroups along x, y and z.
+using Grid = std::array<uint32_t, 3>;
+
 /// A kernel loaded on a device.
 class Kernel {
  public:
   virtual ~Kernel() = default;
   const std::string& name() const { return name_; }
   std::span<const KernelArgument> arguments() const { return arguments_; }
+  const Grid& grid() const { return grid_; }
+  Grid grid_with(uint32_t groups_x) const { return {groups_x, grid_[1], grid_[2]}; }
 
  protected:
-  explicit Kernel(const KernelBinary& binary) : name_(binary.name), arguments_(binary.arguments) {}
+  explicit Kernel(const KernelBinary& binary)
+      : name_(binary.name),
+        grid_{binary.grid[0], binary.grid[1], binary.grid[2]},
+        arguments_(binary.arguments) {}
 
  private:
   std::string name_;
+  Grid grid_;
   std::vector<KernelArgument> arguments_;
 };
 
@@ -109,8 +119,14 @@ class Queue {
     uint64_t descriptor_updates = 0;  // writes of descriptors or binding calls, at any time
   };
 
-  /// Runs binary.grid workgroups. `arguments` stand in the kernel's order.
-  virtual Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) = 0;
+  /// Runs the kernel's grid of workgroups. `arguments` stand in the kernel's order.
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
+    return launch(kernel, arguments, kernel.grid()[0]);
+  }
+  /// The same with so many workgroups along x: at least one, and fewer than the kernel has only
+  /// where it has one along y and z.
+  virtual Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                              uint32_t groups_x) = 0;
   /// Copies size_bytes of source to target (same device; no overlap; sizes equal).
   virtual Result<void> copy(BufferRange target, BufferRange source) = 0;
   /// Takes the device's time into `slot` (< kTimeSlots) once all earlier commands are done.

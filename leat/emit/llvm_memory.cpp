@@ -206,7 +206,17 @@ llvm::Type* KernelWriter::stored_type(DType storage) {
     case DType::u32: return build_.getInt32Ty();
     case DType::i64:
     case DType::u64: return build_.getInt64Ty();
-    case DType::boolean: break;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: break;
   }
   CHECK(false);
 }

@@ -95,6 +95,10 @@ Result<Uses> find_uses(const ir::Program& program, const Target& target) {
   Uses uses;
   TRY(check_supported(program, target));
   TRY(add_block(program, 0, uses));
+  for (const ir::Type& type : program.values) {
+    uses.i64 |= type.scalar == ir::Scalar::i64;
+    uses.f64 |= type.scalar == ir::Scalar::f64;
+  }
   TRY(check_limits(program, uses, target));
   return uses;
 }

@@ -17,8 +17,10 @@ struct Uses {
   bool lane_id = false;
   bool wave_id = false;
   bool group_id = false;
-  bool narrow = false;                              // a parameter of 16 bits is accessed
-  bool counters = false;                            // last_group
+  bool narrow = false;    // a parameter of 16 bits is accessed
+  bool counters = false;  // last_group
+  bool i64 = false;       // values of the type
+  bool f64 = false;
   std::set<int32_t> lane_strides;                   // of loads and stores, but 0 and kIndexed
   std::set<std::pair<uint32_t, uint8_t>> accesses;  // (parameter, width in elements)
 };

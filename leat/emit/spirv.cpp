@@ -48,6 +48,8 @@ std::vector<std::byte> ProgramEmitter::emit() {
 void ProgramEmitter::declare_capabilities() {
   writer_.add_capability(spv::Capability::Shader);
   if (uses_.narrow) writer_.add_capability(spv::Capability::StorageBuffer16BitAccess);
+  if (uses_.i64) writer_.add_capability(spv::Capability::Int64);
+  if (uses_.f64) writer_.add_capability(spv::Capability::Float64);
   if (has_pointers()) {
     writer_.add_capability(spv::Capability::PhysicalStorageBufferAddresses);
     writer_.add_extension("SPV_KHR_physical_storage_buffer");

@@ -24,13 +24,13 @@ void ProgramEmitter::emit_plain(const ir::Instruction& instruction, spv::Op op) 
 
 void ProgramEmitter::emit_by_type(const ir::Instruction& instruction, spv::Op on_float,
                                   spv::Op on_int) {
-  const bool is_int = result_type(instruction).scalar == ir::Scalar::i32;
+  const bool is_int = ir::is_int(result_type(instruction).scalar);
   emit_plain(instruction, is_int ? on_int : on_float);
 }
 
 void ProgramEmitter::emit_extended(const ir::Instruction& instruction, GLSLstd450 function) {
   const ir::Type type = result_type(instruction);
-  if (function == GLSLstd450FAbs && type.scalar == ir::Scalar::i32) function = GLSLstd450SAbs;
+  if (function == GLSLstd450FAbs && ir::is_int(type.scalar)) function = GLSLstd450SAbs;
   Words operands;
   for (const ir::ValueId value : program_.operands_of(instruction)) {
     operands.push_back(widened(value, type.width));
@@ -42,7 +42,7 @@ void ProgramEmitter::emit_extended(const ir::Instruction& instruction, GLSLstd45
 
 void ProgramEmitter::emit_constant(const ir::Instruction& instruction) {
   const ir::Type type = result_type(instruction);
-  set_result(instruction, constant_of(type, static_cast<uint32_t>(instruction.imm)));
+  set_result(instruction, constant_of(type, static_cast<uint64_t>(instruction.imm)));
 }
 
 void ProgramEmitter::emit_int_from_bool(const ir::Instruction& instruction) {
@@ -50,6 +50,15 @@ void ProgramEmitter::emit_int_from_bool(const ir::Instruction& instruction) {
   const Id condition = id_of(program_.operands_of(instruction)[0]);
   set_result(instruction, writer_.value(spv::Op::OpSelect, type_of(type),
                                         {condition, constant_of(type, 1), zero_of(type)}));
+}
+
+// OpUConvert gives unsigned numbers, of which we have none else.
+void ProgramEmitter::emit_widen_u(const ir::Instruction& instruction) {
+  const ir::Type type = result_type(instruction);
+  const Id value = id_of(program_.operands_of(instruction)[0]);
+  const Id whole = vector_type(writer_.type(spv::Op::OpTypeInt, {64, 0}), type.width);
+  const Id number = writer_.value(spv::Op::OpUConvert, whole, {value});
+  set_result(instruction, writer_.value(spv::Op::OpBitcast, type_of(type), {number}));
 }
 
 void ProgramEmitter::emit_vector(const ir::Instruction& instruction) {

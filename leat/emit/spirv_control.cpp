@@ -91,6 +91,11 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::int_from_float: return emit_plain(instruction, Op::OpConvertFToS);
     case Opcode::float_from_int: return emit_plain(instruction, Op::OpConvertSToF);
     case Opcode::int_from_bool: return emit_int_from_bool(instruction);
+    case Opcode::widen_i:
+    case Opcode::narrow_i: return emit_plain(instruction, Op::OpSConvert);
+    case Opcode::widen_u: return emit_widen_u(instruction);
+    case Opcode::widen_f:
+    case Opcode::narrow_f: return emit_plain(instruction, Op::OpFConvert);
     case Opcode::bits_from_float:
     case Opcode::float_from_bits: return emit_plain(instruction, Op::OpBitcast);
     case Opcode::vector: return emit_vector(instruction);
@@ -120,12 +125,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::fragment_load_local:
     case Opcode::fragment_store:
     case Opcode::fragment_store_local:
-    case Opcode::mma:
-    case Opcode::widen_i:
-    case Opcode::widen_u:
-    case Opcode::narrow_i:
-    case Opcode::widen_f:
-    case Opcode::narrow_f: CHECK(false);  // check_supported refuses them
+    case Opcode::mma: CHECK(false);  // check_supported refuses them
     case Opcode::loop: return emit_loop(instruction);
     case Opcode::branch: return emit_branch(instruction);
     case Opcode::yield: return;  // emit_loop reads it

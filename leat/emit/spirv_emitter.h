@@ -57,7 +57,7 @@ class ProgramEmitter {
   Id buffer_pointer(DType storage, uint32_t width, bool written);
   Id buffer_array(DType storage, uint32_t width);
   Id int_constant(int64_t value);
-  Id constant_of(ir::Type type, uint32_t bits);
+  Id constant_of(ir::Type type, uint64_t bits);
   Id zero_of(ir::Type type) { return constant_of(type, 0); }
   Id id_of(ir::ValueId value) const;
   Id widened(ir::ValueId value, uint8_t width);
@@ -81,6 +81,7 @@ class ProgramEmitter {
   void emit_extended(const ir::Instruction& instruction, GLSLstd450 function);
   void emit_constant(const ir::Instruction& instruction);
   void emit_int_from_bool(const ir::Instruction& instruction);
+  void emit_widen_u(const ir::Instruction& instruction);
   void emit_vector(const ir::Instruction& instruction);
   void emit_extract(const ir::Instruction& instruction);
 

@@ -9,8 +9,8 @@ Id ProgramEmitter::scalar_type(ir::Scalar scalar) {
     case ir::Scalar::f32: return writer_.type(spv::Op::OpTypeFloat, {32});
     case ir::Scalar::i32: return writer_.type(spv::Op::OpTypeInt, {32, 1});
     case ir::Scalar::b1: return writer_.type(spv::Op::OpTypeBool);
-    case ir::Scalar::i64:
-    case ir::Scalar::f64: break;  // check_supported refuses them
+    case ir::Scalar::i64: return writer_.type(spv::Op::OpTypeInt, {64, 1});
+    case ir::Scalar::f64: return writer_.type(spv::Op::OpTypeFloat, {64});
   }
   CHECK(false);
 }
@@ -37,13 +37,23 @@ Id ProgramEmitter::storage_type(DType storage, uint32_t width) {
     case DType::u16: return vector_type(ints(16), width);
     case DType::i32:
     case DType::u32: return vector_type(ints(32), width);
-    case DType::f64:
+    case DType::i64:
+    case DType::u64: return vector_type(ints(64), width);
+    case DType::f64: return vector_type(floats(64), width);
     case DType::i8:
     case DType::u8:
-    case DType::i64:
-    case DType::u64:
     case DType::bf16:
-    case DType::boolean: break;  // check_supported refuses them
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: break;  // check_supported refuses them
   }
   CHECK(false);
 }
@@ -84,10 +94,12 @@ Id ProgramEmitter::int_constant(int64_t value) {
   return writer_.constant(scalar_type(ir::Scalar::i32), static_cast<uint32_t>(value));
 }
 
-Id ProgramEmitter::constant_of(ir::Type type, uint32_t bits) {
+Id ProgramEmitter::constant_of(ir::Type type, uint64_t bits) {
   const Id scalar = scalar_type(type.scalar);
   const Id component = type.scalar == ir::Scalar::b1 ? writer_.constant_bool(scalar, bits != 0)
-                                                     : writer_.constant(scalar, bits);
+                       : ir::bytes_of(type.scalar) == 8
+                           ? writer_.constant_64(scalar, bits)
+                           : writer_.constant(scalar, static_cast<uint32_t>(bits));
   return type.width == 1 ? component : writer_.constant_splat(type_of(type), component, type.width);
 }
 

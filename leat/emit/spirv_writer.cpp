@@ -104,6 +104,11 @@ Id ModuleWriter::constant(Id type, uint32_t bits) {
   return interned(spv::Op::OpConstant, type, {bits});
 }
 
+Id ModuleWriter::constant_64(Id type, uint64_t bits) {
+  const Words words = {static_cast<uint32_t>(bits), static_cast<uint32_t>(bits >> 32)};
+  return interned(spv::Op::OpConstant, type, words);
+}
+
 Id ModuleWriter::constant_bool(Id type, bool value) {
   return interned(value ? spv::Op::OpConstantTrue : spv::Op::OpConstantFalse, type, {});
 }

@@ -49,6 +49,7 @@ class ModuleWriter {
   void define_pointer(Id pointer, spv::StorageClass storage_class, Id pointee);
   /// A 32-bit constant.
   Id constant(Id type, uint32_t bits);
+  Id constant_64(Id type, uint64_t bits);
   Id constant_bool(Id type, bool value);
   /// A vector whose components are all `component`.
   Id constant_splat(Id type, Id component, uint32_t width);

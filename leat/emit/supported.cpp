@@ -22,10 +22,20 @@ bool is_stored(DType storage, const Target& target, const TargetFacts& facts) {
     case DType::i8:
     case DType::u8:
     case DType::bf16: return facts.has_narrow_storage;  // for bf16 else see lower/expand_storage
-    case DType::f64:
+    case DType::f64: return facts.has_f64;
     case DType::i64:
-    case DType::u64: return facts.has_64bit;
-    case DType::boolean: return false;
+    case DType::u64: return facts.has_i64;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return false;
   }
   return false;
 }
@@ -45,7 +55,8 @@ Result<void> check_types(const ir::Program& program, const Target& target,
                              program.name, name_of(local.storage), target.name));
   }
   for (const ir::Type& type : program.values) {
-    if (ir::bytes_of(type.scalar) == 4 || facts.has_64bit) continue;
+    if (type.scalar == ir::Scalar::i64 ? facts.has_i64 : facts.has_f64) continue;
+    if (ir::bytes_of(type.scalar) == 4) continue;
     return Error(ErrorKind::unsupported,
                  fmt::format("Kernel \"{}\" computes with numbers of 64 bits, which Target \"{}\" "
                              "lacks.",

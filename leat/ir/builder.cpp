@@ -271,6 +271,21 @@ ValueId Builder::load(uint32_t parameter, ValueId index, uint8_t width, ValueId 
       operands, {scalar, width, address.varying});
 }
 
+ValueId Builder::load_once(uint32_t parameter, uint32_t index) {
+  CHECK(parameter < program_.parameters.size() && !program_.parameters[parameter].written);
+  CHECK(program_.parameters[parameter].storage == DType::i32);
+  const ValueId place = i32(index);
+  Key key{.op = Opcode::load, .operand_count = 1, .imm = parameter, .scalar = Scalar::i32};
+  key.operands[0] = place;
+  if (const auto found = known_.find(key); found != known_.end()) return found->second;
+  const InstructionId id = append({.op = Opcode::load, .slot = parameter}, std::span(&place, 1),
+                                  std::span(&kUniformInt, 1), 0);
+  const ValueId result = program_.instructions[id].first_result;
+  known_.emplace(key, result);
+  open_blocks_[0].known.push_back(key);
+  return result;
+}
+
 void Builder::store(uint32_t parameter, ValueId index, ValueId value, ValueId mask) {
   CHECK(parameter < program_.parameters.size() && program_.parameters[parameter].written);
   CHECK(type(value).scalar == compute_of(program_.parameters[parameter].storage));
@@ -295,12 +310,20 @@ ValueId Builder::load_local(uint32_t local, ValueId index, uint8_t width) {
                      {compute_of(memory.storage), width, type(index).varying});
 }
 
+// Of a program whose lanes all store to one place, which the index's type did not show.
+ValueId Builder::as_varying(ValueId index) {
+  const Type varying = {Scalar::i32, 1, true};
+  const ValueId zero = append_here({.op = Opcode::mul_i}, std::array{lane_id(), i32(0)}, varying);
+  return append_here({.op = Opcode::add_i}, std::array{index, zero}, varying);
+}
+
 void Builder::store_local(uint32_t local, ValueId index, ValueId value) {
   CHECK(local < program_.locals.size() && has_same_shape(type(index), kUniformInt));
   const LocalMemory& memory = program_.locals[local];
   const Type stored = type(value);
   CHECK(stored.scalar == compute_of(memory.storage) &&
         (stored.width == 1 || stored.width == memory.width));
+  if (stored.varying && !type(index).varying) index = as_varying(index);
   append({.op = Opcode::store_local, .slot = local}, std::array{index, value}, {},
          open_blocks_.size() - 1);
 }

@@ -67,6 +67,8 @@ class Builder {
 
   /// `mask` may be kNone. The result has `width` elements per lane.
   ValueId load(uint32_t parameter, ValueId index, uint8_t width = 1, ValueId mask = kNone);
+  /// An i32 of a parameter that is not written, loaded once at the top of the program.
+  ValueId load_once(uint32_t parameter, uint32_t index);
   void store(uint32_t parameter, ValueId index, ValueId value, ValueId mask = kNone);
   ValueId load_local(uint32_t local, ValueId index, uint8_t width = 1);
   void store_local(uint32_t local, ValueId index, ValueId value);
@@ -179,6 +181,7 @@ class Builder {
   std::string unique_name(std::string name) const;
   Address address_of(ValueId index, bool varying_access);
   ValueId uniform_part(ValueId value);
+  ValueId as_varying(ValueId index);
   void drop_unused();
 
   // builder_arithmetic.cpp

@@ -50,7 +50,17 @@ Scalar compute_of(DType storage) {
     case DType::i64:
     case DType::u64: return Scalar::i64;
     case DType::f64: return Scalar::f64;
-    case DType::boolean: return Scalar::b1;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return Scalar::b1;
   }
   return Scalar::b1;
 }

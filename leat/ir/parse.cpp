@@ -35,7 +35,7 @@ uint8_t take_width(std::string_view& name) {
 std::optional<DType> storage_named(std::string_view name) {
   for (int i = 0; i <= static_cast<int>(DType::boolean); ++i) {
     const DType storage = static_cast<DType>(i);
-    if (storage != DType::boolean && name_of(storage) == name) return storage;
+    if (compute_of(storage) != Scalar::b1 && name_of(storage) == name) return storage;
   }
   return std::nullopt;
 }

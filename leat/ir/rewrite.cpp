@@ -116,8 +116,10 @@ void Rewriter::instruction(const Instruction& instruction) {
   const Type wanted = program_.values[instruction.first_result];
   CHECK(!results.empty() && results[0] != kNone);
   CHECK(results.size() == 1 || wanted.is_fragment());
-  CHECK(builder_.type(results[0]).scalar == wanted.scalar);
-  CHECK(builder_.type(results[0]).width == wanted.width);
+  const Type& found = builder_.type(results[0]);
+  const bool is_words = wanted.scalar == Scalar::i64 && found.scalar == Scalar::i32;
+  CHECK(found.scalar == wanted.scalar || is_words);
+  CHECK(found.width == wanted.width * (is_words ? 2 : 1));
   map_[instruction.first_result] = std::move(results);
 }
 

@@ -38,7 +38,8 @@ class Replaced {
 
 /// Asked for every instruction but loops, branches and yields. `operands` are what the
 /// instruction's operands have become in the new program, one behind the other. A result is
-/// replaced by a value of its scalar type and width. Slots are the same in both programs.
+/// replaced by a value of its scalar type and width, or an i64 by a vector of two i32. Slots are
+/// the same in both programs.
 using Replacement = std::function<Replaced(Builder& builder, const Instruction& instruction,
                                            std::span<const ValueId> operands)>;
 

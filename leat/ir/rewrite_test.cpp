@@ -55,6 +55,28 @@ TEST(Rewrite, KeepsAProgram) {
   EXPECT_EQ(matmul.blocks[0].instructions.size(), tiled_matmul({}).blocks[0].instructions.size());
 }
 
+// The index becomes uniform as its lanes are known to have one value; a store by all of them stays
+// one by each.
+TEST(Rewrite, KeepsAStoreByAllLanesToOnePlace) {
+  const Result<Program> program = parse_program(
+      "leat-kernel 1\nkernel \"one_place\" lanes 4 waves 1 grid 1 1 1\n"
+      "parameter x : f32[4] read\nlocal s : f32[4]\n\n{\n"
+      "  %0 : v.i32 = lane_id\n  %1 : u.i32 = constant 8\n  %2 : v.i32 = shr_u %0, %1\n"
+      "  %3 : u.i32 = constant 0\n  %4 : v.f32 = load x[%3 + lane * 1]\n"
+      "  store_local s[%2], %4\n}\n",
+      "one_place.ir");
+  ASSERT_TRUE(program) << program.error().message();
+  const Program again = rewrite(*program, keep);
+  const Result<void> verified = verify(again);
+  EXPECT_TRUE(verified) << verified.error().message();
+  EXPECT_EQ(count_of(again, Opcode::store_local), 1);
+  std::vector<float> x = {1, 2, 3, 4};
+  const std::vector<std::span<std::byte>> buffers = {std::as_writable_bytes(std::span(x))};
+  const Result<void> before = interpret(*program, buffers);
+  const Result<void> after = interpret(again, buffers);
+  EXPECT_EQ(after.has_value(), before.has_value());
+}
+
 TEST(Rewrite, ReplacesInstructions) {
   const auto expand = [](Builder& builder, const Instruction& instruction,
                          std::span<const ValueId> operands) -> std::optional<ValueId> {

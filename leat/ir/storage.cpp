@@ -36,7 +36,17 @@ uint64_t widened(DType storage, uint64_t bits) {
     case DType::i8: return sign_extended(bits, 8);
     case DType::u16: return bits & 0xffffu;
     case DType::u8: return bits & 0xffu;
-    case DType::boolean: break;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: break;
   }
   CHECK(false);
 }
@@ -56,7 +66,17 @@ uint64_t narrowed(DType storage, uint64_t value) {
     case DType::u16: return value & 0xffffu;
     case DType::i8:
     case DType::u8: return value & 0xffu;
-    case DType::boolean: break;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: break;
   }
   CHECK(false);
 }

@@ -105,7 +105,7 @@ Result<void> Verifier::check_buffers() {
   };
   for (const Parameter& parameter : program_.parameters) {
     TRY(check_name(parameter.name));
-    if (parameter.storage == DType::boolean) {
+    if (compute_of(parameter.storage) == Scalar::b1) {
       return wrong(fmt::format("has a parameter \"{}\" of a type ({}) that no device stores",
                                parameter.name, name_of(parameter.storage)));
     }
@@ -117,7 +117,7 @@ Result<void> Verifier::check_buffers() {
   uint64_t bytes = 0;
   for (const LocalMemory& local : program_.locals) {
     TRY(check_name(local.name));
-    const bool is_stored = local.storage != DType::boolean;
+    const bool is_stored = compute_of(local.storage) != Scalar::b1;
     if (!is_stored || !is_width(local.width) || local.count == 0) {
       return wrong(fmt::format("has a local memory \"{}\" of no usable type or size", local.name));
     }

@@ -25,7 +25,17 @@ bool is_element(const Fragment& fragment) {
     case DType::u32:
     case DType::i64:
     case DType::u64:
-    case DType::boolean: return false;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return false;
   }
   return false;
 }

@@ -3,11 +3,11 @@
 
 namespace leat {
 
-void LinearForm::add(int64_t coefficient, ir::ValueId value) {
+void LinearForm::add(const Number& coefficient, ir::ValueId value) {
   if (coefficient != 0) terms.emplace_back(coefficient, value);
 }
 
-LinearForm LinearForm::of(const Affine& form, std::span<const ir::ValueId> axes) {
+LinearForm LinearForm::of(const NumberForm& form, std::span<const ir::ValueId> axes) {
   LinearForm result;
   result.constant = form.constant;
   for (size_t i = 0; i < form.coefficients.size(); ++i) {
@@ -24,7 +24,7 @@ bool LinearForm::divisible_by(int64_t divisor) const {
   return true;
 }
 
-ir::ValueId build(ir::Builder& builder, const LinearForm& form, int64_t divisor) {
+ir::ValueId build(KernelBuilder& builder, const LinearForm& form, int64_t divisor) {
   CHECK(form.divisible_by(divisor));
   // Uniform terms first: they stay one scalar chain that hoists out of loops.
   ir::ValueId sum = builder.i32(0);
@@ -37,10 +37,11 @@ ir::ValueId build(ir::Builder& builder, const LinearForm& form, int64_t divisor)
   return builder.add(sum, builder.i32(form.constant / divisor));
 }
 
-std::vector<ir::ValueId> decompose(ir::Builder& builder, ir::ValueId flat, const Shape& extents) {
+std::vector<ir::ValueId> decompose(KernelBuilder& builder, ir::ValueId flat,
+                                   std::span<const Number> extents) {
   std::vector<ir::ValueId> coordinates(extents.size());
   for (size_t i = extents.size(); i > 0; --i) {
-    const int64_t extent = extents[i - 1];
+    const Number& extent = extents[i - 1];
     if (i == 1) {
       coordinates[0] = flat;
       break;

@@ -130,12 +130,12 @@ class SlabLoader {
     return builder_.program().wave_lanes * builder_.program().waves_per_workgroup;
   }
   uint32_t stage_vectors() const { return tile_rows_ * l_.params.k_step / width_; }
-  int64_t inner_k_extent() const { return l_.contraction.k.empty() ? 1 : l_.contraction.k.back(); }
-  size_t k_last() const { return l_.k_first + l_.contraction.k.size() - 1; }
-  bool slab_in_one_run() const { return inner_k_extent() % l_.params.k_step == 0; }
+  Number inner_k_extent() const { return l_.numbers.k.empty() ? 1 : l_.numbers.k.back(); }
+  size_t k_last() const { return l_.k_first + l_.numbers.k.size() - 1; }
+  bool slab_in_one_run() const { return !has_rest(inner_k_extent(), l_.params.k_step); }
 
   bool choose_k_inner() const {
-    if (map_.packed || l_.contraction.k.empty()) return false;
+    if (map_.packed || l_.numbers.k.empty()) return false;
     return map_.address.coefficients[k_last()] == 1;
   }
 
@@ -144,8 +144,8 @@ class SlabLoader {
     if (map_.packed) return l_.params.tile_n() % width_ == 0;
     const size_t moving = k_inner_ ? k_last() : row_axis();
     if (moving == SIZE_MAX || map_.address.coefficients[moving] != 1) return false;
-    const Shape& rows = is_a_ ? l_.contraction.m : l_.contraction.n;
-    const int64_t run = k_inner_ ? inner_k_extent() : rows.back();
+    const Numbers& rows = is_a_ ? l_.numbers.m : l_.numbers.n;
+    const Number run = k_inner_ ? inner_k_extent() : rows.back();
     if (run % width_ != 0 || map_.address.constant % width_ != 0) return false;
     for (size_t axis = 0; axis < map_.address.coefficients.size(); ++axis) {
       if (axis != moving && map_.address.coefficients[axis] % width_ != 0) return false;
@@ -175,14 +175,14 @@ class SlabLoader {
       if (!map_.is_plain) base.axes = l_.packed_column_axes(row_in_tile);
       return base;
     }
-    const int64_t count = is_a_ ? l_.m_count : l_.n_count;
+    const Number& count = is_a_ ? l_.m_count : l_.n_count;
     ValueId row = builder_.add(builder_.mul(tile, builder_.i32(tile_rows_)), row_in_tile);
-    if (count % tile_rows_ != 0) {
-      const int64_t last = whole_vector ? count - width_ + component : count - 1;
+    if (has_rest(count, tile_rows_)) {
+      const Number last = whole_vector ? count - width_ + component : count - 1;
       row = builder_.binary(Opcode::min_i, row, builder_.i32(last));
     }
     return l_.row_base(map_, row, is_a_ ? l_.m_first : l_.n_first,
-                       is_a_ ? l_.contraction.m : l_.contraction.n);
+                       is_a_ ? l_.numbers.m : l_.numbers.n);
   }
 
   ValueId load_one(const Access& access, ValueId k_first) {
@@ -202,7 +202,7 @@ class SlabLoader {
     const RowBase& base = rows[0];
     const ValueId k = builder_.add(k_first, k_in_slab);
     ValueId mask = ir::kNone;
-    if (l_.k_count % l_.params.k_step != 0) {
+    if (has_rest(l_.k_count, l_.params.k_step)) {
       mask = builder_.binary(Opcode::lt_i, k, builder_.i32(l_.k_count));
     }
     LinearForm address;
@@ -212,10 +212,10 @@ class SlabLoader {
     } else {
       std::vector<ValueId> coordinates;
       if (slab_in_one_run()) {
-        coordinates = decompose(builder_, k_first, l_.contraction.k);
+        coordinates = decompose(builder_, k_first, l_.numbers.k);
         if (!coordinates.empty()) coordinates.back() = builder_.add(coordinates.back(), k_in_slab);
       } else {
-        coordinates = decompose(builder_, k, l_.contraction.k);
+        coordinates = decompose(builder_, k, l_.numbers.k);
       }
       const ValueId inside = l_.inside(map_, base, coordinates);
       if (inside != ir::kNone) {
@@ -229,7 +229,7 @@ class SlabLoader {
   }
 
   ContractionLowering& l_;
-  ir::Builder& builder_;
+  KernelBuilder& builder_;
   const OperandMap& map_;
   bool is_a_;
   uint32_t tile_rows_;
@@ -267,7 +267,7 @@ void ContractionLowering::emit_staged_tile() {
   SlabLoader slab_b(*this, b, false);
   slab_a.prepare();
   slab_b.prepare();
-  const int64_t slabs = (k_count + params.k_step - 1) / params.k_step;
+  const Number slabs = divided_up(k_count, params.k_step);
   std::vector<ValueId> zeros(size_t{params.reg_m} * params.reg_n, builder.f32(0));
 
   auto load_and_store = [&](ValueId slab, ValueId stage) {

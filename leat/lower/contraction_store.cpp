@@ -12,13 +12,14 @@ using ir::ValueId;
 namespace {
 
 /// True when groups of vec_n columns are one aligned vector of the output.
-bool columns_vectorise(const ContractionLowering& l, const Affine& address) {
+bool columns_vectorise(const ContractionLowering& l, const NumberForm& address) {
   const int64_t vec = l.params.vec_n;
-  if (vec == 1 || l.contraction.n.size() != 1 || l.n_count % vec != 0) return false;
+  if (vec == 1 || l.numbers.n.size() != 1 || l.n_count % vec != 0) return false;
+  if (size_bytes_of(l.slots.result_storage[0]) > 4) return false;
   if (address.constant % vec != 0) return false;
   for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
     const int64_t wanted = axis == l.whole.batch.size() + l.whole.m.size() ? 1 : 0;
-    const int64_t coefficient = address.coefficients[axis];
+    const Number& coefficient = address.coefficients[axis];
     if (wanted == 1 ? coefficient != 1 : coefficient % vec != 0) return false;
   }
   return true;
@@ -40,12 +41,13 @@ namespace {
 /// workgroup side by side.
 struct PartsPlace {
   ContractionLowering& l;
-  int64_t parts, vectors, width, lanes;
+  Number parts;
+  int64_t vectors, width, lanes;
   ValueId tile, thread;
 
   PartsPlace(ContractionLowering& lowering, int64_t accumulators)
-      : l(lowering), parts(l.contraction.batch[0]), width(accumulators % 4 == 0 ? 4 : 1) {
-    ir::Builder& builder = l.builder;
+      : l(lowering), parts(l.numbers.batch[0]), width(accumulators % 4 == 0 ? 4 : 1) {
+    KernelBuilder& builder = l.builder;
     const ir::Program& program = builder.program();
     vectors = accumulators / width;
     lanes = int64_t{program.wave_lanes} * program.waves_per_workgroup;
@@ -118,16 +120,16 @@ void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
 
 void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumulators) {
   const NodeResult& result = node.results[0];
-  const Affine address_form =
-      address_of(schedule.placements[result.output].strides, whole.out_index, whole.axes.size());
+  const NumberForm address_form =
+      address_of(node_numbers.outputs[0].strides, out_index, whole.axes.size());
   const ValueId row =
       builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
   const ValueId row_mask =
       m_tail() ? builder.binary(Opcode::lt_i, row, builder.i32(m_count)) : ir::kNone;
-  const std::vector<ValueId> m_coordinates = decompose(builder, row, contraction.m);
+  const std::vector<ValueId> m_coordinates = decompose(builder, row, numbers.m);
   const bool vectorise = columns_vectorise(*this, address_form);
   const uint32_t width = vectorise ? params.vec_n : 1;
-  ExprLowering exprs(builder, schedule, node, slots);
+  ExprLowering exprs(builder, node, node_numbers, slots);
 
   for (uint32_t j = 0; j < params.reg_n; j += width) {
     std::vector<ValueId> components;
@@ -140,7 +142,7 @@ void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumul
         const ValueId inside = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
         mask = mask == ir::kNone ? inside : builder.logical_and(mask, inside);
       }
-      const std::vector<ValueId> n_coordinates = decompose(builder, column, contraction.n);
+      const std::vector<ValueId> n_coordinates = decompose(builder, column, numbers.n);
       // In the order of the whole's axes; the number of a part is none of them.
       std::vector<ValueId> found(
           batch_coordinates.end() - static_cast<std::ptrdiff_t>(whole.batch.size()),
@@ -149,8 +151,9 @@ void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumul
       found.insert(found.end(), n_coordinates.begin(), n_coordinates.end());
       std::vector<ValueId> axes(node.extents.size(), ir::kNone);
       for (size_t x = 0; x < found.size(); ++x) axes[whole.axes[x]] = found[x];
-      components.push_back(exprs.stored_value(
-          result.value, {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
+      components.push_back(
+          exprs.stored_value(result.value, slots.result_storage[0],
+                             {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
       if (v == 0) address = LinearForm::of(address_form, found);
     }
     if (!vectorise) {

@@ -2,7 +2,7 @@
 // does exactly. Before it, a program may use every instruction but functions; after it, a target
 // without divides_exactly gets quotients and square roots that are mended by fused multiply-adds,
 // one without has_signed_remainder no rem_i, one without converts_by_saturation no int_from_float
-// whose operand does not fit, all in 32 bits: what has none of these has no wider numbers either.
+// whose operand does not fit. Quotients and roots of f64 are the device's own.
 //
 // SPIR-V lets a division be 2.5 units in the last place off, and anything where the divisor is
 // above 2^126, whose reciprocal is no normal number; NVIDIA's drivers use both. One step with a
@@ -30,10 +30,15 @@ using ir::ValueId;
 constexpr float kTiny = 0x1p-96f;
 constexpr float kHuge = 0x1p96f;
 
+ValueId number_like(Builder& b, ValueId like, float value) {
+  const bool is_double = b.type(like).scalar == ir::Scalar::f64;
+  return is_double ? b.f64(static_cast<double>(value)) : b.f32(value);
+}
+
 /// `value` as often as `like` has components: where a select needs its operands as wide as its
 /// condition.
 ValueId constant_like(Builder& b, ValueId like, float value) {
-  return b.vector(std::vector<ValueId>(b.type(like).width, b.f32(value)));
+  return b.vector(std::vector<ValueId>(b.type(like).width, number_like(b, like, value)));
 }
 
 ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a, c); }
@@ -88,16 +93,20 @@ ValueId remainder(Builder& b, ValueId a, ValueId c) {
 
 /// Where a device's conversion is undefined the result is chosen by comparisons, all of which a NaN
 /// fails.
-ValueId saturated(Builder& b, ValueId a) {
+ValueId saturated(Builder& b, ValueId a, ir::Scalar to) {
+  const bool is_wide = to == ir::Scalar::i64;
   const auto whole = [&](int64_t value) {
-    return b.vector(std::vector<ValueId>(b.type(a).width, b.i32(value)));
+    const ValueId constant = is_wide ? b.i64(value) : b.i32(value);
+    return b.vector(std::vector<ValueId>(b.type(a).width, constant));
   };
-  const ValueId fits = less(b, b.unary(Opcode::abs, a), b.f32(0x1p31f));
-  const ValueId above = b.binary(Opcode::le_f, b.f32(0x1p31f), a);
-  const ValueId below = b.binary(Opcode::le_f, a, b.f32(-0x1p31f));
+  const ValueId limit = number_like(b, a, is_wide ? 0x1p63f : 0x1p31f);
+  const ValueId fits = less(b, b.unary(Opcode::abs, a), limit);
+  const ValueId above = b.binary(Opcode::le_f, limit, a);
+  const ValueId below = b.binary(Opcode::le_f, a, number_like(b, a, is_wide ? -0x1p63f : -0x1p31f));
   const ValueId safe = b.select(fits, a, constant_like(b, a, 0.0f));
-  const ValueId converted = b.convert(Opcode::int_from_float, safe);
-  return b.select(above, whole(INT32_MAX), b.select(below, whole(INT32_MIN), converted));
+  const ValueId converted = b.convert(Opcode::int_from_float, safe, to);
+  const ValueId bounded = b.select(below, whole(is_wide ? INT64_MIN : INT32_MIN), converted);
+  return b.select(above, whole(is_wide ? INT64_MAX : INT32_MAX), bounded);
 }
 
 bool is_inexact(Opcode op, const TargetFacts& facts) {
@@ -106,18 +115,16 @@ bool is_inexact(Opcode op, const TargetFacts& facts) {
   return op == Opcode::int_from_float && !facts.converts_by_saturation;
 }
 
-bool is_wide(const ir::Program& program, const ir::Instruction& instruction) {
-  const auto operand = program.operands_of(instruction)[0];
-  return ir::bytes_of(program.values[operand].scalar) == 8 ||
-         ir::bytes_of(program.values[instruction.first_result].scalar) == 8;
+bool is_f64(const ir::Program& program, const ir::Instruction& instruction) {
+  return program.values[instruction.first_result].scalar == ir::Scalar::f64;
 }
 
-ValueId expanded(Builder& b, Opcode op, std::span<const ValueId> operands) {
+ValueId expanded(Builder& b, Opcode op, ir::Scalar to, std::span<const ValueId> operands) {
   if (op == Opcode::div_f) return quotient(b, operands[0], operands[1]);
   if (op == Opcode::sqrt) return root(b, operands[0]);
   if (op == Opcode::rem_i) return remainder(b, operands[0], operands[1]);
   CHECK(op == Opcode::int_from_float);
-  return saturated(b, operands[0]);
+  return saturated(b, operands[0], to);
 }
 
 }  // namespace
@@ -125,7 +132,7 @@ ValueId expanded(Builder& b, Opcode op, std::span<const ValueId> operands) {
 PassResult expand_arithmetic(const ir::Program& program, const Target& target) {
   const TargetFacts facts = facts_of(target);
   const auto expands = [&](const ir::Instruction& instruction) {
-    return is_inexact(instruction.op, facts) && !is_wide(program, instruction);
+    return is_inexact(instruction.op, facts) && !is_f64(program, instruction);
   };
   if (std::ranges::none_of(program.instructions, expands)) return std::optional<ir::Program>();
   return std::optional(
@@ -133,7 +140,8 @@ PassResult expand_arithmetic(const ir::Program& program, const Target& target) {
                   [&](Builder& b, const ir::Instruction& instruction,
                       std::span<const ValueId> operands) -> std::optional<ValueId> {
                     if (!expands(instruction)) return std::nullopt;
-                    return expanded(b, instruction.op, operands);
+                    const ir::Scalar to = program.values[instruction.first_result].scalar;
+                    return expanded(b, instruction.op, to, operands);
                   }));
 }
 

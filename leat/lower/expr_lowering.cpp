@@ -2,9 +2,10 @@
 #include "leat/lower/expr_lowering.h"
 
 #include <algorithm>
-#include <limits>
+#include <bit>
 
 #include "leat/lower/address.h"
+#include "leat/lower/conversions.h"
 #include "leat/lower/lower.h"
 
 namespace leat {
@@ -12,37 +13,38 @@ namespace leat {
 using ir::Opcode;
 using ir::ValueId;
 
-std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch) {
-  std::vector<TensorId> arguments;
-  for (TensorId input : node.inputs) {
-    if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
-  }
-  for (const NodeResult& result : node.results) arguments.push_back(result.output);
-  arguments.insert(arguments.end(), scratch.begin(), scratch.end());
-  return arguments;
-}
-
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
-                               std::span<const TensorId> scratch) {
+KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source) {
   KernelSlots slots;
+  const Node& node = source.node;
+  const std::vector<TensorId>& scratch = source.step.scratch;
   const std::vector<TensorId> arguments = arguments_of(node, scratch);
   const size_t inputs = arguments.size() - node.results.size() - scratch.size();
-  const auto declare = [&](TensorId id, std::string name, bool written) {
-    const Placement& placement = schedule.placements[id];
-    return builder.parameter(std::move(name), placement.storage, written, placement.element_count);
+  const auto declare = [&](TensorId id, std::string name, bool written, bool is_open) {
+    const Placement& placement = source.schedule.placements[id];
+    return builder.parameter(std::move(name), placement.storage, written,
+                             is_open ? kElementsMax : placement.element_count);
   };
-  for (size_t i = 0; i < inputs; ++i) declare(arguments[i], "in" + std::to_string(i), false);
+  for (size_t i = 0; i < inputs; ++i) {
+    const auto first = std::ranges::find(node.inputs, arguments[i]) - node.inputs.begin();
+    const Number& count = source.numbers.inputs[static_cast<size_t>(first)].element_count;
+    declare(arguments[i], "in" + std::to_string(i), false, count.is_open());
+  }
   for (TensorId input : node.inputs) {
     const auto found = std::ranges::find(arguments, input);
     slots.input_slots.push_back(static_cast<uint32_t>(found - arguments.begin()));
+    slots.words_of.push_back(source.schedule.placements[input].words_of);
+    slots.input_storage.push_back(source.schedule.placements[input].storage);
   }
   for (size_t i = 0; i < node.results.size(); ++i) {
     const std::string name = "out" + (i == 0 ? "" : std::to_string(i));
-    slots.result_slots.push_back(declare(node.results[i].output, name, true));
+    const bool is_open = source.numbers.outputs[i].element_count.is_open();
+    slots.result_slots.push_back(declare(node.results[i].output, name, true, is_open));
+    slots.result_storage.push_back(source.schedule.placements[node.results[i].output].storage);
   }
   for (size_t i = 0; i < scratch.size(); ++i) {
-    slots.scratch_slots.push_back(declare(scratch[i], "scratch" + std::to_string(i), true));
+    slots.scratch_slots.push_back(declare(scratch[i], "scratch" + std::to_string(i), true, false));
   }
+  if (source.formulas != nullptr) builder.open(*source.formulas);
   return slots;
 }
 
@@ -52,37 +54,52 @@ ValueId ExprLowering::value(ExprId id, const ElementContext& context) {
   return visit(id, context);
 }
 
-ValueId ExprLowering::stored_value(ExprId id, const ElementContext& context) {
+ValueId ExprLowering::stored_value(ExprId id, DType storage, const ElementContext& context) {
   const ValueId result = value(id, context);
-  if (builder_.type(result).scalar != ir::Scalar::b1) return result;
-  return builder_.convert(Opcode::int_from_bool, result);
+  switch (builder_.type(result).scalar) {
+    case ir::Scalar::b1: return builder_.convert(Opcode::int_from_bool, result);
+    case ir::Scalar::i64:
+      return storage == DType::u32 ? builder_.convert(Opcode::narrow_i, result) : result;
+    case ir::Scalar::i32:
+    case ir::Scalar::f32:
+    case ir::Scalar::f64: return result;
+  }
+  return result;
 }
 
 namespace {
 
-/// Whole numbers of the model are 64-bit, the device's 32-bit.
-ValueId saturated(ir::Builder& builder, double number) {
-  constexpr double kLow = std::numeric_limits<int32_t>::min();
-  constexpr double kHigh = std::numeric_limits<int32_t>::max();
-  return builder.i32(static_cast<int64_t>(std::clamp(number, kLow, kHigh)));
+/// What a masked load has outside.
+ValueId fill_value(ir::Builder& builder, const ExprNode& node) {
+  if (is_float(node.type)) return constant_of(builder, node.type, node.number);
+  if (node.type == ScalarType::b1) return builder.b1(node.integer != 0);
+  return node.type == ScalarType::i32 ? builder.i32(node.integer) : builder.i64(node.integer);
 }
 
 }  // namespace
+
+ValueId ExprLowering::constant(ExprId id) {
+  const Number& number = numbers_.constants[id];
+  const ExprNode& node = node_.exprs.node(id);
+  switch (node.type) {
+    case ScalarType::f32:
+      if (number.is_open()) return builder_.convert(Opcode::float_from_bits, builder_.i32(number));
+      return builder_.f32(std::bit_cast<float>(static_cast<int32_t>(number.fixed())));
+    case ScalarType::i32: return builder_.i32(number);
+    case ScalarType::b1: return builder_.b1(number.fixed() != 0);
+    case ScalarType::i64:
+    case ScalarType::u64: return builder_.i64(node.integer);
+    case ScalarType::f64: return builder_.f64(node.number);
+  }
+  return ir::kNone;
+}
 
 ValueId ExprLowering::visit(ExprId id, const ElementContext& context) {
   if (memo_[id] != ir::kNone) return memo_[id];
   const ExprNode& node = node_.exprs.node(id);
   ValueId result = ir::kNone;
   switch (node.kind) {
-    case ExprKind::constant:
-      if (node.type == ScalarType::f32) {
-        result = builder_.f32(static_cast<float>(node.number));
-      } else if (node.type == ScalarType::i32) {
-        result = saturated(builder_, node.number);
-      } else {
-        result = builder_.b1(node.number != 0);
-      }
-      break;
+    case ExprKind::constant: result = constant(id); break;
     case ExprKind::axis: result = context.axes[node.index]; break;
     case ExprKind::accumulator:
       CHECK(context.accumulator != ir::kNone);
@@ -98,20 +115,35 @@ ValueId ExprLowering::address_of_load(ExprId id, const ExprNode& node,
                                       const ElementContext& context) {
   LinearForm address;
   if (merged_ != nullptr) {
-    const Affine& affine = merged_->loads.at(id);
-    address.constant = affine.constant;
-    for (size_t i = 0; i < affine.coefficients.size(); ++i) {
-      if (affine.coefficients[i] != 0) address.add(affine.coefficients[i], context.axes[i]);
-    }
-    return build(builder_, address);
+    return build(builder_, LinearForm::of(merged_->loads.at(id), context.axes));
   }
-  const Placement& placement = schedule_.placements[node_.inputs[node.index]];
-  CHECK(node.indices.size() == placement.strides.size());
+  const Numbers& strides = numbers_.inputs[node.index].strides;
+  CHECK(node.indices.size() == strides.size());
   for (size_t d = 0; d < node.indices.size(); ++d) {
-    address.add(placement.strides[d], visit(node.indices[d], context));
+    address.add(strides[d], visit(node.indices[d], context));
   }
   return build(builder_, address);
 }
+
+namespace {
+
+/// The element at `address` of those that lie in words.
+ValueId element_of_word(ir::Builder& builder, DType dtype, uint32_t slot, ValueId address,
+                        ValueId mask) {
+  const int bits = bits_of(dtype);
+  const int per_word_log2 = std::countr_zero(32u / static_cast<uint32_t>(bits));
+  const ValueId word = builder.load(
+      slot, builder.binary(Opcode::shr_u, address, builder.i32(per_word_log2)), 1, mask);
+  const ValueId place =
+      builder.binary(Opcode::and_i, address, builder.i32((1 << per_word_log2) - 1));
+  const bool has_sign = dtype == DType::i4 || dtype == DType::i2;
+  // Its bits go to the top of the word, and from there down.
+  const ValueId above = builder.sub(builder.i32(32 - bits), builder.mul(place, builder.i32(bits)));
+  return builder.binary(has_sign ? Opcode::shr_s : Opcode::shr_u,
+                        builder.binary(Opcode::shl_i, word, above), builder.i32(32 - bits));
+}
+
+}  // namespace
 
 ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext& context) {
   ValueId mask = context.mask;
@@ -120,24 +152,25 @@ ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext
     inside = visit(node.mask, context);
     mask = mask == ir::kNone ? inside : builder_.logical_and(mask, inside);
   }
-  ValueId result =
-      builder_.load(slots_.input_slots[node.index], address_of_load(id, node, context), 1, mask);
+  const uint32_t slot = slots_.input_slots[node.index];
+  const DType words_of = slots_.words_of[node.index];
+  const ValueId address = address_of_load(id, node, context);
+  ValueId result = bits_of(words_of) < 8 ? element_of_word(builder_, words_of, slot, address, mask)
+                                         : builder_.load(slot, address, 1, mask);
   if (node.type == ScalarType::b1) {
     result = builder_.not_b(builder_.binary(Opcode::eq_i, result, builder_.i32(0)));
+  } else if (slots_.input_storage[node.index] == DType::u32) {
+    result = builder_.convert(Opcode::widen_u, result);
   }
   if (inside != ir::kNone && node.number != 0) {
-    const ValueId fill = node.type == ScalarType::f32
-                             ? builder_.f32(static_cast<float>(node.number))
-                         : node.type == ScalarType::i32 ? saturated(builder_, node.number)
-                                                        : builder_.b1(true);
-    result = builder_.select(inside, result, fill);
+    result = builder_.select(inside, result, fill_value(builder_, node));
   }
   return result;
 }
 
 namespace {
 
-/// Opcode for an operation on f32 operands; `constant` when f32 has none.
+/// Opcode for an operation on floats; `constant` when they have none.
 Opcode float_opcode(ScalarOp op) {
   switch (op) {
     case ScalarOp::neg: return Opcode::neg;
@@ -184,13 +217,18 @@ Opcode float_opcode(ScalarOp op) {
     case ScalarOp::logical_xor:
     case ScalarOp::logical_not:
     case ScalarOp::select:
-    case ScalarOp::to_float:
-    case ScalarOp::to_int: break;
+    case ScalarOp::to_f32:
+    case ScalarOp::to_i32:
+    case ScalarOp::to_i64:
+    case ScalarOp::to_u64:
+    case ScalarOp::to_f64:
+    case ScalarOp::float_from_code:
+    case ScalarOp::code_from_float: break;
   }
   return Opcode::constant;
 }
 
-/// Opcode for a two-operand operation on i32; `constant` when i32 has none.
+/// Opcode for a two-operand operation on whole numbers with sign; `constant` when they have none.
 Opcode int_opcode(ScalarOp op) {
   if (op == ScalarOp::add) return Opcode::add_i;
   if (op == ScalarOp::sub) return Opcode::sub_i;
@@ -218,22 +256,22 @@ Opcode bool_opcode(ScalarOp op) {
 
 ValueId apply_bool(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
   if (op == ScalarOp::logical_not) return builder.not_b(a);
-  if (op == ScalarOp::to_int) return builder.convert(Opcode::int_from_bool, a);
-  if (op == ScalarOp::to_float) {
-    return builder.convert(Opcode::float_from_int, builder.convert(Opcode::int_from_bool, a));
-  }
   if (op == ScalarOp::equal) return builder.not_b(builder.binary(Opcode::xor_b, a, b));
   return builder.binary(bool_opcode(op), a, b);
 }
 
 ValueId apply_int(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
-  if (op == ScalarOp::to_int) return a;
-  if (op == ScalarOp::to_float) return builder.convert(Opcode::float_from_int, a);
-  if (op == ScalarOp::neg) return builder.sub(builder.i32(0), a);
+  if (op == ScalarOp::neg) return builder.sub(constant_like(builder, a, 0), a);
   if (op == ScalarOp::abs) {
-    return builder.binary(Opcode::max_i, a, builder.sub(builder.i32(0), a));
+    return builder.binary(Opcode::max_i, a, builder.sub(constant_like(builder, a, 0), a));
   }
   return builder.binary(int_opcode(op), a, b);
+}
+
+ValueId apply_float(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
+  const Opcode opcode = float_opcode(op);
+  if (is_function(op)) return apply_function(builder, opcode, a, b);
+  return b == ir::kNone ? builder.unary(opcode, a) : builder.binary(opcode, a, b);
 }
 
 }  // namespace
@@ -241,20 +279,23 @@ ValueId apply_int(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
 ValueId ExprLowering::apply(const ExprNode& node, const ElementContext& context) {
   const ValueId a = visit(node.arguments[0], context);
   const ValueId b = node.arguments[1] == kNoExpr ? ir::kNone : visit(node.arguments[1], context);
-  if (node.op == ScalarOp::select) {
-    return builder_.select(a, b, visit(node.arguments[2], context));
+  const ScalarType type = node_.exprs.type(node.arguments[0]);
+  if (node.op == ScalarOp::select) return builder_.select(a, b, visit(node.arguments[2], context));
+  const auto small_float = [&] {
+    return static_cast<DType>(numbers_.constants[node.arguments[1]].fixed());
+  };
+  if (node.op == ScalarOp::float_from_code) return small_float_value(builder_, small_float(), a);
+  if (node.op == ScalarOp::code_from_float) return small_float_code(builder_, small_float(), a);
+  if (const auto to = conversion_of(node.op)) return converted(builder_, a, type, *to);
+  switch (type) {
+    case ScalarType::b1: return apply_bool(builder_, node.op, a, b);
+    case ScalarType::i32:
+    case ScalarType::i64: return apply_int(builder_, node.op, a, b);
+    case ScalarType::u64: return apply_unsigned(builder_, node.op, a, b);
+    case ScalarType::f32:
+    case ScalarType::f64: break;
   }
-  switch (builder_.type(a).scalar) {
-    case ir::Scalar::b1: return apply_bool(builder_, node.op, a, b);
-    case ir::Scalar::i32: return apply_int(builder_, node.op, a, b);
-    case ir::Scalar::f32: break;
-    case ir::Scalar::i64:
-    case ir::Scalar::f64: CHECK(false);  // element expressions have none
-  }
-  if (node.op == ScalarOp::to_float) return a;
-  if (node.op == ScalarOp::to_int) return builder_.convert(Opcode::int_from_float, a);
-  return b == ir::kNone ? builder_.unary(float_opcode(node.op), a)
-                        : builder_.binary(float_opcode(node.op), a, b);
+  return apply_float(builder_, node.op, a, b);
 }
 
 }  // namespace leat

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "leat/ir/builder.h"
 #include "leat/lower/merge_axes.h"
+#include "leat/lower/step_source.h"
 #include "leat/schedule/plan.h"
 
 namespace leat {
@@ -15,11 +15,13 @@ struct KernelSlots {
   std::vector<uint32_t> input_slots;    // parameter of node.inputs[i]
   std::vector<uint32_t> result_slots;   // parameter of node.results[i]
   std::vector<uint32_t> scratch_slots;  // of Step::scratch[i]
+  std::vector<DType> words_of;          // Placement::words_of of node.inputs[i]
+  std::vector<DType> input_storage;     // Placement::storage of node.inputs[i]
+  std::vector<DType> result_storage;    // and of node.results[i]
 };
 
 /// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
-KernelSlots declare_parameters(ir::Builder& builder, const Schedule& schedule, const Node& node,
-                               std::span<const TensorId> scratch = {});
+KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source);
 
 /// The element that expressions are evaluated for.
 struct ElementContext {
@@ -34,26 +36,27 @@ struct ElementContext {
 
 class ExprLowering {
  public:
-  ExprLowering(ir::Builder& builder, const Schedule& schedule, const Node& node,
+  ExprLowering(KernelBuilder& builder, const Node& node, const NodeNumbers& numbers,
                const KernelSlots& slots)
-      : builder_(builder), schedule_(schedule), node_(node), slots_(slots) {}
+      : builder_(builder), node_(node), numbers_(numbers), slots_(slots) {}
 
   /// From now on loads are addressed as `merged` says and ElementContext::axes are its axes.
   void use_merged_axes(const MergedAxes* merged) { merged_ = merged; }
 
   ir::ValueId value(ExprId id, const ElementContext& context);
-  /// As stored: b1 becomes 0 or 1, and the type fits the output's storage.
-  ir::ValueId stored_value(ExprId id, const ElementContext& context);
+  /// As stored: b1 becomes 0 or 1, and the type fits the output's `storage`.
+  ir::ValueId stored_value(ExprId id, DType storage, const ElementContext& context);
 
  private:
   ir::ValueId visit(ExprId id, const ElementContext& context);
+  ir::ValueId constant(ExprId id);
   ir::ValueId load(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId address_of_load(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId apply(const ExprNode& node, const ElementContext& context);
 
-  ir::Builder& builder_;
-  const Schedule& schedule_;
+  KernelBuilder& builder_;
   const Node& node_;
+  const NodeNumbers& numbers_;
   const KernelSlots& slots_;
   const MergedAxes* merged_ = nullptr;
   std::vector<ir::ValueId> memo_;

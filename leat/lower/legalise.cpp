@@ -11,6 +11,7 @@ PassResult legalise(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(ir::Program result, expand_fragments(program, facts));
   result = expand_async_copy(result, facts);
   result = expand_dot(result, facts);
+  result = expand_int64(result, facts);
   return std::optional(expand_storage(result, facts));
 }
 

@@ -6,10 +6,20 @@
 #include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
-#include "leat/lower/address.h"
 #include "leat/lower/passes.h"
+#include "leat/lower/step_source.h"
 
 namespace leat {
+
+std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> scratch) {
+  std::vector<TensorId> arguments;
+  for (TensorId input : node.inputs) {
+    if (std::ranges::find(arguments, input) == arguments.end()) arguments.push_back(input);
+  }
+  for (const NodeResult& result : node.results) arguments.push_back(result.output);
+  arguments.insert(arguments.end(), scratch.begin(), scratch.end());
+  return arguments;
+}
 
 namespace {
 
@@ -28,6 +38,8 @@ Result<void> check_addresses(const Schedule& schedule, const Node& node,
   }
   return {};
 }
+
+}  // namespace
 
 Result<void> check_kernel(const Schedule& schedule, const Step& step, const Target& target) {
   const Node& node = schedule.graph.nodes[step.node];
@@ -55,30 +67,32 @@ Result<void> check_kernel(const Schedule& schedule, const Step& step, const Targ
   return contraction ? check_addresses(schedule, node, *contraction) : Result<void>();
 }
 
-}  // namespace
+namespace {
 
-ir::Program lower_step(const Schedule& schedule, const Step& step, const Target& target) {
-  if (std::holds_alternative<ContractionParams>(step.params)) {
-    return lower_contraction(schedule, step, target);
-  }
+StepProgram lower_numbers(const Schedule& schedule, const Step& step, const Target& target,
+                          const TakeNumber& take, Formulas* formulas) {
   const Node& node = schedule.graph.nodes[step.node];
+  const NodeNumbers numbers = numbers_of(schedule, node, take);
+  const StepSource source = {schedule, step, node, numbers, target, take, formulas};
   if (const auto* params = std::get_if<ProgramParams>(&step.params)) {
-    return lower_program(schedule, node, *params, target);
+    return lower_program(source, *params);
   }
-  return lower_map_reduce(schedule, node, std::get<MapReduceParams>(step.params), target);
+  if (const auto* params = std::get_if<MapReduceParams>(&step.params)) {
+    return lower_map_reduce(source, *params);
+  }
+  return lower_contraction(source);
 }
 
-Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
-                            bool keep_stages) {
-  const Node& node = schedule.graph.nodes[step.node];
-  TRY(check_kernel(schedule, step, target));
+/// The passes, and the program's name.
+Result<LoweredKernel> finished(ir::Program program, const Node& node, const Target& target,
+                               bool keep_stages) {
   LoweredKernel kernel;
-  const auto keep = [&](std::string_view stage, const ir::Program& program) {
+  const auto keep = [&](std::string_view stage, const ir::Program& after) {
     if (!keep_stages) return;
     kernel.stages.push_back(
-        {stage, "# after " + std::string(stage) + "\n" + ir::print_program(program)});
+        {stage, "# after " + std::string(stage) + "\n" + ir::print_program(after)});
   };
-  kernel.program = lower_step(schedule, step, target);
+  kernel.program = std::move(program);
   keep("lower", kernel.program);
   if (const Result<void> verified = ir::verify(kernel.program); !verified) {
     return verified.error().during("lowering " + node.name);
@@ -90,6 +104,49 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
   hasher.add(ir::print_program(kernel.program));
   kernel.program.name += "_" + hex_of(hasher.value());
   kernel.text = ir::print_program(kernel.program);
+  return kernel;
+}
+
+}  // namespace
+
+ir::Program lower_step(const Schedule& schedule, const Step& step, const Target& target) {
+  return lower_numbers(schedule, step, target, plain_number, nullptr).program;
+}
+
+Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
+                            bool keep_stages) {
+  TRY(check_kernel(schedule, step, target));
+  const Node& node = schedule.graph.nodes[step.node];
+  return finished(lower_step(schedule, step, target), node, target, keep_stages);
+}
+
+bool can_be_open(const Step& step) {
+  const auto* params = std::get_if<ContractionParams>(&step.params);
+  return params == nullptr || params->split_k == 1;
+}
+
+Result<std::unique_ptr<OpenKernel>> lower_open(const Schedule& schedule, const Step& step,
+                                               const Target& target,
+                                               const std::vector<bool>& open) {
+  CHECK(can_be_open(step));
+  TRY(check_kernel(schedule, step, target));
+  auto kernel = std::make_unique<OpenKernel>();
+  uint32_t position = 0;
+  const TakeNumber take = [&](int64_t value, bool natural) -> Number {
+    const uint32_t here = position++;
+    return open[here] ? kernel->formulas.given(here, value, natural) : Number(value);
+  };
+  StepProgram made = lower_numbers(schedule, step, target, take, &kernel->formulas);
+  CHECK(position == open.size());
+  const Node& node = schedule.graph.nodes[step.node];
+  if (!made.fits) {
+    return Error(ErrorKind::unsupported, "Kernel \"" + node.name +
+                                             "\" has more workgroups than target \"" + target.name +
+                                             "\" counts along one axis.");
+  }
+  kernel->words = std::move(made.words);
+  kernel->groups = made.groups;
+  TRY_ASSIGN(kernel->lowered, finished(std::move(made.program), node, target, false));
   return kernel;
 }
 

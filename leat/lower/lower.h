@@ -3,12 +3,14 @@
 // emitter.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "leat/base/target.h"
 #include "leat/ir/ir.h"
+#include "leat/schedule/number.h"
 #include "leat/schedule/plan.h"
 
 namespace leat {
@@ -34,13 +36,27 @@ std::vector<TensorId> arguments_of(const Node& node, std::span<const TensorId> s
 Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Target& target,
                             bool keep_stages = false);
 
-/// The program before the passes: as a product of matrices, or as loops.
+/// The program before the passes.
 ir::Program lower_step(const Schedule& schedule, const Step& step, const Target& target);
-ir::Program lower_contraction(const Schedule& schedule, const Step& step, const Target& target);
-ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
-                             const MapReduceParams& params, const Target& target);
-ir::Program lower_program(const Schedule& schedule, const Node& node, const ProgramParams& params,
-                          const Target& target);
+
+/// A kernel for every step of the same structure whose numbers (step_key) differ only where `open`
+/// says and for which no guard gives another answer. Its last argument is a buffer of i32: what
+/// `formulas` gives for the numbers, for each of `words`; and `groups` is how many workgroups a
+/// launch has along x.
+struct OpenKernel {
+  LoweredKernel lowered;
+  Formulas formulas;
+  std::vector<uint32_t> words;
+  uint32_t groups = 0;
+};
+/// Whether the step has such a kernel: a product in parts of k has none.
+bool can_be_open(const Step& step);
+/// Errors: those of lower(); unsupported, where a launch has more workgroups than the target counts
+/// along x.
+Result<std::unique_ptr<OpenKernel>> lower_open(const Schedule& schedule, const Step& step,
+                                               const Target& target, const std::vector<bool>& open);
+/// What lower() refuses before it begins, which depends on sizes.
+Result<void> check_kernel(const Schedule& schedule, const Step& step, const Target& target);
 
 /// pack_b for the step's product, which may be computed in parts of k.
 void pack_weights(const Graph& graph, const Step& step, const HostTensor& value, DType storage,

@@ -18,54 +18,55 @@ using ir::ValueId;
 
 namespace {
 
-int64_t count_of(const Shape& extents) { return element_count(extents); }
-
-OperandMap make_operand(const Schedule& schedule, const Node& node, const KernelSlots& slots,
+OperandMap make_operand(const StepSource& source, const KernelSlots& slots,
                         const ContractionOperand& operand, const ContractionOperand& whole,
-                        size_t axis_count) {
-  const TensorId tensor = node.inputs[operand.input];
-  const Placement& placement = schedule.placements[tensor];
+                        const std::vector<NumberForm>& index, size_t axis_count) {
   OperandMap map;
   map.slot = slots.input_slots[operand.input];
-  map.packed = placement.packed;
+  map.packed = source.schedule.placements[source.node.inputs[operand.input]].packed;
   map.is_plain = whole.is_plain();
   map.load = whole.load;
   map.value = whole.value;
   map.inside = whole.inside;
   if (map.packed) return map;
-  map.address = address_of(placement.strides, operand.index, axis_count);
-  const Shape& shape = schedule.graph.tensors[tensor].shape;
-  for (size_t d = 0; d < shape.size(); ++d) {
-    if (operand.bounded[d]) map.bounds.push_back({operand.index[d], shape[d]});
+  const TensorNumbers& tensor = source.numbers.inputs[operand.input];
+  map.address = address_of(tensor.strides, index, axis_count);
+  for (size_t d = 0; d < tensor.shape.size(); ++d) {
+    if (operand.bounded[d]) map.bounds.push_back({index[d], tensor.shape[d]});
   }
   return map;
 }
 
 }  // namespace
 
-ContractionLowering::ContractionLowering(const Schedule& schedule_in, const Step& step,
-                                         const Contraction& contraction_in, const Target& target)
-    : schedule(schedule_in),
-      node(schedule_in.graph.nodes[step.node]),
+ContractionLowering::ContractionLowering(const StepSource& source,
+                                         const Contraction& contraction_in)
+    : node(source.node),
+      node_numbers(source.numbers),
+      numbers(numbers_of(contraction_in, source.take)),
       contraction(contraction_in),
-      whole(*find_contraction(schedule_in.graph, node)),
-      params(std::get<ContractionParams>(step.params)),
+      whole(*find_contraction(source.schedule.graph, node)),
+      params(std::get<ContractionParams>(source.step.params)),
+      out_index(params.split_k > 1 ? numbers_of(whole, plain_number).out_index : numbers.out_index),
+      target(source.target),
       builder("contraction", target.wave_lanes, params.waves_m * params.waves_n),
-      slots(declare_parameters(builder, schedule_in, node, step.scratch)),
-      a(make_operand(schedule_in, node, slots, contraction.a, whole.a, contraction.axes.size())),
-      b(make_operand(schedule_in, node, slots, contraction.b, whole.b, contraction.axes.size())),
-      batch_count(count_of(contraction.batch)),
-      m_count(count_of(contraction.m)),
-      n_count(count_of(contraction.n)),
-      k_count(count_of(contraction.k)),
-      m_tiles((m_count + params.tile_m() - 1) / params.tile_m()),
-      n_tiles((n_count + params.tile_n() - 1) / params.tile_n()),
+      slots(declare_parameters(builder, source)),
+      a(make_operand(source, slots, contraction.a, whole.a, numbers.a_index,
+                     contraction.axes.size())),
+      b(make_operand(source, slots, contraction.b, whole.b, numbers.b_index,
+                     contraction.axes.size())),
+      batch_count(product_of(numbers.batch)),
+      m_count(product_of(numbers.m)),
+      n_count(product_of(numbers.n)),
+      k_count(product_of(numbers.k)),
+      m_tiles(divided_up(m_count, params.tile_m())),
+      n_tiles(divided_up(n_count, params.tile_n())),
       vector_rows(!target.uniform_loads_broadcast),
       grid_limit(target.workgroups_max[0]),
       batch_limit(target.workgroups_max[2]),
-      m_first(contraction.batch.size()),
-      n_first(m_first + contraction.m.size()),
-      k_first(n_first + contraction.n.size()) {
+      m_first(numbers.batch.size()),
+      n_first(m_first + numbers.m.size()),
+      k_first(n_first + numbers.n.size()) {
   CHECK(params.lane_m * params.lane_n == target.wave_lanes);
   CHECK(params.lane_m % params.lane_fold == 0);
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
@@ -90,9 +91,9 @@ ValueId ContractionLowering::column_in_tile(uint32_t j) {
 }
 
 RowBase ContractionLowering::row_base(const OperandMap& map, ValueId row, size_t first_axis,
-                                      const Shape& extents) {
+                                      const Numbers& extents) {
   const std::vector<ValueId> coordinates = decompose(builder, row, extents);
-  auto base_of = [&](const Affine& affine) {
+  auto base_of = [&](const NumberForm& affine) {
     LinearForm form;
     form.constant = affine.constant;
     for (size_t i = 0; i < batch_coordinates.size(); ++i) {
@@ -116,7 +117,7 @@ RowBase ContractionLowering::row_base(const OperandMap& map, ValueId row, size_t
 std::vector<ValueId> ContractionLowering::axes_of_row(size_t first_axis,
                                                       std::span<const ValueId> coordinates) {
   std::vector<ValueId> axes(node.extents.size() + node.reduce.size(), ir::kNone);
-  const size_t parts = contraction.batch.size() - whole.batch.size();
+  const size_t parts = numbers.batch.size() - whole.batch.size();
   for (size_t i = 0; i < whole.batch.size(); ++i) {
     axes[whole.axes[i]] = batch_coordinates[parts + i];
   }
@@ -130,13 +131,13 @@ std::vector<ValueId> ContractionLowering::axes_of_row(size_t first_axis,
 std::vector<ValueId> ContractionLowering::packed_column_axes(ValueId column_in_tile) {
   ValueId column = builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), column_in_tile);
   if (n_tail()) column = builder.binary(Opcode::min_i, column, builder.i32(n_count - 1));
-  return axes_of_row(n_first, decompose(builder, column, contraction.n));
+  return axes_of_row(n_first, decompose(builder, column, numbers.n));
 }
 
 ValueId ContractionLowering::factor(const OperandMap& map, const RowBase& row, ValueId loaded,
                                     ValueId mask) {
   if (map.is_plain) return loaded;
-  ExprLowering exprs(builder, schedule, node, slots);
+  ExprLowering exprs(builder, node, node_numbers, slots);
   const ValueId value = exprs.value(map.value, {.axes = row.axes,
                                                 .mask = mask,
                                                 .known = map.load,
@@ -182,23 +183,21 @@ ValueId ContractionLowering::inside(const OperandMap& map, const RowBase& row,
   return all;
 }
 
-ir::Program ContractionLowering::emit() {
-  const int64_t group_m = std::min<int64_t>(params.group_m, m_tiles);
-  const int64_t row_blocks = (m_tiles + group_m - 1) / group_m;
-  const int64_t tiles = row_blocks * group_m * n_tiles;
+StepProgram ContractionLowering::emit() {
+  const Number group_m = smaller_of(params.group_m, m_tiles);
+  const Number row_blocks = divided_up(m_tiles, group_m);
+  const Number tiles = row_blocks * group_m * n_tiles;
   // Grid axes x and y together count the tiles, z the batch; a batch that z cannot count goes with
   // the tiles.
   const bool batch_apart = batch_count <= batch_limit;
-  const int64_t flat_count = batch_apart ? tiles : tiles * batch_count;
-  const int64_t grid_x = std::min<int64_t>(flat_count, grid_limit);
-  const int64_t grid_y = (flat_count + grid_x - 1) / grid_x;
-  ir::Program& program = builder.program();
-  program.grid = {static_cast<uint32_t>(grid_x), static_cast<uint32_t>(grid_y),
-                  static_cast<uint32_t>(batch_apart ? batch_count : 1)};
+  const Number flat_count = batch_apart ? tiles : tiles * batch_count;
+  const Number grid_x = flat_count.is_open() ? flat_count : smaller_of(flat_count, grid_limit);
+  const Number grid_y = flat_count.is_open() ? 1 : divided_up(flat_count, grid_x);
+  builder.set_grid(grid_x, grid_y, batch_apart ? batch_count : 1, target);
   const ValueId flat =
       builder.add(builder.mul(builder.group_id(1), builder.i32(grid_x)), builder.group_id(0));
   batch = batch_apart ? builder.group_id(2) : builder.div(flat, tiles);
-  batch_coordinates = decompose(builder, batch, contraction.batch);
+  batch_coordinates = decompose(builder, batch, numbers.batch);
 
   // Column tiles change slowest inside a block of row tiles, so B's panel stays in the cache.
   const ValueId group = batch_apart ? flat : builder.rem(flat, tiles);
@@ -212,14 +211,14 @@ ir::Program ContractionLowering::emit() {
   wave_n = builder.rem(wave, params.waves_n);
   wave_m = builder.div(wave, params.waves_n);
 
-  if (m_tiles % group_m == 0 && grid_x * grid_y == flat_count) {
+  if (!has_rest(m_tiles, group_m) && grid_x * grid_y == flat_count) {
     emit_tile();
   } else {
     const ValueId in_rows = builder.binary(Opcode::lt_i, m_tile, builder.i32(m_tiles));
     const ValueId in_grid = builder.binary(Opcode::lt_i, flat, builder.i32(flat_count));
     builder.branch(builder.logical_and(in_rows, in_grid), [&] { emit_tile(); });
   }
-  return builder.finish();
+  return builder.finish_step();
 }
 
 // Unfolded, lanes follow each other along n. Folded, the lowest part of the lane's number is a row.
@@ -255,15 +254,15 @@ class PlainTile {
     columns_ = &columns;
     column_masks_ = &column_masks;
     std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, builder_.f32(0));
-    k_coordinates_.assign(l_.contraction.k.size(), ir::kNone);
+    k_coordinates_.assign(l_.numbers.k.size(), ir::kNone);
     return nest(0, std::move(zeros));
   }
 
  private:
   /// True when bounds of A do not move with the innermost k axis.
   bool bounds_fixed_inside() const {
-    if (l_.contraction.k.empty()) return true;
-    const size_t last = l_.k_first + l_.contraction.k.size() - 1;
+    if (l_.numbers.k.empty()) return true;
+    const size_t last = l_.k_first + l_.numbers.k.size() - 1;
     return std::all_of(l_.a.bounds.begin(), l_.a.bounds.end(),
                        [&](const auto& bound) { return bound.coordinate.coefficients[last] == 0; });
   }
@@ -277,7 +276,7 @@ class PlainTile {
   }
 
   std::vector<ValueId> nest(size_t axis, std::vector<ValueId> accumulators) {
-    const Shape& extents = l_.contraction.k;
+    const Numbers& extents = l_.numbers.k;
     if (extents.empty()) return step(std::move(accumulators), 0);
     if (axis + 1 < extents.size()) {
       return builder_.loop(builder_.i32(0), builder_.i32(extents[axis]), 1, accumulators, true,
@@ -290,16 +289,23 @@ class PlainTile {
       k_coordinates_[axis] = builder_.i32(0);
       compute_row_masks();
     }
-    const int64_t extent = extents[axis];
-    const int64_t unroll = std::min<int64_t>(l_.params.k_step, extent);
+    const Number& extent = extents[axis];
+    const int64_t unroll = smaller_of(l_.params.k_step, extent).fixed();
     row_width_ = row_vector_width(unroll);
-    const int64_t main = extent - extent % unroll;
+    const Number main = extent - extent % unroll;
     accumulators =
         builder_.loop(builder_.i32(0), builder_.i32(main), unroll, accumulators, true,
                       [&](ValueId counter, std::span<const ValueId> carried) {
                         return steps(axis, counter, unroll, {carried.begin(), carried.end()});
                       });
-    return steps(axis, builder_.i32(main), extent - main, std::move(accumulators));
+    if (!extent.is_open()) {
+      return steps(axis, builder_.i32(main), (extent - main).fixed(), std::move(accumulators));
+    }
+    row_vectors_.clear();
+    return builder_.loop(builder_.i32(main), builder_.i32(extent), 1, accumulators, true,
+                         [&](ValueId counter, std::span<const ValueId> carried) {
+                           return steps(axis, counter, 1, {carried.begin(), carried.end()});
+                         });
   }
 
   std::vector<ValueId> steps(size_t axis, ValueId first, int64_t count,
@@ -317,10 +323,10 @@ class PlainTile {
   /// Consecutive k of a row that one load may take: GPUs only, where a load costs an instruction a
   /// lane; a CPU broadcasts each of them from memory for nothing.
   int64_t row_vector_width(int64_t unroll) const {
-    if (!l_.vector_rows || l_.contraction.k.empty() || unroll % 4 != 0) return 1;
-    const Affine& address = l_.a.address;
-    const size_t last = l_.k_first + l_.contraction.k.size() - 1;
-    if (address.coefficients[last] != 1 || l_.contraction.k.back() % 4 != 0) return 1;
+    if (!l_.vector_rows || l_.numbers.k.empty() || unroll % 4 != 0) return 1;
+    const NumberForm& address = l_.a.address;
+    const size_t last = l_.k_first + l_.numbers.k.size() - 1;
+    if (address.coefficients[last] != 1 || l_.numbers.k.back() % 4 != 0) return 1;
     if (!bounds_fixed_inside() || address.constant % 4 != 0) return 1;
     for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
       if (axis != last && address.coefficients[axis] % 4 != 0) return 1;
@@ -369,10 +375,10 @@ class PlainTile {
       return l_.factor(l_.b, (*columns_)[j], builder_.load(l_.b.slot, address, 1, mask), mask);
     }
     LinearForm address = (*columns_)[j].address;
-    int64_t stride = l_.params.tile_n();
-    for (size_t axis = l_.contraction.k.size(); axis > 0; --axis) {
+    Number stride = l_.params.tile_n();
+    for (size_t axis = l_.numbers.k.size(); axis > 0; --axis) {
       address.add(stride, k_coordinates_[axis - 1]);
-      stride *= l_.contraction.k[axis - 1];
+      stride *= l_.numbers.k[axis - 1];
     }
     const ValueId loaded = builder_.load(l_.b.slot, builder_.div(build(builder_, address), width),
                                          static_cast<uint8_t>(width));
@@ -381,7 +387,7 @@ class PlainTile {
 
   std::vector<ValueId> step(std::vector<ValueId> accumulators, int component) {
     const uint32_t reg_n = l_.params.reg_n;
-    if (!bounds_fixed_inside() || l_.contraction.k.empty()) compute_row_masks();
+    if (!bounds_fixed_inside() || l_.numbers.k.empty()) compute_row_masks();
     const std::vector<ValueId> b = load_columns();
     for (uint32_t i = 0; i < l_.params.reg_m; ++i) {
       const ValueId value = load_a(i, component);
@@ -394,7 +400,7 @@ class PlainTile {
   }
 
   ContractionLowering& l_;
-  ir::Builder& builder_;
+  KernelBuilder& builder_;
   bool check_bounds_;
   const std::vector<RowBase>* rows_ = nullptr;
   const std::vector<RowBase>* columns_ = nullptr;
@@ -408,15 +414,15 @@ class PlainTile {
 /// Uniform b1: no k of any row leaves the bounds. Bounds grow with every k coordinate's
 /// coefficient, so the two corners of the k box decide.
 ValueId all_inside(ContractionLowering& l, const std::vector<RowBase>& rows) {
-  ir::Builder& builder = l.builder;
+  KernelBuilder& builder = l.builder;
   ValueId all = builder.b1(true);
   for (const RowBase& row : rows) {
     for (size_t d = 0; d < l.a.bounds.size(); ++d) {
-      int64_t low = 0;
-      int64_t high = 0;
-      for (size_t j = 0; j < l.contraction.k.size(); ++j) {
-        const int64_t reach =
-            l.a.bounds[d].coordinate.coefficients[l.k_first + j] * (l.contraction.k[j] - 1);
+      Number low = 0;
+      Number high = 0;
+      for (size_t j = 0; j < l.numbers.k.size(); ++j) {
+        const Number reach =
+            l.a.bounds[d].coordinate.coefficients[l.k_first + j] * (l.numbers.k[j] - 1);
         (reach < 0 ? low : high) += reach;
       }
       LinearForm first = row.coordinates[d];
@@ -440,7 +446,7 @@ void ContractionLowering::emit_plain_tile() {
   for (uint32_t i = 0; i < params.reg_m; ++i) {
     ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
     if (m_tail()) row = builder.binary(Opcode::min_i, row, builder.i32(m_count - 1));
-    rows.push_back(row_base(a, row, m_first, contraction.m));
+    rows.push_back(row_base(a, row, m_first, numbers.m));
   }
   std::vector<RowBase> columns;
   std::vector<ValueId> column_masks(params.reg_n, ir::kNone);
@@ -459,7 +465,7 @@ void ContractionLowering::emit_plain_tile() {
     if (n_tail()) {
       column_masks[j] = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
     }
-    columns.push_back(row_base(b, column, n_first, contraction.n));
+    columns.push_back(row_base(b, column, n_first, numbers.n));
   }
   const bool uniform_rows = params.lane_m == 1;
   auto tile = [&](bool check_bounds) {
@@ -473,13 +479,12 @@ void ContractionLowering::emit_plain_tile() {
       all_inside(*this, rows), [&] { tile(false); }, [&] { tile(true); });
 }
 
-ir::Program lower_contraction(const Schedule& schedule, const Step& step, const Target& target) {
-  const Node& node = schedule.graph.nodes[step.node];
-  const int64_t parts = std::get<ContractionParams>(step.params).split_k;
-  const auto contraction =
-      find_contraction(schedule.graph, parts > 1 ? part_of_k(node, parts) : node);
+StepProgram lower_contraction(const StepSource& source) {
+  const int64_t parts = std::get<ContractionParams>(source.step.params).split_k;
+  const auto contraction = find_contraction(
+      source.schedule.graph, parts > 1 ? part_of_k(source.node, parts) : source.node);
   CHECK(contraction.has_value());
-  return ContractionLowering(schedule, step, *contraction, target).emit();
+  return ContractionLowering(source, *contraction).emit();
 }
 
 }  // namespace leat

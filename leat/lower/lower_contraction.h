@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "leat/base/target.h"
-#include "leat/ir/builder.h"
 #include "leat/lower/address.h"
 #include "leat/lower/expr_lowering.h"
 
@@ -18,10 +17,10 @@ namespace leat {
 /// One factor: its element address and bounds as affine forms over (batch, m, n, k) axes.
 struct OperandMap {
   uint32_t slot = 0;
-  Affine address;
+  NumberForm address;
   struct Bound {
-    Affine coordinate;
-    int64_t extent = 0;
+    NumberForm coordinate;
+    Number extent;
   };
   std::vector<Bound> bounds;
   bool packed = false;  // b only: pack_b's order, no bounds, no column tail
@@ -40,19 +39,21 @@ struct RowBase {
 
 struct ContractionLowering {
   /// `contraction` is the node's, or that of its parts of k.
-  ContractionLowering(const Schedule& schedule, const Step& step, const Contraction& contraction,
-                      const Target& target);
+  ContractionLowering(const StepSource& source, const Contraction& contraction);
 
-  const Schedule& schedule;
   const Node& node;
+  const NodeNumbers& node_numbers;
+  const ContractionNumbers numbers;  // of `contraction`
   const Contraction& contraction;
   const Contraction whole;  // the node's
   const ContractionParams& params;
-  ir::Builder builder;
+  const std::vector<NumberForm> out_index;  // the whole's
+  const Target& target;
+  KernelBuilder builder;
   KernelSlots slots;
   OperandMap a, b;
-  int64_t batch_count, m_count, n_count, k_count;
-  int64_t m_tiles, n_tiles;
+  Number batch_count, m_count, n_count, k_count;
+  Number m_tiles, n_tiles;
   bool vector_rows;                  // several k of a row may be loaded at once
   int64_t grid_limit, batch_limit;   // workgroups along x and z
   size_t m_first, n_first, k_first;  // number of the first m, n, k axis
@@ -65,11 +66,12 @@ struct ContractionLowering {
   /// Row (column) number within the tile of register row i of this lane.
   ir::ValueId row_in_tile(uint32_t i);
   ir::ValueId column_in_tile(uint32_t j);
-  bool m_tail() const { return m_count % params.tile_m() != 0; }
-  bool n_tail() const { return n_count % params.tile_n() != 0; }
+  bool m_tail() const { return has_rest(m_count, params.tile_m()); }
+  bool n_tail() const { return has_rest(n_count, params.tile_n()); }
 
   /// Base of a row of A: `row` is m's flat index, already below m_count.
-  RowBase row_base(const OperandMap& map, ir::ValueId row, size_t first_axis, const Shape& extents);
+  RowBase row_base(const OperandMap& map, ir::ValueId row, size_t first_axis,
+                   const Numbers& extents);
   /// Adds k coordinates to a row and gives the element's address.
   LinearForm element_address(const OperandMap& map, const RowBase& row,
                              std::span<const ir::ValueId> k_coordinates);
@@ -86,7 +88,7 @@ struct ContractionLowering {
   ir::ValueId inside(const OperandMap& map, const RowBase& row,
                      std::span<const ir::ValueId> k_coordinates);
 
-  ir::Program emit();
+  StepProgram emit();
   void set_lane_grid();
   void emit_tile();
   void emit_plain_tile();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "leat/lower/address.h"
+#include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
 
@@ -18,33 +19,39 @@ constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 constexpr int64_t kElementsAtOnce = 4;
 
+/// Where f64 is stored as f32 it is computed so.
+ScalarType type_of_elements(DType dtype, DType storage) {
+  return storage == DType::f32 ? ScalarType::f32 : scalar_type_of(dtype);
+}
+
 class ProgramLowering {
  public:
-  ProgramLowering(const Schedule& schedule, const Node& node, const ProgramParams& params,
-                  const Target& target)
-      : schedule_(schedule),
-        node_(node),
-        program_(*node.program),
+  ProgramLowering(const StepSource& source, const ProgramParams& params)
+      : schedule_(source.schedule),
+        node_(source.node),
+        numbers_(source.numbers),
+        program_(*node_.program),
         shares_rows_(params.lanes_row == 1),
-        builder_("program", target.wave_lanes, 1),
-        slots_(declare_parameters(builder_, schedule, node)),
-        lanes_(target.wave_lanes),
-        rows_(element_count(node.extents)),
-        length_(schedule.graph.tensors[node.inputs[0]].shape[program_.axis]),
-        is_float_(is_float(schedule.placements[node.inputs[0]].storage)) {
-    const int64_t groups = shares_rows_ ? rows_ : (rows_ + lanes_ - 1) / lanes_;
-    const int64_t x = std::min<int64_t>(groups, target.workgroups_max[0]);
-    builder_.program().grid = {static_cast<uint32_t>(x),
-                               static_cast<uint32_t>((groups + x - 1) / x), 1};
+        builder_("program", source.target.wave_lanes, 1),
+        slots_(declare_parameters(builder_, source)),
+        lanes_(source.target.wave_lanes),
+        rows_(product_of(numbers_.extents)),
+        length_(numbers_.inputs[0].shape[program_.axis]),
+        storage_(schedule_.placements[node_.inputs[0]].storage),
+        type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)) {
+    const Number groups = shares_rows_ ? rows_ : divided_up(rows_, lanes_);
+    const Number x =
+        groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
+    builder_.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, source.target);
     const ValueId group =
         builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
     lane_ = builder_.lane_id();
     row_ = shares_rows_ ? group : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
     exists_ = builder_.binary(Opcode::lt_i, row_, builder_.i32(rows_));
-    coordinates_ = decompose(builder_, row_, node.extents);
+    coordinates_ = decompose(builder_, row_, numbers_.extents);
   }
 
-  ir::Program emit() {
+  StepProgram emit() {
     switch (program_.op) {
       case ProgramOp::scan:
       case ProgramOp::scan_product: emit_scan(); break;
@@ -52,13 +59,12 @@ class ProgramLowering {
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
     }
-    return builder_.finish();
+    return builder_.finish_step();
   }
 
  private:
-  /// Address of the row's element `at` in `tensor`.
-  ValueId address(TensorId tensor, ValueId at) {
-    const std::vector<int64_t>& strides = schedule_.placements[tensor].strides;
+  /// Address of the row's element `at` in a tensor of these strides.
+  ValueId address(const Numbers& strides, ValueId at) {
     LinearForm form;
     for (size_t d = 0; d < strides.size(); ++d) {
       form.add(strides[d], d == program_.axis ? at : coordinates_[d]);
@@ -66,12 +72,21 @@ class ProgramLowering {
     return build(builder_, form);
   }
   ValueId load(ValueId at, ValueId mask) {
-    return builder_.load(slots_.input_slots[0], address(node_.inputs[0], at), 1, mask);
+    const ValueId value =
+        builder_.load(slots_.input_slots[0], address(numbers_.inputs[0].strides, at), 1, mask);
+    return storage_ == DType::u32 ? builder_.convert(Opcode::widen_u, value) : value;
   }
   void store(size_t result, ValueId at, ValueId value, ValueId mask) {
-    builder_.store(slots_.result_slots[result], address(node_.results[result].output, at), value,
-                   mask);
+    const TensorId output = node_.results[result].output;
+    const bool is_wide = size_bytes_of(schedule_.placements[output].storage) == 8;
+    const ir::Scalar scalar = builder_.type(value).scalar;
+    if (scalar == ir::Scalar::i32 && is_wide) value = builder_.convert(Opcode::widen_i, value);
+    if (scalar == ir::Scalar::i64 && !is_wide) value = builder_.convert(Opcode::narrow_i, value);
+    builder_.store(slots_.result_slots[result], address(numbers_.outputs[result].strides, at),
+                   value, mask);
   }
+  ValueId number(double value) { return constant_of(builder_, type_, value); }
+  bool is_wide() const { return type_ != ScalarType::f32 && type_ != ScalarType::i32; }
   ValueId from_its_end(ValueId at) {
     return program_.reverse ? builder_.sub(builder_.i32(length_ - 1), at) : at;
   }
@@ -79,7 +94,7 @@ class ProgramLowering {
   ValueId wrapped(ValueId value) {
     const DType dtype = schedule_.graph.tensors[node_.results[0].output].dtype;
     const int64_t bits = 8 * size_bytes_of(dtype);
-    if (is_float_ || bits >= 32) return value;
+    if (is_float(type_) || bits >= 32) return value;
     const ValueId mask = builder_.i32((int64_t{1} << bits) - 1);
     const bool has_sign = dtype == DType::i8 || dtype == DType::i16;
     const int64_t low = has_sign ? int64_t{1} << (bits - 1) : 0;
@@ -89,17 +104,14 @@ class ProgramLowering {
 
   // --- Running sums and products -----------------------------------------------------------------
 
-  ValueId neutral() {
-    const int number = program_.op == ProgramOp::scan_product ? 1 : 0;
-    return is_float_ ? builder_.f32(static_cast<float>(number)) : builder_.i32(number);
-  }
+  ValueId neutral() { return number(program_.op == ProgramOp::scan_product ? 1 : 0); }
   ValueId combined(ValueId a, ValueId b) {
     return program_.op == ProgramOp::scan_product ? builder_.mul(a, b) : builder_.add(a, b);
   }
 
   /// Over the elements [first, first + rounds) of the row; the value after them. Behind the row's
   /// end it means nothing, and nobody stores it.
-  ValueId walk(ValueId first, int64_t rounds, ValueId begin, bool stores) {
+  ValueId walk(ValueId first, const Number& rounds, ValueId begin, bool stores) {
     const ValueId init[] = {begin};
     return builder_.loop(builder_.i32(0), builder_.i32(rounds), 1, init, true,
                          [&](ValueId counter, std::span<const ValueId> carried) {
@@ -126,12 +138,9 @@ class ProgramLowering {
       walk(builder_.i32(0), length_, neutral(), true);
       return;
     }
-    const int64_t stretch = (length_ + lanes_ - 1) / lanes_;
+    const Number stretch = divided_up(length_, lanes_);
     const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
-    const uint32_t parts = builder_.local("sums", is_float_ ? DType::f32 : DType::i32, 1,
-                                          static_cast<uint32_t>(lanes_));
-    builder_.store_local(parts, lane_, walk(first, stretch, neutral(), false));
-    builder_.barrier();
+    const uint32_t parts = shared("sums", walk(first, stretch, neutral(), false));
     const ValueId init[] = {neutral()};
     const ValueId before =
         builder_.loop(builder_.i32(0), builder_.i32(lanes_), 1, init, true,
@@ -144,13 +153,24 @@ class ProgramLowering {
     walk(first, stretch, before, true);
   }
 
+  /// Every lane's value in local memory, where all see it.
+  uint32_t shared(const char* name, ValueId value) {
+    const DType storage = !is_wide()        ? type_ == ScalarType::f32 ? DType::f32 : DType::i32
+                          : is_float(type_) ? DType::f64
+                                            : DType::i64;
+    const uint32_t parts = builder_.local(name, storage, 1, static_cast<uint32_t>(lanes_));
+    builder_.store_local(parts, lane_, value);
+    builder_.barrier();
+    return parts;
+  }
+
   // --- Soft-max ----------------------------------------------------------------------------------
 
   /// Calls body(position, mask, carried) for this lane's elements of the row, some at once.
   template <typename Body>
   ValueId for_each_element(ValueId init, Body body) {
     const int64_t step = shares_rows_ ? lanes_ : 1;
-    const int64_t rounds = (length_ + step - 1) / step;
+    const Number rounds = divided_up(length_, step);
     const ValueId begin[] = {init};
     return builder_.loop(
         builder_.i32(0), builder_.i32(rounds), 1, begin, true,
@@ -158,36 +178,49 @@ class ProgramLowering {
           if (!shares_rows_) return std::vector<ValueId>{body(round, exists_, carried[0])};
           const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
           ValueId mask = exists_;
-          if (length_ % lanes_ != 0) {
+          if (has_rest(length_, lanes_)) {
             mask = builder_.logical_and(mask,
                                         builder_.binary(Opcode::lt_i, at, builder_.i32(length_)));
           }
           return std::vector<ValueId>{body(at, mask, carried[0])};
         },
-        static_cast<int>(std::min<int64_t>(rounds, kElementsAtOnce)))[0];
+        static_cast<int>(rounds.is_open() ? kElementsAtOnce
+                                          : smaller_of(rounds, kElementsAtOnce).fixed()))[0];
   }
-  /// Over the lanes that share the row.
-  ValueId joined(Opcode op, ValueId own) { return shares_rows_ ? builder_.reduce(op, own) : own; }
+  /// The sum or the maximum over the lanes that share the row.
+  ValueId joined(Opcode op, ValueId own) {
+    if (!shares_rows_) return own;
+    if (!is_wide()) return builder_.reduce(op, own);
+    const uint32_t parts = shared("parts", own);
+    const ValueId init[] = {builder_.load_local(parts, builder_.i32(0))};
+    return builder_.loop(builder_.i32(1), builder_.i32(lanes_), 1, init, false,
+                         [&](ValueId lane, std::span<const ValueId> carried) {
+                           const ValueId part = builder_.load_local(parts, lane);
+                           const bool adds = op == Opcode::reduce_add;
+                           return std::vector<ValueId>{builder_.binary(
+                               adds ? Opcode::add_f : Opcode::max_f, carried[0], part)};
+                         })[0];
+  }
 
   void emit_softmax() {
-    const ValueId lowest = builder_.f32(-std::numeric_limits<float>::infinity());
+    const ValueId lowest = number(-std::numeric_limits<double>::infinity());
     const ValueId largest = joined(
         Opcode::reduce_max, for_each_element(lowest, [&](ValueId at, ValueId mask, ValueId most) {
           const ValueId value = builder_.select(mask, load(at, mask), lowest);
           return builder_.binary(Opcode::max_f, most, value);
         }));
     const auto power = [&](ValueId at, ValueId mask) {
-      return builder_.unary(Opcode::exp, builder_.sub(load(at, mask), largest));
+      return apply_function(builder_, Opcode::exp, builder_.sub(load(at, mask), largest));
     };
     const ValueId sum =
         joined(Opcode::reduce_add,
-               for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId before) {
-                 const ValueId term = builder_.select(mask, power(at, mask), builder_.f32(0));
+               for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId before) {
+                 const ValueId term = builder_.select(mask, power(at, mask), number(0));
                  return builder_.add(before, term);
                }));
     const bool is_log = program_.op == ProgramOp::log_softmax;
-    const ValueId log_sum = is_log ? builder_.unary(Opcode::log, sum) : ir::kNone;
-    for_each_element(builder_.f32(0), [&](ValueId at, ValueId mask, ValueId nothing) {
+    const ValueId log_sum = is_log ? apply_function(builder_, Opcode::log, sum) : ir::kNone;
+    for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId nothing) {
       const ValueId value = is_log ? builder_.sub(builder_.sub(load(at, mask), largest), log_sum)
                                    : builder_.binary(Opcode::div_f, power(at, mask), sum);
       store(0, at, value, mask);
@@ -201,16 +234,42 @@ class ProgramLowering {
   /// number with sign and magnitude, grow with it, NaN above all; adding 0 makes one of the zeros.
   ValueId key_of(ValueId value) {
     ValueId key = value;
-    if (is_float_) {
+    if (is_float(type_)) {
       const ValueId is_number = builder_.binary(Opcode::eq_f, value, value);
       const ValueId bits =
-          builder_.convert(Opcode::bits_from_float, builder_.add(value, builder_.f32(0)));
-      const ValueId magnitude = builder_.binary(Opcode::and_i, bits, builder_.i32(kHighest));
-      const ValueId is_negative = builder_.binary(Opcode::lt_i, bits, builder_.i32(0));
-      key = builder_.select(is_negative, builder_.sub(builder_.i32(0), magnitude), bits);
-      key = builder_.select(is_number, key, builder_.i32(kHighest));
+          builder_.convert(Opcode::bits_from_float, builder_.add(value, number(0)));
+      const ValueId magnitude = builder_.binary(Opcode::and_i, bits, key_constant(highest_key()));
+      const ValueId is_negative = builder_.binary(Opcode::lt_i, bits, key_constant(0));
+      key = builder_.select(is_negative, builder_.sub(key_constant(0), magnitude), bits);
+      key = builder_.select(is_number, key, key_constant(highest_key()));
+    } else if (type_ == ScalarType::u64) {
+      key = builder_.binary(Opcode::xor_i, value, key_constant(INT64_MIN));
     }
-    return program_.ascending ? builder_.binary(Opcode::xor_i, key, builder_.i32(-1)) : key;
+    return program_.ascending ? builder_.binary(Opcode::xor_i, key, key_constant(-1)) : key;
+  }
+  int64_t highest_key() const { return is_wide() ? INT64_MAX : kHighest; }
+  ValueId key_constant(int64_t value) {
+    return is_wide() ? builder_.i64(value) : builder_.i32(value);
+  }
+
+  /// The largest key of the lanes. Lanes compare words: first the upper ones, then, of those that
+  /// have it, the lower ones, which have no sign.
+  ValueId largest_key(ValueId own) {
+    if (!is_wide()) return builder_.reduce(Opcode::reduce_max, own);
+    const ValueId width = builder_.i64(32);
+    const ValueId high =
+        builder_.convert(Opcode::narrow_i, builder_.binary(Opcode::shr_s, own, width));
+    const ValueId most = builder_.reduce(Opcode::reduce_max, high);
+    const ValueId lowest = builder_.i32(kLowest);
+    const ValueId low =
+        builder_.binary(Opcode::xor_i, builder_.convert(Opcode::narrow_i, own), lowest);
+    const ValueId holds = builder_.binary(Opcode::eq_i, high, most);
+    const ValueId rest = builder_.reduce(Opcode::reduce_max, builder_.select(holds, low, lowest));
+    const ValueId top =
+        builder_.binary(Opcode::shl_i, builder_.convert(Opcode::widen_i, most), width);
+    return builder_.binary(
+        Opcode::or_i, top,
+        builder_.convert(Opcode::widen_u, builder_.binary(Opcode::xor_i, rest, lowest)));
   }
 
   struct Best {
@@ -219,8 +278,8 @@ class ProgramLowering {
 
   /// Of the row's elements that stand after (key, at), the first.
   Best next_after(const Best& last) {
-    const ValueId init[] = {builder_.i32(kLowest), builder_.i32(kHighest)};
-    const int64_t rounds = (length_ + lanes_ - 1) / lanes_;
+    const ValueId init[] = {key_constant(-highest_key() - 1), builder_.i32(kHighest)};
+    const Number rounds = divided_up(length_, lanes_);
     const std::vector<ValueId> own = builder_.loop(
         builder_.i32(0), builder_.i32(rounds), 1, init, true,
         [&](ValueId round, std::span<const ValueId> carried) {
@@ -234,7 +293,7 @@ class ProgramLowering {
           return std::vector<ValueId>{builder_.select(takes, key, carried[0]),
                                       builder_.select(takes, at, carried[1])};
         });
-    const ValueId key = builder_.reduce(Opcode::reduce_max, own[0]);
+    const ValueId key = largest_key(own[0]);
     const ValueId holds = builder_.binary(Opcode::eq_i, own[0], key);
     const ValueId at = builder_.select(holds, own[1], builder_.i32(kHighest));
     return {key, builder_.reduce(Opcode::reduce_min, at)};
@@ -249,11 +308,10 @@ class ProgramLowering {
 
   /// One round over the row for each that is wanted.
   void emit_top_k() {
-    const TensorId values = node_.results[0].output;
-    const int64_t k = schedule_.graph.tensors[values].shape[program_.axis];
+    const Number& k = numbers_.outputs[0].shape[program_.axis];
     const ValueId first = builder_.binary(Opcode::eq_i, lane_, builder_.i32(0));
     const ValueId mask = builder_.logical_and(first, exists_);
-    const ValueId init[] = {builder_.i32(kHighest), builder_.i32(-1)};
+    const ValueId init[] = {key_constant(highest_key()), builder_.i32(-1)};
     builder_.loop(builder_.i32(0), builder_.i32(k), 1, init, false,
                   [&](ValueId round, std::span<const ValueId> carried) {
                     const Best found = next_after({carried[0], carried[1]});
@@ -265,21 +323,23 @@ class ProgramLowering {
 
   const Schedule& schedule_;
   const Node& node_;
+  const NodeNumbers& numbers_;
   const Program& program_;
   bool shares_rows_;
-  ir::Builder builder_;
+  KernelBuilder builder_;
   KernelSlots slots_;
-  int64_t lanes_, rows_, length_;
-  bool is_float_;
+  int64_t lanes_;
+  Number rows_, length_;
+  DType storage_;    // of the input
+  ScalarType type_;  // of its elements
   ValueId lane_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
   std::vector<ValueId> coordinates_;
 };
 
 }  // namespace
 
-ir::Program lower_program(const Schedule& schedule, const Node& node, const ProgramParams& params,
-                          const Target& target) {
-  return ProgramLowering(schedule, node, params, target).emit();
+StepProgram lower_program(const StepSource& source, const ProgramParams& params) {
+  return ProgramLowering(source, params).emit();
 }
 
 }  // namespace leat

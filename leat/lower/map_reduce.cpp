@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "leat/lower/address.h"
+#include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
 #include "leat/schedule/reduction_strides.h"
@@ -19,39 +20,38 @@ using ir::ValueId;
 namespace {
 
 struct MapReduceLowering {
-  MapReduceLowering(const Schedule& schedule_in, const Node& node_in,
-                    const MapReduceParams& params_in, const Target& target_in)
-      : schedule(schedule_in),
-        node(node_in),
+  MapReduceLowering(const StepSource& source, const MapReduceParams& params_in)
+      : node(source.node),
+        numbers(source.numbers),
         params(params_in),
-        target(target_in),
-        builder("map_reduce", target_in.wave_lanes, params_in.waves),
-        slots(declare_parameters(builder, schedule_in, node_in)),
-        exprs(builder, schedule_in, node_in, slots),
-        rank(node_in.extents.size()) {
-    for (const NodeResult& result : node.results) {
-      outputs.push_back(address_of(schedule.placements[result.output].strides, result.index, rank));
+        target(source.target),
+        builder("map_reduce", target.wave_lanes, params_in.waves),
+        slots(declare_parameters(builder, source)),
+        exprs(builder, node, numbers, slots),
+        rank(node.extents.size()) {
+    for (size_t r = 0; r < node.results.size(); ++r) {
+      outputs.push_back(address_of(numbers.outputs[r].strides, numbers.result_index[r], rank));
     }
     sort_axes();
   }
 
-  const Schedule& schedule;
   const Node& node;
+  const NodeNumbers& numbers;
   const MapReduceParams& params;
   const Target& target;
-  ir::Builder builder;
+  KernelBuilder builder;
   KernelSlots slots;
   ExprLowering exprs;
-  std::vector<Affine> outputs;  // element address of each result over the output axes
-  size_t rank;                  // output axes that are walked
-  std::vector<size_t> order;    // output axes, largest output stride first
+  std::vector<NumberForm> outputs;  // element address of each result over the output axes
+  size_t rank;                      // output axes that are walked
+  std::vector<size_t> order;        // output axes, largest output stride first
   std::optional<MergedAxes> merged;
   // The iteration space that is really walked: extents of the output axes in their order, and where
   // a coordinate found for the i-th of them goes.
-  Shape sorted;
+  Numbers sorted;
   std::vector<size_t> slot_of;
 
-  ir::Program emit();
+  StepProgram emit();
   void emit_outputs();
   void emit_shared_reduction();
   std::vector<ValueId> output_coordinates(ValueId flat);
@@ -61,60 +61,70 @@ struct MapReduceLowering {
   ValueId combine(ValueId accumulated, ValueId element);
   ValueId reduce_serial(std::vector<ValueId> axes, size_t reduce_axis, ValueId accumulated,
                         ValueId mask);
-  int unroll_of(size_t reduce_axis, int64_t rounds) const;
+  int unroll_of(size_t reduce_axis, const Number& rounds) const;
   void sort_axes();
-  void set_grid(int64_t workgroups);
+  void set_grid(const Number& workgroups);
   ValueId flat_group();
+
+  Number grid_x = 1, grid_y = 1;
 };
 
 /// Splits the workgroups over two grid axes where one is not enough.
-void MapReduceLowering::set_grid(int64_t workgroups) {
-  const int64_t limit = std::min<int64_t>(target.workgroups_max[0], 1 << 30);
-  const int64_t y = std::max<int64_t>(1, (workgroups + limit - 1) / limit);
-  const int64_t x = std::max<int64_t>(1, (workgroups + y - 1) / y);
-  builder.program().grid = {static_cast<uint32_t>(x), static_cast<uint32_t>(y), 1};
+void MapReduceLowering::set_grid(const Number& workgroups) {
+  if (workgroups.is_open()) {
+    grid_x = workgroups;
+  } else {
+    const int64_t count = workgroups.fixed();
+    const int64_t limit = std::min<int64_t>(target.workgroups_max[0], 1 << 30);
+    grid_y = std::max<int64_t>(1, (count + limit - 1) / limit);
+    grid_x = std::max<int64_t>(1, (count + grid_y.fixed() - 1) / grid_y.fixed());
+  }
+  builder.set_grid(grid_x, grid_y, 1, target);
 }
 
 ValueId MapReduceLowering::flat_group() {
   const ValueId y = builder.group_id(1);
-  return builder.add(builder.mul(y, builder.i32(builder.program().grid[0])), builder.group_id(0));
+  return builder.add(builder.mul(y, builder.i32(grid_x)), builder.group_id(0));
 }
 
 ValueId MapReduceLowering::identity() {
-  const bool is_float = node.exprs.type(node.element) == ScalarType::f32;
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  ScalarType type = node.exprs.type(node.element);
+  if (type == ScalarType::b1) type = ScalarType::i32;
   switch (node.reduce_op) {
     case ReduceOp::none:
-    case ReduceOp::sum: return is_float ? builder.f32(0) : builder.i32(0);
-    case ReduceOp::product: return is_float ? builder.f32(1) : builder.i32(1);
-    case ReduceOp::min:
-      return is_float ? builder.f32(std::numeric_limits<float>::infinity())
-                      : builder.i32(std::numeric_limits<int32_t>::max());
-    case ReduceOp::max:
-      return is_float ? builder.f32(-std::numeric_limits<float>::infinity())
-                      : builder.i32(std::numeric_limits<int32_t>::min());
+    case ReduceOp::sum: return constant_of(builder, type, 0);
+    case ReduceOp::product: return constant_of(builder, type, 1);
+    case ReduceOp::min: return constant_of(builder, type, kInfinity);
+    case ReduceOp::max: return constant_of(builder, type, -kInfinity);
   }
-  return builder.f32(0);
+  return ir::kNone;
 }
 
 ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
-  const bool is_float = builder.type(element).scalar == ir::Scalar::f32;
+  const bool is_float = ir::is_float(builder.type(element).scalar);
+  const bool is_unsigned = node.exprs.type(node.element) == ScalarType::u64;
+  const auto least = [&](ScalarOp op, Opcode of_float, Opcode of_int) {
+    if (is_unsigned) return apply_unsigned(builder, op, accumulated, element);
+    return builder.binary(is_float ? of_float : of_int, accumulated, element);
+  };
   switch (node.reduce_op) {
     case ReduceOp::none:
     case ReduceOp::sum: return builder.add(accumulated, element);
     case ReduceOp::product: return builder.mul(accumulated, element);
-    case ReduceOp::min:
-      return builder.binary(is_float ? Opcode::min_f : Opcode::min_i, accumulated, element);
-    case ReduceOp::max:
-      return builder.binary(is_float ? Opcode::max_f : Opcode::max_i, accumulated, element);
+    case ReduceOp::min: return least(ScalarOp::min, Opcode::min_f, Opcode::min_i);
+    case ReduceOp::max: return least(ScalarOp::max, Opcode::max_f, Opcode::max_i);
   }
   return accumulated;
 }
 
 /// Only the innermost loop is unrolled: whole when it is short, else by the factor with the fewest
 /// trips to memory. What is left over takes one each.
-int MapReduceLowering::unroll_of(size_t reduce_axis, int64_t rounds) const {
+int MapReduceLowering::unroll_of(size_t reduce_axis, const Number& number) const {
   const int64_t most = params.unroll;
   if (most == 1 || reduce_axis != lane_axis_of(node.reduce)) return 1;
+  if (number.is_open()) return static_cast<int>(most);
+  const int64_t rounds = number.fixed();
   if (rounds <= 2 * most) return static_cast<int>(std::max<int64_t>(rounds, 1));
   int64_t best = most;
   const auto trips = [&](int64_t factor) { return rounds / factor + rounds % factor; };
@@ -127,7 +137,7 @@ int MapReduceLowering::unroll_of(size_t reduce_axis, int64_t rounds) const {
 /// Loops over the reduce axes from `reduce_axis` on; `axes` holds all coordinates known so far.
 ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduce_axis,
                                          ValueId accumulated, ValueId mask) {
-  const Shape& extents = node.reduce;
+  const Numbers& extents = numbers.reduce;
   if (reduce_axis == extents.size()) {
     ValueId element = exprs.value(node.element, {.axes = axes, .mask = mask});
     if (builder.type(element).scalar == ir::Scalar::b1) {
@@ -148,9 +158,10 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
                                        ValueId mask) {
   for (size_t r = 0; r < node.results.size(); ++r) {
-    const ValueId value = exprs.stored_value(
-        node.results[r].value, {.axes = coordinates, .accumulator = accumulator, .mask = mask});
-    const Affine& address = merged ? merged->outputs[r] : outputs[r];
+    const ValueId value =
+        exprs.stored_value(node.results[r].value, slots.result_storage[r],
+                           {.axes = coordinates, .accumulator = accumulator, .mask = mask});
+    const NumberForm& address = merged ? merged->outputs[r] : outputs[r];
     const std::span<const ValueId> axes(coordinates);
     builder.store(slots.result_slots[r], build(builder, LinearForm::of(address, axes)), value,
                   mask);
@@ -167,7 +178,7 @@ std::vector<ValueId> MapReduceLowering::output_coordinates(ValueId flat) {
 
 /// The same with the innermost coordinate given apart: `row` counts all the others.
 std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inner) {
-  const Shape outer(sorted.begin(), sorted.end() - 1);
+  const std::span<const Number> outer(sorted.data(), sorted.size() - 1);
   const std::vector<ValueId> found = decompose(builder, row, outer);
   std::vector<ValueId> coordinates(rank + node.reduce.size(), ir::kNone);
   for (size_t i = 0; i + 1 < rank; ++i) coordinates[slot_of[i]] = found[i];
@@ -178,14 +189,15 @@ std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inn
 /// Every lane owns an output. Where the innermost extent fills whole waves (or nearly), a wave
 /// stays in one row: all but one coordinate are uniform and need no division per lane.
 void MapReduceLowering::emit_outputs() {
-  const int64_t count = element_count(node.extents);
+  const Number count = product_of(sorted);
   const int64_t lanes = target.wave_lanes;
-  const int64_t inner = rank == 0 ? 1 : sorted.back();
-  const int64_t pieces = (inner + lanes - 1) / lanes;
-  const bool by_rows = rank > 0 && inner * 4 >= pieces * lanes * 3;
-  const int64_t waves = by_rows ? count / inner * pieces : (count + lanes - 1) / lanes;
+  const Number inner = rank == 0 ? 1 : sorted.back();
+  const Number pieces = divided_up(inner, lanes);
+  const bool by_rows = rank > 0 && (inner * 4 >= pieces * lanes * 3);
+  const std::span<const Number> outer(sorted.data(), rank > 0 ? rank - 1 : 0);
+  const Number waves = by_rows ? product_of(outer) * pieces : divided_up(count, lanes);
   const int64_t waves_of_group = params.waves * params.per_lane;
-  set_grid((waves + waves_of_group - 1) / waves_of_group);
+  set_grid(divided_up(waves, waves_of_group));
   const ValueId first_wave =
       builder.add(builder.mul(flat_group(), builder.i32(waves_of_group)),
                   builder.mul(builder.wave_id(), builder.i32(params.per_lane)));
@@ -198,13 +210,13 @@ void MapReduceLowering::emit_outputs() {
       const ValueId inner_index =
           builder.add(builder.mul(builder.rem(wave, pieces), builder.i32(lanes)), lane);
       coordinates = row_coordinates(builder.div(wave, pieces), inner_index);
-      if (inner % lanes != 0) {
+      if (has_rest(inner, lanes)) {
         mask = builder.binary(Opcode::lt_i, inner_index, builder.i32(inner));
       }
     } else {
       const ValueId flat = builder.add(builder.mul(wave, builder.i32(lanes)), lane);
       coordinates = output_coordinates(flat);
-      if (count % lanes != 0) mask = builder.binary(Opcode::lt_i, flat, builder.i32(count));
+      if (has_rest(count, lanes)) mask = builder.binary(Opcode::lt_i, flat, builder.i32(count));
     }
     ValueId accumulator = ir::kNone;
     if (node.reduce_op != ReduceOp::none) {
@@ -225,22 +237,24 @@ void MapReduceLowering::emit_outputs() {
 /// One wave for every output: lanes take every lanes-th element of the innermost reduce axis that
 /// is longer than 1.
 void MapReduceLowering::emit_shared_reduction() {
-  const int64_t count = element_count(node.extents);
+  const Number count = product_of(sorted);
   const int64_t lanes = target.wave_lanes;
   set_grid(count);
   const ValueId flat = flat_group();
   std::vector<ValueId> coordinates = output_coordinates(flat);
   const ValueId exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
-  const Shape& extents = node.reduce;
-  const size_t last = lane_axis_of(extents);
+  const Numbers& extents = numbers.reduce;
+  const size_t last = lane_axis_of(node.reduce);
   for (size_t axis = last + 1; axis < extents.size(); ++axis) {
+    const bool is_thin = extents[axis] == 1;
+    CHECK(is_thin);
     coordinates[rank + axis] = builder.i32(0);
   }
 
   std::function<ValueId(size_t, ValueId)> nest = [&](size_t axis, ValueId accumulated) {
     const ValueId init[] = {accumulated};
     const bool innermost = axis == last;
-    const int64_t rounds = innermost ? (extents[axis] + lanes - 1) / lanes : extents[axis];
+    const Number rounds = innermost ? divided_up(extents[axis], lanes) : extents[axis];
     return builder.loop(
         builder.i32(0), builder.i32(rounds), 1, init, true,
         [&](ValueId counter, std::span<const ValueId> carried) {
@@ -252,7 +266,7 @@ void MapReduceLowering::emit_shared_reduction() {
               builder.add(builder.mul(counter, builder.i32(lanes)), builder.lane_id());
           coordinates[rank + axis] = at;
           ValueId mask = exists;
-          if (extents[axis] % lanes != 0) {
+          if (has_rest(extents[axis], lanes)) {
             mask = builder.logical_and(
                 mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
           }
@@ -276,15 +290,15 @@ void MapReduceLowering::sort_axes() {
   order.resize(rank);
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, [&](size_t a, size_t b) {
-    const bool a_thin = node.extents[a] == 1;
-    const bool b_thin = node.extents[b] == 1;
+    const bool a_thin = numbers.extents[a] == 1;
+    const bool b_thin = numbers.extents[b] == 1;
     if (a_thin != b_thin) return a_thin;
     return outputs[0].coefficients[a] > outputs[0].coefficients[b];
   });
-  merged = merge_axes(schedule, node, order);
+  merged = merge_axes(node, numbers, order);
   if (!merged) {
     slot_of = order;
-    for (size_t axis : order) sorted.push_back(node.extents[axis]);
+    for (size_t axis : order) sorted.push_back(numbers.extents[axis]);
     return;
   }
   exprs.use_merged_axes(&*merged);
@@ -294,20 +308,19 @@ void MapReduceLowering::sort_axes() {
   std::iota(slot_of.begin(), slot_of.end(), size_t{0});
 }
 
-ir::Program MapReduceLowering::emit() {
+StepProgram MapReduceLowering::emit() {
   if (params.lanes_reduce == 1) {
     emit_shared_reduction();
   } else {
     emit_outputs();
   }
-  return builder.finish();
+  return builder.finish_step();
 }
 
 }  // namespace
 
-ir::Program lower_map_reduce(const Schedule& schedule, const Node& node,
-                             const MapReduceParams& params, const Target& target) {
-  return MapReduceLowering(schedule, node, params, target).emit();
+StepProgram lower_map_reduce(const StepSource& source, const MapReduceParams& params) {
+  return MapReduceLowering(source, params).emit();
 }
 
 }  // namespace leat

@@ -10,8 +10,8 @@ namespace {
 
 /// Collects the loads under `id` with their addresses; false when the merge is impossible. What was
 /// `seen` is not walked again: y = x * x, z = y * y, ... would take 2^n steps.
-bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_count,
-             std::vector<bool>& seen, std::unordered_map<ExprId, Affine>& loads) {
+bool collect(const Node& node, const NodeNumbers& numbers, ExprId id, size_t axis_count,
+             std::vector<bool>& seen, std::unordered_map<ExprId, NumberForm>& loads) {
   if (seen[id]) return true;
   seen[id] = true;
   const ExprNode& expr = node.exprs.node(id);
@@ -22,47 +22,46 @@ bool collect(const Schedule& schedule, const Node& node, ExprId id, size_t axis_
     case ExprKind::apply:
       for (ExprId argument : expr.arguments) {
         if (argument == kNoExpr) continue;
-        if (!collect(schedule, node, argument, axis_count, seen, loads)) return false;
+        if (!collect(node, numbers, argument, axis_count, seen, loads)) return false;
       }
       return true;
     case ExprKind::load: break;
   }
   if (expr.mask != kNoExpr) return false;
-  std::vector<Affine> index;
+  std::vector<NumberForm> index;
+  const auto constant_of = [&](ExprId constant) { return numbers.constants[constant]; };
   for (ExprId part : expr.indices) {
-    const std::optional<Affine> form = affine_of(node.exprs, part, axis_count);
+    const auto form = form_of<Number>(node.exprs, part, axis_count, constant_of);
     if (!form) return false;
     index.push_back(*form);
   }
-  const std::vector<int64_t>& strides = schedule.placements[node.inputs[expr.index]].strides;
-  Affine address = address_of(strides, index, axis_count);
+  NumberForm address = address_of(numbers.inputs[expr.index].strides, index, axis_count);
   loads.emplace(id, std::move(address));
   return true;
 }
 
 }  // namespace
 
-std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
+std::optional<MergedAxes> merge_axes(const Node& node, const NodeNumbers& numbers,
                                      const std::vector<size_t>& order) {
   const size_t rank = node.extents.size();
   const size_t axis_count = rank + node.reduce.size();
-  std::unordered_map<ExprId, Affine> loads;
+  std::unordered_map<ExprId, NumberForm> loads;
   std::vector<bool> seen(node.exprs.size(), false);
   for (const NodeResult& result : node.results) {
-    if (!collect(schedule, node, result.value, axis_count, seen, loads)) return std::nullopt;
+    if (!collect(node, numbers, result.value, axis_count, seen, loads)) return std::nullopt;
   }
-  if (node.element != kNoExpr && !collect(schedule, node, node.element, axis_count, seen, loads)) {
+  if (node.element != kNoExpr && !collect(node, numbers, node.element, axis_count, seen, loads)) {
     return std::nullopt;
   }
-  std::vector<Affine> outputs;
-  for (const NodeResult& result : node.results) {
-    outputs.push_back(
-        address_of(schedule.placements[result.output].strides, result.index, axis_count));
+  std::vector<NumberForm> outputs;
+  for (size_t r = 0; r < node.results.size(); ++r) {
+    outputs.push_back(address_of(numbers.outputs[r].strides, numbers.result_index[r], axis_count));
   }
 
   auto walks_on = [&](size_t outer, size_t inner) {
-    auto one = [&](const Affine& address) {
-      return address.coefficients[outer] == address.coefficients[inner] * node.extents[inner];
+    auto one = [&](const NumberForm& address) {
+      return address.coefficients[outer] == address.coefficients[inner] * numbers.extents[inner];
     };
     if (!std::ranges::all_of(outputs, one)) return false;
     for (const auto& [id, address] : loads) {
@@ -72,26 +71,26 @@ std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
   };
   // From the innermost axis outwards: `kept` are the innermost axes of the merged groups.
   std::vector<size_t> kept;
-  Shape extents;
+  Numbers extents;
   size_t outermost_of_group = 0;
   for (size_t i = order.size(); i > 0; --i) {
     const size_t axis = order[i - 1];
-    if (node.extents[axis] == 1) continue;
+    if (numbers.extents[axis] == 1) continue;
     if (!kept.empty()) {
       if (walks_on(axis, outermost_of_group)) {
-        extents.back() *= node.extents[axis];
+        extents.back() *= numbers.extents[axis];
         outermost_of_group = axis;
         continue;
       }
     }
     kept.push_back(axis);
-    extents.push_back(node.extents[axis]);
+    extents.push_back(numbers.extents[axis]);
     outermost_of_group = axis;
   }
   MergedAxes merged;
   merged.extents.assign(extents.rbegin(), extents.rend());
-  auto remap = [&](const Affine& address) {
-    Affine result{address.constant, {}};
+  auto remap = [&](const NumberForm& address) {
+    NumberForm result{address.constant, {}};
     for (size_t i = kept.size(); i > 0; --i) {
       result.coefficients.push_back(address.coefficients[kept[i - 1]]);
     }
@@ -99,7 +98,7 @@ std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
       result.coefficients.push_back(address.coefficients[r]);
     return result;
   };
-  for (const Affine& output : outputs) merged.outputs.push_back(remap(output));
+  for (const NumberForm& output : outputs) merged.outputs.push_back(remap(output));
   for (const auto& [id, address] : loads) merged.loads.emplace(id, remap(address));
   return merged;
 }

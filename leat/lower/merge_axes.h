@@ -6,20 +6,21 @@
 #include <vector>
 
 #include "leat/lower/address.h"
+#include "leat/schedule/kernel_key.h"
 
 namespace leat {
 
 /// The iteration space of a node after merging. Axes 0 .. extents.size()-1 are output axes,
 /// largest output stride first; the reduce axes follow unchanged.
 struct MergedAxes {
-  Shape extents;
-  std::vector<Affine> outputs;               // element address of each store
-  std::unordered_map<ExprId, Affine> loads;  // element address of every load
+  Numbers extents;
+  std::vector<NumberForm> outputs;               // element address of each store
+  std::unordered_map<ExprId, NumberForm> loads;  // element address of every load
 };
 
 /// The merged space, or nothing when an expression uses coordinates for more than affine, unmasked
 /// loads. `order` sorts the output axes.
-std::optional<MergedAxes> merge_axes(const Schedule& schedule, const Node& node,
+std::optional<MergedAxes> merge_axes(const Node& node, const NodeNumbers& numbers,
                                      const std::vector<size_t>& order);
 
 }  // namespace leat

@@ -21,38 +21,21 @@ constexpr int kMantissaBits = 23;  // of an f32
 constexpr int kBias = 127;
 constexpr int32_t kSign = INT32_MIN;
 constexpr int32_t kInfinity = 0x7f800000;
+constexpr int32_t kNan = 0x7fc00000;
 
 int32_t bits_of(float value) { return static_cast<int32_t>(std::bit_cast<uint32_t>(value)); }
 
 }  // namespace
 
-FloatLayout layout_of(DType dtype) {
-  switch (dtype) {
-    case DType::f16: return {10, 15, 0x7c00, 0x7e00};
-    case DType::bf16: return {7, 127, 0x7f80, 0x7fc0};
-    case DType::f32:
-    case DType::f64:
-    case DType::i8:
-    case DType::u8:
-    case DType::i16:
-    case DType::u16:
-    case DType::i32:
-    case DType::u32:
-    case DType::i64:
-    case DType::u64:
-    case DType::boolean: break;
-  }
-  CHECK(false);
-}
-
 ValueId float_from_code(Builder& b, const FloatLayout& layout, ValueId code) {
   const int shift = kMantissaBits - layout.mantissa_bits;
   const ValueId sign =
-      b.binary(Opcode::and_i, b.binary(Opcode::shl_i, code, b.i32(16)), b.i32(kSign));
+      b.binary(Opcode::and_i, b.binary(Opcode::shl_i, code, b.i32(32 - layout.bits)), b.i32(kSign));
   const auto with_sign = [&](ValueId bits) {
     return b.convert(Opcode::float_from_bits, b.binary(Opcode::or_i, bits, sign));
   };
-  const ValueId size = b.binary(Opcode::and_i, code, b.i32(0x7fff));
+  const int32_t sign_bit = 1 << (layout.bits - 1);
+  const ValueId size = b.binary(Opcode::and_i, code, b.i32(sign_bit - 1));
   const ValueId moved = b.binary(Opcode::shl_i, size, b.i32(shift));
   if (layout.bias == kBias) return with_sign(moved);
   const ValueId normal = b.add(moved, b.i32((kBias - layout.bias) << kMantissaBits));
@@ -60,9 +43,14 @@ ValueId float_from_code(Builder& b, const FloatLayout& layout, ValueId code) {
   const ValueId units = b.mul(b.convert(Opcode::float_from_int, size), b.f32(unit));
   const ValueId is_small = b.binary(Opcode::lt_i, size, b.i32(1 << layout.mantissa_bits));
   ValueId bits = b.select(is_small, b.convert(Opcode::bits_from_float, units), normal);
-  const ValueId is_number = b.binary(Opcode::lt_i, size, b.i32(layout.infinity));
-  const ValueId special = b.binary(Opcode::or_i, moved, b.i32(kInfinity));  // a NaN stays one
-  bits = b.select(is_number, bits, special);
+  if (layout.zero_has_no_sign()) {
+    const ValueId all = b.binary(Opcode::and_i, code, b.i32(2 * sign_bit - 1));
+    bits = b.select(b.binary(Opcode::eq_i, all, b.i32(sign_bit)), b.i32(kNan), bits);
+  } else if (layout.has_specials()) {
+    const ValueId is_number = b.binary(Opcode::lt_i, size, b.i32(layout.overflow));
+    const ValueId special = b.binary(Opcode::or_i, moved, b.i32(kInfinity));  // a NaN stays one
+    bits = b.select(is_number, bits, special);
+  }
   return with_sign(bits);
 }
 
@@ -84,12 +72,16 @@ ValueId code_from_float(Builder& b, const FloatLayout& layout, ValueId value) {
     const int32_t smallest_normal = (kBias - layout.bias + 1) << kMantissaBits;
     code = b.select(b.binary(Opcode::lt_i, size, b.i32(smallest_normal)), units, code);
   }
-  code = b.binary(Opcode::min_i, code, b.i32(layout.infinity));
+  code = b.binary(Opcode::min_i, code, b.i32(layout.overflow));
   const ValueId is_nan = b.binary(Opcode::lt_i, b.i32(kInfinity), size);
   code = b.select(is_nan, b.i32(layout.nan), code);
   const ValueId sign =
-      b.binary(Opcode::and_i, b.binary(Opcode::shr_u, bits, b.i32(16)), b.i32(0x8000));
-  return b.binary(Opcode::or_i, code, sign);
+      b.binary(Opcode::and_i, b.binary(Opcode::shr_u, bits, b.i32(32 - layout.bits)),
+               b.i32(1 << (layout.bits - 1)));
+  const ValueId signed_code = b.binary(Opcode::or_i, code, sign);
+  if (!layout.zero_has_no_sign()) return signed_code;
+  const ValueId is_plain = b.binary(Opcode::or_b, is_nan, b.binary(Opcode::eq_i, code, b.i32(0)));
+  return b.select(is_plain, code, signed_code);
 }
 
 }  // namespace leat

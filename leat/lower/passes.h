@@ -57,6 +57,11 @@ ir::Program expand_async_copy(const ir::Program& program, const TargetFacts& fac
 /// them. After it, without facts.has_dot: no dot_*.
 ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts);
 
+/// Replaces whole numbers of 64 bits by vectors of two words where the target has none: right and
+/// slow, a quotient takes 64 rounds. After it, without facts.has_i64: no i64. Behind the passes
+/// that write products of fragments. Kernels with vectors of such numbers are left as they are.
+ir::Program expand_int64(const ir::Program& program, const TargetFacts& facts);
+
 /// Replaces storage that emitters for the target do not read, without facts.has_narrow_storage:
 /// after it parameters hold no bf16, local memory nothing below 32 bits. Behind the passes that
 /// write accesses. Kernels without such storage are left as they are.

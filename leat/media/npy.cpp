@@ -196,9 +196,20 @@ Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path) {
   return tensor;
 }
 
+namespace {
+
+/// The narrowest type of NumPy's that has all numbers of `dtype`.
+DType widened(DType dtype) {
+  if (dtype == DType::bf16 || is_small_float(dtype)) return DType::f32;
+  if (dtype == DType::i4 || dtype == DType::i2) return DType::i8;
+  return dtype == DType::u4 || dtype == DType::u2 ? DType::u8 : dtype;
+}
+
+}  // namespace
+
 std::string npy_bytes(const HostTensor& tensor) {
-  if (tensor.dtype == DType::bf16) {
-    HostTensor wide = HostTensor::zeros(DType::f32, tensor.shape);
+  if (const DType known = widened(tensor.dtype); known != tensor.dtype) {
+    HostTensor wide = HostTensor::zeros(known, tensor.shape);
     for (int64_t i = 0; i < element_count(tensor.shape); ++i) wide.set_number(i, tensor.number(i));
     return npy_bytes(wide);
   }

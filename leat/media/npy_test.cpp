@@ -38,6 +38,17 @@ TEST(Npy, RoundTripsEveryDType) {
   }
 }
 
+TEST(Npy, WidensWhatNumPyHasNot) {
+  HostTensor codes = HostTensor::zeros(DType::f8e4m3fn, {1});
+  codes.set_number(0, -0.4375);
+  EXPECT_EQ(parse_npy(npy_bytes(codes), "a.npy")->number(0), -0.4375);
+  HostTensor nibbles = HostTensor::zeros(DType::i4, {1});
+  nibbles.set_integer(0, -8);
+  const Result<HostTensor> whole = parse_npy(npy_bytes(nibbles), "a.npy");
+  EXPECT_EQ(whole->dtype, DType::i8);
+  EXPECT_EQ(whole->integer(0), -8);
+}
+
 TEST(Npy, WidensBfloat16) {
   HostTensor tensor = HostTensor::zeros(DType::bf16, {1});
   tensor.set_number(0, 1.5);

@@ -209,7 +209,17 @@ Tolerance tolerance_of(DType dtype) {
     case DType::u32:
     case DType::i64:
     case DType::u64:
-    case DType::boolean: return {};
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return {};
   }
   return {};
 }
@@ -307,9 +317,9 @@ Result<void> compare_tensors(const HostTensor& actual, const HostTensor& expecte
   int64_t wrong = 0;
   std::string first;
   for (int64_t i = 0; i < element_count(expected.shape); ++i) {
-    const bool close = is_float(expected.dtype)
-                           ? is_close(actual.number(i), expected.number(i), tolerance)
-                           : actual.integer(i) == expected.integer(i);
+    const bool is_number = is_float(expected.dtype) || is_small_float(expected.dtype);
+    const bool close = is_number ? is_close(actual.number(i), expected.number(i), tolerance)
+                                 : actual.integer(i) == expected.integer(i);
     if (close) continue;
     if (wrong++ == 0) {
       first =

@@ -82,9 +82,32 @@ Result<HostTensor> from_field(const TensorProto& proto, DType dtype, Shape shape
   return tensor;
 }
 
+/// Elements of less than 8 bits: the low bits of each entry are a byte, which holds as many as fit,
+/// the first in its lowest bits.
+template <typename Field>
+Result<HostTensor> from_packed(const TensorProto& proto, DType dtype, Shape shape,
+                               const Field& bytes) {
+  const int bits = bits_of(dtype);
+  const int64_t per_byte = 8 / bits;
+  const int64_t count = element_count(shape);
+  if (static_cast<int64_t>(bytes.size()) != (count + per_byte - 1) / per_byte) {
+    return malformed(proto, fmt::format("has {} bytes of data where its shape needs {}",
+                                        bytes.size(), (count + per_byte - 1) / per_byte));
+  }
+  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
+  for (int64_t i = 0; i < count; ++i) {
+    const int byte = static_cast<uint8_t>(bytes[static_cast<int>(i / per_byte)]);
+    tensor.set_integer(i, byte >> (bits * static_cast<int>(i % per_byte)));
+  }
+  return tensor;
+}
+
 Result<HostTensor> from_raw(const TensorProto& proto, DType dtype, Shape shape) {
-  const int64_t size_bytes = element_count(shape) * size_bytes_of(dtype);
   const std::string& raw = proto.raw_data();
+  if (bits_of(dtype) < 8) {
+    return from_packed(proto, dtype, std::move(shape), std::string_view(raw));
+  }
+  const int64_t size_bytes = element_count(shape) * size_bytes_of(dtype);
   if (static_cast<int64_t>(raw.size()) != size_bytes) {
     return malformed(proto, fmt::format("has {} bytes of data where its shape needs {}", raw.size(),
                                         size_bytes));
@@ -106,7 +129,17 @@ Result<HostTensor> from_typed(const TensorProto& proto, DType dtype, Shape shape
     case DType::bf16:  // the bits, one element in each int32
     case DType::u16: return from_field<uint16_t>(proto, dtype, std::move(shape), whole);
     case DType::i8: return from_field<int8_t>(proto, dtype, std::move(shape), whole);
-    case DType::u8: return from_field<uint8_t>(proto, dtype, std::move(shape), whole);
+    case DType::u8:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0: return from_field<uint8_t>(proto, dtype, std::move(shape), whole);
+    case DType::f4e2m1:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return from_packed(proto, dtype, std::move(shape), whole);
     case DType::i16: return from_field<int16_t>(proto, dtype, std::move(shape), whole);
     case DType::i32: return from_field<int32_t>(proto, dtype, std::move(shape), whole);
     case DType::boolean: return from_field<bool>(proto, dtype, std::move(shape), whole);
@@ -134,8 +167,33 @@ int onnx_code_of(DType dtype) {
     case DType::i64: return TensorProto::INT64;
     case DType::u64: return TensorProto::UINT64;
     case DType::boolean: return TensorProto::BOOL;
+    case DType::f8e4m3fn: return TensorProto::FLOAT8E4M3FN;
+    case DType::f8e4m3fnuz: return TensorProto::FLOAT8E4M3FNUZ;
+    case DType::f8e5m2: return TensorProto::FLOAT8E5M2;
+    case DType::f8e5m2fnuz: return TensorProto::FLOAT8E5M2FNUZ;
+    case DType::f8e8m0: return TensorProto::FLOAT8E8M0;
+    case DType::f4e2m1: return TensorProto::FLOAT4E2M1;
+    case DType::i4: return TensorProto::INT4;
+    case DType::u4: return TensorProto::UINT4;
+    case DType::i2: return TensorProto::INT2;
+    case DType::u2: return TensorProto::UINT2;
   }
   return TensorProto::UNDEFINED;
+}
+
+std::string raw_bytes(const HostTensor& tensor) {
+  const size_t bits = static_cast<size_t>(bits_of(tensor.dtype));
+  if (bits >= 8) {
+    return std::string(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  }
+  const size_t per_byte = 8 / bits;
+  std::string packed((tensor.bytes.size() + per_byte - 1) / per_byte, '\0');
+  for (size_t i = 0; i < tensor.bytes.size(); ++i) {
+    const size_t code = static_cast<size_t>(tensor.bytes[i]) & ((size_t{1} << bits) - 1);
+    char& byte = packed[i / per_byte];
+    byte = static_cast<char>(static_cast<size_t>(byte) | code << (bits * (i % per_byte)));
+  }
+  return packed;
 }
 
 }  // namespace
@@ -153,9 +211,12 @@ Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
 }
 
 Result<DType> dtype_of_onnx(int code) {
-  constexpr DType kAll[] = {DType::f32, DType::f16, DType::bf16,   DType::f64, DType::i8,
-                            DType::u8,  DType::i16, DType::u16,    DType::i32, DType::u32,
-                            DType::i64, DType::u64, DType::boolean};
+  constexpr DType kAll[] = {DType::f32,        DType::f16,      DType::bf16,       DType::f64,
+                            DType::i8,         DType::u8,       DType::i16,        DType::u16,
+                            DType::i32,        DType::u32,      DType::i64,        DType::u64,
+                            DType::boolean,    DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2,
+                            DType::f8e5m2fnuz, DType::f8e8m0,   DType::f4e2m1,     DType::i4,
+                            DType::u4,         DType::i2,       DType::u2};
   for (DType dtype : kAll) {
     if (onnx_code_of(dtype) == code) return dtype;
   }
@@ -208,7 +269,7 @@ std::string tensor_file_bytes(const HostTensor& tensor, const std::string& name)
   proto.set_name(name);
   proto.set_data_type(onnx_code_of(tensor.dtype));
   for (int64_t extent : tensor.shape) proto.add_dims(extent);
-  proto.set_raw_data(tensor.bytes.data(), tensor.bytes.size());
+  proto.set_raw_data(raw_bytes(tensor));
   return proto.SerializeAsString();
 }
 

@@ -21,10 +21,13 @@ TensorProto proto_of(int type, const Shape& shape) {
 
 TEST(OnnxFile, RawDataRoundTripsForEveryType) {
   for (DType dtype :
-       {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i8, DType::u8, DType::i16,
-        DType::u16, DType::i32, DType::u32, DType::i64, DType::u64, DType::boolean}) {
-    HostTensor tensor = HostTensor::zeros(dtype, {2, 2});
-    for (int64_t i = 0; i < 4; ++i) tensor.set_integer(i, i % 2);
+       {DType::f32,    DType::f16,        DType::bf16,    DType::f64,      DType::i8,
+        DType::u8,     DType::i16,        DType::u16,     DType::i32,      DType::u32,
+        DType::i64,    DType::u64,        DType::boolean, DType::f8e4m3fn, DType::f8e4m3fnuz,
+        DType::f8e5m2, DType::f8e5m2fnuz, DType::f8e8m0,  DType::f4e2m1,   DType::i4,
+        DType::u4,     DType::i2,         DType::u2}) {
+    HostTensor tensor = HostTensor::zeros(dtype, {3, 3});
+    for (int64_t i = 0; i < 9; ++i) tensor.set_integer(i, i % 2);
     TensorProto proto;
     ASSERT_TRUE(proto.ParseFromString(tensor_file_bytes(tensor, "t")));
     const Result<HostTensor> read = host_tensor_of(proto);
@@ -56,6 +59,25 @@ TEST(OnnxFile, TypedDataLiesInTheFieldOfItsType) {
   EXPECT_EQ(host_tensor_of(tiny)->integer(0), -7);
 }
 
+TEST(OnnxFile, ElementsOfFewBitsLiePackedTheFirstInTheLowestBits) {
+  TensorProto nibbles = proto_of(TensorProto::INT4, {3});
+  nibbles.set_raw_data(std::string("\xf1\x08"));  // 1, -1, -8
+  const Result<HostTensor> whole = host_tensor_of(nibbles);
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->integer(0), 1);
+  EXPECT_EQ(whole->integer(1), -1);
+  EXPECT_EQ(whole->integer(2), -8);
+
+  TensorProto pairs = proto_of(TensorProto::UINT2, {4});
+  pairs.add_int32_data(0xe4);  // 0, 1, 2, 3
+  const Result<HostTensor> counted = host_tensor_of(pairs);
+  ASSERT_TRUE(counted);
+  for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(counted->integer(i), i);
+
+  nibbles.set_raw_data("\x01");
+  EXPECT_FALSE(host_tensor_of(nibbles));
+}
+
 TEST(OnnxFile, RefusesDataOfAnotherSize) {
   TensorProto proto = proto_of(TensorProto::FLOAT, {1 << 20, 1 << 10});
   proto.add_float_data(1);
@@ -68,8 +90,7 @@ TEST(OnnxFile, RefusesDataOfAnotherSize) {
 }
 
 TEST(OnnxFile, RefusesWhatItDoesNotRead) {
-  for (int type : {TensorProto::STRING, TensorProto::COMPLEX64, TensorProto::FLOAT8E4M3FN,
-                   TensorProto::INT4, TensorProto::UNDEFINED}) {
+  for (int type : {TensorProto::STRING, TensorProto::COMPLEX64, TensorProto::UNDEFINED}) {
     EXPECT_EQ(host_tensor_of(proto_of(type, {0})).error().kind(), ErrorKind::unsupported) << type;
   }
   TensorProto external = proto_of(TensorProto::FLOAT, {1});

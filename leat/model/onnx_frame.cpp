@@ -89,10 +89,6 @@ Result<DeclaredInput> read_input(const onnx::ValueInfoProto& proto) {
   const onnx::TypeProto::Tensor& type = proto.type().tensor_type();
   const Result<DType> dtype = dtype_of_onnx(type.elem_type());
   if (!dtype) return dtype.error().during(fmt::format("reading input \"{}\"", proto.name()));
-  if (*dtype == DType::f64) {
-    return unsupported(fmt::format(
-        "Input \"{}\" has element type double, in which Leat does not compute.", proto.name()));
-  }
   DeclaredInput input;
   input.name = proto.name();
   input.dtype = *dtype;

@@ -178,12 +178,6 @@ Result<std::vector<TensorId>> Importer::inputs_of(const onnx::NodeProto& proto) 
   std::vector<TensorId> inputs;
   for (const std::string& name : proto.input()) {
     inputs.push_back(name.empty() ? kNoTensor : values_.at(name));
-    if (name.empty()) continue;
-    const Tensor& tensor = model_.graph.tensors[inputs.back()];
-    if (tensor.dtype == DType::f64 && !tensor.constant) {
-      return unsupported(fmt::format(
-          "Value \"{}\" has element type double, in which Leat does not compute.", name));
-    }
   }
   return inputs;
 }
@@ -343,10 +337,6 @@ Result<void> Importer::keep_outputs(const OnnxNode& node, const onnx::NodeProto&
           fmt::format("Output {} (\"{}\") of {} is not supported.", i, name, proto.op_type()));
     }
     const Tensor& tensor = model_.graph.tensors[node.output(i)];
-    if (tensor.dtype == DType::f64 && !tensor.constant) {
-      return unsupported(fmt::format(
-          "Value \"{}\" has element type double, in which Leat does not compute.", name));
-    }
     if (tensor.shape.size() > static_cast<size_t>(kTensorRankMax)) {
       return unsupported(fmt::format("Value \"{}\" has more dimensions ({}) than the limit ({}).",
                                      name, tensor.shape.size(), kTensorRankMax));

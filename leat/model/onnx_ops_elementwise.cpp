@@ -99,17 +99,24 @@ Result<TensorId> import_is_inf(OnnxNode& node) {
   return ops::is_inf(node.graph(), node.name(), node.input(0), positive, negative);
 }
 
+/// Of small floats only; others ignore both attributes.
+bool saturates(OnnxNode& node) {
+  if (node.text("round_mode", "up") != "up") {
+    node.fail(ErrorKind::unsupported, "Cast with a round_mode other than \"up\" is not supported.");
+  }
+  return node.flag("saturate", true);
+}
+
 Result<TensorId> import_cast(OnnxNode& node) {
-  node.ignore({"saturate", "round_mode"});  // of 8-bit floats only
+  const bool saturate = saturates(node);
   const int64_t code = node.required_integer("to");
   const bool fits = code >= 0 && code <= std::numeric_limits<int>::max();
   TRY_ASSIGN(const DType dtype, dtype_of_onnx(fits ? static_cast<int>(code) : 0));
-  return ops::cast(node.graph(), node.name(), node.input(0), dtype);
+  return ops::cast(node.graph(), node.name(), node.input(0), dtype, saturate);
 }
 
 Result<TensorId> import_cast_like(OnnxNode& node) {
-  node.ignore({"saturate", "round_mode"});
-  return ops::cast(node.graph(), node.name(), node.input(0), node.dtype(1));
+  return ops::cast(node.graph(), node.name(), node.input(0), node.dtype(1), saturates(node));
 }
 
 Result<TensorId> import_identity(OnnxNode& node) {
@@ -192,8 +199,8 @@ constexpr OnnxOperator kOperators[] = {
     {"Max", 6, 1, kAnyNumber, 1, "float, int", variadic<ops::Variadic::max>},
     {"IsNaN", 9, 1, 1, 1, "float", import_is_nan},
     {"IsInf", 10, 1, 1, 1, "float", import_is_inf},
-    {"Cast", 6, 1, 1, 1, "all", import_cast, "not to or from double"},
-    {"CastLike", 15, 2, 2, 1, "all", import_cast_like, "not to or from double"},
+    {"Cast", 6, 1, 1, 1, "all", import_cast, "f8e8m0 rounds up"},
+    {"CastLike", 15, 2, 2, 1, "all", import_cast_like, "f8e8m0 rounds up"},
     {"Identity", 6, 1, 1, 1, "all", import_identity},
     {"Dropout", 6, 1, 3, 2, "float", import_dropout, "inference only"},
     {"RotaryEmbedding", 23, 3, 4, 1, "float", import_rotary_embedding},

@@ -34,6 +34,7 @@ class DirectQueue final : public Queue {
  public:
   using Context = typename Submitter::Context;
   using Commands = typename Submitter::Commands;
+  using Queue::launch;
 
   /// `owner` is the device whose buffers the queue takes; null: any.
   DirectQueue(Context& context, const DirectBuffers<Context>& buffers, const Device* owner)
@@ -57,8 +58,9 @@ class DirectQueue final : public Queue {
     return open_channel();
   }
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override {
-    TRY(check_launch(kernel, arguments, owner_));
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override {
+    TRY(check_launch(kernel, arguments, groups_x, owner_));
     std::array<MemoryAccess, kArgumentsMax> accesses;
     CHECK(arguments.size() <= accesses.size());
     for (size_t i = 0; i < arguments.size(); ++i) {
@@ -66,7 +68,7 @@ class DirectQueue final : public Queue {
     }
     TRY_ASSIGN(Commands * commands, open_commands());
     commands->launch(static_cast<const typename Submitter::Kernel&>(kernel),
-                     std::span(accesses).first(arguments.size()));
+                     std::span(accesses).first(arguments.size()), kernel.grid_with(groups_x));
     return {};
   }
 

@@ -116,7 +116,7 @@ class PaperCommands final : public RecordedList {
   Result<void> reserve() { return {}; }
   bool is_full() const { return copies_.size() >= 4; }
   void clear() { copies_.clear(); }
-  void launch(const PaperKernel&, std::span<const MemoryAccess> arguments) {
+  void launch(const PaperKernel&, std::span<const MemoryAccess> arguments, const Grid&) {
     copy(arguments[1].address, arguments[0].address, arguments[0].size_bytes);
   }
   void copy(uint64_t target, uint64_t source, uint64_t size_bytes) {

@@ -12,12 +12,16 @@ namespace leat {
 Error argument_too_large(const Kernel& kernel, uint64_t size_bytes, uint64_t bytes_max);
 Error copy_sizes_differ(const BufferRange& target, const BufferRange& source);
 
-/// That each argument lies in its buffer, which is `owner`'s where that is given, and is no larger
-/// than `bytes_max` (the target's argument_bytes_max). Number and alignment are the caller's duty.
-/// Errors: invalid_argument.
+/// That so many workgroups can be launched, and that each argument lies in its buffer, which is
+/// `owner`'s where that is given, and is no larger than `bytes_max` (the target's
+/// argument_bytes_max). Number and alignment are the caller's duty. Errors: invalid_argument.
 inline Result<void> check_launch(const Kernel& kernel, std::span<const BufferRange> arguments,
-                                 const Device* owner, uint64_t bytes_max = UINT64_MAX) {
+                                 uint32_t groups_x, const Device* owner,
+                                 uint64_t bytes_max = UINT64_MAX) {
   CHECK(arguments.size() == kernel.arguments().size());
+  const Grid& most = kernel.grid();
+  CHECK(groups_x == most[0] ||
+        (groups_x > 0 && groups_x < most[0] && most[1] == 1 && most[2] == 1));
   for (const BufferRange& range : arguments) {
     CHECK(range.offset_bytes % kBufferAlignment == 0);
     TRY(check_range(range, owner));

@@ -102,9 +102,10 @@ TEST(LaunchChecks, NumberAndAlignmentOfArgumentsAreTheCallersDuty) {
   KernelBinary binary;
   binary.arguments.resize(1);
   const PlainKernel kernel(binary);
-  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {}, nullptr)), "arguments");
+  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {}, kernel.grid()[0], nullptr)), "arguments");
   const BufferRange uneven = {nullptr, 4, 4};
-  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {&uneven, 1}, nullptr)), "kBufferAlignment");
+  EXPECT_DEATH(static_cast<void>(check_launch(kernel, {&uneven, 1}, kernel.grid()[0], nullptr)),
+               "kBufferAlignment");
 }
 
 TEST(TimeSlots, HoldWhatWasMarked) {

@@ -208,11 +208,12 @@ class CaptureWriter {
   Result<void> add_expected(size_t index) {
     const HostTensor& value = parts_.expected[index];
     const TensorId id = network_.schedule().graph.outputs[index];
-    const DType storage = network_.schedule().placements[id].storage;
+    const Placement& placement = network_.schedule().placements[id];
+    const DType storage = placement.storage;
     const int64_t count = element_count(value.shape);
     if (count == 0) return {};
     std::vector<std::byte> bytes(static_cast<size_t>(count * size_bytes_of(storage)));
-    TRY(to_storage(value, storage, bytes));
+    to_storage(value, placement, bytes);
     const std::string file = fmt::format("expected_{}.bin", index);
     TRY(write_bytes(file, bytes));
     Json step = json_of(parts_.output_names[index], id);

@@ -27,13 +27,17 @@ struct Job {
 
 class Compilation {
  public:
-  Compilation(const Schedule& schedule, std::span<const uint32_t> steps, Device& device,
+  Compilation(const Schedule& schedule, std::span<const KernelWish> wishes, Device& device,
               KernelCache& cache)
-      : schedule_(schedule), steps_(steps), device_(device), cache_(cache), jobs_(steps.size()) {}
+      : schedule_(schedule),
+        wishes_(wishes),
+        device_(device),
+        cache_(cache),
+        jobs_(wishes.size()) {}
 
   void make_all() {
     std::vector<std::thread> helpers;
-    for (size_t i = 1; i < std::min<size_t>(usable_cpus(), steps_.size()); ++i) {
+    for (size_t i = 1; i < std::min<size_t>(usable_cpus(), wishes_.size()); ++i) {
       Result<std::thread> helper = start_thread([this] { make_some(); });
       if (!helper) break;  // fewer do the same work
       helpers.push_back(std::move(*helper));
@@ -44,7 +48,7 @@ class Compilation {
 
   Result<CompiledKernels> load_all() {
     CompiledKernels result;
-    for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t i = 0; i < wishes_.size(); ++i) {
       Result<std::unique_ptr<Kernel>> kernel = load(jobs_[i], result.compiled);
       if (!kernel) return kernel.error().during("compiling kernel " + node_of(i).name);
       result.kernels.push_back(std::move(*kernel));
@@ -54,18 +58,21 @@ class Compilation {
 
  private:
   const Node& node_of(size_t i) const {
-    return schedule_.graph.nodes[schedule_.steps[steps_[i]].node];
+    return schedule_.graph.nodes[schedule_.steps[wishes_[i].step].node];
   }
 
   void make_some() {
-    for (size_t i = next_++; i < steps_.size(); i = next_++) jobs_[i] = make(i);
+    for (size_t i = next_++; i < wishes_.size(); i = next_++) jobs_[i] = make(i);
   }
 
   Result<Job> make(size_t i) const {
-    Result<LoweredKernel> lowered = lower(schedule_, schedule_.steps[steps_[i]], device_.target());
-    if (!lowered) return lowered.error();
+    const KernelWish& wish = wishes_[i];
     Job job;
-    job.lowered = std::move(*lowered);
+    if (wish.lowered != nullptr) {
+      job.lowered = *wish.lowered;
+    } else {
+      TRY_ASSIGN(job.lowered, lower(schedule_, schedule_.steps[wish.step], device_.target()));
+    }
     job.key = cache_.key_of(job.lowered.text, device_.target(), device_.info().driver);
     job.cached = cache_.find(job.key, device_.target());
     if (job.cached) return job;
@@ -94,7 +101,7 @@ class Compilation {
   }
 
   const Schedule& schedule_;
-  std::span<const uint32_t> steps_;
+  std::span<const KernelWish> wishes_;
   Device& device_;
   KernelCache& cache_;
   std::vector<std::optional<Result<Job>>> jobs_;  // each written by one thread
@@ -103,9 +110,10 @@ class Compilation {
 
 }  // namespace
 
-Result<CompiledKernels> compile_kernels(const Schedule& schedule, std::span<const uint32_t> steps,
-                                        Device& device, KernelCache& cache) {
-  Compilation compilation(schedule, steps, device, cache);
+Result<CompiledKernels> compile_kernels(const Schedule& schedule,
+                                        std::span<const KernelWish> wishes, Device& device,
+                                        KernelCache& cache) {
+  Compilation compilation(schedule, wishes, device, cache);
   compilation.make_all();
   return compilation.load_all();
 }

@@ -6,19 +6,26 @@
 #include <vector>
 
 #include "leat/device/device.h"
+#include "leat/lower/lower.h"
 #include "leat/run/kernel_cache.h"
 #include "leat/schedule/plan.h"
 
 namespace leat {
 
 struct CompiledKernels {
-  std::vector<std::unique_ptr<Kernel>> kernels;  // one for each step asked for
+  std::vector<std::unique_ptr<Kernel>> kernels;  // one for each wish
   uint32_t compiled = 0;                         // not found in the cache
 };
 
-/// The kernels of these steps of the schedule, loaded on the device. Errors: unsupported, and what
-/// the emitter or driver says, of the first step that fails, with its node's name.
-Result<CompiledKernels> compile_kernels(const Schedule& schedule, std::span<const uint32_t> steps,
-                                        Device& device, KernelCache& cache);
+struct KernelWish {
+  uint32_t step = 0;                       // of the schedule
+  const LoweredKernel* lowered = nullptr;  // null: it is lowered for just this step
+};
+
+/// The kernels that are wanted, loaded on the device. Errors: unsupported, and what the emitter or
+/// driver says, of the first that fails, with its node's name.
+Result<CompiledKernels> compile_kernels(const Schedule& schedule,
+                                        std::span<const KernelWish> wishes, Device& device,
+                                        KernelCache& cache);
 
 }  // namespace leat

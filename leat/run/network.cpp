@@ -46,7 +46,13 @@ Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& grap
 
 Result<void> Network::prepare(const Graph& graph) {
   CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
-  TRY_ASSIGN(schedule_, make_schedule(graph, device_.target(), options_.schedule));
+  ScheduleOptions plan = options_.schedule;
+  if (options_.shape_kernels != nullptr) {
+    plan.known_params = [&](const std::string& node) {
+      return options_.shape_kernels->params_of(node);
+    };
+  }
+  TRY_ASSIGN(schedule_, make_schedule(graph, device_.target(), plan));
   TRY(allocate());
   TRY(upload_weights());
   TRY(load_kernels());
@@ -133,9 +139,7 @@ Result<void> Network::upload_weights() {
       if (placement.packed) {
         pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
       } else {
-        const Result<void> written =
-            to_storage(*graph.tensors[id].constant, placement.storage, place);
-        if (!written) return written.error().during("loading constant " + graph.tensors[id].name);
+        to_storage(*graph.tensors[id].constant, placement, place);
       }
     }
   }
@@ -143,10 +147,10 @@ Result<void> Network::upload_weights() {
   return write_buffer(device_, {&weights_, 0, image.size()}, image);
 }
 
-Result<void> Network::load_kernels() {
-  const auto start = std::chrono::steady_clock::now();
+/// Fills launches_; the first step of each distinct kernel.
+std::vector<uint32_t> Network::find_launches() {
   std::unordered_map<std::string, size_t> known;
-  std::vector<uint32_t> first_steps;  // of each distinct kernel
+  std::vector<uint32_t> first_steps;
   for (uint32_t s = 0; s < schedule_.steps.size(); ++s) {
     const Step& step = schedule_.steps[s];
     const Node& node = schedule_.graph.nodes[step.node];
@@ -155,12 +159,97 @@ Result<void> Network::load_kernels() {
     if (is_first) first_steps.push_back(s);
     launches_.push_back({found->second, arguments_of(node, step.scratch), s});
   }
-  TRY_ASSIGN(CompiledKernels compiled, compile_kernels(schedule_, first_steps, device_, cache_));
-  kernels_ = std::move(compiled.kernels);
+  return first_steps;
+}
+
+Result<void> Network::load_kernels() {
+  const auto start = std::chrono::steady_clock::now();
+  TRY(serve(find_launches()));
   stats_.launches = static_cast<uint32_t>(launches_.size());
-  stats_.kernels = static_cast<uint32_t>(kernels_.size());
-  stats_.compiled = compiled.compiled;
+  stats_.kernels = static_cast<uint32_t>(served_.size());
   stats_.compile_ms = ms_since(start);
+  return {};
+}
+
+/// A kernel for each of these steps: one that serves other shapes, too, or one to be made.
+Result<void> Network::serve(std::span<const uint32_t> steps) {
+  ShapeKernels* const shapes = options_.shape_kernels;
+  std::vector<StepKey> keys(steps.size());
+  std::vector<ShapeKernels::Opening> openings;
+  std::vector<KernelWish> wishes;
+  for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
+    const Step& step = schedule_.steps[steps[i]];
+    keys[i] = step_key(schedule_, step);
+    const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
+    if (shapes->find(keys[i]) || std::ranges::any_of(openings, serves)) {
+      TRY(check_kernel(schedule_, step, device_.target()));
+      continue;
+    }
+    auto opening = shapes->opened(schedule_, step, device_.target(), keys[i]);
+    if (!opening) continue;
+    wishes.push_back({steps[i], &opening->made->lowered});
+    openings.push_back(std::move(*opening));
+  }
+  std::vector<size_t> own;  // of `steps`, which no other shape has
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
+    if (shapes != nullptr && (shapes->find(keys[i]) || std::ranges::any_of(openings, serves))) {
+      continue;
+    }
+    own.push_back(i);
+    wishes.push_back({steps[i]});
+  }
+  TRY_ASSIGN(CompiledKernels compiled, compile_kernels(schedule_, wishes, device_, cache_));
+  stats_.compiled = compiled.compiled;
+  for (size_t i = 0; i < openings.size(); ++i) {
+    shapes->keep(std::move(openings[i]), std::move(compiled.kernels[i]));
+  }
+  std::vector<ShapeKernels::Told> told(steps.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    std::unique_ptr<Kernel>& kernel = compiled.kernels[openings.size() + i];
+    told[own[i]] = {.kernel = kernel.get(), .words = {}, .groups = kernel->grid()[0]};
+    if (shapes != nullptr) {
+      shapes->keep(keys[own[i]], std::move(kernel));
+    } else {
+      kernels_.push_back(std::move(kernel));
+    }
+  }
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);
+  }
+  TRY(tell(told));
+  for (const Launch& launch : launches_) {
+    if (shapes == nullptr) break;
+    const Step& step = schedule_.steps[launch.step];
+    const std::string& name = schedule_.graph.nodes[step.node].name;
+    shapes->remember(name, step.params, keys[launch.served]);
+  }
+  return {};
+}
+
+/// Fills served_, and writes what kernels are told.
+Result<void> Network::tell(std::span<const ShapeKernels::Told> told) {
+  std::vector<std::byte> image;
+  std::vector<size_t> offsets;
+  for (const ShapeKernels::Told& one : told) {
+    offsets.push_back(image.size());
+    const auto bytes = std::as_bytes(std::span(one.words));
+    image.insert(image.end(), bytes.begin(), bytes.end());
+    image.resize((image.size() + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment);
+  }
+  if (!image.empty()) {
+    TRY_ASSIGN(words_, device_.allocate(image.size(), MemoryKind::device));
+    stats_.reserved_bytes += words_.size_bytes();
+    TRY(write_buffer(device_, {&words_, 0, image.size()}, image));
+  }
+  for (size_t i = 0; i < told.size(); ++i) {
+    Served served = {.kernel = told[i].kernel, .groups_x = told[i].groups, .words = {}};
+    if (!told[i].words.empty()) {
+      served.words = {&words_, offsets[i], told[i].words.size() * sizeof(int32_t)};
+      ++stats_.told;
+    }
+    served_.push_back(served);
+  }
   return {};
 }
 
@@ -207,13 +296,15 @@ void Network::count_copy(CopyCause cause, uint64_t size_bytes) {
 Result<void> Network::launch(const Launch& launch, size_t slot) {
   ranges_.clear();
   for (TensorId id : launch.arguments) ranges_.push_back(range_of(id, slot));
-  return device_.queue().launch(*kernels_[launch.kernel], ranges_);
+  const Served& served = served_[launch.served];
+  if (served.words) ranges_.push_back(*served.words);
+  return device_.queue().launch(*served.kernel, ranges_, served.groups_x);
 }
 
 std::vector<Network::PlannedLaunch> Network::launches(size_t slot) const {
   std::vector<PlannedLaunch> planned;
   for (const Launch& launch : launches_) {
-    planned.push_back({kernels_[launch.kernel].get(), {}});
+    planned.push_back({served_[launch.served].kernel, {}});
     for (TensorId id : launch.arguments) planned.back().arguments.push_back(range_of(id, slot));
   }
   return planned;
@@ -223,7 +314,7 @@ ExternalView Network::view_of(TensorId id, size_t slot) const {
   const Placement& placement = schedule_.placements[id];
   const Tensor& tensor = schedule_.graph.tensors[id];
   ExternalView view;
-  view.host = slots_[slot].externals[id].host_pointer();
+  if (!placement.is_in_words()) view.host = slots_[slot].externals[id].host_pointer();
   view.size_bytes = bytes_of(id);
   view.dtype = tensor.dtype;
   view.storage = placement.storage;
@@ -291,10 +382,12 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
   const bool in_order = placement.strides == row_major_strides(tensor.shape);
   const Buffer& buffer = slots_[slot].externals[id];
   count_copy(CopyCause::input_tensor, bytes_of(id));
-  if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order)
-    return to_storage(value, placement.storage, {host, bytes_of(id)});
+  if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order) {
+    to_storage(value, placement, {host, bytes_of(id)});
+    return {};
+  }
   std::vector<std::byte> bytes(bytes_of(id));
-  TRY(to_storage(value, placement.storage, bytes));
+  to_storage(value, placement, bytes);
   if (!in_order) {
     bytes = to_strides(bytes, placement.storage, tensor.shape, placement.strides);
     count_copy(CopyCause::input_reordered, bytes.size());

@@ -8,6 +8,7 @@
 
 #include "leat/device/device.h"
 #include "leat/run/compile.h"
+#include "leat/run/shape_kernels.h"
 #include "leat/schedule/schedule.h"
 
 namespace leat {
@@ -28,6 +29,9 @@ struct NetworkOptions {
   bool receipts = false;
   /// Each run takes the device's time at its begin and end: slot_times().
   bool times = false;
+  /// Of the model, for networks of other shapes; lives longer than they. Null: every kernel is made
+  /// for just this network.
+  ShapeKernels* shape_kernels = nullptr;
   /// How long wait() waits before a run counts as lost; 0: hang_timeout_ns of the device.
   uint64_t deadline_ns = 0;
 };
@@ -36,7 +40,8 @@ struct NetworkOptions {
 struct NetworkStats {
   uint32_t launches = 0;
   uint32_t kernels = 0;         // distinct ones
-  uint32_t compiled = 0;        // of them not found in the cache
+  uint32_t compiled = 0;        // of them not found in the cache, nor made for other shapes
+  uint32_t told = 0;            // of them told their numbers at each launch
   double compile_ms = 0;        // lowering, emission and loading, cache hits included
   CopyCounts copies;            // since load
   uint64_t reserved_bytes = 0;  // device memory allocated
@@ -47,7 +52,7 @@ struct NetworkStats {
 /// A graph input or output where the device reads or writes it. The host may touch it while no run
 /// of the slot is in flight.
 struct ExternalView {
-  std::byte* host = nullptr;  // null when the host cannot reach it
+  std::byte* host = nullptr;  // null when the host cannot reach it, or elements lie in words
   size_t size_bytes = 0;
   DType dtype = DType::f32;    // the model's
   DType storage = DType::f32;  // of the bytes
@@ -135,9 +140,15 @@ class Network {
  private:
   Network(Device& device, const NetworkOptions& options);
 
-  /// One step of the schedule; equal steps share a kernel.
+  /// What equal steps share.
+  struct Served {
+    const Kernel* kernel = nullptr;
+    uint32_t groups_x = 0;
+    std::optional<BufferRange> words;  // its last argument, where it is told numbers
+  };
+  /// One step of the schedule.
   struct Launch {
-    size_t kernel = 0;  // in kernels_
+    size_t served = 0;  // in served_
     std::vector<TensorId> arguments;
     uint32_t step = 0;
   };
@@ -158,6 +169,9 @@ class Network {
   Result<void> record(size_t slot, uint32_t count);
   Result<void> upload_weights();
   Result<void> load_kernels();
+  std::vector<uint32_t> find_launches();
+  Result<void> serve(std::span<const uint32_t> steps);
+  Result<void> tell(std::span<const ShapeKernels::Told> told);
   Result<void> launch(const Launch& launch, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
   Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
@@ -171,7 +185,9 @@ class Network {
   Buffer state_;
   Buffer weights_;
   Buffer activations_;
-  std::vector<std::unique_ptr<Kernel>> kernels_;
+  Buffer words_;
+  std::vector<std::unique_ptr<Kernel>> kernels_;  // where no other shape may have them
+  std::vector<Served> served_;
   std::vector<Launch> launches_;
   std::vector<BufferRange> ranges_;  // scratch of one launch
   std::vector<Slot> slots_;

@@ -112,6 +112,7 @@ void LoadedModel::leave(bool closes) {
   {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
     for (Ready& ready : ready_) ready.network.reset();
+    shape_kernels_ = {};
   }
   ready_.erase(ready_.begin(), ready_.end() - 1);
   session_.leave(*device_, closes);
@@ -122,6 +123,7 @@ Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model) {
   const std::lock_guard lock(device_->mutex);
   NetworkOptions options = options_.network;
   options.schedule.chooser = device_->chooser.get();
+  if (options_.specialise) options.shape_kernels = &shape_kernels_;
   return Network::load(device(), model.graph, options);
 }
 

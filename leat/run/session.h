@@ -157,7 +157,8 @@ class LoadedModel {
   Session& session_;
   LoadOptions options_;
   Session::OpenDevice* device_ = nullptr;
-  std::vector<Ready> ready_;  // the last one is in use; all are on device_
+  ShapeKernels shape_kernels_;  // on device_; they outlive the networks of ready_
+  std::vector<Ready> ready_;    // the last one is in use; all are on device_
 };
 
 }  // namespace leat

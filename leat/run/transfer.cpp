@@ -1,8 +1,8 @@
 // Conversions element by element, with memcpy where the types agree.
 #include "leat/run/transfer.h"
 
+#include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "leat/base/half.h"
 
@@ -20,27 +20,6 @@ T read_at(std::span<const std::byte> bytes, int64_t index) {
 template <typename T>
 void write_at(std::span<std::byte> bytes, int64_t index, T value) {
   std::memcpy(bytes.data() + static_cast<size_t>(index) * sizeof(T), &value, sizeof value);
-}
-
-Result<void> integers_to_storage(const HostTensor& value, std::span<std::byte> bytes) {
-  const int64_t count = element_count(value.shape);
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t number = value.integer(i);
-    if (value.dtype == DType::i64 || value.dtype == DType::u32 || value.dtype == DType::u64) {
-      const bool wrapped = value.dtype == DType::u64 && number < 0;  // 2^63 and above
-      if (wrapped || number < std::numeric_limits<int32_t>::min() ||
-          number > std::numeric_limits<int32_t>::max()) {
-        const std::string text =
-            wrapped ? std::to_string(static_cast<uint64_t>(number)) : std::to_string(number);
-        return Error(ErrorKind::invalid_argument,
-                     "Element (" + std::to_string(i) + ") with value (" + text + ") of a " +
-                         std::string(name_of(value.dtype)) +
-                         " tensor does not fit the 32 bits that devices compute with.");
-      }
-    }
-    write_at(bytes, i, static_cast<int32_t>(number));
-  }
-  return {};
 }
 
 /// Calls visit(row-major element, placed element) for every element.
@@ -64,27 +43,45 @@ void for_each_pair(const Shape& shape, const std::vector<int64_t>& strides, Visi
 
 namespace {
 
-/// Whether the bytes are the same ones; a bool is a byte, 0 or 1.
+/// Whether the bytes are the same ones; a bool is a byte, 0 or 1, and so are codes.
 bool lies_as_it_is(DType dtype, DType storage) {
-  return dtype == storage || (dtype == DType::boolean && storage == DType::u8);
+  const bool is_byte = storage == DType::u8 || storage == DType::i8;
+  return dtype == storage || (is_byte && size_bytes_of(dtype) == 1);
+}
+
+/// Elements of less than 8 bits, as many as fit in a word, the first in its lowest bits.
+void to_words(const HostTensor& value, std::span<std::byte> bytes) {
+  const int bits = bits_of(value.dtype);
+  const int64_t per_word = 32 / bits;
+  const int64_t count = element_count(value.shape);
+  for (int64_t first = 0; first < count; first += per_word) {
+    uint32_t word = 0;
+    for (int64_t i = first; i < std::min(first + per_word, count); ++i) {
+      const uint32_t code = static_cast<uint32_t>(value.integer(i)) & ((1u << bits) - 1);
+      word |= code << (bits * static_cast<int>(i - first));
+    }
+    write_at(bytes, first / per_word, word);
+  }
 }
 
 }  // namespace
 
-Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::byte> bytes) {
+void to_storage(const HostTensor& value, const Placement& placement, std::span<std::byte> bytes) {
   const int64_t count = element_count(value.shape);
-  CHECK(static_cast<int64_t>(bytes.size()) == count * size_bytes_of(storage));
+  const DType storage = placement.storage;
+  CHECK(bytes.size() == placement.size_bytes());
   CHECK(value.bytes.size() ==
         static_cast<size_t>(count) * static_cast<size_t>(size_bytes_of(value.dtype)));
-  if (value.dtype == DType::f64) {
-    return Error(ErrorKind::unsupported, "A double tensor cannot be given to a device.");
-  }
+  if (placement.is_in_words()) return to_words(value, bytes);
   if (lies_as_it_is(value.dtype, storage)) {
     if (count > 0) std::memcpy(bytes.data(), value.bytes.data(), bytes.size());
-    return {};
+    return;
   }
-  if (storage == DType::i32) return integers_to_storage(value, bytes);
   for (int64_t i = 0; i < count; ++i) {
+    if (storage == DType::i32) {
+      write_at(bytes, i, static_cast<int32_t>(value.integer(i)));
+      continue;
+    }
     const float number = static_cast<float>(value.number(i));
     if (storage == DType::f16) {
       write_at(bytes, i, half_from_float(number));
@@ -92,7 +89,6 @@ Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::b
       write_at(bytes, i, number);
     }
   }
-  return {};
 }
 
 HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType dtype, Shape shape) {

@@ -1,5 +1,6 @@
-// Between host tensors and a device's storage types: integers and booleans widen to i32, f16 may be
-// held as f32. This is the only place where bytes are converted, and it happens at a network's rim.
+// Between host tensors and a device's storage types: whole numbers and booleans may be held as i32,
+// floats as f32. This is the only place where bytes are converted, and it happens at a network's
+// rim.
 #pragma once
 
 #include <cstddef>
@@ -7,13 +8,13 @@
 #include <vector>
 
 #include "leat/base/result.h"
+#include "leat/schedule/plan.h"
 #include "leat/tensor/graph.h"
 
 namespace leat {
 
-/// Writes `value` row-major as `storage` (f32, f16, i32) into `bytes`, which holds exactly that.
-/// Errors: invalid_argument, when a whole number does not fit 32 bits; unsupported for f64.
-Result<void> to_storage(const HostTensor& value, DType storage, std::span<std::byte> bytes);
+/// Writes `value` row-major into `bytes`, which holds exactly that, as the placement stores it.
+void to_storage(const HostTensor& value, const Placement& placement, std::span<std::byte> bytes);
 
 /// The reverse, to `dtype`. Whole numbers wrap to the width of `dtype`.
 HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType dtype, Shape shape);

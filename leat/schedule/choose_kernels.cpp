@@ -18,8 +18,12 @@ namespace {
 
 class Choosing {
  public:
-  Choosing(Schedule& schedule, Chooser& chooser, uint64_t bytes_max)
-      : schedule_(schedule), graph_(schedule.graph), chooser_(chooser), bytes_max_(bytes_max) {}
+  Choosing(Schedule& schedule, Chooser& chooser, uint64_t bytes_max, const KnownParams& known)
+      : schedule_(schedule),
+        graph_(schedule.graph),
+        chooser_(chooser),
+        bytes_max_(bytes_max),
+        known_(known) {}
 
   Result<void> run() {
     std::vector<Node> nodes = std::exchange(graph_.nodes, {});
@@ -33,7 +37,7 @@ class Choosing {
       graph_.nodes.push_back(std::move(node));
       return {};
     }
-    TRY_ASSIGN(const KernelParams params, chooser_.choose(schedule_, node, splitting));
+    TRY_ASSIGN(const KernelParams params, chooser_.choose(schedule_, node, splitting, known_));
     return std::visit([&](const auto& chosen) { return add(std::move(node), chosen); }, params);
   }
 
@@ -100,13 +104,15 @@ class Choosing {
   Graph& graph_;
   Chooser& chooser_;
   uint64_t bytes_max_;
+  const KnownParams& known_;
 };
 
 }  // namespace
 
-Result<void> choose_kernels(Schedule& schedule, Chooser& chooser, ArgumentLimit limit) {
+Result<void> choose_kernels(Schedule& schedule, Chooser& chooser, ArgumentLimit limit,
+                            const KnownParams& known_params) {
   const uint64_t bytes_max = std::min(limit.bytes_max, chooser.target().argument_bytes_max);
-  return Choosing(schedule, chooser, bytes_max).run();
+  return Choosing(schedule, chooser, bytes_max, known_params).run();
 }
 
 }  // namespace leat

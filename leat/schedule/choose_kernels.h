@@ -17,6 +17,7 @@ struct ArgumentLimit {
 /// limit becomes slices, one with split_k parts and a sum, a reduction with split likewise.
 /// Errors: invalid_argument, for an illegal choice; unsupported, naming the first tensor that is
 /// beyond the limit all the same.
-Result<void> choose_kernels(Schedule& schedule, Chooser& chooser, ArgumentLimit limit);
+Result<void> choose_kernels(Schedule& schedule, Chooser& chooser, ArgumentLimit limit,
+                            const KnownParams& known_params = {});
 
 }  // namespace leat

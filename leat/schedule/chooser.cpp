@@ -14,8 +14,39 @@ KernelParams choose_by_model(const Schedule& schedule, const Node& node, const T
   return std::ranges::min_element(all, {}, &Candidate::price)->params;
 }
 
+namespace {
+
+/// A kernel that is there already may be so many times as slow as the best one would be.
+constexpr double kKeptPriceMax = 1.5;
+
+/// But for how many elements a lane takes, which candidates() has from the node's size.
+bool is_alike(const KernelParams& a, const KernelParams& b) {
+  const auto* loops = std::get_if<MapReduceParams>(&a);
+  if (loops == nullptr || !std::holds_alternative<MapReduceParams>(b)) return a == b;
+  MapReduceParams same = *loops;
+  same.per_lane = std::get<MapReduceParams>(b).per_lane;
+  return b == KernelParams(same);
+}
+
+}  // namespace
+
+bool Chooser::is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
+                               const KernelParams& params) const {
+  const std::vector<Candidate> all = candidates(schedule, node, target_, splitting);
+  const auto is_it = [&](const Candidate& candidate) { return is_alike(candidate.params, params); };
+  const auto found = std::ranges::find_if(all, is_it);
+  if (found == all.end()) return false;
+  const auto best = std::ranges::min_element(all, {}, &Candidate::price);
+  return found->price <= kKeptPriceMax * best->price &&
+         is_legal(schedule, node, params, target_).has_value();
+}
+
 Result<KernelParams> Chooser::choose(const Schedule& schedule, const Node& node,
-                                     Splitting splitting) {
+                                     Splitting splitting, const KnownParams& known_params) {
+  if (known_params) {
+    const std::optional<KernelParams> kept = known_params(node.name);
+    if (kept && is_worth_keeping(schedule, node, splitting, *kept)) return *kept;
+  }
   std::string key = kernel_key(schedule, node);
   key += splitting == Splitting::allowed ? '+' : '-';
   const auto known = chosen_.find(key);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -18,20 +19,29 @@ using ChooseFunction = std::function<KernelParams(const Schedule& schedule, cons
 KernelParams choose_by_model(const Schedule& schedule, const Node& node, const Target& target,
                              Splitting splitting);
 
+/// The parameters that a node of this name has in a network of the same model for other shapes,
+/// whose kernel may then serve this one; or nothing.
+using KnownParams = std::function<std::optional<KernelParams>(const std::string& node)>;
+
 /// For one target; used by one thread at a time.
 class Chooser {
  public:
   explicit Chooser(Target target, ChooseFunction choose = choose_by_model)
       : target_(std::move(target)), choose_(std::move(choose)) {}
 
-  /// Errors: invalid_argument, when what was picked is not legal.
-  Result<KernelParams> choose(const Schedule& schedule, const Node& node, Splitting splitting);
+  /// Parameters that are `known` are taken, unless the model finds far better ones; `known` may be
+  /// empty. Errors: invalid_argument, when what was picked is not legal.
+  Result<KernelParams> choose(const Schedule& schedule, const Node& node, Splitting splitting,
+                              const KnownParams& known = {});
 
   const Target& target() const { return target_; }
   /// Distinct kernels so far.
   size_t kernel_count() const { return chosen_.size(); }
 
  private:
+  bool is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
+                        const KernelParams& params) const;
+
   Target target_;
   ChooseFunction choose_;
   std::unordered_map<std::string, KernelParams> chosen_;

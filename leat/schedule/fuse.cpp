@@ -194,12 +194,6 @@ void append(Node& producer, const Node& consumer, uint32_t input) {
   if (!moves_only(consumer)) producer.op += "+" + consumer.op;
 }
 
-ExprId fill_of(ExprTree& tree, const ExprNode& load) {
-  if (load.type == ScalarType::f32) return tree.constant(load.number);
-  if (load.type == ScalarType::b1) return tree.constant_bool(load.number != 0);
-  return tree.constant_int(static_cast<int64_t>(load.number));
-}
-
 /// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
 void substitute(Node& reader, const Node& view, TensorId tensor) {
   const Node old = reader;
@@ -224,9 +218,10 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
     inner.mask = mask;
     const ExprId value = copy_expr(view.exprs, view.results[0].value, tree, inner);
     const ExprNode& top = view.exprs.node(view.results[0].value);
-    const bool is_filled = top.kind == ExprKind::load && top.number == load.number;
+    const bool is_filled =
+        top.kind == ExprKind::load && top.number == load.number && top.integer == load.integer;
     if (mask == kNoExpr || is_filled) return value;
-    return tree.apply(ScalarOp::select, mask, value, fill_of(tree, load));
+    return tree.apply(ScalarOp::select, mask, value, tree.fill_of(load));
   };
   for (NodeResult& result : reader.results) {
     result.value = copy_expr(old.exprs, result.value, tree, outer);

@@ -102,7 +102,7 @@ class Aliases {
     Placement& target = schedule_.placements[output];
     const Graph& graph = schedule_.graph;
     if (!is_whole(graph, node, node.results[0])) return;
-    if (source.storage != target.storage) return;
+    if (source.storage != target.storage || source.is_in_words()) return;
     if (!is_row_major(graph.tensors[input].shape, source.strides) ||
         !is_row_major(graph.tensors[output].shape, target.strides)) {
       return;
@@ -140,6 +140,27 @@ void assign_spaces(Schedule& schedule) {
   for (TensorId output : graph.outputs) schedule.placements[output].space = Space::external;
 }
 
+/// Elements of less than 8 bits that no kernel writes lie in words, as many as fit. Programs and
+/// products of matrices read elements that are not.
+void put_into_words(Schedule& schedule, const Contractions& contractions) {
+  const Graph& graph = schedule.graph;
+  std::vector<bool> stays(graph.tensors.size(), false);
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    for (TensorId input : node.inputs)
+      stays[input] = stays[input] || node.program || contractions[n];
+    for (const NodeResult& result : node.results) stays[result.output] = true;
+  }
+  for (TensorId id = 0; id < graph.tensors.size(); ++id) {
+    Placement& placement = schedule.placements[id];
+    const DType dtype = graph.tensors[id].dtype;
+    if (stays[id] || placement.space == Space::none || bits_of(dtype) >= 8) continue;
+    placement.words_of = dtype;
+    placement.storage = DType::i32;
+    placement.element_count = (placement.element_count * bits_of(dtype) + 31) / 32;
+  }
+}
+
 void mark_packed(Schedule& schedule, const Contractions& contractions) {
   const Graph& graph = schedule.graph;
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
@@ -161,23 +182,34 @@ void mark_packed(Schedule& schedule, const Contractions& contractions) {
 }  // namespace
 
 DType storage_on(const Target& target, DType dtype) {
-  const bool has_narrow = facts_of(target).has_narrow_storage;
+  const TargetFacts facts = facts_of(target);
+  const bool has_narrow = facts.has_narrow_storage;
   switch (dtype) {
     case DType::f16:
     case DType::bf16:
       // Where no other wave works meanwhile, halves that are widened in an inner loop cost time.
       return target.storage_f16 && target.waves_hide_latency ? dtype : DType::f32;
-    case DType::f32:
-    case DType::f64: return DType::f32;
+    case DType::f32: return DType::f32;
+    case DType::f64: return facts.has_f64 ? DType::f64 : DType::f32;
     case DType::i8:
     case DType::u8:
     case DType::i16:
     case DType::u16: return has_narrow ? dtype : DType::i32;
-    case DType::boolean: return has_narrow ? DType::u8 : DType::i32;
+    case DType::i4:
+    case DType::i2: return has_narrow ? DType::i8 : DType::i32;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1:
+    case DType::u4:
+    case DType::u2: return has_narrow ? DType::u8 : DType::i32;
     case DType::i32:
     case DType::u32:
     case DType::i64:
-    case DType::u64: return DType::i32;
+    case DType::u64: return dtype;
   }
   return DType::f32;
 }
@@ -201,11 +233,12 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
     schedule.placements.back().space = Space::none;
   }
   assign_spaces(schedule);
+  put_into_words(schedule, contractions);
   for (TensorId id = 0; id < graph.tensors.size(); ++id) {
     Placement& placement = schedule.placements[id];
     const bool free = placement.space == Space::activations ||
                       (placement.space == Space::external && external_channels_last);
-    if (free && channels_last[id]) {
+    if (free && channels_last[id] && !placement.is_in_words()) {
       placement.strides = channels_last_strides(graph.tensors[id].shape);
     }
   }

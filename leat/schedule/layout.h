@@ -8,8 +8,8 @@
 namespace leat {
 
 /// What a tensor of this element type is held as in the device's memory: as it is where the target
-/// loads and stores such elements well, else as f32 or i32. bool is a byte, 0 or 1; 64-bit whole
-/// numbers are 32-bit ones.
+/// loads and stores such elements well, else as f32 or i32. bool is a byte, 0 or 1; types of less
+/// than 8 bits too, where they do not lie in words.
 DType storage_on(const Target& target, DType dtype);
 
 /// Fills space, storage, strides, element_count, alias_of and packed of `schedule.placements`; what

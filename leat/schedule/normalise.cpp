@@ -3,21 +3,15 @@
 
 #include <algorithm>
 
+#include "leat/base/target_facts.h"
 #include "leat/tensor/contraction.h"
 
 namespace leat {
 
 namespace {
 
-Result<void> check_dtypes(const Graph& graph) {
+Result<void> check_shapes(const Graph& graph) {
   for (const Node& node : graph.nodes) {
-    for (TensorId id : node.inputs) {
-      if (graph.tensors[id].dtype == DType::f64) {
-        return Error(ErrorKind::unsupported, "Tensor \"" + graph.tensors[id].name +
-                                                 "\" of node \"" + node.name +
-                                                 "\" is double, which no device here computes.");
-      }
-    }
     for (const NodeResult& result : node.results) {
       TRY(check_shape(graph.tensors[result.output].shape));
     }
@@ -32,10 +26,11 @@ Node copy_node(Graph& graph, TensorId input) {
   copy.op = "Identity";
   copy.inputs = {input};
   copy.extents = source.shape;
+  const ScalarType type = scalar_type_of(source.dtype);
   std::vector<ExprId> axes;
   for (uint32_t d = 0; d < source.shape.size(); ++d) axes.push_back(copy.exprs.axis(d));
   copy.results.push_back({graph.add_tensor(source.name, source.dtype, source.shape),
-                          copy.exprs.load(0, scalar_type_of(source.dtype), std::move(axes)),
+                          copy.exprs.load(0, type, std::move(axes)),
                           affine_axes(source.shape.size())});
   return copy;
 }
@@ -89,12 +84,35 @@ void clone_shared_weights(Graph& graph) {
   }
 }
 
+/// What nodes compute as f64 becomes f32; tensors keep their dtype, which is the host's.
+void compute_f64_as_f32(Graph& graph) {
+  for (Node& node : graph.nodes) {
+    ExprTree exprs;
+    const ExprSubstitution narrow = {.f64_as_f32 = true};
+    node.element = copy_expr(node.exprs, node.element, exprs, narrow);
+    for (NodeResult& result : node.results) {
+      result.value = copy_expr(node.exprs, result.value, exprs, narrow);
+    }
+    node.exprs = std::move(exprs);
+  }
+}
+
 }  // namespace
 
-Result<void> normalise(Graph& graph) {
+bool needs_f64_as_f32(const Graph& graph, const Target& target) {
+  const auto is_read_or_written = [&](const Node& node) {
+    const auto is_f64 = [&](TensorId id) { return graph.tensors[id].dtype == DType::f64; };
+    return std::ranges::any_of(node.inputs, is_f64) ||
+           std::ranges::any_of(node.results, is_f64, &NodeResult::output);
+  };
+  return !facts_of(target).has_f64 && std::ranges::any_of(graph.nodes, is_read_or_written);
+}
+
+Result<void> normalise(Graph& graph, const Target& target) {
   copy_unwritten_outputs(graph);
   remove_dead_nodes(graph);
-  TRY(check_dtypes(graph));
+  if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
+  TRY(check_shapes(graph));
   clone_shared_weights(graph);
   return {};
 }

@@ -2,13 +2,16 @@
 #pragma once
 
 #include "leat/base/result.h"
+#include "leat/base/target.h"
 #include "leat/tensor/graph.h"
 
 namespace leat {
 
 /// After it: every graph output is written by a node; every node's result is read by somebody; a
-/// constant that is the b operand of a contraction has no other reader.
-/// Errors: unsupported, for a dtype that no device computes or a tensor beyond 32-bit indices.
-Result<void> normalise(Graph& graph);
+/// constant that is the b operand of a contraction has no other reader; no expression is f64 where
+/// the target has no such numbers. Errors: unsupported, for a tensor beyond 32-bit indices.
+Result<void> normalise(Graph& graph, const Target& target);
+/// Whether the graph has f64 and the target has not.
+bool needs_f64_as_f32(const Graph& graph, const Target& target);
 
 }  // namespace leat

@@ -93,7 +93,11 @@ struct Placement {
   size_t offset_bytes = 0;        // in its arena, a multiple of kPlacementAlignment
   TensorId alias_of = kNoTensor;  // shares the bytes of this tensor (a reshape without a copy)
   bool packed = false;            // b operand of a contraction, in pack_b's order
+  /// A type of less than 8 bits: storage is i32, and each word has as many elements as fit, the
+  /// first in its lowest bits. f32: the elements lie one by one.
+  DType words_of = DType::f32;
 
+  bool is_in_words() const { return bits_of(words_of) < 8; }
   size_t size_bytes() const { return static_cast<size_t>(element_count * size_bytes_of(storage)); }
 };
 inline constexpr size_t kPlacementAlignment = 256;
@@ -121,6 +125,7 @@ struct Schedule {
   std::vector<Step> steps;            // in order of execution
   std::vector<Placement> placements;  // by tensor id
   MemoryPlan memory;
+  bool f64_as_f32 = false;  // the target has no f64, which the graph asks for
 };
 
 /// The tensor whose bytes `tensor` has, itself if it is no alias.

@@ -18,7 +18,7 @@ std::vector<std::optional<ScalarValue>> values_at(const ExprTree& tree,
   for (ExprId id = 0; id < tree.size(); ++id) {
     const ExprNode& expr = tree.node(id);
     if (expr.kind == ExprKind::constant) {
-      values[id] = ScalarValue{expr.number, truncate_to_integer(expr.number)};
+      values[id] = ScalarValue{expr.number, expr.integer};
     } else if (expr.kind == ExprKind::axis) {
       values[id] = ScalarValue{0, axes[expr.index]};
     } else if (expr.kind == ExprKind::apply) {

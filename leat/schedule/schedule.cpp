@@ -36,13 +36,18 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
     if (options.after_step) options.after_step(step, schedule);
   };
 
-  TRY(normalise(schedule.graph));
+  schedule.f64_as_f32 = needs_f64_as_f32(graph, target);
+  if (schedule.f64_as_f32 && options.strict) {
+    return Error(ErrorKind::unsupported,
+                 "The graph computes in f64, of which Target \"" + target.name + "\" has none.");
+  }
+  TRY(normalise(schedule.graph, target));
   done(PlanStep::normalise);
   fuse(schedule.graph, target);
   done(PlanStep::fuse);
   assign_layouts(schedule, target, options.external_channels_last);
   done(PlanStep::layout);
-  TRY(choose_kernels(schedule, chooser, {options.argument_bytes_max}));
+  TRY(choose_kernels(schedule, chooser, {options.argument_bytes_max}, options.known_params));
   done(PlanStep::choose);
   plan_memory(schedule);
   done(PlanStep::memory);

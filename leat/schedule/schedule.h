@@ -24,17 +24,21 @@ std::span<const PlanStep> plan_steps();
 struct ScheduleOptions {
   /// Who chooses, for this target; null: the analytic model. Lives until make_schedule returns.
   Chooser* chooser = nullptr;
+  /// May be empty. Lives until make_schedule returns.
+  KnownParams known_params;
   /// Graph inputs and outputs may be laid out like activations (channels innermost) instead of
   /// row-major; for one kernel measured as it runs inside a network.
   bool external_channels_last = false;
   /// Contractions are sliced at this size of a constant even where the Target takes a larger one.
   uint64_t argument_bytes_max = UINT64_MAX;
+  /// A graph with f64 is refused where the target has none, instead of computed as f32.
+  bool strict = false;
   /// Sees the plan after each step.
   std::function<void(PlanStep, const Schedule&)> after_step;
 };
 
 /// Errors: unsupported, when a tensor is too large for 32-bit indices or for an argument of a
-/// kernel, or an input has a dtype no device computes; invalid_argument, when the chooser picks
+/// kernel, or with f64 under `strict`; invalid_argument, when the chooser picks
 /// what is not legal.
 Result<Schedule> make_schedule(const Graph& graph, const Target& target,
                                const ScheduleOptions& options);

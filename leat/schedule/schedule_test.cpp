@@ -72,6 +72,47 @@ TEST(Fuse, ACastOfBytesIsAFactorOfTheProduct) {
   }
 }
 
+Graph doubled(DType dtype, const Shape& shape) {
+  Graph graph;
+  graph.inputs = {graph.add_tensor("x", dtype, shape)};
+  const TensorId f64 = cast(graph, "f64", graph.inputs[0], DType::f64).value();
+  graph.outputs = {binary(graph, "y", ScalarOp::add, f64, f64).value()};
+  return graph;
+}
+
+TEST(Schedule, DoublesAreF32WhereTheTargetHasNone) {
+  Target target = gpu();
+  target.format = CodeFormat::spirv_pointers;
+  for (const bool has_f64 : {true, false}) {
+    target.shader_64bit = has_f64;
+    const Graph graph = doubled(DType::f32, {5});
+    const auto schedule = make_schedule(graph, target, {});
+    ASSERT_TRUE(schedule);
+    EXPECT_EQ(schedule->f64_as_f32, !has_f64);
+    const DType wanted = has_f64 ? DType::f64 : DType::f32;
+    EXPECT_EQ(schedule->placements[schedule->graph.outputs[0]].storage, wanted);
+    const auto strict = make_schedule(graph, target, {.strict = true});
+    EXPECT_EQ(strict.has_value(), has_f64);
+    EXPECT_TRUE(has_f64 || strict.error().kind() == ErrorKind::unsupported);
+  }
+}
+
+TEST(Schedule, ElementsOfFewBitsLieInWordsWhereNoKernelWritesThem) {
+  const Graph graph = doubled(DType::i4, {3, 5});
+  const auto schedule = make_schedule(graph, gpu(), {});
+  ASSERT_TRUE(schedule);
+  const Placement& input = schedule->placements[graph.inputs[0]];
+  EXPECT_TRUE(input.is_in_words());
+  EXPECT_EQ(input.size_bytes(), 8u);
+
+  Graph written;
+  written.inputs = {written.add_tensor("x", DType::f32, {3, 5})};
+  written.outputs = {cast(written, "y", written.inputs[0], DType::i4).value()};
+  const auto bytes = make_schedule(written, gpu(), {});
+  ASSERT_TRUE(bytes);
+  EXPECT_EQ(bytes->placements[written.outputs[0]].storage, DType::i8);
+}
+
 // A kernel of its own would get a buffer of no bytes.
 TEST(Schedule, WhatWritesNoElementHasNoKernel) {
   for (const int64_t k : {0, 1}) {

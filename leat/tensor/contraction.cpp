@@ -97,7 +97,8 @@ std::optional<ContractionOperand> split_factor(const Node& node, ExprId id) {
     operand.load = load;
     ++moving;
   }
-  if (moving != 1 || tree.type(operand.load) == ScalarType::b1) return std::nullopt;
+  const ScalarType type = tree.type(operand.load);
+  if (moving != 1 || (type != ScalarType::f32 && type != ScalarType::i32)) return std::nullopt;
   return operand;
 }
 
@@ -105,7 +106,9 @@ std::optional<ContractionOperand> find_operand(const Graph& graph, const Node& n
   auto operand = split_factor(node, id);
   if (!operand) return std::nullopt;
   const ExprNode& load = node.exprs.node(operand->load);
-  const Shape& shape = graph.tensors[node.inputs[load.index]].shape;
+  const Tensor& tensor = graph.tensors[node.inputs[load.index]];
+  const Shape& shape = tensor.shape;
+  if (bits_of(tensor.dtype) < 8) return std::nullopt;
   const auto bounded = bounded_dims(node.exprs, operand->inside, load, shape);
   if (!bounded) return std::nullopt;
   operand->input = load.index;

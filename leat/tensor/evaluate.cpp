@@ -104,10 +104,7 @@ class ExprEvaluator {
   ScalarValue compute(const ExprNode& node) {
     ScalarValue value;
     switch (node.kind) {
-      case ExprKind::constant:
-        value.number = node.number;
-        if (node.type != ScalarType::f32) value.integer = static_cast<int64_t>(node.number);
-        break;
+      case ExprKind::constant: value = {node.number, node.integer}; break;
       case ExprKind::axis: value.integer = coordinates[node.index]; break;
       case ExprKind::accumulator: value = accumulator; break;
       case ExprKind::load: value = load(node); break;
@@ -127,9 +124,7 @@ class ExprEvaluator {
   ScalarValue load(const ExprNode& node) {
     ScalarValue value;
     if (node.mask != kNoExpr && values_[node.mask].integer == 0) {
-      value.number = node.number;
-      if (node.type != ScalarType::f32) value.integer = static_cast<int64_t>(node.number);
-      return value;
+      return {node.number, node.integer};
     }
     const HostTensor& input = *inputs_[node.index];
     int64_t flat = 0;
@@ -138,7 +133,7 @@ class ExprEvaluator {
       if (index < 0 || index >= input.shape[d]) return left_tensor_ = true, value;
       flat += index * strides_[node.index][d];
     }
-    if (node.type == ScalarType::f32) {
+    if (is_float(node.type)) {
       value.number = input.number(flat);
     } else {
       value.integer = input.integer(flat);
@@ -168,7 +163,7 @@ class RegionWriter {
       const NodeResult& result = node_.results[r];
       const ScalarValue value = evaluator.value(result.value);
       const int64_t flat = flat_of(r, evaluator.coordinates);
-      if (node_.exprs.type(result.value) == ScalarType::f32) {
+      if (is_float(node_.exprs.type(result.value))) {
         outputs_[r]->set_number(flat, value.number);
       } else {
         outputs_[r]->set_integer(flat, value.integer);
@@ -198,20 +193,16 @@ class RegionWriter {
 // --- Loops
 // -----------------------------------------------------------------------------------
 
-ScalarValue initial_value(ReduceOp op, bool empty) {
+ScalarValue initial_value(ReduceOp op, ScalarType type) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  // An empty reduction gives the limits of i32, as on a device; a real one must not be hampered by
-  // them where the host's whole numbers are wider.
-  using Wide = std::numeric_limits<int64_t>;
-  using Narrow = std::numeric_limits<int32_t>;
   switch (op) {
     case ReduceOp::none:
     case ReduceOp::sum: return {.number = 0, .integer = 0};
     case ReduceOp::product: return {.number = 1, .integer = 1};
     case ReduceOp::min:
-      return {.number = kInfinity, .integer = empty ? Narrow::max() : Wide::max()};
+      return {.number = kInfinity, .integer = is_float(type) ? 0 : truncate_to(type, kInfinity)};
     case ReduceOp::max:
-      return {.number = -kInfinity, .integer = empty ? Narrow::min() : Wide::min()};
+      return {.number = -kInfinity, .integer = is_float(type) ? 0 : truncate_to(type, -kInfinity)};
   }
   return {};
 }
@@ -233,7 +224,7 @@ void evaluate_loops(const Node& node, ExprEvaluator& evaluator, RegionWriter& wr
   const std::span<int64_t> coordinates(evaluator.coordinates);
   const ScalarOp combine = scalar_op_of(node.reduce_op);
   const ScalarType type = is_map(node) ? ScalarType::f32 : node.exprs.type(node.element);
-  const ScalarValue initial = initial_value(node.reduce_op, element_count(node.reduce) == 0);
+  const ScalarValue initial = initial_value(node.reduce_op, type);
   for_each_point(node.extents, coordinates.first(rank), [&] {
     evaluator.accumulator = initial;
     evaluator.begin();

@@ -68,7 +68,10 @@ void softmax(const Program& program, const HostTensor& x, HostTensor& y) {
 bool stands_before(const HostTensor& x, int64_t a, int64_t b, bool ascending) {
   if (!is_float(x.dtype)) {
     if (x.integer(a) == x.integer(b)) return a < b;
-    return ascending == (x.integer(a) < x.integer(b));
+    const bool is_less = x.dtype == DType::u64 ? static_cast<uint64_t>(x.integer(a)) <
+                                                     static_cast<uint64_t>(x.integer(b))
+                                               : x.integer(a) < x.integer(b);
+    return ascending == is_less;
   }
   const double left = x.number(a);
   const double right = x.number(b);

@@ -29,14 +29,22 @@ constexpr ScalarOpInfo kScalarOps[] = {
 
 const ScalarOpInfo& info_of(ScalarOp op) { return kScalarOps[static_cast<size_t>(op)]; }
 
-/// Whole numbers up to here are exact in ExprNode::number.
-constexpr double kExactMax = 0x1p53;
-
 /// Like ==, but tells 0 from -0 and finds NaN equal to itself.
 bool same_node(const ExprNode& a, const ExprNode& b) {
   return a.kind == b.kind && a.type == b.type && a.op == b.op && a.index == b.index &&
          std::bit_cast<uint64_t>(a.number) == std::bit_cast<uint64_t>(b.number) &&
-         a.arguments == b.arguments && a.mask == b.mask && a.indices == b.indices;
+         a.integer == b.integer && a.arguments == b.arguments && a.mask == b.mask &&
+         a.indices == b.indices;
+}
+
+/// Of to_f32 and its like.
+std::optional<ScalarType> converted_type(ScalarOp op) {
+  if (op == ScalarOp::to_f32) return ScalarType::f32;
+  if (op == ScalarOp::to_i32) return ScalarType::i32;
+  if (op == ScalarOp::to_i64) return ScalarType::i64;
+  if (op == ScalarOp::to_u64) return ScalarType::u64;
+  if (op == ScalarOp::to_f64) return ScalarType::f64;
+  return std::nullopt;
 }
 
 ScalarType result_type(ScalarOp op, std::span<const ExprNode* const> operands) {
@@ -46,11 +54,16 @@ ScalarType result_type(ScalarOp op, std::span<const ExprNode* const> operands) {
     CHECK(first == ScalarType::b1 && operands[1]->type == operands[2]->type);
     return operands[1]->type;
   }
-  if (op == ScalarOp::to_float) return CHECK(first == ScalarType::i32), ScalarType::f32;
-  if (op == ScalarOp::to_int) return CHECK(first != ScalarType::i32), ScalarType::i32;
+  if (const auto converted = converted_type(op)) return *converted;
+  if (op == ScalarOp::float_from_code || op == ScalarOp::code_from_float) {
+    const bool decodes = op == ScalarOp::float_from_code;
+    CHECK(first == (decodes ? ScalarType::i32 : ScalarType::f32));
+    CHECK(operands[1]->kind == ExprKind::constant && operands[1]->type == ScalarType::i32);
+    return decodes ? ScalarType::f32 : ScalarType::i32;
+  }
   for (const ExprNode* operand : operands) CHECK(operand->type == first);
-  if (types == "ff" || types == "fn") CHECK(first == ScalarType::f32);
-  if (types == "ii") CHECK(first == ScalarType::i32);
+  if (types == "ff" || types == "fn") CHECK(is_float(first));
+  if (types == "ii") CHECK(is_whole(first));
   if (types == "bb") CHECK(first == ScalarType::b1);
   if (types == "nn" || types == "nb") CHECK(first != ScalarType::b1);
   return types == "nb" ? ScalarType::b1 : first;
@@ -58,16 +71,6 @@ ScalarType result_type(ScalarOp op, std::span<const ExprNode* const> operands) {
 
 bool is_constant(const ExprNode& node, double value) {
   return node.kind == ExprKind::constant && node.number == value;
-}
-
-ScalarValue value_of(const ExprNode& node) {
-  ScalarValue value;
-  if (node.type == ScalarType::f32) {
-    value.number = node.number;
-  } else {
-    value.integer = static_cast<int64_t>(node.number);
-  }
-  return value;
 }
 
 /// The operand that op(a, b) equals whatever its value is, or none.
@@ -81,8 +84,8 @@ std::optional<ExprId> identity_of(ScalarOp op, const ExprNode& a, ExprId id_a, c
   }
   if (op == ScalarOp::sub) return when(is_constant(b, 0), id_a);
   if (op == ScalarOp::mul) {
-    if (a.type == ScalarType::i32 && is_constant(a, 0)) return id_a;
-    if (a.type == ScalarType::i32 && is_constant(b, 0)) return id_b;
+    if (is_whole(a.type) && is_constant(a, 0)) return id_a;
+    if (is_whole(a.type) && is_constant(b, 0)) return id_b;
     return is_constant(a, 1) ? std::optional(id_b) : when(is_constant(b, 1), id_a);
   }
   if (op == ScalarOp::div) return when(is_constant(b, 1), id_a);
@@ -116,13 +119,20 @@ ExprId ExprTree::constant(double value) {
   return add({.kind = ExprKind::constant, .type = ScalarType::f32, .number = value});
 }
 
-ExprId ExprTree::constant_int(int64_t value) {
-  return add(
-      {.kind = ExprKind::constant, .type = ScalarType::i32, .number = static_cast<double>(value)});
+ExprId ExprTree::constant_int(int64_t value) { return constant_whole(ScalarType::i32, value); }
+
+ExprId ExprTree::constant_whole(ScalarType type, int64_t value) {
+  const double number = type == ScalarType::u64 ? static_cast<double>(static_cast<uint64_t>(value))
+                                                : static_cast<double>(value);
+  return add({.kind = ExprKind::constant, .type = type, .number = number, .integer = value});
 }
 
-ExprId ExprTree::constant_bool(bool value) {
-  return add({.kind = ExprKind::constant, .type = ScalarType::b1, .number = value ? 1.0 : 0.0});
+ExprId ExprTree::constant_bool(bool value) { return constant_whole(ScalarType::b1, value ? 1 : 0); }
+
+ExprId ExprTree::constant_of(ScalarType type, double value) {
+  if (is_float(type)) return add({.kind = ExprKind::constant, .type = type, .number = value});
+  if (type == ScalarType::b1) return constant_bool(value != 0);
+  return constant_whole(type, truncate_to(type, value));
 }
 
 ExprId ExprTree::axis(uint32_t index) {
@@ -135,19 +145,35 @@ ExprId ExprTree::accumulator(ScalarType type) {
 
 ExprId ExprTree::load(uint32_t input, ScalarType type, std::vector<ExprId> indices, ExprId mask,
                       double fill) {
-  for (ExprId index : indices) CHECK(nodes_[index].type == ScalarType::i32);
   ExprNode node = {.kind = ExprKind::load, .type = type, .index = input};
   if (mask != kNoExpr) {
+    const ExprNode& filled = nodes_[constant_of(type, fill)];
+    node.number = filled.number;
+    node.integer = filled.integer;
+  }
+  return load_as(node, input, std::move(indices), mask);
+}
+
+ExprId ExprTree::load_as(const ExprNode& load, uint32_t input, std::vector<ExprId> indices,
+                         ExprId mask) {
+  for (ExprId index : indices) CHECK(nodes_[index].type == ScalarType::i32);
+  ExprNode node = {.kind = ExprKind::load, .type = load.type, .index = input};
+  if (mask != kNoExpr) {
     CHECK(nodes_[mask].type == ScalarType::b1);
-    node.number = fill;
-    if (!is_constant(nodes_[mask], 1)) node.mask = mask;
-    if (is_constant(nodes_[mask], 0)) {
-      return add({.kind = ExprKind::constant, .type = type, .number = fill});
+    if (is_constant(nodes_[mask], 0)) return fill_of(load);
+    if (!is_constant(nodes_[mask], 1)) {
+      node.mask = mask;
+      node.number = load.number;
+      node.integer = load.integer;
     }
-    if (node.mask == kNoExpr) node.number = 0;
   }
   node.indices = std::move(indices);
   return add(std::move(node));
+}
+
+ExprId ExprTree::fill_of(const ExprNode& node) {
+  return is_float(node.type) ? constant_of(node.type, node.number)
+                             : constant_whole(node.type, node.integer);
 }
 
 ExprId ExprTree::apply(ScalarOp op, ExprId a, ExprId b, ExprId c) {
@@ -160,22 +186,19 @@ ExprId ExprTree::apply(ScalarOp op, ExprId a, ExprId b, ExprId c) {
     CHECK(ids[i] < nodes_.size());
     operands[i] = &nodes_[ids[i]];
     all_constant = all_constant && operands[i]->kind == ExprKind::constant;
-    values[i] = value_of(*operands[i]);
+    values[i] = {operands[i]->number, operands[i]->integer};
   }
   const ScalarType type = result_type(op, std::span(operands).first(static_cast<size_t>(count)));
   if (op == ScalarOp::select) {
     if (operands[0]->kind == ExprKind::constant) return operands[0]->number != 0 ? b : c;
     if (b == c) return b;
   }
+  if (converted_type(op) == operands[0]->type) return a;
   if (all_constant) {
     const ScalarValue value = apply_scalar(op, operands[0]->type, values);
-    const double number =
-        type == ScalarType::f32 ? value.number : static_cast<double>(value.integer);
-    if (type == ScalarType::f32 || std::fabs(number) <= kExactMax) {
-      return add({.kind = ExprKind::constant, .type = type, .number = number});
-    }
+    return is_float(type) ? constant_of(type, value.number) : constant_whole(type, value.integer);
   }
-  if (op == ScalarOp::rem && is_constant(*operands[1], 1)) return constant_int(0);
+  if (op == ScalarOp::rem && is_constant(*operands[1], 1)) return constant_whole(type, 0);
   if (count == 2) {
     if (const auto same = identity_of(op, *operands[0], a, *operands[1], b)) return *same;
   }
@@ -205,28 +228,30 @@ class ExprCopier {
  private:
   ExprId make(const ExprNode& node) {
     switch (node.kind) {
-      case ExprKind::constant: return constant(node);
+      case ExprKind::constant: return target_.fill_of(typed(node));
       case ExprKind::axis:
         if (substitution_.axes.empty()) return target_.axis(node.index);
         CHECK(node.index < substitution_.axes.size());
         return substitution_.axes[node.index];
       case ExprKind::accumulator:
         if (substitution_.accumulator != kNoExpr) return substitution_.accumulator;
-        return target_.accumulator(node.type);
+        return target_.accumulator(typed(node).type);
       case ExprKind::load: return load(node);
       case ExprKind::apply: {
         std::array<ExprId, 3> copies;
         for (size_t i = 0; i < 3; ++i) copies[i] = copy(node.arguments[i]);
-        return target_.apply(node.op, copies[0], copies[1], copies[2]);
+        const bool narrows = substitution_.f64_as_f32 && node.op == ScalarOp::to_f64;
+        return target_.apply(narrows ? ScalarOp::to_f32 : node.op, copies[0], copies[1], copies[2]);
       }
     }
     return kNoExpr;
   }
 
-  ExprId constant(const ExprNode& node) {
-    if (node.type == ScalarType::f32) return target_.constant(node.number);
-    if (node.type == ScalarType::b1) return target_.constant_bool(node.number != 0);
-    return target_.constant_int(static_cast<int64_t>(node.number));
+  ExprNode typed(const ExprNode& node) const {
+    ExprNode typed = node;
+    const bool narrows = substitution_.f64_as_f32 && node.type == ScalarType::f64;
+    if (narrows) typed.type = ScalarType::f32;
+    return typed;
   }
 
   ExprId load(const ExprNode& node) {
@@ -247,7 +272,7 @@ class ExprCopier {
       CHECK(input < substitution_.inputs.size());
       input = substitution_.inputs[input];
     }
-    return target_.load(input, node.type, std::move(indices), mask, node.number);
+    return target_.load_as(typed(node), input, std::move(indices), mask);
   }
 
   const ExprTree& source_;
@@ -300,8 +325,8 @@ std::string print_apply(const ExprTree& tree, const ExprNode& node, bool nested)
 
 std::string print_constant(const ExprNode& node) {
   if (node.type == ScalarType::b1) return node.number != 0 ? "true" : "false";
-  if (node.type == ScalarType::i32) return fmt::format("{}", static_cast<int64_t>(node.number));
-  return fmt::format("{}", node.number);
+  if (node.type == ScalarType::u64) return fmt::format("{}", static_cast<uint64_t>(node.integer));
+  return is_float(node.type) ? fmt::format("{}", node.number) : fmt::format("{}", node.integer);
 }
 
 std::string print(const ExprTree& tree, ExprId id, bool nested) {

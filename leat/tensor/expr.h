@@ -2,9 +2,11 @@
 // are the element and the values of a node, and they also say where a load reads, so that gather,
 // resize, padding and views need nothing of their own.
 //
-// Types: f32 (also for f16 tensors), i32 (all whole-number tensors; the host evaluator computes
-// them as 64-bit), b1 (boolean tensors and masks). div and rem of i32 truncate towards zero; the
-// divisor of an index expression is a positive constant and its dividend is not negative.
+// Types: f32 (also for f16 tensors; the host evaluator computes it as double), i32 (whole numbers
+// of 32 bits and less, and all indices), b1 (boolean tensors and masks), i64 (also for u32 tensors,
+// whose results wrap_to brings back), u64, f64. Whole numbers wrap at their width. div and rem
+// truncate towards zero; the divisor of an index expression is a positive constant and its dividend
+// is not negative.
 #pragma once
 
 #include <array>
@@ -20,7 +22,13 @@ namespace leat {
 using ExprId = uint32_t;
 inline constexpr ExprId kNoExpr = 0xffffffffu;
 
-enum class ScalarType : uint8_t { f32, i32, b1 };
+enum class ScalarType : uint8_t { f32, i32, b1, i64, u64, f64 };
+
+constexpr bool is_float(ScalarType type) {
+  return type == ScalarType::f32 || type == ScalarType::f64;
+}
+/// i32, i64 or u64.
+constexpr bool is_whole(ScalarType type) { return !is_float(type) && type != ScalarType::b1; }
 
 enum class ScalarOp : uint8_t {
 #define LEAT_SCALAR_OP(name, operands, types) name,
@@ -34,7 +42,7 @@ int operand_count_of(ScalarOp op);
 bool is_function(ScalarOp op);
 
 enum class ExprKind : uint8_t {
-  constant,     // number: exact for f32 and for whole numbers up to 2^53
+  constant,     // number of a float, integer of the others
   axis,         // loop variable `index`, i32
   accumulator,  // what the node accumulated for this output element
   load,         // input `index` at the multi-index `indices`, one i32 expression per dimension
@@ -46,7 +54,8 @@ struct ExprNode {
   ScalarType type = ScalarType::f32;
   ScalarOp op = ScalarOp::neg;
   uint32_t index = 0;
-  double number = 0;  // constant; load: value where the mask is false
+  double number = 0;    // constant; load: value where the mask is false
+  int64_t integer = 0;  // the same of whole numbers and b1, exact; number is the nearest to it
   std::array<ExprId, 3> arguments = {kNoExpr, kNoExpr, kNoExpr};
   std::vector<ExprId> indices;  // load; logical coordinates, any layout
   ExprId mask = kNoExpr;        // load: b1, or none when always inside
@@ -57,14 +66,21 @@ struct ExprNode {
 /// The expressions of one node. Equal nodes share an id; arguments stand before their users.
 class ExprTree {
  public:
-  ExprId constant(double value);       // f32
-  ExprId constant_int(int64_t value);  // i32
+  ExprId constant(double value);                          // f32
+  ExprId constant_int(int64_t value);                     // i32
+  ExprId constant_whole(ScalarType type, int64_t value);  // i32, i64 or the bits of u64
+  /// Of any type; whole numbers of the nearest that the type has, NaN 0.
+  ExprId constant_of(ScalarType type, double value);
   ExprId constant_bool(bool value);
   ExprId axis(uint32_t index);
   ExprId accumulator(ScalarType type);
   /// Where `mask` is false the load touches no memory and gives `fill`.
   ExprId load(uint32_t input, ScalarType type, std::vector<ExprId> indices, ExprId mask = kNoExpr,
               double fill = 0);
+  /// `load` with other indices, mask and input number: its type and fill are kept.
+  ExprId load_as(const ExprNode& load, uint32_t input, std::vector<ExprId> indices, ExprId mask);
+  /// A constant of the value of another tree's constant, or of a load where its mask is false.
+  ExprId fill_of(const ExprNode& node);
   /// Folds constants and x+0, x*1, x*0 (i32), select of a constant.
   ExprId apply(ScalarOp op, ExprId a, ExprId b = kNoExpr, ExprId c = kNoExpr);
 
@@ -83,6 +99,7 @@ struct ExprSubstitution {
   std::vector<uint32_t> inputs;  // target input number for source input i
   ExprId accumulator = kNoExpr;  // target expression for the accumulator
   ExprId mask = kNoExpr;         // condition of the target tree for every load that is copied
+  bool f64_as_f32 = false;       // what is f64 becomes f32
   /// The target expression that stands for a load, whose indices and mask are copies already; or
   /// kNoExpr for a load that is copied as it is.
   std::function<ExprId(const ExprNode& load, const std::vector<ExprId>& indices, ExprId mask)> load;

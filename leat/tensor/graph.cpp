@@ -105,6 +105,10 @@ Result<void> check_node(const Graph& graph, const Node& node) {
   for (ExprId id = 0; id < node.exprs.size(); ++id) {
     const ExprNode& expr = node.exprs.node(id);
     if (expr.kind == ExprKind::load) TRY(check_load(graph, node, expr));
+    const bool is_sum = expr.kind == ExprKind::accumulator && !is_map;
+    if (is_sum && expr.type != node.exprs.type(node.element)) {
+      return malformed(node, "What is reduced is not of the type of its sum");
+    }
   }
   return {};
 }

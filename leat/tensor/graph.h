@@ -27,13 +27,15 @@
 
 namespace leat {
 
-/// Values on the host, row-major, in the dtype's own width (bool: one byte, 0 or 1).
+/// Values on the host, row-major, in the dtype's own width (bool: one byte, 0 or 1; types of less
+/// than 8 bits: one byte each, i4 and i2 with their sign).
 struct HostTensor {
   DType dtype = DType::f32;
   Shape shape;
   std::vector<std::byte> bytes;
 
-  /// Element `index` in row-major order, as double or whole number (f16/bf16 widened).
+  /// Element `index` in row-major order, as double or whole number (f16/bf16 widened; of a small
+  /// float the whole number is its code).
   double number(int64_t index) const;
   int64_t integer(int64_t index) const;
   void set_number(int64_t index, double value);  // rounds or truncates to the dtype
@@ -41,7 +43,7 @@ struct HostTensor {
   static HostTensor zeros(DType dtype, Shape shape);
 };
 
-/// The expression type of a tensor's elements: f32 for floats, b1 for bool, i32 for all others.
+/// The expression type of a tensor's elements: see expr.h; i32 for the codes of small floats.
 ScalarType scalar_type_of(DType dtype);
 
 using TensorId = uint32_t;
@@ -100,9 +102,9 @@ struct Program {
 
 /// Axis i < extents.size() runs over extents[i], axis extents.size() + j over reduce[j]. With
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
-/// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, max; i32: the type's
-/// limits). A node with a program has neither expressions nor indices; its extents are input 0's
-/// with 1 for the program's axis.
+/// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, max; whole
+/// numbers: the type's limits). A node with a program has neither expressions nor indices; its
+/// extents are input 0's with 1 for the program's axis.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "leat/base/half.h"
+#include "leat/base/small_floats.h"
 #include "leat/tensor/graph.h"
 #include "leat/tensor/scalar_math.h"
 
@@ -24,6 +25,9 @@ void put(HostTensor& tensor, int64_t index, T value) {
 }  // namespace
 
 ScalarType scalar_type_of(DType dtype) {
+  if (dtype == DType::f64) return ScalarType::f64;
+  if (dtype == DType::i64 || dtype == DType::u32) return ScalarType::i64;
+  if (dtype == DType::u64) return ScalarType::u64;
   if (is_float(dtype)) return ScalarType::f32;
   return dtype == DType::boolean ? ScalarType::b1 : ScalarType::i32;
 }
@@ -44,15 +48,35 @@ double HostTensor::number(int64_t index) const {
     case DType::i32:
     case DType::u32:
     case DType::i64:
-    case DType::boolean: return static_cast<double>(integer(index));
+    case DType::boolean:
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: return static_cast<double>(integer(index));
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1: return small_float_of(dtype, integer(index));
   }
   return 0;
 }
 
 int64_t HostTensor::integer(int64_t index) const {
   switch (dtype) {
-    case DType::i8: return element_at<int8_t>(*this, index);
-    case DType::u8: return element_at<uint8_t>(*this, index);
+    case DType::i8:
+    case DType::i4:
+    case DType::i2: return element_at<int8_t>(*this, index);
+    case DType::u8:
+    case DType::u4:
+    case DType::u2:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1: return element_at<uint8_t>(*this, index);
     case DType::i16: return element_at<int16_t>(*this, index);
     case DType::u16: return element_at<uint16_t>(*this, index);
     case DType::i32: return element_at<int32_t>(*this, index);
@@ -82,14 +106,40 @@ void HostTensor::set_number(int64_t index, double value) {
     case DType::i32:
     case DType::u32:
     case DType::i64:
-    case DType::u64: set_integer(index, truncate_to_integer(value)); return;
+    case DType::i4:
+    case DType::u4:
+    case DType::i2:
+    case DType::u2: set_integer(index, truncate_to_integer(value)); return;
+    case DType::u64: set_integer(index, truncate_to(ScalarType::u64, value)); return;
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1: set_integer(index, code_of(dtype, value)); return;
   }
 }
 
 void HostTensor::set_integer(int64_t index, int64_t value) {
   switch (dtype) {
     case DType::i8: put(*this, index, static_cast<int8_t>(value)); return;
-    case DType::u8: put(*this, index, static_cast<uint8_t>(value)); return;
+    case DType::u8:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0: put(*this, index, static_cast<uint8_t>(value)); return;
+    case DType::i4:
+    case DType::i2: {
+      const int64_t sign = int64_t{1} << (bits_of(dtype) - 1);
+      put(*this, index, static_cast<int8_t>(((value & (2 * sign - 1)) ^ sign) - sign));
+      return;
+    }
+    case DType::f4e2m1:
+    case DType::u4:
+    case DType::u2:
+      put(*this, index, static_cast<uint8_t>(value & ((1 << bits_of(dtype)) - 1)));
+      return;
     case DType::i16: put(*this, index, static_cast<int16_t>(value)); return;
     case DType::u16: put(*this, index, static_cast<uint16_t>(value)); return;
     case DType::i32: put(*this, index, static_cast<int32_t>(value)); return;

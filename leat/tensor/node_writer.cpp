@@ -11,9 +11,6 @@
 namespace leat::ops {
 namespace {
 
-/// Whole numbers beyond this are not exact in an expression's constant.
-constexpr double kExactMax = 0x1p53;
-
 std::string name_or_number(const Graph& graph, std::string_view op, std::string_view name) {
   return name.empty() ? fmt::format("{}_{}", op, graph.nodes.size()) : std::string(name);
 }
@@ -47,6 +44,14 @@ Term NodeWriter::accumulator(ScalarType type) {
   return Term(node_.exprs, node_.exprs.accumulator(type));
 }
 
+Term NodeWriter::accumulator(TensorId tensor) {
+  return accumulator(scalar_type_of(graph_.tensors[tensor].dtype));
+}
+
+Term NodeWriter::number(TensorId tensor, double value) {
+  return number(scalar_type_of(graph_.tensors[tensor].dtype), value);
+}
+
 uint32_t NodeWriter::input(TensorId tensor) {
   const auto found = std::ranges::find(node_.inputs, tensor);
   if (found == node_.inputs.end()) {
@@ -73,10 +78,9 @@ Term NodeWriter::load(TensorId tensor, const std::vector<Term>& indices, Term ma
 Term NodeWriter::broadcast(TensorId tensor, const std::vector<Term>& at, const Shape& at_extents) {
   const Tensor& source = graph_.tensors[tensor];
   if (source.constant && element_count(source.shape) == 1) {
-    const double value = source.constant->number(0);
-    if (source.dtype == DType::boolean) return truth(value != 0);
-    if (is_float(source.dtype)) return number(value);
-    if (std::fabs(value) <= kExactMax) return integer(source.constant->integer(0));
+    const ScalarType type = scalar_type_of(source.dtype);
+    if (is_float(type)) return number(type, source.constant->number(0));
+    return Term(node_.exprs, node_.exprs.constant_whole(type, source.constant->integer(0)));
   }
   CHECK(at.size() >= source.shape.size());
   const size_t lead = at.size() - source.shape.size();
@@ -113,6 +117,14 @@ void NodeWriter::set(const Reduce& reduce) {
   node_.element = reduce.element.id();
 }
 
+/// Positions and counts are i32, and stored in tensors of 64 bits too; a float may be of the other
+/// type.
+Term NodeWriter::stored(DType dtype, Term value) {
+  const ScalarType type = scalar_type_of(dtype);
+  const bool is_count = value.type() == ScalarType::i32 && is_whole(type);
+  return is_count || (is_float(value.type()) && is_float(type)) ? convert(value, type) : value;
+}
+
 Result<TensorId> NodeWriter::append(DType dtype, Shape shape, Term value) {
   if (auto fits = check_shape(shape); !fits) {
     return fits.error().during(fmt::format("adding {} \"{}\"", node_.op, node_.name));
@@ -120,7 +132,7 @@ Result<TensorId> NodeWriter::append(DType dtype, Shape shape, Term value) {
   const TensorId output = graph_.add_tensor(node_.name, dtype, std::move(shape));
   node_.results.resize(1);
   node_.results[0].output = output;
-  node_.results[0].value = value.id();
+  node_.results[0].value = stored(dtype, value).id();
   TRY(graph_.add_node(std::move(node_)));
   return output;
 }
@@ -132,7 +144,7 @@ Result<TensorId> NodeWriter::map(DType dtype, Shape shape, Term value) {
 Result<void> NodeWriter::map_into(TensorId output, const Loops& loops, Term value) {
   set(loops);
   node_.results[0].output = output;
-  node_.results[0].value = value.id();
+  node_.results[0].value = stored(graph_.tensors[output].dtype, value).id();
   return graph_.add_node(std::move(node_));
 }
 
@@ -167,7 +179,9 @@ DType dtype_of(const Graph& graph, TensorId tensor) {
   return graph.tensors[tensor].dtype;
 }
 
-bool is_whole_number(DType dtype) { return !is_float(dtype) && dtype != DType::boolean; }
+bool is_whole_number(DType dtype) {
+  return !is_float(dtype) && dtype != DType::boolean && !is_small_float(dtype);
+}
 
 DType wide_dtype_of(DType dtype) {
   return is_float(dtype) && size_bytes_of(dtype) < 4 ? DType::f32 : dtype;

@@ -44,13 +44,19 @@ class NodeWriter {
   NodeWriter(const NodeWriter&) = delete;
   NodeWriter& operator=(const NodeWriter&) = delete;
 
-  Term number(double value) { return Term(node_.exprs, node_.exprs.constant(value)); }
+  /// Of the type of `tensor`'s elements.
+  Term number(TensorId tensor, double value);
   Term integer(int64_t value) { return Term(node_.exprs, node_.exprs.constant_int(value)); }
+  Term number(ScalarType type, double value) {
+    return Term(node_.exprs, node_.exprs.constant_of(type, value));
+  }
   Term truth(bool value) { return Term(node_.exprs, node_.exprs.constant_bool(value)); }
   Term axis(size_t index);
   /// Axes 0 .. count-1.
   std::vector<Term> axes(size_t count);
-  Term accumulator(ScalarType type = ScalarType::f32);
+  Term accumulator(ScalarType type);
+  /// Of the reduction of `tensor`'s elements.
+  Term accumulator(TensorId tensor);
 
   Term load(TensorId tensor, const std::vector<Term>& indices);
   Term load(TensorId tensor, const std::vector<Term>& indices, Term mask, double fill = 0);
@@ -80,6 +86,7 @@ class NodeWriter {
 
  private:
   Result<TensorId> append(DType dtype, Shape shape, Term value);
+  Term stored(DType dtype, Term value);
   void set(const Loops& loops);
   void set(const Reduce& reduce);
 

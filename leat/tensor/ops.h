@@ -166,7 +166,9 @@ Result<TensorId> bit_not(Graph& graph, std::string_view name, TensorId x);
 
 /// Between all dtypes. Float to whole number truncates, then wraps to the dtype's width; to bool is
 /// != 0. The same dtype gives a copy.
-Result<TensorId> cast(Graph& graph, std::string_view name, TensorId x, DType dtype);
+/// `saturate`: to a small float, what is too large becomes the largest number.
+Result<TensorId> cast(Graph& graph, std::string_view name, TensorId x, DType dtype,
+                      bool saturate = true);
 /// A copy under a new name (Identity, Dropout).
 Result<TensorId> identity(Graph& graph, std::string_view name, TensorId x);
 

@@ -117,7 +117,7 @@ Result<TensorId> activation(Graph& graph, std::string_view name, Activation kind
   const bool through_float = kind == Activation::shrink && !is_float(dtype);
   Term result = activate(kind, through_float ? convert(value, ScalarType::f32) : value,
                          options.alpha, options.beta);
-  if (through_float) result = wrap_to(convert(result, ScalarType::i32), dtype);
+  if (through_float) result = wrap_to(convert(result, scalar_type_of(dtype)), dtype);
   return writer.map(dtype, shape, result);
 }
 

@@ -115,7 +115,7 @@ Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId 
   }
   const Term pixel = writer.load(x, x_index, inside);
   const Term element = pixel * writer.load(w, w_index);
-  const Term value = add_channel_bias(writer, writer.accumulator(), bias, c.out);
+  const Term value = add_channel_bias(writer, writer.accumulator(element.type()), bias, c.out);
   return writer.reduce(dtype_of(graph, x), conv.out_shape, c.loops,
                        {ReduceOp::sum, c.reduce, element}, value);
 }

@@ -109,7 +109,7 @@ Result<void> write_products(NodeWriter& writer, const ConvTranspose& conv,
   if (!depthwise) reduce.push_back(conv.in_channels());
   const Term pixel = writer.load(conv.x, x_index, inside);
   const Term element = pixel * writer.load(conv.w, w_index);
-  const Term value = add_channel_bias(writer, writer.accumulator(), conv.bias, out);
+  const Term value = add_channel_bias(writer, writer.accumulator(element.type()), conv.bias, out);
   return writer.reduce_into(output, loops, {ReduceOp::sum, reduce, element}, value);
 }
 
@@ -122,7 +122,7 @@ Result<void> write_bias(NodeWriter& writer, const ConvTranspose& conv,
     loops.index.push_back(writer.axis(2 + d) * static_cast<double>(conv.window.strides[d]) +
                           static_cast<double>(phases[d].offset));
   }
-  const Term value = add_channel_bias(writer, writer.number(0), conv.bias, writer.axis(1));
+  const Term value = add_channel_bias(writer, writer.number(conv.x, 0), conv.bias, writer.axis(1));
   return writer.map_into(output, loops, value);
 }
 

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
 #include "leat/base/check.h"
+#include "leat/base/small_floats.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
 
@@ -70,7 +72,7 @@ bool is_shift(ScalarOp op) { return op == ScalarOp::shift_left || op == ScalarOp
 }  // namespace
 
 Result<TensorId> unary(Graph& graph, std::string_view name, ScalarOp op, TensorId x) {
-  CHECK(operand_count_of(op) == 1 && op != ScalarOp::to_float && op != ScalarOp::to_int);
+  CHECK(operand_count_of(op) == 1);
   const Place place(graph, name_of(op), name);
   TRY(require_dtype_for(graph, place, op, x));
   return map_one(graph, place, x, dtype_of(graph, x), [op](Term a) { return apply(op, a); });
@@ -137,12 +139,38 @@ Term power(Term base, Term exponent) {
   return apply(ScalarOp::pow, base, exponent);
 }
 
-/// Truncates what pow made of whole numbers, which may fall short of the true value by a few ulp.
+/// What pow made of a whole number, before it is truncated: it may fall short of the true value by
+/// a few ulp.
 Term truncate_power(Term value) {
   constexpr double kSnap = 1e-5;  // a hundred ulp of f32
   const Term nearest = apply(ScalarOp::round_even, value);
   const Term close = abs(value - nearest) <= abs(nearest) * kSnap;
-  return apply(ScalarOp::to_int, select(close, nearest, value));
+  return select(close, nearest, value);
+}
+
+bool is_whole_constant(Term value) {
+  const ExprNode& node = value.tree().node(value.id());
+  return node.kind == ExprKind::constant && node.number == std::trunc(node.number);
+}
+
+/// Squares of the base, multiplied by the bits of the exponent. From 64 on a power is 0, 1, -1 or
+/// too large: there only whether the exponent is odd counts. Negative powers are 0 but of 1 and -1.
+Term whole_power(Term base, Term exponent) {
+  constexpr int kBits = 6;
+  constexpr double kLargest = (1 << kBits) - 1;
+  if (!is_whole(exponent.type())) exponent = convert(exponent, ScalarType::i64);
+  const Term size = abs(exponent);
+  const Term parity = apply(ScalarOp::bit_and, size, 1);
+  const Term reduced = select(size <= kLargest, size, parity + (kLargest - 1));
+  Term result = base.constant(1);
+  Term square = base;
+  for (int bit = 0; bit < kBits; ++bit) {
+    const Term is_set = equal(apply(ScalarOp::bit_and, reduced, 1 << bit), 1 << bit);
+    result = select(is_set, result * square, result);
+    square = square * square;
+  }
+  const Term is_unit = equal(abs(base), 1);
+  return select(either(0 <= exponent, is_unit), result, 0);
 }
 
 }  // namespace
@@ -154,8 +182,10 @@ Result<TensorId> pow(Graph& graph, std::string_view name, TensorId base, TensorI
     return place.error("The dtype (bool) has no powers.");
   }
   return map_two(graph, place, base, exponent, dtype, [&](Term a, Term b) {
+    if (is_float(dtype)) return power(a, convert(b, a.type()));
+    if (is_whole(b.type()) || is_whole_constant(b)) return whole_power(a, b);
     const Term value = power(convert(a, ScalarType::f32), convert(b, ScalarType::f32));
-    return is_float(dtype) ? value : truncate_power(value);
+    return convert(truncate_power(value), a.type());
   });
 }
 
@@ -256,14 +286,46 @@ Result<TensorId> is_inf(Graph& graph, std::string_view name, TensorId x, bool po
 Result<TensorId> bit_not(Graph& graph, std::string_view name, TensorId x) {
   const Place place(graph, "BitwiseNot", name);
   TRY(require_dtype_for(graph, place, ScalarOp::bit_xor, x));
-  return map_one(graph, place, x, dtype_of(graph, x),
-                 [](Term value) { return apply(ScalarOp::bit_xor, value, -1); });
+  return map_one(graph, place, x, dtype_of(graph, x), [](Term value) {
+    return apply(ScalarOp::bit_xor, value, value.constant_whole(-1));
+  });
 }
 
-Result<TensorId> cast(Graph& graph, std::string_view name, TensorId x, DType dtype) {
+namespace {
+
+/// The operand that says what a code is of.
+Term code_type(Term beside, DType dtype) {
+  return Term(beside.tree(), beside.tree().constant_int(static_cast<int64_t>(dtype)));
+}
+
+/// As a dtype has it, of a code what it stands for.
+Term decoded(Term value, DType dtype) {
+  if (!is_small_float(dtype)) return value;
+  return apply(ScalarOp::float_from_code, value, code_type(value, dtype));
+}
+
+/// The code of a number. Saturating, what is too large becomes the largest number, infinity too.
+/// Source: ONNX, "Float stored in 8 bits".
+Term encoded(Term value, DType dtype, bool saturate) {
+  Term number = convert(value, ScalarType::f32);
+  if (saturate) {
+    const double largest = largest_of(dtype);
+    number = select(equal(number, number), max(min(number, largest), -largest), number);
+  }
+  return apply(ScalarOp::code_from_float, number, code_type(number, dtype));
+}
+
+}  // namespace
+
+Result<TensorId> cast(Graph& graph, std::string_view name, TensorId x, DType dtype, bool saturate) {
   const Place place(graph, "Cast", name);
-  return map_one(graph, place, x, dtype,
-                 [&](Term value) { return convert(value, scalar_type_of(dtype)); });
+  const DType from = dtype_of(graph, x);
+  return map_one(graph, place, x, dtype, [&](Term value) {
+    if (from == dtype) return value;
+    const Term number = decoded(value, from);
+    if (is_small_float(dtype)) return encoded(number, dtype, saturate);
+    return convert(number, scalar_type_of(dtype));
+  });
 }
 
 Result<TensorId> identity(Graph& graph, std::string_view name, TensorId x) {

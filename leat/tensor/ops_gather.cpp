@@ -42,6 +42,19 @@ Result<IndexSource> index_source(Graph& graph, const Place& place, TensorId indi
   return IndexSource{.tensor = id, .checked = true};
 }
 
+/// A given position as an i32, and whether it is that: indices are i32, so that positions of 64
+/// bits cost one comparison.
+struct Position {
+  Term low;
+  Term fits;
+};
+
+Position position_of(NodeWriter& writer, Term given) {
+  const Term low = convert(given, ScalarType::i32);
+  if (given.type() == ScalarType::i32 || is_float(given.type())) return {low, writer.truth(true)};
+  return {low, equal(convert(low, given.type()), given)};
+}
+
 struct GatherIndex {
   Term index;
   Term inside;  // constant true where the indices were checked
@@ -53,10 +66,10 @@ GatherIndex gather_index(NodeWriter& writer, const Graph& graph, const IndexSour
     return {writer.broadcast(source.tensor, at, shape_of(graph, source.tensor)),
             writer.truth(true)};
   }
-  const Term given = writer.load(source.tensor, at);
+  const Position given = position_of(writer, writer.load(source.tensor, at));
   const double count = static_cast<double>(extent);
-  const Term index = select(given < 0, given + count, given);
-  return {index, both(0 <= index, index < count)};
+  const Term index = select(given.low < 0, given.low + count, given.low);
+  return {index, both(given.fits, both(0 <= index, index < count))};
 }
 
 }  // namespace
@@ -171,13 +184,14 @@ Result<TensorId> one_hot(Graph& graph, std::string_view name, TensorId indices, 
   for (size_t d = 0; d <= shape.size(); ++d) {
     if (d != axis) at.push_back(writer.axis(d));
   }
-  const Term given = convert(writer.load(indices, at), ScalarType::i32);
-  const Term index = select(given < 0, given + static_cast<double>(depth), given);
+  const Position given = position_of(writer, writer.load(indices, at));
+  const double count = static_cast<double>(depth);
+  const Term index = select(given.low < 0, given.low + count, given.low);
   const Term off = writer.load(values, {writer.integer(0)});
   const Term on = writer.load(values, {writer.integer(1)});
   shape.insert(shape.begin() + static_cast<ptrdiff_t>(axis), depth);
   return writer.map(dtype_of(graph, values), std::move(shape),
-                    select(equal(index, writer.axis(axis)), on, off));
+                    select(both(given.fits, equal(index, writer.axis(axis))), on, off));
 }
 
 }  // namespace leat::ops

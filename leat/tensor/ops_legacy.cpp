@@ -21,7 +21,7 @@ Result<TensorId> image_scaler(Graph& graph, std::string_view name, TensorId x, d
   if (!bias.empty()) {
     const TensorId table = add_table_f32(graph, place.name + "/bias", {shape[1]},
                                          std::vector<double>(bias.begin(), bias.end()));
-    result = result + writer.load(table, {writer.axis(1)});
+    result = result + convert(writer.load(table, {writer.axis(1)}), result.type());
   }
   return writer.map(dtype_of(graph, x), shape, result);
 }

@@ -123,8 +123,7 @@ Result<TensorId> matmul(Graph& graph, std::string_view name, TensorId a, TensorI
   TRY(require_shape(place, shape));
   NodeWriter writer(graph, place);
   if (product.k == 0 || element_count(shape) == 0) {
-    const Term zero = is_float(dtype) ? writer.number(0) : writer.integer(0);
-    return writer.map(dtype, shape, zero);
+    return writer.map(dtype, shape, writer.number(scalar_type_of(dtype), 0));
   }
   const ProductLoops p = loops_of(writer, product);
   const Term left = writer.load(a, p.a_index);
@@ -211,7 +210,7 @@ Result<TensorId> gemm(Graph& graph, std::string_view name, TensorId a, TensorId 
   const Shape shape = {gemm.m, gemm.n};
   TRY(require_shape(place, shape));
   if (gemm.k == 0 || element_count(shape) == 0) {
-    const Term zero = is_float(gemm.dtype) ? writer.number(0) : writer.integer(0);
+    const Term zero = writer.number(scalar_type_of(gemm.dtype), 0);
     return writer.map(gemm.dtype, shape, gemm_result(writer, gemm, zero));
   }
   const Term element = gemm_element(writer, gemm);

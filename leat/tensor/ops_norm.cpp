@@ -41,11 +41,11 @@ Result<Moments> moments_of(Graph& graph, const Place& place, TensorId x, const R
   NodeWriter first(graph, place, "/mean");
   const Term value = first.load(x, region.index(first));
   TRY_ASSIGN(moments.mean, first.reduce(wide, region.out, {ReduceOp::sum, region.reduce, value},
-                                        first.accumulator() / region.count()));
+                                        first.accumulator(x) / region.count()));
   NodeWriter second(graph, place, "/inverse_deviation");
   const Term centred = second.load(x, region.index(second)) -
                        second.load(moments.mean, second.axes(region.out.size()));
-  const Term variance = second.accumulator() / region.count();
+  const Term variance = second.accumulator(x) / region.count();
   TRY_ASSIGN(moments.inverse_deviation,
              second.reduce(wide, region.out, {ReduceOp::sum, region.reduce, centred * centred},
                            finish(variance)));
@@ -204,7 +204,7 @@ Result<TensorId> rms_norm(Graph& graph, std::string_view name, TensorId x, Tenso
   const ReducedAxes axes = reduced_axes_of(shape, axes_from(first, shape.size()));
   NodeWriter root(graph, place, "/inverse_root");
   const Term element = root.load(x, reduced_index(root, axes, true));
-  const Term mean = root.accumulator() / axes.count();
+  const Term mean = root.accumulator(x) / axes.count();
   TRY_ASSIGN(const TensorId inverse, root.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept,
                                                  {ReduceOp::sum, axes.reduce, element * element},
                                                  1.0 / sqrt(mean + epsilon)));
@@ -250,7 +250,7 @@ Result<TensorId> lrn(Graph& graph, std::string_view name, TensorId x, const LrnO
   const Term inside = both(0 <= index[1], index[1] < static_cast<double>(shape[1]));
   const Term neighbour = writer.load(x, index, inside);
   const Term sum =
-      options.bias + writer.accumulator() * (options.alpha / static_cast<double>(options.size));
+      options.bias + writer.accumulator(x) * (options.alpha / static_cast<double>(options.size));
   // The usual exponent without a logarithm.
   const Term power = options.beta == 0.75 ? sqrt(sum) * sqrt(sqrt(sum)) : pow(sum, options.beta);
   return writer.reduce(dtype_of(graph, x), shape,
@@ -269,7 +269,7 @@ Result<TensorId> lp_norm(Graph& graph, std::string_view name, TensorId x,
   const ReducedAxes axes = reduced_axes_of(shape, {axis});
   NodeWriter first(graph, place, "/norm");
   const Term element = first.load(x, reduced_index(first, axes, true));
-  const Term sum = first.accumulator();
+  const Term sum = first.accumulator(x);
   TRY_ASSIGN(const TensorId norm, first.reduce(wide_dtype_of(dtype_of(graph, x)), axes.kept,
                                                {ReduceOp::sum, axes.reduce,
                                                 options.p == 1 ? abs(element) : element * element},

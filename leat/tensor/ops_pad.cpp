@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
@@ -134,7 +135,10 @@ Result<PadValue> pad_value(const Graph& graph, const Place& place, TensorId x,
     return place.error(
         fmt::format("The value's shape {} does not have one element.", to_string(tensor.shape)));
   }
-  if (tensor.constant) return PadValue{.number = tensor.constant->number(0)};
+  constexpr double kExactMax = 0x1p53;
+  const double number = tensor.constant ? tensor.constant->number(0) : 0;
+  const bool is_exact = is_float(tensor.dtype) || std::fabs(number) <= kExactMax;
+  if (tensor.constant && is_exact) return PadValue{.number = number};
   return PadValue{.computed = options.value_tensor};
 }
 

@@ -57,10 +57,6 @@ Tap tap_of(NodeWriter& writer, const Pool& pool) {
 }
 
 /// What max takes for an element outside: below every value of the dtype.
-double lowest_of(DType dtype) {
-  if (is_float(dtype)) return -std::numeric_limits<double>::infinity();
-  return static_cast<double>(std::numeric_limits<int32_t>::min());
-}
 
 }  // namespace
 
@@ -71,7 +67,8 @@ Result<TensorId> max_pool(Graph& graph, std::string_view name, TensorId x, const
   TRY_ASSIGN(const Pool pool, resolve_pool(graph, place, x, window));
   NodeWriter writer(graph, place);
   const Tap tap = tap_of(writer, pool);
-  const Term element = writer.load(x, tap.index, tap.inside, lowest_of(dtype));
+  constexpr double kLowest = -std::numeric_limits<double>::infinity();  // or the type's lowest
+  const Term element = writer.load(x, tap.index, tap.inside, kLowest);
   const Term result = writer.accumulator(scalar_type_of(dtype));
   return writer.reduce(dtype, pool.out_shape, {ReduceOp::max, pool.window.kernel, element}, result);
 }
@@ -134,8 +131,9 @@ std::vector<double> tap_counts(const Pool& pool, size_t d, bool count_include_pa
 }
 
 /// The number of taps at the output's axes.
-Term divisor_of(Graph& graph, NodeWriter& writer, const Pool& pool, bool count_include_pad) {
-  Term divisor = writer.number(1);
+Term divisor_of(Graph& graph, NodeWriter& writer, const Pool& pool, ScalarType type,
+                bool count_include_pad) {
+  Term divisor = writer.number(type, 1);
   for (size_t d = 0; d < pool.spatial(); ++d) {
     if (!pool.window.leaves(d, pool.in_shape[2 + d])) {
       divisor = divisor * static_cast<double>(pool.window.kernel[d]);
@@ -148,7 +146,7 @@ Term divisor_of(Graph& graph, NodeWriter& writer, const Pool& pool, bool count_i
     }
     const TensorId table = add_table_f32(graph, fmt::format("{}/counts{}", writer.node().name, d),
                                          {pool.window.output[d]}, counts);
-    divisor = divisor * writer.load(table, {writer.axis(2 + d)});
+    divisor = divisor * convert(writer.load(table, {writer.axis(2 + d)}), type);
   }
   return divisor;
 }
@@ -173,10 +171,10 @@ Result<TensorId> average_pool(Graph& graph, std::string_view name, TensorId x, c
   NodeWriter writer(graph, place);
   const Tap tap = tap_of(writer, pool);
   const Term element = writer.load(x, tap.index, tap.inside);
-  const Term divisor = divisor_of(graph, writer, pool, count_include_pad);
+  const Term divisor = divisor_of(graph, writer, pool, element.type(), count_include_pad);
   return writer.reduce(dtype_of(graph, x), pool.out_shape,
                        {ReduceOp::sum, pool.window.kernel, element},
-                       writer.accumulator() / divisor);
+                       writer.accumulator(x) / divisor);
 }
 
 Result<TensorId> lp_pool(Graph& graph, std::string_view name, TensorId x, const Window& window,
@@ -190,7 +188,7 @@ Result<TensorId> lp_pool(Graph& graph, std::string_view name, TensorId x, const 
   const Term element = absolute_power(writer.load(x, tap.index, tap.inside), p);
   return writer.reduce(dtype_of(graph, x), pool.out_shape,
                        {ReduceOp::sum, pool.window.kernel, element},
-                       pow(writer.accumulator(), 1 / p));
+                       pow(writer.accumulator(x), 1 / p));
 }
 
 Result<TensorId> global_max_pool(Graph& graph, std::string_view name, TensorId x) {

@@ -56,7 +56,8 @@ Term result_of(Reduction reduction, Term accumulated, double count) {
 ScalarType working_type(Reduction reduction, DType dtype) {
   const bool needs_float = reduction == Reduction::l2 || reduction == Reduction::log_sum ||
                            reduction == Reduction::log_sum_exp;
-  return needs_float || is_float(dtype) ? ScalarType::f32 : ScalarType::i32;
+  if (dtype == DType::boolean) return ScalarType::i32;
+  return needs_float && !is_float(dtype) ? ScalarType::f32 : scalar_type_of(dtype);
 }
 
 struct Job {
@@ -81,18 +82,18 @@ Result<TensorId> log_sum_exp(Graph& graph, const Place& place, const Job& job) {
   NodeWriter first(graph, place, "/max");
   const Term value = first.load(job.x, reduced_index(first, job.axes, job.keep_dims));
   TRY_ASSIGN(const TensorId maximum,
-             write(first, job, wide, ReduceOp::max, convert(value, ScalarType::f32),
+             write(first, job, wide, ReduceOp::max, convert(value, scalar_type_of(wide)),
                    [](Term x) { return x; }));
   NodeWriter second(graph, place);
   const Term x = second.load(job.x, reduced_index(second, job.axes, job.keep_dims));
   const Term largest = second.load(maximum, second.axes(job.out_shape().size()));
   // An infinite maximum (an empty set too) must not make inf - inf.
   const Term shift = select(equal(abs(largest), kInfinity), 0, largest);
-  return write(second, job, job.dtype, ReduceOp::sum, exp(convert(x, ScalarType::f32) - shift),
+  return write(second, job, job.dtype, ReduceOp::sum, exp(convert(x, scalar_type_of(wide)) - shift),
                [&](Term sum) {
                  const Term result = log(sum) + shift;
                  if (is_float(job.dtype)) return result;
-                 return wrap_to(convert(result, ScalarType::i32), job.dtype);
+                 return wrap_to(convert(result, scalar_type_of(job.dtype)), job.dtype);
                });
 }
 
@@ -319,7 +320,8 @@ Result<TensorId> hardmax(Graph& graph, std::string_view name, TensorId x,
   const std::vector<Term> axes = writer.axes(job.axes.kept.size());
   const Term here = flat_position(writer, job.axes, axes);
   const Term hit = equal(here, writer.load(position, kept_index(writer, job.axes)));
-  return writer.map(job.dtype, shape_of(graph, x), select(hit, writer.number(1), 0));
+  return writer.map(job.dtype, shape_of(graph, x),
+                    select(hit, writer.number(scalar_type_of(job.dtype), 1), 0));
 }
 
 // --- Running sums and products, the first in order

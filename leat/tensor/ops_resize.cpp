@@ -101,7 +101,8 @@ struct ResizeNode {
   Graph& graph;
   NodeWriter& writer;
   std::vector<Term> index = {};
-  Term weight = writer.number(1);
+  ScalarType type;  // of sums
+  Term weight = writer.number(type, 1);
   Term inside = writer.truth(true);
   Shape reduce = {};
 
@@ -120,7 +121,7 @@ struct ResizeNode {
       const TensorId weights =
           add_table_f32(graph, fmt::format("{}/weight{}", name, d), shape, taps.weight);
       index.push_back(writer.load(indices, at));
-      weight = weight * writer.load(weights, at);
+      weight = weight * convert(writer.load(weights, at), type);
       reduce.push_back(taps.taps);
     }
     if (options.coordinate_mode == CoordinateMode::tf_crop_and_resize &&
@@ -151,7 +152,9 @@ Result<TensorId> resize(Graph& graph, std::string_view name, TensorId x,
   }
   TRY(require_shape(place, target));
   NodeWriter writer(graph, place);
-  ResizeNode node = {.graph = graph, .writer = writer};
+  ResizeNode node = {.graph = graph,
+                     .writer = writer,
+                     .type = dtype == DType::f64 ? ScalarType::f64 : ScalarType::f32};
   for (size_t d = 0; d < shape.size(); ++d) {
     if (axes[d].out == 0 || is_identity(axes[d], options)) {
       node.add_identity(d);
@@ -164,8 +167,8 @@ Result<TensorId> resize(Graph& graph, std::string_view name, TensorId x,
     return writer.map(dtype, target,
                       select(node.inside, value, value.constant(options.extrapolation_value)));
   }
-  const Term element = node.weight * convert(value, ScalarType::f32);
-  const Term sum = select(node.inside, writer.accumulator(), options.extrapolation_value);
+  const Term element = node.weight * convert(value, node.type);
+  const Term sum = select(node.inside, writer.accumulator(node.type), options.extrapolation_value);
   const Term result = wrap_to(convert(sum, scalar_type_of(dtype)), dtype);
   return writer.reduce(dtype, target, {ReduceOp::sum, node.reduce, element}, result);
 }

@@ -5,13 +5,10 @@
 
 namespace leat::ops {
 
-Term Term::constant(double value) const {
-  switch (type()) {
-    case ScalarType::f32: return Term(*tree_, tree_->constant(value));
-    case ScalarType::i32: return Term(*tree_, tree_->constant_int(static_cast<int64_t>(value)));
-    case ScalarType::b1: return Term(*tree_, tree_->constant_bool(value != 0));
-  }
-  return {};
+Term Term::constant(double value) const { return Term(*tree_, tree_->constant_of(type(), value)); }
+
+Term Term::constant_whole(int64_t value) const {
+  return Term(*tree_, tree_->constant_whole(type(), value));
 }
 
 bool Term::is_constant(double value) const {
@@ -19,10 +16,23 @@ bool Term::is_constant(double value) const {
   return node.kind == ExprKind::constant && node.number == value;
 }
 
+namespace {
+
+/// Operands of two types of floats meet in f64, as the statistics of some operators may be of
+/// another than their input.
+void bring_together(Term& a, Term& b) {
+  if (a.type() == b.type() || !is_float(a.type()) || !is_float(b.type())) return;
+  a = convert(a, ScalarType::f64);
+  b = convert(b, ScalarType::f64);
+}
+
+}  // namespace
+
 Term apply(ScalarOp op, Term a) { return Term(a.tree(), a.tree().apply(op, a.id())); }
 
 Term apply(ScalarOp op, Term a, Term b) {
   CHECK(&a.tree() == &b.tree());
+  bring_together(a, b);
   return Term(a.tree(), a.tree().apply(op, a.id(), b.id()));
 }
 
@@ -77,6 +87,7 @@ Term pow(Term a, double b) {
 }
 
 Term select(Term condition, Term a, Term b) {
+  bring_together(a, b);
   return Term(a.tree(), a.tree().apply(ScalarOp::select, condition.id(), a.id(), b.id()));
 }
 Term select(Term condition, Term a, double b) { return select(condition, a, a.constant(b)); }
@@ -84,27 +95,53 @@ Term select(Term condition, double a, Term b) { return select(condition, b.const
 
 Term convert(Term a, ScalarType type) {
   if (a.type() == type) return a;
-  if (type == ScalarType::b1) return negate(equal(a, 0));
-  const Term whole = a.type() == ScalarType::i32 ? a : apply(ScalarOp::to_int, a);
-  return type == ScalarType::i32 ? whole : apply(ScalarOp::to_float, whole);
+  switch (type) {
+    case ScalarType::f32: return apply(ScalarOp::to_f32, a);
+    case ScalarType::i32: return apply(ScalarOp::to_i32, a);
+    case ScalarType::b1: return negate(equal(a, 0));
+    case ScalarType::i64: return apply(ScalarOp::to_i64, a);
+    case ScalarType::u64: return apply(ScalarOp::to_u64, a);
+    case ScalarType::f64: return apply(ScalarOp::to_f64, a);
+  }
+  return a;
 }
+
+namespace {
+
+Term low_bits(Term a, int bits) {
+  return apply(ScalarOp::bit_and, a, static_cast<double>((int64_t{1} << bits) - 1));
+}
+
+}  // namespace
 
 Term wrap_to(Term a, DType dtype) {
   switch (dtype) {
-    case DType::u8: return apply(ScalarOp::bit_and, a, 255);
-    case DType::u16: return apply(ScalarOp::bit_and, a, 65535);
-    case DType::i8: return apply(ScalarOp::bit_xor, apply(ScalarOp::bit_and, a, 255), 128) - 128.0;
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::u4:
+    case DType::u2: return low_bits(a, bits_of(dtype));
+    case DType::i8:
     case DType::i16:
-      return apply(ScalarOp::bit_xor, apply(ScalarOp::bit_and, a, 65535), 32768) - 32768.0;
+    case DType::i4:
+    case DType::i2: {
+      const double sign = static_cast<double>(int64_t{1} << (bits_of(dtype) - 1));
+      return apply(ScalarOp::bit_xor, low_bits(a, bits_of(dtype)), sign) - sign;
+    }
     case DType::f32:
     case DType::f16:
     case DType::bf16:
     case DType::f64:
     case DType::i32:
-    case DType::u32:
     case DType::i64:
     case DType::u64:
-    case DType::boolean: return a;
+    case DType::boolean:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
+    case DType::f8e8m0:
+    case DType::f4e2m1: return a;
   }
   return a;
 }

@@ -20,7 +20,8 @@ class Term {
   ScalarType type() const { return tree_->type(id_); }
   /// A constant of this term's type in the same tree.
   Term constant(double value) const;
-  /// The value, if this is a constant.
+  Term constant_whole(int64_t value) const;
+  /// Whether this is a constant of that value.
   bool is_constant(double value) const;
 
  private:
@@ -82,7 +83,8 @@ Term select(Term condition, double a, Term b);
 
 /// Any type to any; to b1 is != 0, from b1 0 or 1.
 Term convert(Term a, ScalarType type);
-/// Wraps i32 to the width and sign of i8, u8, i16 or u16; leaves all other dtypes as they are.
+/// Wraps whole numbers to the width and sign of a dtype that is narrower than its expression type;
+/// leaves all others as they are.
 Term wrap_to(Term a, DType dtype);
 
 }  // namespace leat::ops

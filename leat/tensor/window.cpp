@@ -102,7 +102,11 @@ WindowTap window_tap(NodeWriter& writer, const ResolvedWindow& window, size_t d,
   if (window.pads_begin[d] > 0) inside = 0 <= index;
   const int64_t last =
       (window.output[d] - 1) * window.strides[d] + window.reach(d) - 1 - window.pads_begin[d];
-  if (last >= extent) inside = both(inside, index < static_cast<double>(extent));
+  // Also where this extent's last window happens to end before the padding: other extents' do not,
+  // and their kernel is the same then.
+  if (window.pads_end[d] > 0 || last >= extent) {
+    inside = both(inside, index < static_cast<double>(extent));
+  }
   return {index, inside};
 }
 

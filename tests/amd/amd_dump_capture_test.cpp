@@ -146,7 +146,7 @@ TEST_P(DumpCapture, ShowsPackets) {
 
 TEST_P(DumpCapture, Refuses) {
   const std::string model = write_model(resnet_blocks(16, 4));
-  const auto refuses = [&](const cli::PacketOptions& options, const std::string& reason) {
+  const auto refuses = [&](const cli::DumpedPackets& options, const std::string& reason) {
     const auto made = cli::packets_of(options);
     ASSERT_FALSE(made.has_value()) << reason;
     EXPECT_NE(made.error().message().find(reason), std::string::npos) << made.error().message();

@@ -141,6 +141,40 @@ TEST_P(LaunchConformance, EveryWorkgroupOfAGridRunsOnce) {
   EXPECT_EQ(read<int32_t>(out, 24), wanted);
 }
 
+TEST_P(LaunchConformance, ALaunchMayHaveFewerWorkgroups) {
+  constexpr int64_t kGroups = 50;
+  const auto kernel = load(reverse_kernel(device().target(), kGroups));
+  ASSERT_NE(kernel, nullptr);
+  const auto size = static_cast<size_t>(reverse_group_size(device().target()));
+  std::vector<int32_t> values(size * kGroups);
+  std::iota(values.begin(), values.end(), 0);
+  const Buffer in = buffer_of(values);
+  const Buffer out = buffer_of(std::vector<int32_t>(values.size(), -1));
+  const Buffer recorded = buffer_of(std::vector<int32_t>(values.size(), -1));
+  const std::array ranges = {whole(in), whole(out)};
+  const std::array recorded_ranges = {whole(in), whole(recorded)};
+  ASSERT_OK(queue().begin_record());
+  const Result<void> launched = queue().launch(*kernel, recorded_ranges, 7);
+  auto list = queue().end_record();
+  ASSERT_OK(launched);
+  ASSERT_OK(list);
+  ASSERT_OK(queue().launch(*kernel, ranges, 1));
+  submit_and_wait();
+  const auto replayed = queue().replay(**list);
+  ASSERT_OK(replayed);
+  wait_for(*replayed);
+  if (!runs_kernels()) return;
+  const auto reversed = [&](size_t groups) {
+    std::vector<int32_t> wanted(values.size(), -1);
+    for (size_t i = 0; i < groups * size; ++i) {
+      wanted[i] = values[i / size * size + (size - 1 - i % size)];
+    }
+    return wanted;
+  };
+  EXPECT_EQ(read<int32_t>(out, values.size()), reversed(1));
+  EXPECT_EQ(read<int32_t>(recorded, values.size()), reversed(7));
+}
+
 TEST_P(LaunchConformance, WavesMeetAtABarrier) {
   constexpr int64_t kGroups = 50;
   const auto kernel = load(reverse_kernel(device().target(), kGroups));

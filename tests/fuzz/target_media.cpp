@@ -1,5 +1,5 @@
 // Pictures, arrays, labels and whatever is printed.
-#include "cli/labels.h"
+#include "leat/media/labels.h"
 #include "leat/base/check.h"
 #include "leat/base/printable.h"
 #include "leat/media/npy.h"
@@ -58,11 +58,11 @@ bool feed_npy(std::string_view bytes) {
 }
 
 bool feed_labels(std::string_view bytes) {
-  const Result<cli::Labels> labels = cli::parse_labels(bytes, "fuzzed.txt");
+  const Result<Labels> labels = parse_labels(bytes, "fuzzed.txt");
   if (!labels) return false;
-  CHECK(!labels->empty() && labels->size() <= cli::kLabelsMax);
+  CHECK(!labels->empty() && labels->size() <= kLabelsMax);
   for (const std::string& label : *labels) {
-    CHECK(label.size() <= cli::kLabelBytesMax && label.find('\n') == std::string::npos);
+    CHECK(label.size() <= kLabelBytesMax && label.find('\n') == std::string::npos);
   }
   return true;
 }

@@ -5,6 +5,7 @@
 
 #include "leat/ir/interpret.h"
 #include "leat/run/transfer.h"
+#include "leat/schedule/kernel_key.h"
 
 namespace leat::testing {
 
@@ -60,35 +61,77 @@ Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& me
     if (placement.packed) {
       pack_weights(schedule.graph, step, value, placement.storage, memory.of(id));
     } else {
-      TRY(to_storage(value, placement.storage, memory.of(id)));
+      to_storage(value, placement, memory.of(id));
     }
   }
   return {};
+}
+
+std::vector<std::span<std::byte>> buffers_of(const Schedule& schedule, const Step& step,
+                                             Memory& memory) {
+  std::vector<std::span<std::byte>> buffers;
+  for (TensorId id : arguments_of(schedule.graph.nodes[step.node], step.scratch)) {
+    buffers.push_back(memory.of(id));
+  }
+  return buffers;
+}
+
+Result<void> run_plain(const Schedule& schedule, const Step& step, const Target& target,
+                       Memory& memory) {
+  TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target));
+  return ir::interpret(kernel.program, buffers_of(schedule, step, memory));
+}
+
+/// With every number open, told to it in the words.
+Result<void> run_open(const Schedule& schedule, const Step& step, const Target& target,
+                      Memory& memory) {
+  if (!can_be_open(step)) return run_plain(schedule, step, target, memory);
+  const StepKey key = step_key(schedule, step);
+  const std::vector<bool> all(key.numbers.size(), true);
+  const Result<std::unique_ptr<OpenKernel>> made = lower_open(schedule, step, target, all);
+  if (!made && made.error().kind() == ErrorKind::unsupported) {  // it is, for its grid
+    return run_plain(schedule, step, target, memory);
+  }
+  if (!made) return made.error();
+  const OpenKernel* kernel = made->get();
+  const auto values = kernel->formulas.values_at(key.numbers);
+  if (!values) return Error(ErrorKind::internal, "A guard does not hold for the shape it is of.");
+  std::vector<int32_t> words(std::max<size_t>(1, kernel->words.size()));
+  for (size_t w = 0; w < kernel->words.size(); ++w) {
+    words[w] = static_cast<int32_t>((*values)[kernel->words[w]]);
+  }
+  ir::Program program = kernel->lowered.program;
+  program.grid[0] = static_cast<uint32_t>((*values)[kernel->groups]);
+  std::vector<std::span<std::byte>> buffers = buffers_of(schedule, step, memory);
+  const Node& node = schedule.graph.nodes[step.node];
+  const std::vector<TensorId> arguments = arguments_of(node, step.scratch);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    program.parameters[i].element_count = schedule.placements[arguments[i]].element_count;
+  }
+  buffers.push_back(std::as_writable_bytes(std::span(words)));
+  return ir::interpret(program, buffers);
 }
 
 }  // namespace
 
 Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target& target,
                                                 const ScheduleOptions& options,
-                                                std::span<const HostTensor> inputs) {
+                                                std::span<const HostTensor> inputs,
+                                                Openness openness) {
   TRY_ASSIGN(const Schedule schedule, make_schedule(graph, target, options));
   Memory memory(schedule);
   for (size_t i = 0; i < inputs.size(); ++i) {
     const TensorId id = schedule.graph.inputs[i];
     const Placement& placement = schedule.placements[id];
-    TRY(to_storage(inputs[i], placement.storage, memory.of(id)));
+    to_storage(inputs[i], placement, memory.of(id));
     const std::vector<std::byte> placed =
         to_strides(memory.of(id), placement.storage, inputs[i].shape, placement.strides);
     std::ranges::copy(placed, memory.of(id).begin());
   }
   for (const Step& step : schedule.steps) {
     TRY(load_weights(schedule, step, memory));
-    TRY_ASSIGN(const LoweredKernel kernel, lower(schedule, step, target));
-    std::vector<std::span<std::byte>> buffers;
-    for (TensorId id : arguments_of(schedule.graph.nodes[step.node], step.scratch)) {
-      buffers.push_back(memory.of(id));
-    }
-    const Result<void> done = ir::interpret(kernel.program, buffers);
+    const Result<void> done = openness == Openness::all ? run_open(schedule, step, target, memory)
+                                                        : run_plain(schedule, step, target, memory);
     if (!done) return done.error().during(schedule.graph.nodes[step.node].name);
   }
   TRY(memory.check_state());

@@ -9,10 +9,14 @@
 
 namespace leat::testing {
 
+/// Which numbers of the kernels come with the launch (leat/schedule/number.h).
+enum class Openness : uint8_t { none, all };
+
 /// Runs the graph under `options` as lowered for `target`; one value per graph input.
 /// Graph inputs and outputs are f32 or whole numbers in row-major order.
 Result<std::vector<HostTensor>> run_interpreted(const Graph& graph, const Target& target,
                                                 const ScheduleOptions& options,
-                                                std::span<const HostTensor> inputs);
+                                                std::span<const HostTensor> inputs,
+                                                Openness openness);
 
 }  // namespace leat::testing

@@ -96,5 +96,85 @@ TEST(Legalise, FloatsOf16BitsAsArithmetic) {
   check_floats(copy_program(DType::f32, DType::f32, true), floats, 4);
 }
 
+/// All pairs of some numbers at the ends of words and between.
+std::vector<Bytes> number_pairs() {
+  std::vector<int64_t> numbers = {0, 1, 2, 3, -1, -2, 63, 64, 1000003, -77};
+  for (const int64_t word : {int64_t{1} << 31, int64_t{1} << 32, int64_t{1} << 53}) {
+    for (const int64_t off : {-1, 0, 1}) numbers.insert(numbers.end(), {word + off, -word - off});
+  }
+  numbers.insert(numbers.end(),
+                 {INT64_MAX, INT64_MIN, INT64_MAX - 1, 0x123456789abcdef0, 0x1000001LL << 30});
+  numbers.resize(32, -0x0fedcba987654321);
+  Bytes left(1024 * 8), right(1024 * 8);
+  for (size_t i = 0; i < 1024; ++i) {
+    std::memcpy(&left[i * 8], &numbers[i / 32], 8);
+    std::memcpy(&right[i * 8], &numbers[i % 32], 8);
+  }
+  return {left, right};
+}
+
+/// Every operation of whole numbers of 64 bits on pairs of them, through local memory too.
+ir::Program int64_program(std::span<const ir::Opcode> operations) {
+  using enum ir::Opcode;
+  ir::Builder b("wide", 32, 1);
+  b.program().grid = {32, 1, 1};
+  const uint32_t x = b.parameter("x", DType::i64, false, 1024);
+  const uint32_t y = b.parameter("y", DType::i64, false, 1024);
+  const int64_t results = static_cast<int64_t>(operations.size()) + 3;
+  const uint32_t z = b.parameter("z", DType::u64, true, 1024 * results);
+  const uint32_t f = b.parameter("f", DType::f32, true, 1024);
+  const ir::ValueId at = b.add(b.mul(b.group_id(0), b.i32(32)), b.lane_id());
+  const uint32_t tile = b.local("tile", DType::i64, 1, 32);
+  const ir::ValueId loaded = b.load(x, at, 1, b.binary(lt_i, b.lane_id(), b.i32(31)));
+  b.store_local(tile, b.lane_id(), loaded);
+  b.barrier();
+  const ir::ValueId left = b.load_local(tile, b.lane_id());
+  const ir::ValueId right = b.load(y, at);
+  int64_t count = 0;
+  const auto put = [&](ir::ValueId value) { b.store(z, b.add(b.i32(1024 * count++), at), value); };
+  for (const ir::Opcode op : operations) {
+    const bool compares = ir::class_of(op) == ir::OpClass::compare;
+    const ir::ValueId value = op == popcount ? b.unary(op, left) : b.binary(op, left, right);
+    put(compares ? b.select(value, left, b.i64(-5)) : value);
+  }
+  const ir::ValueId number = b.convert(float_from_int, left, ir::Scalar::f32);
+  b.store(f, at, number);
+  put(b.convert(int_from_float, b.mul(number, b.f32(1.5f)), ir::Scalar::i64));
+  put(b.convert(widen_i, b.convert(narrow_i, right)));
+  put(b.convert(widen_u, b.convert(narrow_i, right)));
+  return b.finish();
+}
+
+TEST(Legalise, WholeNumbersOf64BitsAsWords) {
+  using enum ir::Opcode;
+  const ir::Opcode operations[] = {add_i, sub_i, mul_i, div_i, rem_i, min_i,
+                                   max_i, and_i, or_i,  xor_i, shl_i, shr_s,
+                                   shr_u, lt_i,  le_i,  lt_u,  eq_i,  popcount};
+  const ir::Program program = int64_program(operations);
+  const ir::Program words = expand_int64(program, facts_of(plain_target()));
+  const Result<void> verified = ir::verify(words);
+  ASSERT_TRUE(verified) << verified.error().message();
+  for (const ir::Type& type : words.values) EXPECT_NE(type.scalar, ir::Scalar::i64);
+  std::vector<Bytes> buffers = number_pairs();
+  buffers.push_back(Bytes(1024 * 8 * (std::size(operations) + 3)));
+  buffers.push_back(Bytes(1024 * 4));
+  const std::vector<Bytes> wanted = run(program, buffers);
+  const std::vector<Bytes> got = run(words, buffers);
+  const auto word_at = [](const Bytes& bytes, size_t i) {
+    uint64_t value = 0;
+    std::memcpy(&value, &bytes[i * 8], 8);
+    return value;
+  };
+  for (size_t i = 0; i < wanted[2].size() / 8; ++i) {
+    const size_t operation = i / 1024;
+    const bool divides = operation == 3 || operation == 4;
+    if (divides && word_at(buffers[1], i % 1024) == 0) continue;  // any number on a device
+    ASSERT_EQ(word_at(got[2], i), word_at(wanted[2], i))
+        << "operation " << operation << " of " << word_at(buffers[0], i % 1024) << ", "
+        << word_at(buffers[1], i % 1024);
+  }
+  EXPECT_TRUE(got[3] == wanted[3]);
+}
+
 }  // namespace
 }  // namespace leat

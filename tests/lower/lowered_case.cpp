@@ -71,11 +71,14 @@ void check(const Case& test, const Target& target, const ScheduleOptions& option
            const std::string& what) {
   const auto want = evaluate(test.graph, test.inputs);
   ASSERT_TRUE(want) << want.error().message();
-  const auto got = run_interpreted(test.graph, target, options, test.inputs);
-  ASSERT_TRUE(got) << what << ": " << got.error().message();
-  ASSERT_EQ(got->size(), want->size());
-  for (size_t i = 0; i < want->size(); ++i) {
-    expect_equal((*got)[i], (*want)[i], tolerance(test.terms), what);
+  for (const Openness openness : {Openness::none, Openness::all}) {
+    const std::string how = what + (openness == Openness::all ? ", open" : "");
+    const auto got = run_interpreted(test.graph, target, options, test.inputs, openness);
+    ASSERT_TRUE(got) << how << ": " << got.error().message();
+    ASSERT_EQ(got->size(), want->size());
+    for (size_t i = 0; i < want->size(); ++i) {
+      expect_equal((*got)[i], (*want)[i], tolerance(test.terms), how);
+    }
   }
 }
 

@@ -23,6 +23,7 @@ class OpGraph {
   TensorId feed(const Shape& shape, DType dtype = DType::f32, double low = -1, double high = 1);
   TensorId feed_values(const Shape& shape, const std::vector<double>& values,
                        DType dtype = DType::f32);
+  TensorId feed_whole(const Shape& shape, const std::vector<int64_t>& values, DType dtype);
   TensorId constant(const Shape& shape, DType dtype = DType::f32, double low = -1, double high = 1);
   TensorId constant_values(const Shape& shape, const std::vector<double>& values,
                            DType dtype = DType::f32);
@@ -47,6 +48,8 @@ struct OpCase {
   /// The first output. It may add others to graph.outputs.
   std::function<Result<TensorId>(OpGraph&)> build;
   double tolerance = kFewUlp;
+  /// Where the result is f64 and the device computes in it; 0: the same.
+  double tolerance_f64 = 0;
 };
 
 using OpCases = std::vector<OpCase>;
@@ -61,5 +64,6 @@ void add_movement_cases(OpCases& cases);
 void add_resize_cases(OpCases& cases);
 void add_fusion_cases(OpCases& cases);
 void add_factor_cases(OpCases& cases);
+void add_type_cases(OpCases& cases);
 
 }  // namespace leat

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "leat/base/target_facts.h"
 #include "leat/run/network.h"
 #include "tests/ops/op_case.h"
 #include "tests/ops/tested_devices.h"
@@ -45,6 +46,14 @@ TensorId OpGraph::feed_values(const Shape& shape, const std::vector<double>& val
   return id;
 }
 
+TensorId OpGraph::feed_whole(const Shape& shape, const std::vector<int64_t>& values, DType dtype) {
+  const TensorId id = feed_values(shape, std::vector<double>(values.size()), dtype);
+  for (size_t i = 0; i < values.size(); ++i) {
+    feeds.back().set_integer(static_cast<int64_t>(i), values[i]);
+  }
+  return id;
+}
+
 TensorId OpGraph::feed(const Shape& shape, DType dtype, double low, double high) {
   const TensorId id = graph.add_tensor("in" + std::to_string(feeds.size()), dtype, shape);
   graph.inputs.push_back(id);
@@ -78,6 +87,7 @@ OpCases all_cases() {
   add_resize_cases(cases);
   add_fusion_cases(cases);
   add_factor_cases(cases);
+  add_type_cases(cases);
   return cases;
 }
 
@@ -172,7 +182,9 @@ TEST_P(Operators, EqualReference) {
     SCOPED_TRACE("output " + std::to_string(i));
     const Result<HostTensor> got = (*network)->output(i);
     ASSERT_OK(got);
-    expect_close(*got, (*want)[i], test.tolerance);
+    const bool is_exact = (*want)[i].dtype == DType::f64 && test.tolerance_f64 > 0 &&
+                          facts_of((*device)->target()).has_f64;
+    expect_close(*got, (*want)[i], is_exact ? test.tolerance_f64 : test.tolerance);
   }
 }
 

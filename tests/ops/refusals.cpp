@@ -55,36 +55,6 @@ TEST_P(Refusals, InputOfAnotherShapeOrType) {
   expect_error(dtype.error(), ErrorKind::invalid_argument, "f16");
 }
 
-TEST_P(Refusals, TypesThatNoDeviceComputes) {
-  OpGraph g;
-  const auto y = ops::unary(g.graph, "y", ScalarOp::neg, g.feed({3}, DType::f64));
-  ASSERT_OK(y);
-  g.graph.outputs.push_back(*y);
-  const auto network = Network::load(device(), g.graph, {});
-  ASSERT_FALSE(network.has_value());
-  expect_error(network.error(), ErrorKind::unsupported, "in0");
-}
-
-TEST_P(Refusals, WholeNumbersBeyond32Bits) {
-  const std::tuple<DType, uint64_t, std::string> rows[] = {
-      {DType::i64, uint64_t{1} << 40, "(1099511627776)"},
-      {DType::u64, ~uint64_t{0}, "(18446744073709551615)"},
-  };
-  for (const auto& [dtype, number, text] : rows) {
-    OpGraph g;
-    const auto y = ops::identity(g.graph, "y", g.feed({1}, dtype));
-    ASSERT_OK(y);
-    g.graph.outputs.push_back(*y);
-    const auto network = Network::load(device(), g.graph, {});
-    ASSERT_OK(network);
-    HostTensor value = HostTensor::zeros(dtype, {1});
-    value.set_integer(0, static_cast<int64_t>(number));
-    const auto set = (*network)->set_input(0, value);
-    ASSERT_FALSE(set.has_value());
-    expect_error(set.error(), ErrorKind::invalid_argument, text);
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(Devices, Refusals, testing::ValuesIn(tested_devices()), test_name_of);
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "leat/backend/nvidia/nvidia_decode.h"
 #include "leat/ir/interpret.h"
@@ -209,8 +210,10 @@ bool Engines::run_program(ChannelObject& channel, State& state, const Qmd& qmd, 
     program = std::move(*parsed);
   }
   if (known != std::string_view(text, length)) break_rule("Code is read from a stale cache.");
+  const auto width = static_cast<uint32_t>(qmd.get(QmdField::grid_width));
+  const bool is_row = program.grid[1] == 1 && program.grid[2] == 1;
   if (qmd.get(QmdField::cta_width) != program.wave_lanes * program.waves_per_workgroup ||
-      qmd.get(QmdField::grid_width) != program.grid[0] ||
+      width > program.grid[0] || (width < program.grid[0] && !is_row) ||
       qmd.get(QmdField::grid_height) != program.grid[1] ||
       qmd.get(QmdField::grid_depth) != program.grid[2]) {
     break_rule(fmt::format("Launch of \"{}\" has another size than the program.", program.name));
@@ -246,7 +249,9 @@ bool Engines::run_program(ChannelObject& channel, State& state, const Qmd& qmd, 
     break_rule(fmt::format("What \"{}\" writes is not visible at its end.", program.name));
   }
   order(state, std::move(accesses), program.name);
+  const uint32_t most = std::exchange(program.grid[0], std::min(width, program.grid[0]));
   const Result<void> done = ir::interpret(program, buffers);
+  program.grid[0] = most;
   if (done) return true;
   fault(channel, state, kShaderException, done.error().message());
   return false;

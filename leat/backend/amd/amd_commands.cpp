@@ -69,12 +69,13 @@ void AmdCommands::wait_for_launches(bool acquires) {
   if (acquires) has_copies_ = false;
 }
 
-void AmdCommands::launch(const AmdKernel& kernel, std::span<const MemoryAccess> arguments) {
+void AmdCommands::launch(const AmdKernel& kernel, std::span<const MemoryAccess> arguments,
+                         const Grid& grid) {
   const bool meets = hazards_.add(arguments);
   if (meets || has_copies_) wait_for_launches(true);
   set_state(kernel);
   if (!arguments.empty()) add_arguments(arguments);
-  pm4::dispatch(words_, kernel.grid());
+  pm4::dispatch(words_, grid);
   has_launches_ = true;
 }
 

@@ -29,7 +29,7 @@ class AmdCommands final : public RecordedList {
   /// with.
   void clear();
 
-  void launch(const AmdKernel& kernel, std::span<const MemoryAccess> arguments);
+  void launch(const AmdKernel& kernel, std::span<const MemoryAccess> arguments, const Grid& grid);
   /// Of at most kCopyBytesMax.
   void copy(uint64_t target, uint64_t source, uint64_t size_bytes);
   static constexpr uint64_t kCopyBytesMax = uint64_t{4} * pm4::kDmaBytesMax;

@@ -11,9 +11,7 @@
 namespace leat {
 
 AmdKernel::AmdKernel(AmdContext& context, const KernelBinary& binary)
-    : Kernel(binary), context_(context) {
-  std::ranges::copy(binary.grid, grid_);
-}
+    : Kernel(binary), context_(context) {}
 
 Result<std::unique_ptr<Kernel>> AmdKernel::load(AmdContext& context, const KernelBinary& binary) {
   TRY(check_limits(binary, context.card.target, context.card.info));

@@ -29,7 +29,6 @@ class AmdKernel final : public Kernel {
   AmdKernel& operator=(const AmdKernel&) = delete;
 
   const AmdRegisters& registers() const { return registers_; }
-  const uint32_t (&grid() const)[3] { return grid_; }
   uint64_t descriptor_address() const { return descriptor_address_; }
 
  private:
@@ -39,7 +38,6 @@ class AmdKernel final : public Kernel {
   DirectRange code_;
   AmdRegisters registers_;
   uint64_t descriptor_address_ = 0;
-  uint32_t grid_[3] = {};
 };
 
 }  // namespace leat

@@ -6,6 +6,7 @@
 // tests/amd/amd_pm4_test.cpp.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 
@@ -79,7 +80,7 @@ inline void set_registers(CommandWords& words, uint32_t offset,
   words.add({header(kSetShReg, 1 + static_cast<uint32_t>(values.size()), true), offset});
   words.add(values);
 }
-inline void dispatch(CommandWords& words, const uint32_t (&groups)[3]) {
+inline void dispatch(CommandWords& words, const std::array<uint32_t, 3>& groups) {
   words.add({header(kDispatchDirect, 4, true), groups[0], groups[1], groups[2], kInitiator});
 }
 /// From a ring: runs `dwords` at `address` and comes back.

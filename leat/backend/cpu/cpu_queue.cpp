@@ -18,10 +18,7 @@ using Clock = std::chrono::steady_clock;
 }  // namespace
 
 CpuKernel::CpuKernel(const KernelBinary& binary, LoadedCode code, CpuQueue& queue)
-    : Kernel(binary),
-      code_(std::move(code)),
-      group_count_(binary.grid[0] * binary.grid[1] * binary.grid[2]),
-      queue_(queue) {}
+    : Kernel(binary), code_(std::move(code)), queue_(queue) {}
 
 CpuRecordedList::~CpuRecordedList() { queue.retire(std::move(list), last_value); }
 
@@ -80,12 +77,13 @@ Result<CpuCommandList*> CpuQueue::open_list() {
   return &list;
 }
 
-Result<void> CpuQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
-  TRY(check_launch(kernel, arguments, &device_));
+Result<void> CpuQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                              uint32_t groups_x) {
+  TRY(check_launch(kernel, arguments, groups_x, &device_));
   const auto& cpu_kernel = static_cast<const CpuKernel&>(kernel);
   TRY_ASSIGN(CpuCommandList* const list, open_list());
   list->commands.push_back({.kind = CpuCommandList::Kind::launch,
-                            .number = cpu_kernel.group_count(),
+                            .number = groups_x * kernel.grid()[1] * kernel.grid()[2],
                             .entry = cpu_kernel.entry(),
                             .first_pointer = list->pointers.size()});
   for (const BufferRange& range : arguments) {

@@ -71,7 +71,8 @@ class CpuQueue : public Queue {
   /// Ends the work in flight first: its threads and lists die with the queue.
   ~CpuQueue() override;
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override;
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override;
   Result<void> copy(BufferRange target, BufferRange source) override;
   Result<void> mark_time(uint32_t slot) override;
   Result<uint64_t> submit() override;
@@ -131,11 +132,9 @@ class CpuKernel : public Kernel {
   ~CpuKernel() override { queue_.retire(std::move(code_)); }
 
   KernelEntry entry() const { return code_.entry(); }
-  uint32_t group_count() const { return group_count_; }
 
  private:
   LoadedCode code_;
-  uint32_t group_count_;
   CpuQueue& queue_;
 };
 

@@ -21,9 +21,7 @@ CudaKernel::CudaKernel(CudaContext& context, const KernelBinary& binary)
     : Kernel(binary),
       context_(context),
       threads_(binary.wave_lanes * binary.waves_per_workgroup),
-      shared_bytes_(binary.local_memory_bytes) {
-  std::copy_n(binary.grid, 3, grid_);
-}
+      shared_bytes_(binary.local_memory_bytes) {}
 
 CudaKernel::~CudaKernel() { context_.retire({.module = module_}); }
 
@@ -48,10 +46,11 @@ Result<void> CudaKernel::create(const KernelBinary& binary) {
   return {};
 }
 
-Result<void> CudaKernel::launch(CudaHandle stream, std::span<uint64_t> addresses) const {
+Result<void> CudaKernel::launch(CudaHandle stream, std::span<uint64_t> addresses,
+                                const Grid& grid) const {
   void* parameters[kBuffersMax];
   for (size_t i = 0; i < addresses.size(); ++i) parameters[i] = &addresses[i];
-  TRY_CUDA(context_.api, cuLaunchKernel, function_, grid_[0], grid_[1], grid_[2], threads_, 1, 1,
+  TRY_CUDA(context_.api, cuLaunchKernel, function_, grid[0], grid[1], grid[2], threads_, 1, 1,
            shared_bytes_, stream, parameters, nullptr);
   return {};
 }

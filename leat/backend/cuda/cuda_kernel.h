@@ -18,7 +18,7 @@ class CudaKernel final : public Kernel {
   static constexpr size_t kBuffersMax = 64;
 
   /// Puts one launch into `stream`. `addresses` stand in the kernel's order.
-  Result<void> launch(CudaHandle stream, std::span<uint64_t> addresses) const;
+  Result<void> launch(CudaHandle stream, std::span<uint64_t> addresses, const Grid& grid) const;
 
  private:
   Result<void> create(const KernelBinary& binary);
@@ -26,7 +26,6 @@ class CudaKernel final : public Kernel {
   CudaContext& context_;
   CudaHandle module_ = nullptr;
   CudaHandle function_ = nullptr;
-  unsigned grid_[3] = {1, 1, 1};
   unsigned threads_ = 1;
   unsigned shared_bytes_ = 0;
 };

@@ -42,13 +42,14 @@ uint64_t CudaQueue::address_of(const BufferRange& range) const {
   return memory_.at(range.buffer->handle()).address + range.offset_bytes;
 }
 
-Result<void> CudaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
-  TRY(check_launch(kernel, arguments, &owner_));
+Result<void> CudaQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                               uint32_t groups_x) {
+  TRY(check_launch(kernel, arguments, groups_x, &owner_));
   uint64_t addresses[CudaKernel::kBuffersMax];
   for (size_t i = 0; i < arguments.size(); ++i) addresses[i] = address_of(arguments[i]);
   TRY_ASSIGN(const CudaHandle stream, next_stream());
   return static_cast<const CudaKernel&>(kernel).launch(
-      stream, std::span(addresses).first(arguments.size()));
+      stream, std::span(addresses).first(arguments.size()), kernel.grid_with(groups_x));
 }
 
 Result<void> CudaQueue::copy(BufferRange target, BufferRange source) {

@@ -38,7 +38,8 @@ class CudaQueue final : public Queue {
 
   Result<void> open();
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override;
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override;
   Result<void> copy(BufferRange target, BufferRange source) override;
   Result<void> mark_time(uint32_t slot) override;
   Result<uint64_t> submit() override;

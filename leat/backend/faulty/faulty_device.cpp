@@ -45,8 +45,9 @@ class FaultyQueue final : public Queue {
   FaultyQueue(Queue& inner, const FaultPlan& plan, FaultCounts* counts)
       : inner_(inner), plan_(plan), counts_(counts), random_(plan.seed), fence_(*this) {}
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override {
-    return inner_.launch(kernel, arguments);
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override {
+    return inner_.launch(kernel, arguments, groups_x);
   }
   Result<void> copy(BufferRange target, BufferRange source) override {
     return inner_.copy(target, source);

@@ -69,8 +69,9 @@ class NullQueue final : public Queue {
  public:
   NullQueue(const DeviceInfo& info, const Target& target) : frame_(info, target) {}
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override {
-    return check_launch(kernel, arguments, nullptr);
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override {
+    return check_launch(kernel, arguments, groups_x, nullptr);
   }
 
   Result<void> copy(BufferRange target, BufferRange source) override {

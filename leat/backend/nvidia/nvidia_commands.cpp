@@ -75,14 +75,17 @@ void NvidiaCommands::front_end_barrier() {
   compute_.add(method::immediate(kComputeSubchannel, method::kWaitForIdle, 0));
 }
 
-void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments) {
+void NvidiaCommands::launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments,
+                            const Grid& grid) {
   close_copies();
   const auto index = static_cast<uint32_t>(launches_.size());
   launches_.push_back({.bank = &kernel.bank(),
                        .first_parameter = static_cast<uint32_t>(parameters_.size()),
-                       .parameter_count = static_cast<uint32_t>(arguments.size())});
+                       .parameter_count = static_cast<uint32_t>(arguments.size()),
+                       .grid = grid});
   for (const MemoryAccess& argument : arguments) parameters_.push_back(argument.address);
   qmds_.push_back(kernel.qmd());
+  if (grid != kernel.grid()) qmds_.back().set_grid(grid);
   const NvidiaStart start = chains_.add(index, arguments);
   if (start.kind == NvidiaStart::Kind::follows) {
     launches_[start.before].dependent = index;
@@ -222,6 +225,10 @@ void NvidiaCommands::write_bank(std::byte* target, const Launch& launch, bool wh
   } else {
     std::memcpy(target, bank.data(), kBankHeadBytes);
     std::memcpy(target + line, bank.data() + line, bank.size() - line);
+  }
+  const uint32_t place = launch.bank->grid_offset;
+  if (std::memcmp(bank.data() + place, launch.grid.data(), sizeof launch.grid) != 0) {
+    std::memcpy(target + place, launch.grid.data(), sizeof launch.grid);
   }
   if (launch.parameter_count == 0) return;
   std::memcpy(target + launch.bank->parameter_offset, parameters_.data() + launch.first_parameter,

@@ -27,7 +27,8 @@ class NvidiaCommands final : public RecordedList {
   /// Forgets all commands; the memory stays.
   void clear();
 
-  void launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments);
+  void launch(const NvidiaKernel& kernel, std::span<const MemoryAccess> arguments,
+              const Grid& grid);
   /// Of at most kCopyBytesMax.
   void copy(uint64_t target, uint64_t source, uint64_t size_bytes);
   static constexpr uint64_t kCopyBytesMax = 2 * method::kCopyBytesMax;
@@ -69,6 +70,7 @@ class NvidiaCommands final : public RecordedList {
     const NvidiaBank* bank = nullptr;  // the context keeps it when the kernel goes
     uint32_t first_parameter = 0;
     uint32_t parameter_count = 0;
+    Grid grid = {1, 1, 1};
     uint32_t dependent = kNone;  // the launch that follows in its chain
   };
   static constexpr uint32_t kNone = 0xffffffff;

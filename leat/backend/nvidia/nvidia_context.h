@@ -65,6 +65,7 @@ class NvidiaShaderSetup {
 struct NvidiaBank {
   std::vector<std::byte> bytes;
   uint32_t parameter_offset = 0;
+  uint32_t grid_offset = 0;  // of three u32
   /// Bytes [kBankHeadBytes, parameters' line) are zero, as the compiler nearly always leaves them.
   bool is_sparse = false;
 };

@@ -142,6 +142,7 @@ void NvidiaKernel::fill_bank(const KernelBinary& binary, const Cubin& cubin) {
   put(layout.workgroup_size, binary.wave_lanes * binary.waves_per_workgroup);
   put(layout.workgroup_size + 4, 1u);
   put(layout.workgroup_size + 8, 1u);
+  bank_->grid_offset = layout.grid;
   for (uint32_t axis = 0; axis < 3; ++axis) put(layout.grid + 4 * axis, binary.grid[axis]);
   put(layout.shared_window, method::kSharedWindow);
   put(layout.local_window, method::kLocalWindow);
@@ -162,9 +163,7 @@ void NvidiaKernel::fill_qmd(const KernelBinary& binary, const Cubin& cubin) {
     qmd_.set(sass_version, sm / 10 << 4 | sm % 10);
   }
   qmd_.set(api_visible_call_limit, 1);
-  qmd_.set(grid_width, binary.grid[0]);
-  qmd_.set(grid_height, binary.grid[1]);
-  qmd_.set(grid_depth, binary.grid[2]);
+  qmd_.set_grid(grid());
   qmd_.set(cta_width, binary.wave_lanes * binary.waves_per_workgroup);
   qmd_.set(cta_height, 1);
   qmd_.set(cta_depth, 1);

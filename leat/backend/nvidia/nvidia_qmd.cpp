@@ -82,6 +82,12 @@ uint64_t Qmd::bank0() const {
          << bank_shift(version_);
 }
 
+void Qmd::set_grid(const std::array<uint32_t, 3>& workgroups) {
+  set(QmdField::grid_width, workgroups[0]);
+  set(QmdField::grid_height, workgroups[1]);
+  set(QmdField::grid_depth, workgroups[2]);
+}
+
 void Qmd::set_release(uint64_t address, uint64_t payload) {
   constexpr uint32_t kTwoWords = 2;
   CHECK(address % sizeof payload == 0);

@@ -41,6 +41,7 @@ class Qmd {
   /// Must fit the field's bits (after its shift); a field that the version lacks is left out.
   void set(QmdField field, uint64_t value);
   uint64_t get(QmdField field) const;
+  void set_grid(const std::array<uint32_t, 3>& workgroups);
   // Addresses stand in two fields, shifted as the version wants.
   void set_program(uint64_t address);
   void set_bank0(uint64_t address, uint32_t size_bytes);

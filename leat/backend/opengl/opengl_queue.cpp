@@ -11,10 +11,7 @@
 namespace leat {
 
 OpenglKernel::OpenglKernel(const KernelBinary& binary, GLuint program, Release release)
-    : Kernel(binary),
-      program_(program),
-      grid_{binary.grid[0], binary.grid[1], binary.grid[2]},
-      release_(std::move(release)) {}
+    : Kernel(binary), program_(program), release_(std::move(release)) {}
 
 namespace {
 
@@ -29,12 +26,15 @@ Result<void> check_filled(std::span<const BufferRange> ranges) {
 
 }  // namespace
 
-Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
+Result<void> OpenglQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                                 uint32_t groups_x) {
   const auto& loaded = static_cast<const OpenglKernel&>(kernel);
-  TRY(check_launch(kernel, arguments, &owner_, thread_.facts().target.argument_bytes_max));
+  TRY(check_launch(kernel, arguments, groups_x, &owner_,
+                   thread_.facts().target.argument_bytes_max));
   TRY(check_filled(arguments));
   TRY(check_room());
-  open_list().add_launch(loaded.program(), loaded.grid(), arguments, kernel.arguments());
+  open_list().add_launch(loaded.program(), kernel.grid_with(groups_x), arguments,
+                         kernel.arguments());
   if (recording_ != nullptr) {
     ++recording_->launches;
   } else {

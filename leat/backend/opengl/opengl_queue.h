@@ -22,11 +22,9 @@ class OpenglKernel final : public Kernel {
   ~OpenglKernel() override { release_(program_); }
 
   GLuint program() const { return program_; }
-  const std::array<uint32_t, 3>& grid() const { return grid_; }
 
  private:
   GLuint program_;
-  std::array<uint32_t, 3> grid_;
   Release release_;
 };
 
@@ -56,7 +54,8 @@ class OpenglQueue final : public Queue {
   OpenglQueue(OpenglThread& thread, const Device& owner, const DeviceInfo& info)
       : thread_(thread), owner_(owner), fence_(thread), frame_(info, thread.facts().target) {}
 
-  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments) override;
+  Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                      uint32_t groups_x) override;
   Result<void> copy(BufferRange target, BufferRange source) override;
   Result<void> mark_time(uint32_t slot) override;
   Result<uint64_t> submit() override;

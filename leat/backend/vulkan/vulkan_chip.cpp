@@ -245,6 +245,8 @@ void read_features(const VulkanCalls& calls, uint32_t version, const Extensions&
 void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
                    VulkanChip& chip) {
   chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
+  chip.target.shader_64bit = features.core.features.shaderInt64 == VK_TRUE &&
+                             features.core.features.shaderFloat64 == VK_TRUE;
   const bool pointers =
       features.address.bufferDeviceAddress == VK_TRUE && !env_flag("LEAT_VULKAN_BINDINGS");
   chip.target.format = pointers ? CodeFormat::spirv_pointers : CodeFormat::spirv_bindings;

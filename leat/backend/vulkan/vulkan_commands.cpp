@@ -87,7 +87,7 @@ void VulkanCommands::wait_where_needed() {
 }
 
 Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
-                                    std::span<const BufferRange> arguments) {
+                                    std::span<const BufferRange> arguments, const Grid& grid) {
   TRY(context_.chip.pointers() ? bind_pointers(kernel, arguments) : bind_sets(kernel, arguments));
   if (bound_ != kernel.pipeline()) {
     bound_ = kernel.pipeline();
@@ -98,7 +98,6 @@ Result<void> VulkanCommands::launch(const VulkanKernel& kernel,
     add_access(arguments[i], kernel.arguments()[i].written);
   }
   wait_where_needed();
-  const uint32_t* grid = kernel.grid();
   context_.calls.vkCmdDispatch(commands_, grid[0], grid[1], grid[2]);
   return {};
 }

@@ -22,7 +22,8 @@ class VulkanCommands final : public RecordedList {
   /// Starts anew; what was recorded before must be done.
   Result<void> begin(VkCommandBufferUsageFlags usage);
   Result<void> end();
-  Result<void> launch(const VulkanKernel& kernel, std::span<const BufferRange> arguments);
+  Result<void> launch(const VulkanKernel& kernel, std::span<const BufferRange> arguments,
+                      const Grid& grid);
   void copy(const BufferRange& target, const BufferRange& source);
   void mark_time(VkQueryPool pool, uint32_t slot);
 

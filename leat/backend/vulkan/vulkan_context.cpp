@@ -87,6 +87,8 @@ Result<void> VulkanContext::create_device() {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
       .pNext = &storage16,
       .bufferDeviceAddress = VK_TRUE};
+  const VkBool32 has_64bit = chip.target.shader_64bit ? VK_TRUE : VK_FALSE;
+  const VkPhysicalDeviceFeatures core = {.shaderFloat64 = has_64bit, .shaderInt64 = has_64bit};
   const float priority = 1.0f;
   const VkDeviceQueueCreateInfo queue_info = {
       .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -101,6 +103,7 @@ Result<void> VulkanContext::create_device() {
       .pQueueCreateInfos = &queue_info,
       .enabledExtensionCount = static_cast<uint32_t>(chip.extensions.size()),
       .ppEnabledExtensionNames = chip.extensions.data(),
+      .pEnabledFeatures = &core,
   };
   const VkResult result = calls.vkCreateDevice(chip.handle, &info, nullptr, &device);
   if (result != VK_SUCCESS) return vulkan_error(result, "vkCreateDevice");

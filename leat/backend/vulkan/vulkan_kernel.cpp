@@ -13,9 +13,7 @@
 namespace leat {
 
 VulkanKernel::VulkanKernel(VulkanContext& context, const KernelBinary& binary)
-    : Kernel(binary), context_(context) {
-  std::copy_n(binary.grid, 3, grid_);
-}
+    : Kernel(binary), context_(context) {}
 
 VulkanKernel::~VulkanKernel() {
   context_.retire({.pipeline = pipeline_, .pipeline_layout = layout_, .set_layout = set_layout_});

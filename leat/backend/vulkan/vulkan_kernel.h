@@ -19,7 +19,6 @@ class VulkanKernel final : public Kernel {
   VkPipeline pipeline() const { return pipeline_; }
   VkPipelineLayout layout() const { return layout_; }
   VkDescriptorSetLayout set_layout() const { return set_layout_; }
-  const uint32_t* grid() const { return grid_; }
 
  private:
   Result<void> create_layout();
@@ -29,7 +28,6 @@ class VulkanKernel final : public Kernel {
   VkDescriptorSetLayout set_layout_ = VK_NULL_HANDLE;
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkPipeline pipeline_ = VK_NULL_HANDLE;
-  uint32_t grid_[3] = {1, 1, 1};
 };
 
 }  // namespace leat

@@ -41,10 +41,12 @@ Result<VulkanCommands*> VulkanQueue::open_commands() {
   return open_;
 }
 
-Result<void> VulkanQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments) {
-  TRY(check_launch(kernel, arguments, &owner_, context_.chip.target.argument_bytes_max));
+Result<void> VulkanQueue::launch(const Kernel& kernel, std::span<const BufferRange> arguments,
+                                 uint32_t groups_x) {
+  TRY(check_launch(kernel, arguments, groups_x, &owner_, context_.chip.target.argument_bytes_max));
   TRY_ASSIGN(VulkanCommands * commands, open_commands());
-  return commands->launch(static_cast<const VulkanKernel&>(kernel), arguments);
+  return commands->launch(static_cast<const VulkanKernel&>(kernel), arguments,
+                          kernel.grid_with(groups_x));
 }
 
 Result<void> VulkanQueue::copy(BufferRange target, BufferRange source) {

@@ -1,5 +1,5 @@
 // See labels.h.
-#include "cli/labels.h"
+#include "leat/media/labels.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "leat/base/files.h"
 
-namespace leat::cli {
+namespace leat {
 
 namespace {
 
@@ -85,4 +85,4 @@ Result<Labels> parse_labels(std::string_view text, const std::string& path) {
   return labels;
 }
 
-}  // namespace leat::cli
+}  // namespace leat

@@ -1,9 +1,9 @@
 // Labels: with and without numbers, and files that ask for much memory.
-#include "cli/labels.h"
+#include "leat/media/labels.h"
 
 #include <gtest/gtest.h>
 
-namespace leat::cli {
+namespace leat {
 namespace {
 
 Labels labels_of(const std::string& text) {
@@ -39,4 +39,4 @@ TEST(Labels, LimitsAreNamed) {
 }
 
 }  // namespace
-}  // namespace leat::cli
+}  // namespace leat

@@ -8,7 +8,7 @@
 
 #include "leat/base/result.h"
 
-namespace leat::cli {
+namespace leat {
 
 /// By class; empty where no line names the class.
 using Labels = std::vector<std::string>;
@@ -23,4 +23,4 @@ Result<Labels> read_labels(const std::string& path);
 /// The same of a text; `path` is for the error.
 Result<Labels> parse_labels(std::string_view text, const std::string& path);
 
-}  // namespace leat::cli
+}  // namespace leat

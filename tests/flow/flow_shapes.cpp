@@ -1,0 +1,165 @@
+// Models whose inputs change their shapes: once two shapes of a class have been seen nothing is
+// compiled for another, since the kernels are told what differs; and each is right on every device.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+#include "leat/run/session.h"
+#include "leat/tensor/ops.h"
+#include "tests/ops/tested_devices.h"
+
+namespace leat {
+namespace {
+
+using ops::Activation;
+
+/// Numbers from -1 to 1.
+HostTensor random_tensor(Shape shape, uint32_t seed) {
+  HostTensor value = HostTensor::zeros(DType::f32, std::move(shape));
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<double> uniform(-1, 1);
+  for (int64_t i = 0; i < element_count(value.shape); ++i) {
+    value.set_number(i, uniform(generator));
+  }
+  return value;
+}
+
+TensorId weights(Graph& graph, const std::string& name, Shape shape, uint32_t seed) {
+  return graph.add_constant(name, random_tensor(std::move(shape), seed));
+}
+
+Model model_of(Graph graph, Shape input) {
+  Model model;
+  model.name = "shapes";
+  model.inputs = {{"x", DType::f32, std::move(input), graph.inputs[0]}};
+  const TensorId y = graph.outputs[0];
+  model.outputs = {{"y", DType::f32, graph.tensors[y].shape, y}};
+  model.graph = std::move(graph);
+  return model;
+}
+
+/// Convolutions, pooling, a mean over what is left of a picture of any size, and classes of it.
+Model picture(const Shape& shape) {
+  Graph graph;
+  const TensorId x = graph.add_tensor("x", DType::f32, shape);
+  graph.inputs = {x};
+  const auto conv = [&](const std::string& name, TensorId from, int64_t channels, int64_t out,
+                        int64_t kernel, int64_t stride, int64_t groups) {
+    ops::ConvOptions options;
+    options.window.strides = {stride, stride};
+    options.window.pads = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
+    options.groups = groups;
+    const TensorId w = weights(graph, name + "_w", {out, channels / groups, kernel, kernel}, 3);
+    const TensorId bias = weights(graph, name + "_b", {out}, 4);
+    const TensorId y = ops::conv(graph, name, from, w, bias, options).value();
+    return ops::activation(graph, name + "_relu", Activation::relu, y).value();
+  };
+  TensorId y = conv("first", x, 3, 16, 3, 2, 1);
+  y = ops::max_pool(graph, "pool", y, {.kernel = {2, 2}, .strides = {2, 2}}).value();
+  const TensorId side = conv("depthwise", y, 16, 16, 3, 1, 16);
+  y = conv("wide", y, 16, 16, 3, 1, 1);
+  y = ops::binary(graph, "sum", ScalarOp::add, y, side).value();
+  y = conv("last", y, 16, 24, 1, 1, 1);
+  y = ops::global_average_pool(graph, "mean", y).value();
+  y = ops::flatten(graph, "flat", y).value();
+  y = ops::matmul(graph, "classes", y, weights(graph, "classes_w", {24, 10}, 8)).value();
+  graph.outputs = {y};
+  return model_of(std::move(graph), shape);
+}
+
+/// One layer of attention over any number of tokens, and a soft-max over them.
+Model tokens(const Shape& shape) {
+  constexpr int64_t kWidth = 32;
+  Graph graph;
+  const TensorId x = graph.add_tensor("x", DType::f32, shape);
+  graph.inputs = {x};
+  const auto product = [&](const std::string& name, TensorId from, int64_t rows, int64_t columns) {
+    return ops::matmul(graph, name, from, weights(graph, name + "_w", {rows, columns}, 5)).value();
+  };
+  const TensorId query = product("query", x, kWidth, kWidth);
+  const TensorId key = product("key", x, kWidth, kWidth);
+  const TensorId value = product("value", x, kWidth, kWidth);
+  const TensorId turned = ops::transpose(graph, "turned", key, {0, 2, 1}).value();
+  const TensorId scores = ops::matmul(graph, "scores", query, turned).value();
+  const TensorId shares = ops::softmax(graph, "shares", scores, {.axis = -1}).value();
+  TensorId y = ops::matmul(graph, "mixed", shares, value).value();
+  y = ops::binary(graph, "sum", ScalarOp::add, y, x).value();
+  const TensorId scale = weights(graph, "scale", {kWidth}, 6);
+  const TensorId shift = weights(graph, "shift", {kWidth}, 7);
+  y = ops::layer_norm(graph, "norm", y, scale, shift).value().y;
+  y = product("wide", y, kWidth, 2 * kWidth);
+  y = ops::activation(graph, "mish", Activation::mish, y).value();
+  y = product("narrow", y, 2 * kWidth, kWidth);
+  graph.outputs = {y};
+  return model_of(std::move(graph), shape);
+}
+
+void expect_right(const Model& model, const HostTensor& x,
+                  const Result<std::vector<HostTensor>>& got) {
+  ASSERT_OK(got);
+  const auto want = evaluate(model.graph, std::vector<HostTensor>{x});
+  ASSERT_OK(want);
+  ASSERT_EQ(got->at(0).shape, want->at(0).shape);
+  for (int64_t i = 0; i < element_count(want->at(0).shape); ++i) {
+    const double wanted = want->at(0).number(i);
+    ASSERT_NEAR(got->at(0).number(i), wanted, 2e-4 * std::max(1.0, std::abs(wanted))) << i;
+  }
+}
+
+using FlowShapes = DeviceTest;
+
+/// Runs all `first` shapes, and then others of their classes, for which nothing may be compiled;
+/// so many kernels have the same numbers in all.
+void run_shapes(const std::string& device, const std::function<Model(const Shape&)>& make,
+                const std::vector<Shape>& first, const std::vector<Shape>& others,
+                uint32_t same_kernels) {
+  Session session({.devices = machine_devices(2, "")});
+  LoadOptions options;
+  options.device = device;
+  options.specialise = [&](std::span<const Shape> given) { return Result<Model>(make(given[0])); };
+  const auto loaded = session.load(make(first[0]), options);
+  ASSERT_OK(loaded);
+  std::vector<Shape> shapes = first;
+  shapes.insert(shapes.end(), others.begin(), others.end());
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    SCOPED_TRACE(to_string(shapes[i]));
+    const HostTensor x = random_tensor(shapes[i], static_cast<uint32_t>(i));
+    expect_right(make(shapes[i]), x, (*loaded)->run(std::vector<HostTensor>{x}));
+    const NetworkStats& stats = (*loaded)->network().stats();
+    if (i == 0) {
+      EXPECT_EQ(stats.told, 0u);
+    }
+    if (i >= first.size()) {
+      EXPECT_GE(stats.told + same_kernels, stats.kernels);
+      EXPECT_EQ(stats.compiled, 0u);
+    }
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// An even extent ends its last window of stride 2 elsewhere than an odd one; square pictures have
+// fewer numbers.
+TEST_P(FlowShapes, PicturesOfAnySize) {
+  if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
+  run_shapes(GetParam().name, picture, {{1, 3, 40, 56}, {1, 3, 47, 75}},
+             {{1, 3, 52, 61}, {1, 3, 33, 90}}, 1);
+}
+
+TEST_P(FlowShapes, SquarePictures) {
+  if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
+  run_shapes(GetParam().name, picture, {{1, 3, 64, 64}, {1, 3, 51, 51}, {1, 3, 80, 80}},
+             {{1, 3, 96, 96}, {1, 3, 47, 47}}, 1);
+}
+
+TEST_P(FlowShapes, AnyNumberOfTokens) {
+  if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
+  run_shapes(GetParam().name, tokens, {{2, 20, 32}, {2, 37, 32}, {2, 48, 32}},
+             {{2, 25, 32}, {2, 61, 32}, {2, 56, 32}}, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, FlowShapes, testing::ValuesIn(tested_devices()), test_name_of);
+
+}  // namespace
+}  // namespace leat

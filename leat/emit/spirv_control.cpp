@@ -74,7 +74,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::xor_i: return emit_plain(instruction, Op::OpBitwiseXor);
     case Opcode::shl_i: return emit_plain(instruction, Op::OpShiftLeftLogical);
     case Opcode::shr_s: return emit_plain(instruction, Op::OpShiftRightArithmetic);
-    case Opcode::shr_u: return emit_plain(instruction, Op::OpShiftRightLogical);
+    case Opcode::shr_u: return emit_shr_u(instruction);
     case Opcode::popcount: return emit_plain(instruction, Op::OpBitCount);
     case Opcode::and_b: return emit_plain(instruction, Op::OpLogicalAnd);
     case Opcode::or_b: return emit_plain(instruction, Op::OpLogicalOr);

@@ -110,53 +110,53 @@ void expect_right(const Model& model, const HostTensor& x,
 
 using FlowShapes = DeviceTest;
 
-/// Runs all `first` shapes, and then others of their classes, for which nothing may be compiled;
-/// so many kernels have the same numbers in all.
+/// Runs all shapes so often that each class is known. They are more than stay ready, so each is
+/// made ready anew the last time, and nothing may be compiled for it.
 void run_shapes(const std::string& device, const std::function<Model(const Shape&)>& make,
-                const std::vector<Shape>& first, const std::vector<Shape>& others,
-                uint32_t same_kernels) {
+                const std::vector<Shape>& shapes) {
+  constexpr int kPasses = 3;
+  ASSERT_GT(shapes.size(), kShapesReadyMax);
   Session session({.devices = machine_devices(2, "")});
   LoadOptions options;
   options.device = device;
   options.specialise = [&](std::span<const Shape> given) { return Result<Model>(make(given[0])); };
-  const auto loaded = session.load(make(first[0]), options);
+  const auto loaded = session.load(make(shapes[0]), options);
   ASSERT_OK(loaded);
-  std::vector<Shape> shapes = first;
-  shapes.insert(shapes.end(), others.begin(), others.end());
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    SCOPED_TRACE(to_string(shapes[i]));
-    const HostTensor x = random_tensor(shapes[i], static_cast<uint32_t>(i));
-    expect_right(make(shapes[i]), x, (*loaded)->run(std::vector<HostTensor>{x}));
-    const NetworkStats& stats = (*loaded)->network().stats();
-    if (i == 0) {
-      EXPECT_EQ(stats.told, 0u);
+  uint32_t told = 0;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      SCOPED_TRACE(to_string(shapes[i]));
+      const HostTensor x = random_tensor(shapes[i], static_cast<uint32_t>(i));
+      expect_right(make(shapes[i]), x, (*loaded)->run(std::vector<HostTensor>{x}));
+      const NetworkStats& stats = (*loaded)->network().stats();
+      if (pass + 1 == kPasses) {
+        EXPECT_EQ(stats.compiled, 0u);
+        told += stats.told;
+      }
+      if (testing::Test::HasFailure()) return;
     }
-    if (i >= first.size()) {
-      EXPECT_GE(stats.told + same_kernels, stats.kernels);
-      EXPECT_EQ(stats.compiled, 0u);
-    }
-    if (testing::Test::HasFailure()) return;
   }
+  EXPECT_GT(told, 0u);
 }
 
 // An even extent ends its last window of stride 2 elsewhere than an odd one; square pictures have
 // fewer numbers.
 TEST_P(FlowShapes, PicturesOfAnySize) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  run_shapes(GetParam().name, picture, {{1, 3, 40, 56}, {1, 3, 47, 75}},
-             {{1, 3, 52, 61}, {1, 3, 33, 90}}, 1);
+  run_shapes(GetParam().name, picture,
+             {{1, 3, 40, 56}, {1, 3, 47, 75}, {1, 3, 52, 61}, {1, 3, 33, 90}, {1, 3, 64, 70}});
 }
 
 TEST_P(FlowShapes, SquarePictures) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  run_shapes(GetParam().name, picture, {{1, 3, 64, 64}, {1, 3, 51, 51}, {1, 3, 80, 80}},
-             {{1, 3, 96, 96}, {1, 3, 47, 47}}, 1);
+  run_shapes(GetParam().name, picture,
+             {{1, 3, 64, 64}, {1, 3, 51, 51}, {1, 3, 80, 80}, {1, 3, 96, 96}, {1, 3, 47, 47}});
 }
 
 TEST_P(FlowShapes, AnyNumberOfTokens) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  run_shapes(GetParam().name, tokens, {{2, 20, 32}, {2, 37, 32}, {2, 48, 32}},
-             {{2, 25, 32}, {2, 61, 32}, {2, 56, 32}}, 0);
+  run_shapes(GetParam().name, tokens,
+             {{2, 20, 32}, {2, 37, 32}, {2, 48, 32}, {2, 25, 32}, {2, 61, 32}, {2, 56, 32}});
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FlowShapes, testing::ValuesIn(tested_devices()), test_name_of);

@@ -44,14 +44,13 @@ Result<FedModel> read_fed(const DumpedPackets& wanted) {
 }  // namespace
 
 Result<std::string> packets_of(const DumpedPackets& wanted) {
-  const Result<std::unique_ptr<Recorder>> recorder = open_recorder(wanted.target);
-  if (!recorder) return recorder.error();  // before a folder is made
+  TRY_ASSIGN(const std::unique_ptr<Recorder> recorder, open_recorder(wanted.target));
   if (!wanted.folder.empty()) TRY(make_capture_folder(wanted.folder));
   TRY_ASSIGN(const FedModel fed, read_fed(wanted));
-  return leat::packets_of(fed, {.target = wanted.target,
-                                .folder = wanted.folder,
-                                .producer = fmt::format("leat {} ({})", kLeatVersion, kLeatCommit),
-                                .session = session_options(kernel_cache_folder())});
+  return leat::packets_of(*recorder, fed,
+                          {.folder = wanted.folder,
+                           .producer = fmt::format("leat {} ({})", kLeatVersion, kLeatCommit),
+                           .session = session_options(kernel_cache_folder())});
 }
 
 }  // namespace leat::cli

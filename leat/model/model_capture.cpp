@@ -5,7 +5,6 @@
 
 #include <random>
 
-#include "leat/backend/backends.h"
 #include "leat/model/onnx_operations.h"
 #include "leat/run/capture.h"
 
@@ -66,16 +65,16 @@ FedModel fed_model(OnnxModel file, Model model, std::map<std::string, HostTensor
   return fed;
 }
 
-Result<std::string> packets_of(const FedModel& fed, const PacketOptions& options) {
-  TRY_ASSIGN(const std::unique_ptr<Recorder> recorder, open_recorder(options.target));
+Result<std::string> packets_of(Recorder& recorder, const FedModel& fed,
+                               const PacketOptions& options) {
   NetworkOptions network_options;
   network_options.cache_folder = options.session.cache_folder;
   TRY_ASSIGN(const std::unique_ptr<Network> network,
-             Network::load(recorder->device(), fed.model.graph, network_options));
+             Network::load(recorder.device(), fed.model.graph, network_options));
   for (size_t i = 0; i < fed.inputs.size(); ++i) TRY(network->set_input(i, fed.inputs[i]));
-  if (!options.folder.empty()) return capture(*recorder, *network, fed, options);
+  if (!options.folder.empty()) return capture(recorder, *network, fed, options);
   TRY_ASSIGN(const uint64_t value, network->start());
-  TRY_ASSIGN(const RecordedSubmit submit, recorder->in_flight());
+  TRY_ASSIGN(const RecordedSubmit submit, recorder.in_flight());
   TRY(network->wait(value));
   return submit.text;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "leat/model/onnx_import.h"
+#include "leat/run/capture.h"
 #include "leat/run/session.h"
 
 namespace leat {
@@ -23,14 +24,14 @@ struct FedModel {
 FedModel fed_model(OnnxModel file, Model model, std::map<std::string, HostTensor> given);
 
 struct PacketOptions {
-  std::string target;      // "gfx1100"
   std::string folder;      // of a capture, made by make_capture_folder; empty: none is written
   std::string producer;    // of the capture: the program and its version
   SessionOptions session;  // in which the device "cpu" computes the expected values
 };
 
-/// The packets of one run as text; with a folder what was written there. Errors: those of compiling
-/// for the target, of the device "cpu", of writing.
-Result<std::string> packets_of(const FedModel& fed, const PacketOptions& options);
+/// The packets of one run on the recorder's device as text; with a folder what was written there.
+/// Errors: those of compiling for its target, of the device "cpu", of writing.
+Result<std::string> packets_of(Recorder& recorder, const FedModel& fed,
+                               const PacketOptions& options);
 
 }  // namespace leat

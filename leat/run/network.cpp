@@ -174,6 +174,7 @@ Result<void> Network::load_kernels() {
 /// A kernel for each of these steps: one that serves other shapes, too, or one to be made.
 Result<void> Network::serve(std::span<const uint32_t> steps) {
   ShapeKernels* const shapes = options_.shape_kernels;
+  if (shapes != nullptr) shapes->forget_idle();
   std::vector<StepKey> keys(steps.size());
   std::vector<ShapeKernels::Opening> openings;
   std::vector<KernelWish> wishes;
@@ -206,13 +207,10 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   }
   std::vector<ShapeKernels::Told> told(steps.size());
   for (size_t i = 0; i < own.size(); ++i) {
-    std::unique_ptr<Kernel>& kernel = compiled.kernels[openings.size() + i];
-    told[own[i]] = {.kernel = kernel.get(), .words = {}, .groups = kernel->grid()[0]};
-    if (shapes != nullptr) {
-      shapes->keep(keys[own[i]], std::move(kernel));
-    } else {
-      kernels_.push_back(std::move(kernel));
-    }
+    std::shared_ptr<const Kernel> kernel = std::move(compiled.kernels[openings.size() + i]);
+    if (shapes != nullptr) shapes->keep(keys[own[i]], kernel);
+    const uint32_t groups = kernel->grid()[0];
+    told[own[i]] = {.kernel = std::move(kernel), .words = {}, .groups = groups};
   }
   for (size_t i = 0; i < steps.size(); ++i) {
     if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);
@@ -304,7 +302,7 @@ Result<void> Network::launch(const Launch& launch, size_t slot) {
 std::vector<Network::PlannedLaunch> Network::launches(size_t slot) const {
   std::vector<PlannedLaunch> planned;
   for (const Launch& launch : launches_) {
-    planned.push_back({served_[launch.served].kernel, {}});
+    planned.push_back({served_[launch.served].kernel.get(), {}});
     for (TensorId id : launch.arguments) planned.back().arguments.push_back(range_of(id, slot));
   }
   return planned;

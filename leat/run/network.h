@@ -142,7 +142,7 @@ class Network {
 
   /// What equal steps share.
   struct Served {
-    const Kernel* kernel = nullptr;
+    std::shared_ptr<const Kernel> kernel;
     uint32_t groups_x = 0;
     std::optional<BufferRange> words;  // its last argument, where it is told numbers
   };
@@ -186,7 +186,6 @@ class Network {
   Buffer weights_;
   Buffer activations_;
   Buffer words_;
-  std::vector<std::unique_ptr<Kernel>> kernels_;  // where no other shape may have them
   std::vector<Served> served_;
   std::vector<Launch> launches_;
   std::vector<BufferRange> ranges_;  // scratch of one launch

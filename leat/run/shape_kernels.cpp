@@ -39,13 +39,13 @@ std::string whole(const StepKey& key) {
 
 std::optional<ShapeKernels::Told> ShapeKernels::find(const StepKey& key) const {
   if (const auto plain = plain_.find(whole(key)); plain != plain_.end()) {
-    return Told{plain->second.get(), {}, plain->second->grid()[0]};
+    return Told{plain->second, {}, plain->second->grid()[0]};
   }
   const auto [first, last] = kernels_.equal_range(key.structure);
   for (auto kept = first; kept != last; ++kept) {
     std::optional<Told> found = told(kept->second.opening, key);
     if (!found) continue;
-    found->kernel = kept->second.kernel.get();
+    found->kernel = kept->second.kernel;
     return found;
   }
   return std::nullopt;
@@ -76,7 +76,10 @@ std::optional<ShapeKernels::Opening> ShapeKernels::opened(const Schedule& schedu
   if (std::ranges::count(open, true) == 0) return std::nullopt;
   Result<std::unique_ptr<OpenKernel>> made = lower_open(schedule, step, target, open);
   if (!made) return std::nullopt;  // lower() says what is wrong, if something is
-  return Opening{std::move(*made), std::move(key), std::move(open)};
+  Opening opening = {std::move(*made), std::move(key), std::move(open)};
+  // Not where a size is so large that a step to it leaves 32 bits.
+  if (!serves(opening, opening.key)) return std::nullopt;
+  return opening;
 }
 
 void ShapeKernels::keep(Opening opening, std::unique_ptr<Kernel> kernel) {
@@ -85,8 +88,20 @@ void ShapeKernels::keep(Opening opening, std::unique_ptr<Kernel> kernel) {
   kernels_.emplace(std::move(structure), Kept{std::move(opening), std::move(kernel)});
 }
 
-void ShapeKernels::keep(const StepKey& key, std::unique_ptr<Kernel> kernel) {
+void ShapeKernels::keep(const StepKey& key, std::shared_ptr<const Kernel> kernel) {
   plain_.insert_or_assign(whole(key), std::move(kernel));
+}
+
+void ShapeKernels::forget_idle() {
+  const auto is_idle = [](const std::shared_ptr<const Kernel>& kernel) {
+    return kernel.use_count() == 1;
+  };
+  size_t idle = 0;
+  for (const auto& [key, kernel] : plain_) idle += is_idle(kernel) ? 1 : 0;
+  for (const auto& [key, kept] : kernels_) idle += is_idle(kept.kernel) ? 1 : 0;
+  if (idle <= kIdleKernelsMax) return;
+  std::erase_if(plain_, [&](const auto& each) { return is_idle(each.second); });
+  std::erase_if(kernels_, [&](const auto& each) { return is_idle(each.second.kernel); });
 }
 
 void ShapeKernels::remember(const std::string& node, const KernelParams& params, StepKey key) {

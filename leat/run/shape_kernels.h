@@ -22,12 +22,14 @@ namespace leat {
 /// Forms of one node that are remembered; a window that may leave its input in one shape only has
 /// two.
 inline constexpr size_t kFormsMax = 16;
+/// Kernels of one model that are kept though no shape that is ready has them.
+inline constexpr size_t kIdleKernelsMax = 1024;
 
 class ShapeKernels {
  public:
   /// A kernel with what it is told at a launch.
   struct Told {
-    const Kernel* kernel = nullptr;
+    std::shared_ptr<const Kernel> kernel;
     std::vector<int32_t> words;
     uint32_t groups = 0;
   };
@@ -49,10 +51,12 @@ class ShapeKernels {
                                 StepKey key);
   /// Whether the kernel that is to be made serves the step of this key too.
   static bool serves(const Opening& opening, const StepKey& key);
-  /// Keeps it; what it serves is found from now on.
+  /// Keeps it; what it serves is found until it is forgotten.
   void keep(Opening opening, std::unique_ptr<Kernel> kernel);
   /// The same of a kernel that was made for just the step of this key.
-  void keep(const StepKey& key, std::unique_ptr<Kernel> kernel);
+  void keep(const StepKey& key, std::shared_ptr<const Kernel> kernel);
+  /// Forgets the kernels that no network launches, once they are more than kIdleKernelsMax.
+  void forget_idle();
   /// That the node has this form in a shape that is ready now.
   void remember(const std::string& node, const KernelParams& params, StepKey key);
 
@@ -68,14 +72,14 @@ class ShapeKernels {
   };
   struct Kept {
     Opening opening;
-    std::unique_ptr<Kernel> kernel;
+    std::shared_ptr<const Kernel> kernel;
   };
   static std::vector<bool> changed(const Form& form, const StepKey& key);
   static std::optional<Told> told(const Opening& opening, const StepKey& key);
 
   std::unordered_map<std::string, Known> nodes_;
-  std::unordered_multimap<std::string, Kept> kernels_;              // by structure
-  std::unordered_map<std::string, std::unique_ptr<Kernel>> plain_;  // by all of their key
+  std::unordered_multimap<std::string, Kept> kernels_;                    // by structure
+  std::unordered_map<std::string, std::shared_ptr<const Kernel>> plain_;  // by all of their key
 };
 
 }  // namespace leat

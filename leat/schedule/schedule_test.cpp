@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "leat/schedule/kernel_key.h"
 #include "leat/tensor/ops.h"
 
 namespace leat {
@@ -224,6 +225,20 @@ TEST(Chooser, IsAskedOnceForEachDistinctKernel) {
   const size_t asked_of_one = asked;
   EXPECT_EQ(schedule_of(200), 200 * steps_of_one);
   EXPECT_EQ(asked, asked_of_one);
+}
+
+// A target without narrow storage holds both as i32, but sums wrap at 8 and at 16 bits.
+TEST(KernelKey, RunningSumsOfOtherTypesAreOtherKernels) {
+  const auto key_of = [](DType dtype) {
+    Graph graph;
+    graph.inputs = {graph.add_tensor("x", dtype, {4, 9})};
+    graph.outputs = {cumsum(graph, "y", graph.inputs[0], {.axis = 1}).value()};
+    Schedule schedule = make_schedule(graph, gpu(), {}).value();
+    for (Placement& placement : schedule.placements) placement.storage = DType::i32;
+    return kernel_key(schedule, schedule.graph.nodes[schedule.steps.at(0).node]);
+  };
+  EXPECT_EQ(key_of(DType::i8), key_of(DType::i8));
+  EXPECT_NE(key_of(DType::i8), key_of(DType::i16));
 }
 
 TEST(Schedule, StepsAreTakenInTheirOrder) {

@@ -1,7 +1,7 @@
 // Pictures, arrays, labels and whatever is printed.
-#include "leat/media/labels.h"
 #include "leat/base/check.h"
 #include "leat/base/printable.h"
+#include "leat/media/labels.h"
 #include "leat/media/npy.h"
 #include "leat/media/picture.h"
 #include "tests/fuzz/fuzz_target.h"

@@ -15,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Of those that are made first.
-constexpr size_t kModelWaysMax = 6;
+constexpr size_t kModelWaysMax = 5;
 /// A way whose best sample is so much slower than the best one's cannot win.
 constexpr double kLosesAt = 1.15;
 /// Samples of a way that may win.
@@ -72,6 +72,8 @@ class Search {
     for (size_t i = 1; i < std::min(known.size(), kModelWaysMax); ++i) {
       first.push_back(known[i].params);
     }
+    std::ranges::move(extreme_ways(schedule_, node_, known[0].params, target_, splitting_),
+                      std::back_inserter(first));
     result_.params = known[0].params;
     model_ = to_string(known[0].params);
     return measure_all(first);

@@ -135,6 +135,25 @@ std::vector<KernelParams> neighbours(const Schedule& schedule, const Node& node,
   return finder.take();
 }
 
+std::vector<KernelParams> extreme_ways(const Schedule& schedule, const Node& node,
+                                       const KernelParams& params, const Target& target,
+                                       Splitting splitting) {
+  Finder finder(schedule, node, target, splitting);
+  const auto* tile = std::get_if<ContractionParams>(&params);
+  if (tile == nullptr || tile->stages > 0) return {};
+  const uint32_t accumulators = target.vector_registers / 2;
+  ContractionParams flat = *tile, tall = *tile;
+  flat.reg_m = 1;
+  flat.reg_n = accumulators;
+  tall.reg_m = accumulators;
+  tall.reg_n = 1;
+  flat.vec_m = flat.vec_n = tall.vec_m = tall.vec_n = 1;
+  flat.k_step = tall.k_step = 2;
+  finder.add(flat);
+  finder.add(tall);
+  return finder.take();
+}
+
 std::vector<KernelParams> all_ways(const Schedule& schedule, const Node& node, const Target& target,
                                    Splitting splitting) {
   Finder finder(schedule, node, target, splitting);

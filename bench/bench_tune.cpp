@@ -16,8 +16,8 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "leat/base/statistics.h"
+#include "leat/run/network.h"
 #include "leat/run/tuning.h"
-#include "leat/schedule/schedule.h"
 
 namespace leat::cli {
 

@@ -144,6 +144,23 @@ TEST(CliTune, MeasuresShowsHandsOnAndForgets) {
   EXPECT_EQ(run_leat({"tune", "forget", "all"}).exit_code, 0);
 }
 
+TEST(CliProfiles, ADeviceBehavesAsASmallerOne) {
+  const ProgramResult refused =
+      run_leat({"run", kDigits, "-i", kSeven, "--device", "cpu", "--as", "v3d"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_TRUE(contains(refused.err, "Profile \"v3d\"")) << refused.err;
+  EXPECT_EQ(run_leat({"run", kDigits, "-i", kSeven, "--as", "toaster"}).exit_code, 2);
+  const Json devices = json_of(run_leat({"devices", "--json"}));
+  for (const Json& device : devices["devices"]) {
+    if (device["route"] != "vulkan" || device.contains("refusal")) continue;
+    const Json run = json_of(run_leat({"run", kDigits, "-i", kSeven, "--top", "1", "--json",
+                                       "--device", device["name"], "--as", "vulkan-1.1-min"}));
+    EXPECT_EQ(run["top"][0]["index"], 7);
+    return;
+  }
+  GTEST_SKIP() << "No Vulkan device.";
+}
+
 TEST(CliTune, SaysWhatIsWrong) {
   const ProgramResult nothing = run_leat({"tune"});
   EXPECT_EQ(nothing.exit_code, 1);

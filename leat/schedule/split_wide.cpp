@@ -1,12 +1,14 @@
 // A part is an expression over the node's axes, without its accumulator, that reads two inputs or
 // more: computed apart it is one input. Of all parts that fit into a kernel the one is taken that
-// saves the most inputs, and of those the one with the smallest result.
+// saves the most inputs, and of those the one with the smallest result. Where none saves any, as
+// the others read the same tables, the one with the most loads is taken, until some does.
 #include "leat/schedule/split_wide.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace leat {
@@ -71,6 +73,7 @@ struct Part {
   std::vector<uint32_t> axes;  // that it depends on
   int64_t elements = 1;
   size_t inputs_left = 0;  // of the node without it
+  size_t loads = 0;        // in it
 };
 
 int64_t extent_of(const Node& node, uint32_t axis) {
@@ -85,6 +88,7 @@ std::optional<Part> part_at(const Node& node, ExprId value, size_t buffers_max) 
     if (!within[id]) continue;
     const ExprNode& expr = node.exprs.node(id);
     if (expr.kind == ExprKind::accumulator) return std::nullopt;
+    if (expr.kind == ExprKind::load) ++part.loads;
     if (expr.kind != ExprKind::axis) continue;
     part.axes.push_back(expr.index);
     part.elements *= extent_of(node, expr.index);
@@ -101,12 +105,15 @@ std::optional<Part> part_at(const Node& node, ExprId value, size_t buffers_max) 
 
 std::optional<Part> best_part(const Node& node, size_t buffers_max) {
   const size_t inputs = count_inputs(node, reached_from(node.exprs, roots_of(node), kNoExpr));
+  const auto rank = [&](const Part& part) {
+    const bool saves = part.inputs_left < inputs;
+    return std::tuple(saves ? part.inputs_left : inputs,
+                      saves ? 0 : -static_cast<int64_t>(part.loads), part.elements);
+  };
   std::optional<Part> best;
   for (ExprId id = 0; id < node.exprs.size(); ++id) {
     std::optional<Part> part = part_at(node, id, buffers_max);
-    if (!part || part->inputs_left >= inputs) continue;
-    const auto rank = [](const Part& p) { return std::pair(p.inputs_left, p.elements); };
-    if (!best || rank(*part) < rank(*best)) best = std::move(part);
+    if (part && (!best || rank(*part) < rank(*best))) best = std::move(part);
   }
   return best;
 }

@@ -9,5 +9,6 @@ CommandRun add_bench_conv2d(CLI::App& command);
 CommandRun add_bench_latency(CLI::App& command);
 CommandRun add_bench_flow(CLI::App& command);
 CommandRun add_bench_library(CLI::App& command);
+CommandRun add_bench_tune(CLI::App& command);
 
 }  // namespace leat::cli

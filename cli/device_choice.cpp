@@ -43,8 +43,13 @@ Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {
   return command_devices().open(spec);
 }
 
-SessionOptions session_options(const std::string& cache_folder) {
+SessionOptions session_options(const std::string& cache_folder, TuningOptions tuning) {
   SessionOptions options;
+  tuning.cache_folder = cache_folder;
+  tuning.on_store_error = [](const Error& error) {
+    say_line(error.message() + " Nothing that tuning finds is kept.");
+  };
+  options.choose_on = tuned_choices(std::move(tuning));
   options.devices = command_devices();
   options.cache_folder = cache_folder;
   options.on_move = [](const Error& reason, const std::string& next) {

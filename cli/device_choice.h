@@ -9,6 +9,7 @@
 #include "leat/base/result.h"
 #include "leat/device/device.h"
 #include "leat/run/session.h"
+#include "leat/run/tuning.h"
 
 namespace CLI {
 class App;
@@ -25,8 +26,9 @@ Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec);
 /// How long a device may take to open, compile and show what it can, in a child process.
 inline constexpr uint64_t kTestTimeoutNs = 120'000'000'000;
 
-/// A session on this machine's devices; who gives way is named on stderr.
-SessionOptions session_options(const std::string& cache_folder);
+/// A session on this machine's devices; who gives way is named on stderr. Kernels get what tuning
+/// found; its cache folder is `cache_folder`.
+SessionOptions session_options(const std::string& cache_folder, TuningOptions tuning = {});
 
 /// "gpu0:vulkan (NVIDIA H200)".
 std::string describe(const DeviceInfo& info);

@@ -8,6 +8,8 @@ constexpr leat::cli::Command kCommands[] = {
     {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},
     {"bench", "Measures; leat bench --help names what", leat::cli::add_bench},
+    {"tune", "Finds the fastest way to compute each kernel of a model, and keeps it",
+     leat::cli::add_tune},
     {"dump", "Shows a model or a kernel after a stage of its way to the device",
      leat::cli::add_dump},
     {"doctor", "Tells what was found, what was refused and why, and what to do",

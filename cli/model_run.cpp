@@ -102,8 +102,13 @@ double ModelRun::memory_overhead() const {
 Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
                            Progress& progress) {
-  progress.show("compiling " + model.name);
-  Session session(session_options(options.cache_folder));
+  progress.show((options.tune ? "tuning " : "compiling ") + model.name);
+  TuningOptions tuning;
+  tuning.measures = options.tune;
+  tuning.on_choice = [&](const TunedKernel& kernel) {
+    if (options.tune) progress.show("tuning " + kernel.node);
+  };
+  Session session(session_options(options.cache_folder, std::move(tuning)));
   LoadOptions load;
   load.device = options.device;
   load.network.schedule.strict = options.strict;

@@ -22,6 +22,7 @@ struct ModelRunOptions {
   std::string cache_folder;  // empty: no cache
   bool profile = false;
   bool strict = false;  // ScheduleOptions::strict
+  bool tune = false;    // measures kernels that tuning does not know
   Trace* trace = nullptr;
 };
 

@@ -41,6 +41,7 @@ struct Options {
   bool no_cache = false;
   bool profile = false;
   bool strict = false;
+  bool tune = false;
   size_t host_threads = 0;
   std::string trace;
   JsonTarget json;
@@ -165,9 +166,9 @@ Result<int> run_folder(const Options& options) {
                  fmt::format("A folder of inputs needs one --output folder with a name, not ({}).",
                              fmt::join(options.outputs, ", ")));
   }
-  if (options.profile || options.repeat > 0) {
+  if (options.profile || options.tune || options.repeat > 0) {
     return Error(ErrorKind::invalid_argument,
-                 "A folder of inputs goes without --profile and --repeat.");
+                 "A folder of inputs goes without --profile, --tune and --repeat.");
   }
   StreamOptions stream;
   stream.model = options.model;
@@ -195,6 +196,7 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
   settings.strict = options.strict;
+  settings.tune = options.tune;
   Trace trace;
   if (!options.trace.empty()) settings.trace = &trace;
   TRY_ASSIGN(const ModelRun result,
@@ -268,6 +270,8 @@ CommandRun add_run(CLI::App& command) {
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
   command.add_flag("--strict", o.strict,
                    "Refuses a device that computes the model in narrower types than it asks for");
+  command.add_flag("--tune", o.tune,
+                   "Measures ways to compute each kernel first, and keeps what it finds");
   command.add_flag("--profile", o.profile, "Shows the time of every kernel");
   add_json_flag(command, o.json);
   return [options](const ProcessStart& start) { return run(*options, start); };

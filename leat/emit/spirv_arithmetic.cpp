@@ -61,17 +61,42 @@ void ProgramEmitter::emit_widen_u(const ir::Instruction& instruction) {
   set_result(instruction, writer_.value(spv::Op::OpBitcast, type_of(type), {number}));
 }
 
-// Of a number with a sign NVIDIA's drivers bring it in, of 32 bits those of OpenGL and of 64 those
-// of Vulkan, though the specification says that zeros come in (found on an H200, 580.159.04).
-void ProgramEmitter::emit_shr_u(const ir::Instruction& instruction) {
+// A count beyond the number's bits is undefined in SPIR-V; ours has its low bits only, and NVIDIA's
+// drivers shift all bits out. Zeros come into numbers without a sign only: NVIDIA's bring the sign
+// in otherwise, of 32 bits in OpenGL and of 64 in Vulkan, though the specification says that zeros
+// come in (found on an H200, 580.159.04).
+void ProgramEmitter::emit_shift(const ir::Instruction& instruction, spv::Op op) {
   const ir::Type type = result_type(instruction);
   const uint32_t bits = 8 * ir::bytes_of(type.scalar);
-  const Id whole = vector_type(writer_.type(spv::Op::OpTypeInt, {bits, 0}), type.width);
+  const bool has_sign = op != spv::Op::OpShiftRightLogical;
+  const Id whole = has_sign ? type_of(type)
+                            : vector_type(writer_.type(spv::Op::OpTypeInt, {bits, 0}), type.width);
   const auto operands = program_.operands_of(instruction);
-  const Id value = writer_.value(spv::Op::OpBitcast, whole, {widened(operands[0], type.width)});
-  const Id shifted =
-      writer_.value(spv::Op::OpShiftRightLogical, whole, {value, widened(operands[1], type.width)});
-  set_result(instruction, writer_.value(spv::Op::OpBitcast, type_of(type), {shifted}));
+  Id value = widened(operands[0], type.width);
+  if (!has_sign) value = writer_.value(spv::Op::OpBitcast, whole, {value});
+  const Id count = writer_.value(spv::Op::OpBitwiseAnd, type_of(type),
+                                 {widened(operands[1], type.width), constant_of(type, bits - 1)});
+  Id shifted = writer_.value(op, whole, {value, count});
+  if (!has_sign) shifted = writer_.value(spv::Op::OpBitcast, type_of(type), {shifted});
+  set_result(instruction, shifted);
+}
+
+// Vulkan counts bits of 32-bit numbers only (VUID-RuntimeSpirv-None-10824 and before it
+// VUID-StandaloneSpirv-Base-04781).
+void ProgramEmitter::emit_popcount(const ir::Instruction& instruction) {
+  const ir::Type type = result_type(instruction);
+  if (type.scalar != ir::Scalar::i64) return emit_plain(instruction, spv::Op::OpBitCount);
+  const ir::Type word{ir::Scalar::i32, type.width};
+  const Id low = widened(program_.operands_of(instruction)[0], type.width);
+  const Id high =
+      writer_.value(spv::Op::OpShiftRightArithmetic, type_of(type), {low, constant_of(type, 32)});
+  Words counts;
+  for (const Id half : {low, high}) {
+    const Id bits = writer_.value(spv::Op::OpSConvert, type_of(word), {half});
+    counts.push_back(writer_.value(spv::Op::OpBitCount, type_of(word), {bits}));
+  }
+  const Id sum = writer_.value(spv::Op::OpIAdd, type_of(word), counts);
+  set_result(instruction, writer_.value(spv::Op::OpSConvert, type_of(type), {sum}));
 }
 
 void ProgramEmitter::emit_vector(const ir::Instruction& instruction) {

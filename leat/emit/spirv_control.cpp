@@ -72,10 +72,10 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::and_i: return emit_plain(instruction, Op::OpBitwiseAnd);
     case Opcode::or_i: return emit_plain(instruction, Op::OpBitwiseOr);
     case Opcode::xor_i: return emit_plain(instruction, Op::OpBitwiseXor);
-    case Opcode::shl_i: return emit_plain(instruction, Op::OpShiftLeftLogical);
-    case Opcode::shr_s: return emit_plain(instruction, Op::OpShiftRightArithmetic);
-    case Opcode::shr_u: return emit_shr_u(instruction);
-    case Opcode::popcount: return emit_plain(instruction, Op::OpBitCount);
+    case Opcode::shl_i: return emit_shift(instruction, Op::OpShiftLeftLogical);
+    case Opcode::shr_s: return emit_shift(instruction, Op::OpShiftRightArithmetic);
+    case Opcode::shr_u: return emit_shift(instruction, Op::OpShiftRightLogical);
+    case Opcode::popcount: return emit_popcount(instruction);
     case Opcode::and_b: return emit_plain(instruction, Op::OpLogicalAnd);
     case Opcode::or_b: return emit_plain(instruction, Op::OpLogicalOr);
     case Opcode::xor_b: return emit_plain(instruction, Op::OpLogicalNotEqual);

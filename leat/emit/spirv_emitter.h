@@ -77,7 +77,8 @@ class ProgramEmitter {
 
   // spirv_arithmetic.cpp.
   void emit_plain(const ir::Instruction& instruction, spv::Op op);
-  void emit_shr_u(const ir::Instruction& instruction);
+  void emit_shift(const ir::Instruction& instruction, spv::Op op);
+  void emit_popcount(const ir::Instruction& instruction);
   void emit_by_type(const ir::Instruction& instruction, spv::Op on_float, spv::Op on_int);
   void emit_extended(const ir::Instruction& instruction, GLSLstd450 function);
   void emit_constant(const ir::Instruction& instruction);

@@ -36,10 +36,10 @@ ir::Program float_program(uint8_t width) {
   return b.finish();
 }
 
-ir::Program int_program(uint8_t width) {
+ir::Program int_program(uint8_t width, DType storage) {
   Builder b("int_ops", 32, 1);
-  const uint32_t x = b.parameter("x", DType::i32, false, 1024);
-  const uint32_t y = b.parameter("y", DType::i32, true, 1024);
+  const uint32_t x = b.parameter("x", storage, false, 1024);
+  const uint32_t y = b.parameter("y", storage, true, 1024);
   const ValueId index = b.lane_id();
   const ValueId a = b.load(x, index, width);
   const ValueId c = b.load(x, b.add(index, b.i32(32)), width);
@@ -54,7 +54,9 @@ ir::Program int_program(uint8_t width) {
   const ValueId r = b.binary(Opcode::lt_u, a, c), s = b.binary(Opcode::eq_i, a, c);
   const ValueId all =
       b.binary(Opcode::xor_b, b.binary(Opcode::and_b, p, b.not_b(q)), b.binary(Opcode::or_b, r, s));
-  b.store(y, index, b.select(all, sum, b.convert(Opcode::int_from_bool, all)));
+  ValueId whole = b.convert(Opcode::int_from_bool, all);
+  if (storage == DType::i64) whole = b.convert(Opcode::widen_u, whole);
+  b.store(y, index, b.select(all, sum, whole));
   return b.finish();
 }
 
@@ -221,6 +223,7 @@ Target vulkan_target(CodeFormat format) {
   Target target;
   target.name = "test";
   target.format = format;
+  target.shader_64bit = true;
   return target;
 }
 
@@ -251,6 +254,7 @@ Target opengl_target() {
   Target target = bindings_target();
   target.opengl = true;
   target.storage_f16 = false;
+  target.shader_64bit = false;
   return target;
 }
 
@@ -305,7 +309,9 @@ std::vector<NamedProgram> shader_programs() {
   for (const uint8_t width : {uint8_t{1}, uint8_t{2}, uint8_t{4}}) {
     const std::string suffix = "_" + std::to_string(width);
     programs.push_back({"float" + suffix, [width] { return float_program(width); }});
-    programs.push_back({"int" + suffix, [width] { return int_program(width); }});
+    programs.push_back({"int" + suffix, [width] { return int_program(width, DType::i32); }});
+    programs.push_back(
+        {"int_64" + suffix, [width] { return int_program(width, DType::i64); }, true});
     programs.push_back({"conversion" + suffix, [width] { return conversion_program(width); }});
     programs.push_back(
         {"local_f32" + suffix, [width] { return local_program(ir::Scalar::f32, width); }});

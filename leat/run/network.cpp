@@ -1,5 +1,5 @@
-// The spine. Read prepare() from top to bottom to see what happens to a graph, run() to see what
-// happens to a tensor.
+// The spine. Read plan() and prepare() from top to bottom to see what happens to a graph, run() to
+// see what happens to a tensor.
 #include "leat/run/network.h"
 
 #include <algorithm>
@@ -38,12 +38,20 @@ Network::Network(Device& device, const NetworkOptions& options)
 Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& graph,
                                                const NetworkOptions& options) {
   std::unique_ptr<Network> network(new Network(device, options));
-  TRY(network->prepare(graph));
+  TRY(network->plan(graph));
+  TRY(network->prepare());
   return network;
 }
 
-Result<void> Network::prepare(const Graph& graph) {
-  CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
+Result<std::unique_ptr<Network>> Network::load(Device& device, Schedule schedule,
+                                               const NetworkOptions& options) {
+  std::unique_ptr<Network> network(new Network(device, options));
+  network->schedule_ = std::move(schedule);
+  TRY(network->prepare());
+  return network;
+}
+
+Result<void> Network::plan(const Graph& graph) {
   ScheduleOptions plan = options_.schedule;
   if (options_.shape_kernels != nullptr) {
     plan.known_params = [&](const std::string& node) {
@@ -51,6 +59,11 @@ Result<void> Network::prepare(const Graph& graph) {
     };
   }
   TRY_ASSIGN(schedule_, make_schedule(graph, device_.target(), plan));
+  return {};
+}
+
+Result<void> Network::prepare() {
+  CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
   TRY(allocate());
   TRY(upload_weights());
   TRY(load_kernels());

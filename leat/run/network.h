@@ -88,6 +88,10 @@ class Network {
   static Result<std::unique_ptr<Network>> load(Device& device, const Graph& graph,
                                                const NetworkOptions& options);
 
+  /// For a schedule that somebody has made for this device's target.
+  static Result<std::unique_ptr<Network>> load(Device& device, Schedule schedule,
+                                               const NetworkOptions& options);
+
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
   Result<void> set_input(size_t index, const HostTensor& value, size_t slot = 0);
   /// Runs once and waits for the fence. What a fault or the deadline takes is run once more, where
@@ -164,7 +168,8 @@ class Network {
   };
 
   Result<void> run_once();
-  Result<void> prepare(const Graph& graph);
+  Result<void> plan(const Graph& graph);
+  Result<void> prepare();
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
   Result<Buffer> allocate_external(TensorId id);

@@ -60,7 +60,9 @@ Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
   }
   auto opened = std::make_unique<OpenDevice>();
   TRY_ASSIGN(opened->device, options_.devices.open(spec));
-  opened->chooser = std::make_unique<Chooser>(opened->device->target(), options_.choose);
+  opened->chooser = std::make_unique<Chooser>(
+      opened->device->target(),
+      options_.choose_on ? options_.choose_on(*opened->device) : choose_by_model);
   opened->spec = spec;
   opened->models = 1;
   devices_.push_back(std::move(opened));

@@ -46,8 +46,9 @@ struct SessionOptions {
   DeviceSource devices;
   /// Of compiled kernels; empty: none is read or written.
   std::string cache_folder;
-  /// Who chooses the parameters of kernels. Each device remembers what was chosen for it.
-  ChooseFunction choose = choose_by_model;
+  /// Makes who chooses the parameters of kernels on a device, which remembers what was chosen for
+  /// it. It may use the device, whose lock is held then. Empty: the analytic model.
+  std::function<ChooseFunction(Device& device)> choose_on;
   /// Told why a device gives way, and to which. May be empty.
   std::function<void(const Error& reason, const std::string& next)> on_move;
 };

@@ -84,6 +84,8 @@ inline constexpr double kLaunchRounds = 64;
 inline constexpr int64_t kFloatsPerSector = 8;
 /// Loads that a lane has on their way, where a loop has so many rounds. Estimate.
 inline constexpr uint32_t kReductionUnroll = 8;
+/// The same of a core, which needs them less.
+inline constexpr uint32_t kCoreUnroll = 4;
 /// Lanes share a reduction whose innermost axis gives each so many rounds. Estimate.
 inline constexpr int64_t kSharedRoundsMin = 4;
 

@@ -137,6 +137,7 @@ std::vector<Candidate> candidates_of_core(const Node& node, const Target& target
   // Software renderers leave loops after some 2^16 rounds in all; see emit/spirv_control.cpp.
   const int64_t reduced = std::max<int64_t>(element_count(reduce), 1);
   const int64_t most = std::clamp<int64_t>(16384 / reduced, 1, 64);
+  if (is_reduction(node)) params.unroll = kCoreUnroll;
   params.per_lane = static_cast<uint32_t>(std::clamp<int64_t>(outputs / (lanes_busy * 8), 1, most));
   return {{params, 0}};
 }

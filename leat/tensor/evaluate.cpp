@@ -4,6 +4,7 @@
 // flat offsets beforehand.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "leat/base/check.h"
@@ -218,24 +219,44 @@ ScalarOp scalar_op_of(ReduceOp op) {
   return ScalarOp::add;
 }
 
+/// The reduction at the outer coordinates that the evaluator has.
+class ReduceLoop {
+ public:
+  ReduceLoop(const Node& node, ExprEvaluator& evaluator)
+      : node_(node),
+        evaluator_(evaluator),
+        combine_(scalar_op_of(node.reduce_op)),
+        type_(is_map(node) ? ScalarType::f32 : node.exprs.type(node.element)),
+        initial_(initial_value(node.reduce_op, type_)) {}
+
+  void run() {
+    evaluator_.accumulator = initial_;
+    evaluator_.begin();
+    if (!is_map(node_)) {
+      const std::span<int64_t> coordinates(evaluator_.coordinates);
+      for_each_point(node_.reduce, coordinates.subspan(node_.extents.size()), [&] {
+        const ScalarValue element = evaluator_.element(node_.element);
+        evaluator_.accumulator =
+            apply_scalar(combine_, type_, {evaluator_.accumulator, element, ScalarValue()});
+      });
+    }
+    evaluator_.finish();
+  }
+
+ private:
+  const Node& node_;
+  ExprEvaluator& evaluator_;
+  ScalarOp combine_;
+  ScalarType type_;
+  ScalarValue initial_;
+};
+
 void evaluate_loops(const Node& node, ExprEvaluator& evaluator, RegionWriter& writer) {
   const size_t rank = node.extents.size();
   evaluator.coordinates.assign(rank + node.reduce.size(), 0);
-  const std::span<int64_t> coordinates(evaluator.coordinates);
-  const ScalarOp combine = scalar_op_of(node.reduce_op);
-  const ScalarType type = is_map(node) ? ScalarType::f32 : node.exprs.type(node.element);
-  const ScalarValue initial = initial_value(node.reduce_op, type);
-  for_each_point(node.extents, coordinates.first(rank), [&] {
-    evaluator.accumulator = initial;
-    evaluator.begin();
-    if (!is_map(node)) {
-      for_each_point(node.reduce, coordinates.subspan(rank), [&] {
-        const ScalarValue element = evaluator.element(node.element);
-        evaluator.accumulator =
-            apply_scalar(combine, type, {evaluator.accumulator, element, ScalarValue()});
-      });
-    }
-    evaluator.finish();
+  ReduceLoop loop(node, evaluator);
+  for_each_point(node.extents, std::span(evaluator.coordinates).first(rank), [&] {
+    loop.run();
     writer.write(evaluator);
   });
 }
@@ -342,16 +363,28 @@ bool fits(const Tensor& tensor, const HostTensor& value) {
          static_cast<size_t>(size_bytes) == value.bytes.size();
 }
 
+Result<void> check_inputs(const Graph& graph, const Node& node, Inputs inputs) {
+  CHECK(inputs.size() == node.inputs.size());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& tensor = graph.tensors[node.inputs[i]];
+    if (!fits(tensor, *inputs[i])) return wrong_value(tensor, *inputs[i]);
+  }
+  return {};
+}
+
+Result<void> check_inside(const Node& node, const ExprEvaluator& evaluator) {
+  if (!evaluator.left_tensor()) return {};
+  return Error(ErrorKind::internal,
+               fmt::format("Node \"{}\" ({}) reads outside an input.", node.name, node.op));
+}
+
 }  // namespace
 
 Result<void> evaluate_node(const Graph& graph, const Node& node,
                            std::span<const HostTensor* const> inputs,
                            std::span<HostTensor* const> outputs) {
-  CHECK(inputs.size() == node.inputs.size() && outputs.size() == node.results.size());
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const Tensor& tensor = graph.tensors[node.inputs[i]];
-    if (!fits(tensor, *inputs[i])) return wrong_value(tensor, *inputs[i]);
-  }
+  CHECK(outputs.size() == node.results.size());
+  TRY(check_inputs(graph, node, inputs));
   if (node.program) {
     evaluate_program(node, inputs, outputs);
     return {};
@@ -364,11 +397,31 @@ Result<void> evaluate_node(const Graph& graph, const Node& node,
   } else {
     evaluate_loops(node, evaluator, writer);
   }
-  if (evaluator.left_tensor()) {
-    return Error(ErrorKind::internal,
-                 fmt::format("Node \"{}\" ({}) reads outside an input.", node.name, node.op));
+  return check_inside(node, evaluator);
+}
+
+Result<std::vector<std::vector<double>>> evaluate_points(const Graph& graph, const Node& node,
+                                                         std::span<const HostTensor* const> inputs,
+                                                         std::span<const Shape> points) {
+  CHECK(!node.program);
+  TRY(check_inputs(graph, node, inputs));
+  ExprEvaluator evaluator(node, inputs);
+  evaluator.coordinates.assign(node.extents.size() + node.reduce.size(), 0);
+  ReduceLoop loop(node, evaluator);
+  std::vector<std::vector<double>> values;
+  for (const Shape& point : points) {
+    CHECK(point.size() == node.extents.size());
+    std::ranges::copy(point, evaluator.coordinates.begin());
+    loop.run();
+    std::vector<double>& of_point = values.emplace_back();
+    for (const NodeResult& result : node.results) {
+      const ScalarValue value = evaluator.value(result.value);
+      const bool is_number = is_float(node.exprs.type(result.value));
+      of_point.push_back(is_number ? value.number : static_cast<double>(value.integer));
+    }
   }
-  return {};
+  TRY(check_inside(node, evaluator));
+  return values;
 }
 
 Result<std::vector<HostTensor>> evaluate(const Graph& graph, std::span<const HostTensor> inputs) {

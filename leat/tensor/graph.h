@@ -158,7 +158,13 @@ std::string to_string(const Graph& graph);
 Result<void> evaluate_node(const Graph& graph, const Node& node,
                            std::span<const HostTensor* const> inputs,
                            std::span<HostTensor* const> outputs);
-/// The same for a node with a program.
+/// Some elements of what the node computes: for each point, coordinates over the node's extents,
+/// the value of each result. The node has no program. Errors: internal, when it reads outside an
+/// input.
+Result<std::vector<std::vector<double>>> evaluate_points(const Graph& graph, const Node& node,
+                                                         std::span<const HostTensor* const> inputs,
+                                                         std::span<const Shape> points);
+/// evaluate_node for a node with a program.
 void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
                       std::span<HostTensor* const> outputs);
 /// Runs the whole graph; one value per graph input, results in the order of graph.outputs.

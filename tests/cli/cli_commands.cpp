@@ -59,7 +59,7 @@ TEST(CliUsage, MistakesExitWithTwo) {
 TEST(CliUsage, HelpNamesEveryCommand) {
   const ProgramResult result = run_leat({"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  for (const char* command : {"devices", "run", "test-onnx", "bench", "dump", "doctor"}) {
+  for (const char* command : {"devices", "run", "test-onnx", "bench", "tune", "dump", "doctor"}) {
     EXPECT_TRUE(contains(result.out, command)) << command;
   }
 }
@@ -113,6 +113,46 @@ TEST(CliRun, ReadsADigit) {
   const Json second = json_of(run_leat(arguments));
   EXPECT_EQ(second["compiled"], 0) << "the second start compiles nothing";
   EXPECT_EQ(second["from_cache"], second["kernels"]);
+}
+
+TEST(CliTune, MeasuresShowsHandsOnAndForgets) {
+  const Json first =
+      json_of(run_leat({"tune", kDigits, "--device", "cpu", "--time", "20", "--json"}));
+  ASSERT_FALSE(first["kernels"].empty());
+  for (const Json& kernel : first["kernels"]) {
+    EXPECT_EQ(kernel["source"], "measured");
+    EXPECT_LE(kernel["us"], kernel["model_us"]);
+  }
+  const Json again = json_of(run_leat({"tune", kDigits, "--device", "cpu", "--json"}));
+  for (const Json& kernel : again["kernels"]) EXPECT_EQ(kernel["source"], "store");
+  const Json run = json_of(run_leat(
+      {"run", kDigits, "--input", kSeven, "--tune", "--top", "1", "--device", "cpu", "--json"}));
+  EXPECT_EQ(run["top"][0]["index"], 7);
+
+  const std::string file = scratch_path("tuned.json");
+  const ProgramResult exported = run_leat({"tune", "export", file});
+  ASSERT_EQ(exported.exit_code, 0) << exported.err;
+  const size_t known = json_of(run_leat({"tune", "list", "--json"}))["entries"].size();
+  EXPECT_GE(known, first["kernels"].size());
+  EXPECT_TRUE(contains(run_leat({"tune", "forget", "no such chip"}).out, "0 kernels"));
+  const ProgramResult forgotten = run_leat({"tune", "forget", "all"});
+  EXPECT_TRUE(contains(forgotten.out, std::to_string(known) + " kernels")) << forgotten.out;
+  EXPECT_TRUE(json_of(run_leat({"tune", "list", "--json"}))["entries"].empty());
+  const ProgramResult taken = run_leat({"tune", "import", file});
+  EXPECT_TRUE(contains(taken.out, std::to_string(known) + " kernels")) << taken.err;
+  EXPECT_TRUE(contains(run_leat({"tune", "list"}).out, "f32 "));
+  EXPECT_EQ(run_leat({"tune", "forget", "all"}).exit_code, 0);
+}
+
+TEST(CliTune, SaysWhatIsWrong) {
+  const ProgramResult nothing = run_leat({"tune"});
+  EXPECT_EQ(nothing.exit_code, 1);
+  EXPECT_TRUE(contains(nothing.err, "leat tune --help")) << nothing.err;
+  const std::string broken = scratch_file("broken.json", "{}");
+  const ProgramResult import = run_leat({"tune", "import", broken});
+  EXPECT_EQ(import.exit_code, 1);
+  EXPECT_TRUE(contains(import.err, "broken.json")) << import.err;
+  EXPECT_EQ(run_leat({"tune", kDigits, "--time", "0"}).exit_code, 2);
 }
 
 TEST(CliRun, EndsWithATable) {

@@ -8,6 +8,7 @@ namespace leat::cli {
 CommandRun add_bench_conv2d(CLI::App& command);
 CommandRun add_bench_latency(CLI::App& command);
 CommandRun add_bench_flow(CLI::App& command);
+CommandRun add_bench_library(CLI::App& command);
 CommandRun add_bench_tune(CLI::App& command);
 
 }  // namespace leat::cli

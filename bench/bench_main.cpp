@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"conv2d", "Measures convolutions", add_bench_conv2d},
     {"latency", "Measures what submitting and waiting cost", add_bench_latency},
     {"flow", "Measures fences, replays and juggled streams", add_bench_flow},
+    {"library", "Measures what a call of the C library costs", add_bench_library},
     {"tune", "Measures how good the choices of kernels' parameters are", add_bench_tune},
     {"peers", "Names the libraries that conv2d can measure beside ours", add_bench_peers},
 };

@@ -55,9 +55,11 @@ const std::vector<FolderRule> kFolders = {
       "leat/base", "leat/backend/backends.h"}},
     {"bench",
      {"cli", "leat/run", "leat/model", "leat/media", "leat/tune", "leat/tensor", "leat/device",
-      "leat/base", "leat/backend/backends.h"}},
+      "leat/base", "leat/backend/backends.h", "bindings/c/leat.h"}},
     {"bindings/c",
-     {"leat/run", "leat/model", "leat/tune", "leat/tensor", "leat/device", "leat/base"}},
+     {"leat/run", "leat/model", "leat/tune", "leat/tensor", "leat/device", "leat/base",
+      "leat/backend/backends.h"}},
+    {"bindings/cpp", {"bindings/c/leat.h"}},
     {"bindings/python", {"bindings/c/leat.h"}},
     {"bindings/fortran", {"bindings/c/leat.h"}},
 };
@@ -111,6 +113,7 @@ const Exceptions kFeatureFiles = {
 // path = the name that several files may have. what is unused.
 const Exceptions kSharedNames = {
     {"README.md", "", "each folder may have one"},
+    {"CMakeLists.txt", "", "the tree's, and that of a project outside it"},
 };
 
 const std::vector<std::string> kForbiddenSuffixes = {"_new", "_v2", "_fixed", "_simple"};

@@ -152,35 +152,6 @@ Result<HostTensor> from_typed(const TensorProto& proto, DType dtype, Shape shape
   return malformed(proto, "has an unknown element type");
 }
 
-int onnx_code_of(DType dtype) {
-  switch (dtype) {
-    case DType::f32: return TensorProto::FLOAT;
-    case DType::f16: return TensorProto::FLOAT16;
-    case DType::bf16: return TensorProto::BFLOAT16;
-    case DType::f64: return TensorProto::DOUBLE;
-    case DType::i8: return TensorProto::INT8;
-    case DType::u8: return TensorProto::UINT8;
-    case DType::i16: return TensorProto::INT16;
-    case DType::u16: return TensorProto::UINT16;
-    case DType::i32: return TensorProto::INT32;
-    case DType::u32: return TensorProto::UINT32;
-    case DType::i64: return TensorProto::INT64;
-    case DType::u64: return TensorProto::UINT64;
-    case DType::boolean: return TensorProto::BOOL;
-    case DType::f8e4m3fn: return TensorProto::FLOAT8E4M3FN;
-    case DType::f8e4m3fnuz: return TensorProto::FLOAT8E4M3FNUZ;
-    case DType::f8e5m2: return TensorProto::FLOAT8E5M2;
-    case DType::f8e5m2fnuz: return TensorProto::FLOAT8E5M2FNUZ;
-    case DType::f8e8m0: return TensorProto::FLOAT8E8M0;
-    case DType::f4e2m1: return TensorProto::FLOAT4E2M1;
-    case DType::i4: return TensorProto::INT4;
-    case DType::u4: return TensorProto::UINT4;
-    case DType::i2: return TensorProto::INT2;
-    case DType::u2: return TensorProto::UINT2;
-  }
-  return TensorProto::UNDEFINED;
-}
-
 std::string raw_bytes(const HostTensor& tensor) {
   const size_t bits = static_cast<size_t>(bits_of(tensor.dtype));
   if (bits >= 8) {
@@ -208,6 +179,35 @@ Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
                              bytes.size()));
   }
   return model;
+}
+
+int onnx_code_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32: return TensorProto::FLOAT;
+    case DType::f16: return TensorProto::FLOAT16;
+    case DType::bf16: return TensorProto::BFLOAT16;
+    case DType::f64: return TensorProto::DOUBLE;
+    case DType::i8: return TensorProto::INT8;
+    case DType::u8: return TensorProto::UINT8;
+    case DType::i16: return TensorProto::INT16;
+    case DType::u16: return TensorProto::UINT16;
+    case DType::i32: return TensorProto::INT32;
+    case DType::u32: return TensorProto::UINT32;
+    case DType::i64: return TensorProto::INT64;
+    case DType::u64: return TensorProto::UINT64;
+    case DType::boolean: return TensorProto::BOOL;
+    case DType::f8e4m3fn: return TensorProto::FLOAT8E4M3FN;
+    case DType::f8e4m3fnuz: return TensorProto::FLOAT8E4M3FNUZ;
+    case DType::f8e5m2: return TensorProto::FLOAT8E5M2;
+    case DType::f8e5m2fnuz: return TensorProto::FLOAT8E5M2FNUZ;
+    case DType::f8e8m0: return TensorProto::FLOAT8E8M0;
+    case DType::f4e2m1: return TensorProto::FLOAT4E2M1;
+    case DType::i4: return TensorProto::INT4;
+    case DType::u4: return TensorProto::UINT4;
+    case DType::i2: return TensorProto::INT2;
+    case DType::u2: return TensorProto::UINT2;
+  }
+  return TensorProto::UNDEFINED;
 }
 
 Result<DType> dtype_of_onnx(int code) {

@@ -20,6 +20,8 @@ namespace leat {
 Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
                                                       const std::string& path);
 
+/// The code of TensorProto.DataType.
+int onnx_code_of(DType dtype);
 /// The dtype of TensorProto.DataType `code`. Errors: unsupported, naming the type ("string").
 Result<DType> dtype_of_onnx(int code);
 

@@ -25,8 +25,6 @@ double ms_since(std::chrono::steady_clock::time_point start) {
 
 /// A ticket or receipt, with the rest of its cache line.
 constexpr size_t kReceiptBytes = 64;
-/// Each slot has two of the queue's time slots.
-constexpr uint32_t kSlotsMax = Queue::kTimeSlots / 2;
 
 size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBufferAlignment); }
 

@@ -13,6 +13,9 @@
 
 namespace leat {
 
+/// Each slot has two of the queue's time slots.
+inline constexpr uint32_t kSlotsMax = Queue::kTimeSlots / 2;
+
 struct NetworkOptions {
   ScheduleOptions schedule;
   /// Of kernels, for nothing else: made for this user alone (0700), or closed to others. Empty, or
@@ -23,7 +26,7 @@ struct NetworkOptions {
   MemoryKind external_memory = MemoryKind::shared;
   /// Sets of inputs and outputs, so that the host fills one while the device computes another. They
   /// share weights, kernels and the arena of activations.
-  uint32_t slots = 1;
+  uint32_t slots = 1;  // up to kSlotsMax
   /// Each run ends with a copy of its slot's ticket, which shows that it has really come to its end
   /// whatever the fence says.
   bool receipts = false;

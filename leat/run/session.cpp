@@ -129,7 +129,6 @@ Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model) {
   return Network::load(device(), model.graph, options);
 }
 
-/// Not once its last device is lost.
 Result<void> LoadedModel::check_ready() const {
   if (device_ != nullptr && ready_.back().network != nullptr) return {};
   return Error(ErrorKind::device_lost,
@@ -161,15 +160,16 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {
-  const std::lock_guard lock(device_->mutex);
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(network().set_input(i, inputs[i]));
-  TRY(network().run());
-  std::vector<HostTensor> outputs;
-  for (size_t i = 0; i < model().outputs.size(); ++i) {
-    TRY_ASSIGN(HostTensor value, network().output(i));
-    outputs.push_back(std::move(value));
-  }
-  return outputs;
+  return alone([&](Network& network) -> Result<std::vector<HostTensor>> {
+    for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
+    TRY(network.run());
+    std::vector<HostTensor> outputs;
+    for (size_t i = 0; i < model().outputs.size(); ++i) {
+      TRY_ASSIGN(HostTensor value, network.output(i));
+      outputs.push_back(std::move(value));
+    }
+    return outputs;
+  });
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {

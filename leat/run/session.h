@@ -119,6 +119,16 @@ class LoadedModel {
   const Model& model() const { return ready_.back().model; }
   Network& network() const { return *ready_.back().network; }
   Device& device() const { return *device_->device; }
+  /// Errors: device_lost, once its last device is lost.
+  Result<void> check_ready() const;
+
+  /// What `act(network())` answers, with the device to itself: for what uses the queue, or makes or
+  /// frees memory, beside a run. The model is ready.
+  template <typename Act>
+  auto alone(const Act& act) {
+    const std::lock_guard lock(device_->mutex);
+    return act(network());
+  }
 
   /// Runs once in slot 0 and waits, with the device to itself; one value for each of Model::inputs,
   /// results in the order of Model::outputs. For other shapes it is made ready first, and a route
@@ -150,7 +160,6 @@ class LoadedModel {
   LoadedModel(Session& session, Model model, LoadOptions options);
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
-  Result<void> check_ready() const;
   void leave(bool closes);
   Result<std::unique_ptr<Network>> make_network(const Model& model);
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);

@@ -1,0 +1,66 @@
+// What stands behind the handles of leat.h, and the run that models and single operators share.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bindings/c/c_border.h"
+#include "leat/backend/backends.h"
+#include "leat/run/session.h"
+
+namespace leat::c {
+
+/// How many single operators a session keeps ready.
+inline constexpr size_t kOperatorsReadyMax = 64;
+
+/// An operator that is ready for inputs of some types and shapes.
+struct ReadyOperator {
+  std::string key;                    // of all that it was made for, but values
+  std::vector<size_t> inputs;         // of the call, for each input of the model
+  std::vector<HostTensor> constants;  // the others that decide a shape, by place in constant_inputs
+  std::vector<size_t> constant_inputs;
+  std::unique_ptr<LoadedModel> model;
+};
+
+/// A session's own; its models share it, so that it outlives them.
+struct SessionState {
+  explicit SessionState(SessionOptions options) : session(std::move(options)) {}
+
+  Session session;
+  std::string device;  // for models that name none
+  std::mutex operators_mutex;
+  std::list<ReadyOperator> operators;  // the last used is the first
+};
+
+/// Errors: those of the options.
+Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* options);
+
+/// Fills in what is known of a device; the texts are those of `info`.
+leat_device_info info_of(const DeviceInfo& info, const std::string& refusal);
+
+/// leat_run on tensors that the caller has.
+Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
+                    std::span<leat_tensor> outputs);
+
+/// Whether the caller's elements can lie where the device has them.
+bool is_plain(const ExternalView& view);
+
+}  // namespace leat::c
+
+struct leat_session {
+  std::shared_ptr<leat::c::SessionState> state;
+};
+
+struct leat_devices {
+  std::vector<leat::FoundDevice> found;
+};
+
+struct leat_model {
+  std::shared_ptr<leat::c::SessionState> session;
+  std::unique_ptr<leat::LoadedModel> loaded;  // dies before the session
+  std::vector<leat::KernelTime> profile;
+};

@@ -1,0 +1,309 @@
+// Runs: on the caller's tensors, in place, started and waited for.
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "bindings/c/c_model.h"
+#include "leat/model/onnx_file.h"
+
+namespace leat::c {
+
+namespace {
+
+Error invalid(std::string message) {
+  return Error(ErrorKind::invalid_argument, std::move(message));
+}
+
+bool has_shape_of(const leat_tensor& tensor, const Shape& shape) {
+  return tensor.rank == static_cast<int32_t>(shape.size()) &&
+         std::ranges::equal(std::span(tensor.shape, shape.size()), shape);
+}
+
+bool fits(const leat_tensor& tensor, const ModelValue& value) {
+  return tensor.type == onnx_code_of(value.dtype) && has_shape_of(tensor, value.shape) &&
+         tensor.size_bytes == bytes_of(value.dtype, value.shape) &&
+         (tensor.data != nullptr || tensor.size_bytes == 0);
+}
+
+/// Says what is wrong, or takes other shapes. The plain case, where all fit, takes no memory.
+Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inputs) {
+  const std::vector<ModelValue>& wanted = model.model().inputs;
+  if (inputs.size() != wanted.size()) {
+    return invalid(fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(),
+                               wanted.size()));
+  }
+  if (std::ranges::equal(inputs, wanted, fits)) return {};
+  std::vector<Shape> shapes;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    TRY_ASSIGN(TensorFacts facts, facts_of(inputs[i], fmt::format("input \"{}\"", wanted[i].name)));
+    if (facts.dtype != wanted[i].dtype) {
+      return invalid(fmt::format("Input \"{}\" is {} {}; the tensor given is {} {}.",
+                                 wanted[i].name, name_of(wanted[i].dtype),
+                                 to_string(wanted[i].shape), name_of(facts.dtype),
+                                 to_string(facts.shape)));
+    }
+    shapes.push_back(std::move(facts.shape));
+  }
+  return model.take_shapes(shapes);
+}
+
+/// Whether to run: false when an output has no memory, and all are described instead.
+Result<bool> accept_outputs(const Model& model, std::span<leat_tensor> outputs) {
+  if (outputs.size() != model.outputs.size()) {
+    return invalid(fmt::format("Number of outputs ({}) is not the model's ({}).", outputs.size(),
+                               model.outputs.size()));
+  }
+  const auto size_of = [&](size_t i) {
+    return bytes_of(model.outputs[i].dtype, model.outputs[i].shape);
+  };
+  bool has_memory = true;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].data == nullptr && size_of(i) > 0) has_memory = false;
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const ModelValue& value = model.outputs[i];
+    if (!has_memory) {
+      describe(value.dtype, value.shape, outputs[i]);
+    } else if (outputs[i].size_bytes < size_of(i)) {
+      return invalid(fmt::format("Output \"{}\" {} {} needs ({}) bytes; the tensor given has ({}).",
+                                 value.name, name_of(value.dtype), to_string(value.shape),
+                                 size_of(i), outputs[i].size_bytes));
+    }
+  }
+  return has_memory;
+}
+
+Result<void> write_input(Network& network, size_t index, const leat_tensor& tensor) {
+  const ExternalView view = network.input_view(index);
+  if (!is_plain(view)) {
+    TRY_ASSIGN(const HostTensor value, value_of(tensor, "an input"));
+    return network.set_input(index, value);
+  }
+  if (view.host == tensor.data || tensor.size_bytes == 0) return {};
+  std::memmove(view.host, tensor.data, tensor.size_bytes);
+  network.count_copy(CopyCause::input_tensor, tensor.size_bytes);
+  return {};
+}
+
+Result<void> read_output(Network& network, size_t index, leat_tensor& tensor) {
+  const ExternalView view = network.output_view(index);
+  describe(view.dtype, view.shape, tensor);
+  if (tensor.size_bytes == 0) return {};
+  if (!is_plain(view)) {
+    TRY_ASSIGN(const HostTensor value, network.output(index));
+    std::memcpy(tensor.data, value.bytes.data(), tensor.size_bytes);
+    return {};
+  }
+  if (view.host == tensor.data) return {};
+  std::memmove(tensor.data, view.host, tensor.size_bytes);
+  network.count_copy(CopyCause::output_tensor, tensor.size_bytes);
+  return {};
+}
+
+Result<void> run_once(Network& network, std::span<const leat_tensor> inputs,
+                      std::span<leat_tensor> outputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(write_input(network, i, inputs[i]));
+  TRY(network.run());
+  for (size_t i = 0; i < outputs.size(); ++i) TRY(read_output(network, i, outputs[i]));
+  return {};
+}
+
+/// Which end of a model, for what concerns both.
+enum class End : uint8_t { input, output };
+
+Result<void> check_place(const leat_model* model, size_t slot, size_t index, End end) {
+  TRY(check_given(model, "model"));
+  TRY(model->loaded->check_ready());
+  TRY(check_below(slot, model->loaded->network().slot_count(), "Slot"));
+  const Model& own = model->loaded->model();
+  return end == End::input ? check_below(index, own.inputs.size(), "Index of an input")
+                           : check_below(index, own.outputs.size(), "Index of an output");
+}
+
+/// Errors: unsupported, when the caller's elements are not what lies there.
+Result<ExternalView> plain_view(const leat_model* model, size_t slot, size_t index, End end) {
+  TRY(check_place(model, slot, index, end));
+  const Network& network = model->loaded->network();
+  ExternalView view =
+      end == End::input ? network.input_view(index, slot) : network.output_view(index, slot);
+  if (is_plain(view)) return view;
+  const Model& own = model->loaded->model();
+  const ModelValue& value = end == End::input ? own.inputs[index] : own.outputs[index];
+  return Error(ErrorKind::unsupported,
+               fmt::format("\"{}\" {} {} cannot be read and written in place on Device \"{}\", "
+                           "which keeps it as {}{}.",
+                           value.name, name_of(value.dtype), to_string(value.shape),
+                           model->loaded->device().info().name, name_of(view.storage),
+                           view.is_row_major() ? "" : " in another order"));
+}
+
+leat_status show_memory(leat_model* model, size_t slot, size_t index, End end,
+                        leat_tensor* memory) {
+  return guarded([&]() -> Result<void> {
+    TRY(check_given(memory, "memory"));
+    TRY_ASSIGN(const ExternalView view, plain_view(model, slot, index, end));
+    describe(view.dtype, view.shape, *memory);
+    memory->data = view.host;
+    return {};
+  });
+}
+
+/// `make` makes the buffer, with the device to itself.
+template <typename Make>
+leat_status place(leat_model* model, size_t slot, size_t index, End end, const Make& make) {
+  return guarded([&]() -> Result<void> {
+    TRY(plain_view(model, slot, index, end));
+    return model->loaded->alone([&](Network& network) -> Result<void> {
+      TRY_ASSIGN(Buffer buffer, make(network.device()));
+      return end == End::input ? network.place_input(index, std::move(buffer), slot)
+                               : network.place_output(index, std::move(buffer), slot);
+    });
+  });
+}
+
+leat_status place_host(leat_model* model, size_t slot, size_t index, End end, void* memory,
+                       size_t size_bytes) {
+  return place(model, slot, index, end, [&](Device& device) -> Result<Buffer> {
+    TRY(check_given(memory, "memory"));
+    return device.import_host({static_cast<std::byte*>(memory), size_bytes});
+  });
+}
+
+Result<StartedRun> start(leat_model* model, size_t slot) {
+  TRY(check_given(model, "model"));
+  TRY(model->loaded->check_ready());
+  TRY(check_below(slot, model->loaded->network().slot_count(), "Slot"));
+  return model->loaded->start(slot);
+}
+
+Result<FencePoint> point_of(const leat_fence* fence) {
+  TRY(check_given(fence, "fence"));
+  TRY(check_given(fence->source, "source of a fence"));
+  return FencePoint{const_cast<Fence*>(static_cast<const Fence*>(fence->source)), fence->value};
+}
+
+leat_status timed_out(leat_status status, bool is_reached) {
+  if (status != LEAT_OK || is_reached) return status;
+  return fail(LEAT_TIMEOUT, "The run has not come to its end yet.");
+}
+
+}  // namespace
+
+bool is_plain(const ExternalView& view) {
+  return view.host != nullptr && view.storage == view.dtype && view.is_row_major();
+}
+
+Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
+                    std::span<leat_tensor> outputs) {
+  TRY(model.check_ready());
+  TRY(accept_inputs(model, inputs));
+  TRY_ASSIGN(const bool runs, accept_outputs(model.model(), outputs));
+  if (!runs) return {};
+  while (true) {
+    const Result<void> done =
+        model.alone([&](Network& network) { return run_once(network, inputs, outputs); });
+    if (done || done.error().kind() != ErrorKind::device_lost) return done;
+    TRY(model.give_way(done.error()));
+  }
+}
+
+}  // namespace leat::c
+
+using namespace leat;
+
+leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_count,
+                     leat_tensor* outputs, size_t output_count) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    if (input_count > 0) TRY(c::check_given(inputs, "inputs"));
+    if (output_count > 0) TRY(c::check_given(outputs, "outputs"));
+    return c::run_on(*model->loaded, {inputs, input_count}, {outputs, output_count});
+  });
+}
+
+leat_status leat_model_input_memory(leat_model* model, size_t slot, size_t index,
+                                    leat_tensor* memory) {
+  return c::show_memory(model, slot, index, c::End::input, memory);
+}
+
+leat_status leat_model_output_memory(leat_model* model, size_t slot, size_t index,
+                                     leat_tensor* memory) {
+  return c::show_memory(model, slot, index, c::End::output, memory);
+}
+
+size_t leat_model_place_alignment(const leat_model* model) {
+  if (model == nullptr || !model->loaded->check_ready()) return 0;
+  const MemoryFacts facts = model->loaded->device().memory_facts();
+  return facts.imports_host ? facts.import_alignment_bytes : 0;
+}
+
+leat_status leat_model_place_input(leat_model* model, size_t slot, size_t index, void* memory,
+                                   size_t size_bytes) {
+  return c::place_host(model, slot, index, c::End::input, memory, size_bytes);
+}
+
+leat_status leat_model_place_output(leat_model* model, size_t slot, size_t index, void* memory,
+                                    size_t size_bytes) {
+  return c::place_host(model, slot, index, c::End::output, memory, size_bytes);
+}
+
+leat_status leat_model_place_input_dma_buf(leat_model* model, size_t slot, size_t index, int fd,
+                                           size_t size_bytes) {
+  return c::place(model, slot, index, c::End::input,
+                  [&](Device& device) { return device.import_dma_buf(fd, size_bytes); });
+}
+
+leat_status leat_model_start(leat_model* model, size_t slot, leat_fence* fence) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(fence, "fence"));
+    TRY_ASSIGN(const StartedRun run, c::start(model, slot));
+    *fence = {run.point.fence, run.point.value};
+    return {};
+  });
+}
+
+leat_status leat_model_run_in_place(leat_model* model, size_t slot) {
+  return c::guarded([&]() -> Result<void> {
+    TRY_ASSIGN(const StartedRun run, c::start(model, slot));
+    return model->loaded->network().wait(run.point.value);
+  });
+}
+
+leat_status leat_fence_look(const leat_fence* fence, int32_t* is_done) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(is_done, "is_done"));
+    TRY_ASSIGN(const FencePoint point, c::point_of(fence));
+    TRY_ASSIGN(const bool reached, point.look());
+    *is_done = reached ? 1 : 0;
+    return {};
+  });
+}
+
+leat_status leat_fence_wait(const leat_fence* fence, uint64_t timeout_ns) {
+  bool is_reached = false;
+  const leat_status status = c::guarded([&]() -> Result<void> {
+    TRY_ASSIGN(const FencePoint point, c::point_of(fence));
+    TRY_ASSIGN(is_reached, point.fence->wait(point.value, timeout_ns));
+    return {};
+  });
+  return c::timed_out(status, is_reached);
+}
+
+leat_status leat_fence_wait_any(const leat_fence* fences, size_t count, uint64_t timeout_ns,
+                                size_t* index) {
+  std::optional<size_t> reached;
+  const leat_status status = c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(fences, "fences"));
+    TRY(c::check_given(index, "index"));
+    TRY(c::check_below(0, count, "Index of a fence"));
+    std::vector<FencePoint> points;
+    for (const leat_fence& fence : std::span(fences, count)) {
+      TRY_ASSIGN(const FencePoint point, c::point_of(&fence));
+      points.push_back(point);
+    }
+    TRY_ASSIGN(reached, wait_any(points, timeout_ns));
+    if (reached) *index = *reached;
+    return {};
+  });
+  return c::timed_out(status, reached.has_value());
+}

@@ -1,0 +1,377 @@
+/*
+ * Leat in C: the one interface whose binary form is kept. Python and Fortran stand on it, and so
+ * may any other language. C99, C++ too. Link with libleat.so.0 (CMake: leat::leat; pkg-config:
+ * leat).
+ *
+ *   #include <leat.h>
+ *   #include <stdio.h>
+ *   int main(void) {
+ *     float picture[28 * 28] = {0}, scores[10];
+ *     leat_model* model;
+ *     leat_tensor x = {picture, sizeof picture, LEAT_F32, 4, {1, 1, 28, 28}};
+ *     leat_tensor y = {scores, sizeof scores};
+ *     if (leat_model_load(NULL, "digits.onnx", NULL, &model) || leat_run(model, &x, 1, &y, 1))
+ *       return printf("%s\n", leat_message()), 1;
+ *     printf("%g\n", scores[0]);
+ *     leat_model_close(model);
+ *   }
+ *
+ * Errors. A function that can fail returns a leat_status; LEAT_OK is 0. Then leat_message() is one
+ * sentence that says what failed, where, with which value. Outputs are set only on LEAT_OK. No C++
+ * exception leaves the library.
+ *
+ * Structs that will grow begin with `struct_bytes`: set it to sizeof of the struct, and all else to
+ * zero: `leat_load_options options = {sizeof options};`. Members that an older caller does not know
+ * count as zero. The other structs do not grow.
+ *
+ * Text is UTF-8 and ends with 0. Text that a function gives is the library's: each says how long it
+ * lives. Text and arrays that a caller gives are read during the call only, save memory that is
+ * placed.
+ *
+ * Threads. Any thread may use a session, and wait for a fence. A model is used by one thread at a
+ * time, save leat_model_start and what concerns memory of a slot, which may run on a thread for
+ * each slot. leat_message is the calling thread's own.
+ */
+#ifndef LEAT_H
+#define LEAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LEAT_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- Status ---------------------------------------------------------------------------------- */
+
+/** What became of a call, named by what to do next. */
+typedef int32_t leat_status;
+enum {
+  LEAT_OK = 0,
+  LEAT_INVALID_ARGUMENT = 1, /**< mend the call */
+  LEAT_UNSUPPORTED = 2,      /**< try another device */
+  LEAT_OUT_OF_MEMORY = 3,    /**< free some */
+  LEAT_DEVICE_LOST = 4,      /**< give the device up: leat_model_give_way */
+  LEAT_IO = 5,               /**< look at the file or the driver */
+  LEAT_INTERNAL = 6,         /**< report a bug */
+  LEAT_TIMEOUT = 7           /**< wait on: the work is still under way */
+};
+
+/** The sentence of this thread's last call that did not return LEAT_OK; "" before the first. It
+ * lives until the next such call on this thread. */
+LEAT_API const char* leat_message(void);
+/** "invalid_argument" and so on; "unknown" for a number that is none. Lives forever. */
+LEAT_API const char* leat_status_name(leat_status status);
+/** "0.1.0" and the commit that the library was built from. They live forever. */
+LEAT_API const char* leat_version(void);
+LEAT_API const char* leat_commit(void);
+
+/* --- Tensors --------------------------------------------------------------------------------- */
+
+/** The type of an element; the numbers are those of ONNX' TensorProto.DataType. Whole numbers and
+ * floats of 4 and 2 bits take a byte each, in its low bits. */
+typedef int32_t leat_type;
+enum {
+  LEAT_NONE = 0, /**< no tensor: an optional input that is left out */
+  LEAT_F32 = 1,
+  LEAT_U8 = 2,
+  LEAT_I8 = 3,
+  LEAT_U16 = 4,
+  LEAT_I16 = 5,
+  LEAT_I32 = 6,
+  LEAT_I64 = 7,
+  LEAT_BOOL = 9, /**< a byte, 0 or 1 */
+  LEAT_F16 = 10,
+  LEAT_F64 = 11,
+  LEAT_U32 = 12,
+  LEAT_U64 = 13,
+  LEAT_BF16 = 16,
+  LEAT_F8E4M3FN = 17,
+  LEAT_F8E4M3FNUZ = 18,
+  LEAT_F8E5M2 = 19,
+  LEAT_F8E5M2FNUZ = 20,
+  LEAT_U4 = 21,
+  LEAT_I4 = 22,
+  LEAT_F4E2M1 = 23,
+  LEAT_F8E8M0 = 24,
+  LEAT_U2 = 25,
+  LEAT_I2 = 26
+};
+
+/** Bytes of one element in memory; 0 for a number that is no type. */
+LEAT_API size_t leat_type_bytes(leat_type type);
+/** "f32", "i64", "bool"; "unknown" for a number that is no type. Lives forever. */
+LEAT_API const char* leat_type_name(leat_type type);
+
+#define LEAT_RANK_MAX 8
+
+/** A tensor in the caller's memory, row-major: the last extent of `shape` lies side by side. As an
+ * output `data` and `size_bytes` say how much memory there is, and the call fills in the rest;
+ * size_bytes becomes what the result takes. Where `data` of an output is null and the result is not
+ * empty, the call fills in all outputs but their data and computes nothing: so a caller learns how
+ * much memory to bring. */
+typedef struct leat_tensor {
+  void* data;
+  size_t size_bytes;
+  leat_type type;
+  int32_t rank;                 /**< 0 to LEAT_RANK_MAX; a scalar has 0 */
+  int64_t shape[LEAT_RANK_MAX]; /**< elements, outermost first */
+} leat_tensor;
+
+/* --- Devices --------------------------------------------------------------------------------- */
+
+/** A route to a device, and what is known of it without opening it. */
+typedef struct leat_device_info {
+  size_t struct_bytes;
+  const char* name; /**< what `device` members take: "cpu", "gpu0:vulkan" */
+  const char* chip; /**< "NVIDIA H200" */
+  const char* vendor;
+  const char* driver;  /**< name and version */
+  const char* route;   /**< direct, cuda, vulkan, opengl, native */
+  const char* refusal; /**< why it cannot be used; "" when it can */
+  int32_t is_software; /**< a renderer on the CPU: used only when it is named */
+  int32_t has_unified_memory;
+  uint64_t memory_bytes;
+} leat_device_info;
+
+/** A list of what was found. */
+typedef struct leat_devices leat_devices;
+
+/** Looks for every route to every device, best first. Asks each driver: up to a second. The list
+ * is the caller's, to be freed by leat_devices_free. */
+LEAT_API leat_status leat_devices_find(leat_devices** devices);
+/** Its length; 0 for null. */
+LEAT_API size_t leat_devices_count(const leat_devices* devices);
+/** The texts live as long as the list. Errors: LEAT_INVALID_ARGUMENT, for an index past the end. */
+LEAT_API leat_status leat_devices_get(const leat_devices* devices, size_t index,
+                                      leat_device_info* info);
+/** Null is allowed, as in every function that frees or closes. */
+LEAT_API void leat_devices_free(leat_devices* devices);
+
+/* --- Sessions -------------------------------------------------------------------------------- */
+
+/** Told in a sentence what happens that is no error, such as which device gives way to which. It
+ * may be called on any thread that is in a call of the library, calls nothing of it and does not
+ * throw; `message` lives during the call. */
+typedef void (*leat_log)(void* context, const char* message);
+
+typedef struct leat_session_options {
+  size_t struct_bytes;
+  const char* device;       /**< for models that name none; null: the best that takes the model */
+  const char* cache_folder; /**< of compiled kernels; null: the user's, "": none is kept */
+  uint32_t threads;         /**< of the cpu device; 0: LEAT_THREADS, else all */
+  leat_log log;             /**< null: nobody is told */
+  void* log_context;
+} leat_session_options;
+
+/** Devices that are open, and the models and operators ready on them. */
+typedef struct leat_session leat_session;
+
+/** Opens no device yet. `options` may be null. */
+LEAT_API leat_status leat_session_open(const leat_session_options* options, leat_session** session);
+/** What models need of it lives on until the last of them is closed. */
+LEAT_API void leat_session_close(leat_session* session);
+
+/* --- Models ---------------------------------------------------------------------------------- */
+
+/** What is known of an input before a model is loaded: its shape, and, where `value.data` is not
+ * null, its value. An input whose value decides a shape must be known so: it, and no other, then is
+ * no input of the model any more. */
+typedef struct leat_known_input {
+  const char* name;
+  leat_tensor value;
+} leat_known_input;
+
+typedef struct leat_load_options {
+  size_t struct_bytes;
+  const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
+  const leat_known_input* known; /**< open extents that are not known are 1 until a run says more */
+  size_t known_count;
+  uint64_t deadline_ns; /**< after which a run counts as lost; 0: the device's own */
+  uint32_t slots;       /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
+  int32_t is_strict;    /**< not 0: refuses a device that computes f64 as f32 */
+} leat_load_options;
+
+/** A model that is ready to run on a device. */
+typedef struct leat_model leat_model;
+
+/** Reads an ONNX file and makes it ready. `session` null: one of the model's own; `options` may be
+ * null. The model is the caller's, to be closed by leat_model_close.
+ * Errors: LEAT_IO (no such file), LEAT_INVALID_ARGUMENT (no model; no such device),
+ * LEAT_UNSUPPORTED (an operator or a type that Leat does not have, named), those of devices. */
+LEAT_API leat_status leat_model_load(leat_session* session, const char* path,
+                                     const leat_load_options* options, leat_model** model);
+/** The same of a file's bytes, which are read during the call only; `name` is for messages. */
+LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* bytes,
+                                            size_t size_bytes, const char* name,
+                                            const leat_load_options* options, leat_model** model);
+/** Does not wait: memory that is placed stays in use until the fence of the slot's last run is
+ * reached. */
+LEAT_API void leat_model_close(leat_model* model);
+
+/** An input or output for the shapes that the model is ready for. */
+typedef struct leat_value_info {
+  size_t struct_bytes;
+  const char* name; /**< lives until the model takes other shapes or is closed */
+  leat_type type;
+  int32_t rank;
+  int64_t shape[LEAT_RANK_MAX];
+  size_t size_bytes; /**< of the whole tensor in the caller's memory */
+} leat_value_info;
+
+LEAT_API size_t leat_model_input_count(const leat_model* model);
+LEAT_API size_t leat_model_output_count(const leat_model* model);
+/** Errors: LEAT_INVALID_ARGUMENT, for an index past the end. */
+LEAT_API leat_status leat_model_input(const leat_model* model, size_t index, leat_value_info* info);
+LEAT_API leat_status leat_model_output(const leat_model* model, size_t index,
+                                       leat_value_info* info);
+/** The device that it is ready on. The texts live until the model moves or is closed. */
+LEAT_API leat_status leat_model_device(const leat_model* model, leat_device_info* info);
+
+/** Makes it ready for inputs of these shapes; of the tensors only the shapes are read. leat_run
+ * does so by itself. No run is in flight; memory that was placed or shown is so no longer. The last
+ * few sets of shapes are kept ready. Errors: LEAT_INVALID_ARGUMENT, when the model cannot have
+ * them. */
+LEAT_API leat_status leat_model_set_shapes(leat_model* model, const leat_tensor* inputs,
+                                           size_t input_count);
+
+typedef struct leat_model_stats {
+  size_t struct_bytes;
+  uint64_t kernels;        /**< distinct ones */
+  uint64_t compiled;       /**< of them not found in the cache */
+  uint64_t reserved_bytes; /**< memory of the device */
+  uint64_t copied_bytes;   /**< of inputs and outputs since it was loaded, for any cause */
+  uint64_t staged_bytes;   /**< of them copied twice, through a second buffer */
+  double compile_ms;
+} leat_model_stats;
+LEAT_API leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stats);
+
+/** One kernel of a run. */
+typedef struct leat_kernel_time {
+  const char* name; /**< of the node; the texts live until leat_model_profile is called again */
+  const char* op;
+  double flop;
+  uint64_t bytes;   /**< tensors read and written once */
+  uint64_t time_ns; /**< on the device's clock */
+} leat_kernel_time;
+/** Runs slot 0 kernel by kernel on the inputs that lie there. Writes up to `capacity` of them to
+ * `times`, which may be null when that is 0, and their number to `count`. */
+LEAT_API leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_t capacity,
+                                        size_t* count);
+
+/** Runs once in slot 0 and waits. One tensor for each input and output, in the model's order.
+ * Inputs of other shapes are taken, where the model leaves them open. A fault is tried again, and a
+ * route that loses the work twice gives way to the next. What lies where the device reads or writes
+ * it already is not copied. Errors: LEAT_INVALID_ARGUMENT, when a tensor does not fit: an output's
+ * message says the bytes that it needs; those of devices. */
+LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_count,
+                              leat_tensor* outputs, size_t output_count);
+
+/* --- In place -------------------------------------------------------------------------------- */
+
+/** Where the device reads input (writes output) `index` of a slot, for the caller to write (read)
+ * without a copy while no run of the slot is in flight. It lives until the model takes other
+ * shapes, moves, is closed, or other memory is placed there. Errors: LEAT_UNSUPPORTED, where the
+ * host does not reach it or it lies in another type or order; LEAT_INVALID_ARGUMENT. */
+LEAT_API leat_status leat_model_input_memory(leat_model* model, size_t slot, size_t index,
+                                             leat_tensor* memory);
+LEAT_API leat_status leat_model_output_memory(leat_model* model, size_t slot, size_t index,
+                                              leat_tensor* memory);
+
+/** What the address and size of memory to be placed are multiples of; 0: the device takes none. */
+LEAT_API size_t leat_model_place_alignment(const leat_model* model);
+/** Lets input (output) `index` of a slot lie in memory that the caller has, such as an array: the
+ * device reads and writes it there, nothing is copied. The memory outlives the model, or the
+ * placing of other memory, and the slot's last run. No run of the slot is in flight.
+ * Errors: LEAT_UNSUPPORTED, as above or when the device takes no memory of others;
+ * LEAT_INVALID_ARGUMENT, when it is too small or not aligned. */
+LEAT_API leat_status leat_model_place_input(leat_model* model, size_t slot, size_t index,
+                                            void* memory, size_t size_bytes);
+LEAT_API leat_status leat_model_place_output(leat_model* model, size_t slot, size_t index,
+                                             void* memory, size_t size_bytes);
+/** The same of a dma-buf, such as a camera's frame. `fd` stays the caller's. */
+LEAT_API leat_status leat_model_place_input_dma_buf(leat_model* model, size_t slot, size_t index,
+                                                    int fd, size_t size_bytes);
+
+/** The moment at which a run ends. Plain data; it must not be looked at after its model moved or
+ * was closed. */
+typedef struct leat_fence {
+  const void* source;
+  uint64_t value;
+} leat_fence;
+
+/** Starts a run of a slot on what lies in its inputs. Takes no memory and copies nothing. At most
+ * one run of each slot is in flight. */
+LEAT_API leat_status leat_model_start(leat_model* model, size_t slot, leat_fence* fence);
+/** leat_model_start, and waiting for its end until the model's deadline. */
+LEAT_API leat_status leat_model_run_in_place(leat_model* model, size_t slot);
+
+/** Sets `is_done` to 1 or 0. Costs a load. Errors: LEAT_DEVICE_LOST, when its work was lost. */
+LEAT_API leat_status leat_fence_look(const leat_fence* fence, int32_t* is_done);
+/** Waits; LEAT_TIMEOUT at the deadline. Errors: LEAT_DEVICE_LOST. */
+LEAT_API leat_status leat_fence_wait(const leat_fence* fence, uint64_t timeout_ns);
+/** The index of one that is reached, the lowest if several are. LEAT_TIMEOUT at the deadline. */
+LEAT_API leat_status leat_fence_wait_any(const leat_fence* fences, size_t count,
+                                         uint64_t timeout_ns, size_t* index);
+/** Leaves a device that has lost work (LEAT_DEVICE_LOST), for the chip's next route. Inputs must be
+ * written, and memory placed, anew. Errors: the loss, when no route is left. */
+LEAT_API leat_status leat_model_give_way(leat_model* model);
+
+/* --- Single operations ----------------------------------------------------------------------- */
+
+/* Each is a model of one node, made ready once for each set of shapes, types and attributes and
+ * kept in the session, which holds the last 64 of them. They run one at a time in a session.
+ * Weights come with each call: a model that has them as constants packs them, and is faster. */
+
+enum { LEAT_INTEGERS = 1, LEAT_NUMBERS = 2, LEAT_TEXT = 3 };
+
+/** An attribute of an ONNX operator. A list of one may stand for a single value. */
+typedef struct leat_attribute {
+  const char* name;
+  int32_t kind;            /**< LEAT_INTEGERS, LEAT_NUMBERS or LEAT_TEXT */
+  int32_t is_list;         /**< not 0: a list even when count is 1 */
+  const int64_t* integers; /**< `count` of them, for its kind */
+  const float* numbers;
+  const char* text;
+  size_t count;
+} leat_attribute;
+
+/** Any ONNX operator of the standard domain, as opset 21 has it: "Gelu", "Softmax", "Conv". A
+ * tensor of type LEAT_NONE among the inputs is left out. Errors: LEAT_UNSUPPORTED (an operator,
+ * attribute or type that Leat does not have); LEAT_INVALID_ARGUMENT; those of devices. */
+LEAT_API leat_status leat_operator(leat_session* session, const char* op,
+                                   const leat_attribute* attributes, size_t attribute_count,
+                                   const leat_tensor* inputs, size_t input_count,
+                                   leat_tensor* outputs, size_t output_count);
+
+typedef struct leat_conv2d_options {
+  size_t struct_bytes;
+  int64_t stride[2];   /**< rows, columns; 0: 1 */
+  int64_t dilation[2]; /**< 0: 1 */
+  int64_t pad[4];      /**< above, left, below, right; zeros are read there */
+  int64_t groups;      /**< 0: 1 */
+} leat_conv2d_options;
+
+/** y[n,k,p,q] = bias[k] + sum over c,r,s of x[n,c,p*stride+r,q*stride+s] * w[k,c,r,s].
+ * x (N,C,H,W), w (K,C/groups,R,S), bias (K) or null, y (N,K,P,Q); options null: all default. */
+LEAT_API leat_status leat_conv2d(leat_session* session, const leat_conv2d_options* options,
+                                 const leat_tensor* x, const leat_tensor* w,
+                                 const leat_tensor* bias, leat_tensor* y);
+/** c = a * b. a (...,M,K), b (...,K,N), c (...,M,N); leading axes are broadcast. */
+LEAT_API leat_status leat_matmul(leat_session* session, const leat_tensor* a, const leat_tensor* b,
+                                 leat_tensor* c);
+/** y = a + b elementwise; shapes are broadcast as ONNX does. */
+LEAT_API leat_status leat_add(leat_session* session, const leat_tensor* a, const leat_tensor* b,
+                              leat_tensor* y);
+/** y = max(x, 0), same shape. */
+LEAT_API leat_status leat_relu(leat_session* session, const leat_tensor* x, leat_tensor* y);
+/** y = exp(x) over its sum along `axis`, which may count from the end: -1 is the last. */
+LEAT_API leat_status leat_softmax(leat_session* session, int64_t axis, const leat_tensor* x,
+                                  leat_tensor* y);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* LEAT_H */

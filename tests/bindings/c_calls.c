@@ -1,0 +1,539 @@
+/* Every function of leat.h, with good and with bad arguments, from C99. */
+#include "tests/bindings/c_calls.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bindings/c/leat.h"
+
+#define EXPECT(condition) \
+  ((condition) ? (void)0 : c_expectation_failed(__FILE__, __LINE__, #condition, leat_message()))
+#define EXPECT_OK(call) EXPECT((call) == LEAT_OK)
+/* The message names what is wrong. */
+#define EXPECT_FAILS(status, words, call) \
+  EXPECT((call) == (status) && strstr(leat_message(), words) != NULL)
+
+static const uint64_t long_ns = 60000000000ull;
+static const char* const digits_path = LEAT_SOURCE_DIR "/examples/digits/digits.onnx";
+
+enum { DIGIT_PIXELS = 28 * 28, DIGITS = 10 };
+
+/* y = x + x for x f32 (n, 4), a model of opset 13. */
+static const char sums_model[] =
+    "\x08\x08\x3a\x42\x0a\x0e\x0a\x01\x78\x0a\x01\x78\x12\x01\x79\x22\x03\x41\x64\x64\x12\x04"
+    "\x73\x75\x6d\x73\x5a\x14\x0a\x01\x78\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01\x6e"
+    "\x0a\x02\x08\x04\x62\x14\x0a\x01\x79\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01\x6e"
+    "\x0a\x02\x08\x04\x42\x04\x0a\x00\x10\x0d";
+
+static leat_tensor floats(float* data, int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d) {
+  leat_tensor tensor = {data, sizeof(float), LEAT_F32, rank, {a, b, c, d}};
+  for (int32_t i = 0; i < rank; ++i) tensor.size_bytes *= (size_t)tensor.shape[i];
+  return tensor;
+}
+
+/* No cache: what is tested is made here. */
+static leat_session* cpu_session(void) {
+  leat_session_options options = {sizeof options, "cpu", "", 2, NULL, NULL};
+  leat_session* session = NULL;
+  EXPECT_OK(leat_session_open(&options, &session));
+  return session;
+}
+
+static leat_model* load_sums(leat_session* session, uint32_t slots) {
+  leat_load_options options = {sizeof options};
+  leat_model* model = NULL;
+  options.slots = slots;
+  EXPECT_OK(
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "sums", &options, &model));
+  return model;
+}
+
+/* --- Facts ----------------------------------------------------------------------------------- */
+
+static void names_and_versions(void) {
+  EXPECT(strcmp(leat_status_name(LEAT_OK), "ok") == 0);
+  EXPECT(strcmp(leat_status_name(LEAT_DEVICE_LOST), "device_lost") == 0);
+  EXPECT(strcmp(leat_status_name(LEAT_TIMEOUT), "timeout") == 0);
+  EXPECT(strcmp(leat_status_name(99), "unknown") == 0);
+  EXPECT(strlen(leat_version()) >= 5 && strlen(leat_commit()) > 0);
+  EXPECT(leat_type_bytes(LEAT_F32) == 4 && leat_type_bytes(LEAT_I64) == 8);
+  EXPECT(leat_type_bytes(LEAT_BOOL) == 1 && leat_type_bytes(LEAT_U4) == 1);
+  EXPECT(leat_type_bytes(LEAT_NONE) == 0 && leat_type_bytes(8) == 0 && leat_type_bytes(-1) == 0);
+  EXPECT(strcmp(leat_type_name(LEAT_BF16), "bf16") == 0);
+  EXPECT(strcmp(leat_type_name(1000), "unknown") == 0);
+}
+
+static void types_have_the_numbers_of_onnx(void) {
+  for (leat_type type = LEAT_F32; type <= LEAT_I2; ++type) {
+    const int is_type = type != 8 && type != 14 && type != 15; /* strings, complex numbers */
+    EXPECT((leat_type_bytes(type) > 0) == is_type);
+    EXPECT((strcmp(leat_type_name(type), "unknown") != 0) == is_type);
+  }
+}
+
+static void devices(void) {
+  leat_devices* found = NULL;
+  leat_device_info info = {sizeof info};
+  size_t cpus = 0;
+  EXPECT_OK(leat_devices_find(&found));
+  EXPECT(leat_devices_count(found) > 0);
+  for (size_t i = 0; i < leat_devices_count(found); ++i) {
+    EXPECT_OK(leat_devices_get(found, i, &info));
+    EXPECT(info.name != NULL && info.chip != NULL && info.route != NULL && info.refusal != NULL);
+    if (strcmp(info.name, "cpu") != 0) continue;
+    ++cpus;
+    EXPECT(strcmp(info.route, "native") == 0 && info.refusal[0] == '\0');
+    EXPECT(info.memory_bytes > 0 && info.is_software == 0);
+  }
+  EXPECT(cpus == 1);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_devices_get(found, 1000, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_devices_get(found, 0, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_devices_get(NULL, 0, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_devices_find(NULL));
+  info.struct_bytes = 0;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "struct_bytes", leat_devices_get(found, 0, &info));
+  leat_devices_free(found);
+  leat_devices_free(NULL);
+  EXPECT(leat_devices_count(NULL) == 0);
+}
+
+/* A caller built against an older header has a shorter struct, one of a newer a longer one. */
+static void structs_of_other_versions(void) {
+  struct {
+    leat_session_options known;
+    uint64_t later;
+  } newer = {{sizeof newer, "cpu", "", 1, NULL, NULL}, 0};
+  struct {
+    size_t struct_bytes;
+    const char* name;
+    const char* untouched;
+  } older = {sizeof(size_t) + sizeof(char*), NULL, "untouched"};
+  leat_session* session = NULL;
+  leat_devices* found = NULL;
+  EXPECT_OK(leat_session_open(&newer.known, &session));
+  leat_session_close(session);
+  newer.later = 1;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "does not know", leat_session_open(&newer.known, &session));
+  newer.known.struct_bytes = (size_t)-1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "larger", leat_session_open(&newer.known, &session));
+  EXPECT_OK(leat_devices_find(&found));
+  EXPECT_OK(leat_devices_get(found, 0, (leat_device_info*)(void*)&older));
+  EXPECT(older.name != NULL && strcmp(older.untouched, "untouched") == 0);
+  leat_devices_free(found);
+}
+
+static void sessions(void) {
+  leat_session_options options = {sizeof options};
+  leat_session* session = NULL;
+  EXPECT_OK(leat_session_open(NULL, &session));
+  leat_session_close(session);
+  leat_session_close(NULL);
+  options.threads = 1u << 30;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "threads", leat_session_open(&options, &session));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_session_open(NULL, NULL));
+}
+
+/* --- Models ---------------------------------------------------------------------------------- */
+
+static void digits(void) {
+  static float picture[DIGIT_PIXELS], scores[DIGITS], in_place[DIGITS];
+  leat_session* session = cpu_session();
+  leat_model* model = NULL;
+  leat_value_info info = {sizeof info};
+  leat_device_info device = {sizeof device};
+  leat_model_stats stats = {sizeof stats};
+  leat_tensor x = floats(picture, 4, 1, 1, 28, 28), y = {scores, sizeof scores};
+  leat_tensor memory;
+  float sum = 0;
+  EXPECT_OK(leat_model_load(session, digits_path, NULL, &model));
+  leat_session_close(session); /* the model keeps what it needs */
+  if (model == NULL) return;
+  EXPECT(leat_model_input_count(model) == 1 && leat_model_output_count(model) == 1);
+  EXPECT_OK(leat_model_input(model, 0, &info));
+  EXPECT(strcmp(info.name, "image") == 0 && info.type == LEAT_F32 && info.rank == 4);
+  EXPECT(info.shape[2] == 28 && info.size_bytes == sizeof picture);
+  EXPECT_OK(leat_model_output(model, 0, &info));
+  EXPECT(strcmp(info.name, "probabilities") == 0 && info.size_bytes == sizeof scores);
+  EXPECT_OK(leat_model_device(model, &device));
+  EXPECT(strcmp(device.name, "cpu") == 0);
+
+  for (size_t i = 0; i < DIGIT_PIXELS; ++i) picture[i] = (float)(i % 28 == 14 ? 255 : 0);
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  EXPECT(y.type == LEAT_F32 && y.rank == 2 && y.shape[0] == 1 && y.shape[1] == DIGITS);
+  for (size_t i = 0; i < DIGITS; ++i) sum += scores[i];
+  EXPECT(fabsf(sum - 1) < 1e-5f); /* a soft-max; ten roundings of 6e-8 */
+  EXPECT(scores[1] > 0.5f);       /* an upright bar is a one */
+  EXPECT_OK(leat_model_get_stats(model, &stats));
+  EXPECT(stats.kernels > 0 && stats.compiled > 0 && stats.reserved_bytes > 0);
+  EXPECT(stats.copied_bytes == sizeof picture + sizeof scores && stats.staged_bytes == 0);
+
+  EXPECT_OK(leat_model_input_memory(model, 0, 0, &memory));
+  EXPECT(memory.size_bytes == sizeof picture && memory.shape[3] == 28);
+  memcpy(memory.data, picture, sizeof picture);
+  EXPECT_OK(leat_model_run_in_place(model, 0));
+  EXPECT_OK(leat_model_output_memory(model, 0, 0, &memory));
+  memcpy(in_place, memory.data, sizeof in_place);
+  EXPECT(memcmp(in_place, scores, sizeof scores) == 0); /* the same bits each time */
+  leat_model_close(model);
+  leat_model_close(NULL);
+}
+
+static void bad_loads(void) {
+  leat_session* session = cpu_session();
+  leat_load_options options = {sizeof options};
+  leat_known_input known = {"z", {NULL, 0, LEAT_F32, 2, {1, 4}}};
+  leat_model* model = NULL;
+  EXPECT_FAILS(LEAT_IO, "/nowhere.onnx", leat_model_load(session, "/nowhere.onnx", NULL, &model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_load(session, NULL, NULL, &model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_load(session, digits_path, NULL, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "rubbish",
+               leat_model_load_memory(session, "abc", 3, "rubbish", NULL, &model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_model_load_memory(session, NULL, 3, "rubbish", NULL, &model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_model_load_memory(session, "abc", 3, NULL, NULL, &model));
+  options.device = "gpu77";
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "gpu77",
+               leat_model_load(session, digits_path, &options, &model));
+  options.device = NULL;
+  options.slots = 1u << 20;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "slots",
+               leat_model_load(session, digits_path, &options, &model));
+  options.slots = 0;
+  options.known_count = 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_model_load(session, digits_path, &options, &model));
+  options.known = &known;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "\"z\"",
+               leat_model_load(session, digits_path, &options, &model));
+  EXPECT(model == NULL);
+  leat_session_close(session);
+  EXPECT(leat_model_input_count(NULL) == 0 && leat_model_output_count(NULL) == 0);
+}
+
+static void shapes_that_change(void) {
+  float x_data[12], y_data[12];
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 0);
+  leat_value_info info = {sizeof info};
+  if (model == NULL) return;
+  for (int64_t rows = 1; rows <= 3; ++rows) {
+    leat_tensor x = floats(x_data, 2, rows, 4, 0, 0);
+    leat_tensor asked = {NULL, 0}, y = {y_data, sizeof y_data};
+    for (int i = 0; i < 12; ++i) x_data[i] = (float)(i + rows);
+    EXPECT_OK(leat_run(model, &x, 1, &asked, 1)); /* how much memory? */
+    EXPECT(asked.size_bytes == x.size_bytes && asked.shape[0] == rows && asked.type == LEAT_F32);
+    EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+    EXPECT(y.size_bytes == x.size_bytes && y.shape[0] == rows);
+    for (int i = 0; i < 4 * rows; ++i) EXPECT(y_data[i] == 2 * x_data[i]);
+  }
+  {
+    leat_tensor x = floats(NULL, 2, 2, 4, 0, 0);
+    EXPECT_OK(leat_model_set_shapes(model, &x, 1));
+    EXPECT_OK(leat_model_output(model, 0, &info));
+    EXPECT(info.shape[0] == 2 && info.size_bytes == 32);
+    x.shape[1] = 5;
+    EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(2, 5)", leat_model_set_shapes(model, &x, 1));
+    EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "inputs", leat_model_set_shapes(model, &x, 2));
+    EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_set_shapes(model, NULL, 1));
+  }
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+static void bad_runs(void) {
+  float x_data[8] = {0}, y_data[8];
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 0);
+  leat_value_info info = {sizeof info};
+  leat_tensor x = floats(x_data, 2, 2, 4, 0, 0), y = {y_data, sizeof y_data};
+  leat_tensor bad = x;
+  if (model == NULL) return;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_run(NULL, &x, 1, &y, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_run(model, NULL, 1, &y, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_run(model, &x, 1, NULL, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "inputs (2)", leat_run(model, &x, 2, &y, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "outputs (0)", leat_run(model, &x, 1, &y, 0));
+  bad.type = LEAT_I32;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "i32", leat_run(model, &bad, 1, &y, 1));
+  bad.type = 8;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "string", leat_run(model, &bad, 1, &y, 1));
+  bad = x;
+  bad.size_bytes = 31;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "31", leat_run(model, &bad, 1, &y, 1));
+  bad = x;
+  bad.data = NULL;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_run(model, &bad, 1, &y, 1));
+  bad = x;
+  bad.rank = LEAT_RANK_MAX + 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Rank (9)", leat_run(model, &bad, 1, &y, 1));
+  bad.rank = -1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Rank (-1)", leat_run(model, &bad, 1, &y, 1));
+  bad = x;
+  bad.shape[0] = -2;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "-2", leat_run(model, &bad, 1, &y, 1));
+  bad.shape[0] = INT64_MAX;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "elements", leat_run(model, &bad, 1, &y, 1));
+  y.size_bytes = 16;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "needs (32) bytes", leat_run(model, &x, 1, &y, 1));
+  EXPECT(y.size_bytes == 16); /* untouched */
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "not below", leat_model_input(model, 1, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "not below", leat_model_output(model, 1, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_input(NULL, 0, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_output(model, 0, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_device(model, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_get_stats(NULL, NULL));
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+static void profile(void) {
+  leat_session* session = cpu_session();
+  leat_model* model = NULL;
+  leat_kernel_time times[2] = {{NULL, NULL, 0, 0, 0}};
+  size_t count = 0;
+  EXPECT_OK(leat_model_load(session, digits_path, NULL, &model));
+  EXPECT_OK(leat_model_profile(model, times, 2, &count));
+  EXPECT(count > 2 && times[1].name != NULL && times[1].op != NULL && times[1].bytes > 0);
+  EXPECT_OK(leat_model_profile(model, NULL, 0, &count));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_profile(model, NULL, 1, &count));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_profile(model, times, 2, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_profile(NULL, times, 2, &count));
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+/* --- In place -------------------------------------------------------------------------------- */
+
+static void memory_of_the_caller(void) {
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 1);
+  leat_model_stats stats = {sizeof stats};
+  leat_tensor memory, x, y;
+  const size_t alignment = leat_model_place_alignment(model);
+  char *block, *in, *out;
+  if (model == NULL) return;
+  EXPECT(alignment > 0 && leat_model_place_alignment(NULL) == 0);
+  block = malloc(3 * alignment + 2 * 4096);
+  in = block + (alignment - (uintptr_t)block % alignment) % alignment;
+  out = in + (4096 + alignment - 1) / alignment * alignment;
+  EXPECT_OK(leat_model_place_input(model, 0, 0, in, 4096));
+  EXPECT_OK(leat_model_place_output(model, 0, 0, out, 4096));
+  for (int i = 0; i < 4; ++i) ((float*)(void*)in)[i] = (float)i;
+  EXPECT_OK(leat_model_run_in_place(model, 0));
+  for (int i = 0; i < 4; ++i) EXPECT(((float*)(void*)out)[i] == (float)(2 * i));
+  EXPECT_OK(leat_model_input_memory(model, 0, 0, &memory));
+  EXPECT(memory.data == in);
+  x = memory;
+  EXPECT_OK(leat_model_output_memory(model, 0, 0, &y));
+  ((float*)(void*)in)[3] = 50;
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1)); /* its own memory: nothing is copied */
+  EXPECT(((float*)(void*)out)[3] == 100);
+  EXPECT_OK(leat_model_get_stats(model, &stats));
+  EXPECT(stats.copied_bytes == 0 && stats.staged_bytes == 0);
+
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_place_input(model, 0, 0, NULL, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "not positive", leat_model_place_input(model, 0, 0, in, 0));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "needs (16) bytes",
+               leat_model_place_output(model, 0, 0, out, 8));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Slot (1)", leat_model_place_input(model, 1, 0, in, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "input (1)", leat_model_place_input(model, 0, 1, in, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "output (7)", leat_model_output_memory(model, 0, 7, &y));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_input_memory(model, 0, 0, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_input_memory(NULL, 0, 0, &x));
+  EXPECT(leat_model_place_input_dma_buf(model, 0, 0, -1, 4096) != LEAT_OK);
+  leat_model_close(model);
+  leat_session_close(session);
+  free(block);
+}
+
+static void fences(void) {
+  enum { SLOTS = 3 };
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, SLOTS);
+  leat_fence started[SLOTS] = {{NULL, 0}};
+  leat_fence none = {NULL, 1};
+  size_t index = SLOTS;
+  int32_t is_done = 0;
+  if (model == NULL) return;
+  for (size_t slot = 0; slot < SLOTS; ++slot) {
+    leat_tensor memory;
+    EXPECT_OK(leat_model_input_memory(model, slot, 0, &memory));
+    *(float*)memory.data = (float)slot;
+    EXPECT_OK(leat_model_start(model, slot, &started[slot]));
+  }
+  EXPECT_OK(leat_fence_wait_any(started, SLOTS, long_ns, &index));
+  EXPECT(index < SLOTS);
+  for (size_t slot = 0; slot < SLOTS; ++slot) {
+    leat_tensor memory;
+    EXPECT_OK(leat_fence_wait(&started[slot], long_ns));
+    EXPECT_OK(leat_fence_look(&started[slot], &is_done));
+    EXPECT(is_done == 1);
+    EXPECT_OK(leat_model_output_memory(model, slot, 0, &memory));
+    EXPECT(*(float*)memory.data == (float)(2 * slot));
+  }
+  started[0].value += 1000; /* a run that nobody started */
+  EXPECT(leat_fence_wait(&started[0], 1000) == LEAT_TIMEOUT);
+  EXPECT(leat_fence_wait_any(started, 1, 1000, &index) == LEAT_TIMEOUT);
+  EXPECT_OK(leat_fence_look(&started[0], &is_done));
+  EXPECT(is_done == 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Slot (3)", leat_model_start(model, SLOTS, &started[0]));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Slot (3)", leat_model_run_in_place(model, SLOTS));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_start(model, 0, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_start(NULL, 0, &started[0]));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_run_in_place(NULL, 0));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_look(&none, &is_done));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_look(NULL, &is_done));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_look(&started[0], NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_wait(NULL, 0));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_wait_any(NULL, 1, 0, &index));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "fence", leat_fence_wait_any(started, 0, 0, &index));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_fence_wait_any(started, 1, 0, NULL));
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+/* The cpu has no other route: a model that gives it up has no device left, and says so. */
+static void giving_way(void) {
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 1);
+  EXPECT_FAILS(LEAT_DEVICE_LOST, "gave", leat_model_give_way(model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_give_way(NULL));
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+/* --- Single operations ----------------------------------------------------------------------- */
+
+static void convolution(void) {
+  enum { N = 2, C = 3, H = 5, W = 4, K = 2, R = 3, P = 3, Q = 4 };
+  static float x[N * C * H * W], w[K * C * R * R], bias[K] = {1, -1}, y[N * K * P * Q];
+  leat_session* session = cpu_session();
+  leat_conv2d_options options = {sizeof options, {2, 1}, {0, 0}, {1, 1, 1, 1}, 0};
+  leat_tensor tx = floats(x, 4, N, C, H, W), tw = floats(w, 4, K, C, R, R);
+  leat_tensor tb = floats(bias, 1, K, 0, 0, 0), ty = {y, sizeof y};
+  for (int i = 0; i < N * C * H * W; ++i) x[i] = (float)(i % 7 - 3);
+  for (int i = 0; i < K * C * R * R; ++i) w[i] = (float)(i % 5 - 2);
+  EXPECT_OK(leat_conv2d(session, &options, &tx, &tw, &tb, &ty));
+  EXPECT(ty.rank == 4 && ty.shape[2] == P && ty.shape[3] == Q);
+  for (int i = 0; i < N * K * P * Q; ++i) {
+    const int q = i % Q, p = i / Q % P, k = i / Q / P % K, n = i / Q / P / K;
+    float sum = bias[k];
+    for (int c = 0; c < C; ++c) {
+      for (int r = 0; r < R * R; ++r) {
+        const int row = p * 2 - 1 + r / R, column = q - 1 + r % R;
+        if (row < 0 || row >= H || column < 0 || column >= W) continue;
+        sum += x[((n * C + c) * H + row) * W + column] * w[(k * C + c) * R * R + r];
+      }
+    }
+    EXPECT(y[i] == sum); /* small whole numbers */
+  }
+  EXPECT_OK(leat_conv2d(session, NULL, &tx, &tw, NULL, &ty));
+  EXPECT(ty.shape[2] == 3 && ty.shape[3] == 2);
+  tw.shape[1] = 2;
+  tw.size_bytes = sizeof(float) * K * 2 * R * R;
+  EXPECT(leat_conv2d(session, NULL, &tx, &tw, NULL, &ty) == LEAT_INVALID_ARGUMENT);
+  options.struct_bytes = 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "struct_bytes",
+               leat_conv2d(session, &options, &tx, &tw, NULL, &ty));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_conv2d(session, NULL, NULL, &tw, NULL, &ty));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_conv2d(NULL, NULL, &tx, &tw, NULL, &ty));
+  leat_session_close(session);
+}
+
+static void products_and_others(void) {
+  float a[6] = {1, 2, 3, 4, 5, 6}, b[6] = {1, 0, -1, 2, 1, 1}, c[4], y[6];
+  leat_session* session = cpu_session();
+  leat_tensor ta = floats(a, 2, 2, 3, 0, 0), tb = floats(b, 2, 3, 2, 0, 0);
+  leat_tensor tc = {c, sizeof c}, ty = {y, sizeof y};
+  for (int round = 0; round < 2; ++round) { /* made, then found */
+    EXPECT_OK(leat_matmul(session, &ta, &tb, &tc));
+    EXPECT(c[0] == 2 && c[1] == 7 && c[2] == 5 && c[3] == 16);
+  }
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "", leat_matmul(session, &ta, &ta, &tc));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_matmul(session, &ta, NULL, &tc));
+  tb.rank = 1;
+  tb.shape[0] = 3;
+  tb.size_bytes = 3 * sizeof(float);
+  EXPECT_OK(leat_add(session, &ta, &tb, &ty));
+  EXPECT(y[0] == 2 && y[1] == 2 && y[2] == 2 && y[5] == 5);
+  EXPECT_OK(leat_relu(session, &tb, &ty));
+  EXPECT(ty.size_bytes == 12 && y[0] == 1 && y[2] == 0);
+  ty.size_bytes = sizeof y;
+  EXPECT_OK(leat_softmax(session, -1, &ta, &ty));
+  EXPECT(fabsf(y[3] + y[4] + y[5] - 1) < 1e-6f && y[5] > y[4]);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_add(session, &ta, &tb, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_relu(NULL, &ta, &ty));
+  EXPECT(leat_softmax(session, 9, &ta, &ty) == LEAT_INVALID_ARGUMENT);
+  leat_session_close(session);
+}
+
+static void any_operator(void) {
+  float x[6] = {3, 1, 2, 6, 5, 4}, values[4], y[6];
+  int64_t k = 2, indices[4];
+  const int64_t integers[] = {1, 0};
+  leat_session* session = cpu_session();
+  leat_tensor inputs[2] = {floats(x, 2, 2, 3, 0, 0), {&k, sizeof k, LEAT_I64, 1, {1}}};
+  leat_tensor outputs[2] = {{values, sizeof values}, {indices, sizeof indices}};
+  leat_tensor ty = {y, sizeof y};
+  leat_attribute transposed = {"perm", LEAT_INTEGERS, 1, integers, NULL, NULL, 2};
+  /* k decides a shape: another k is another kernel */
+  EXPECT_OK(leat_operator(session, "TopK", NULL, 0, inputs, 2, outputs, 2));
+  EXPECT(values[0] == 3 && values[1] == 2 && indices[0] == 0 && indices[2] == 0);
+  k = 1;
+  EXPECT_OK(leat_operator(session, "TopK", NULL, 0, inputs, 2, outputs, 2));
+  EXPECT(outputs[0].shape[1] == 1 && values[1] == 6 && indices[1] == 0);
+  EXPECT_OK(leat_operator(session, "Transpose", &transposed, 1, inputs, 1, &ty, 1));
+  EXPECT(ty.shape[0] == 3 && y[0] == 3 && y[1] == 6 && y[5] == 4);
+  {
+    leat_tensor clip[3] = {inputs[0], {NULL, 0}, {&x[4], sizeof(float), LEAT_F32, 0, {0}}};
+    EXPECT_OK(leat_operator(session, "Clip", NULL, 0, clip, 3, &ty, 1)); /* no lower bound */
+    EXPECT(y[0] == 3 && y[3] == 5);
+  }
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "NoSuch",
+               leat_operator(session, "NoSuch", NULL, 0, inputs, 1, &ty, 1));
+  transposed.kind = 9;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Kind (9)",
+               leat_operator(session, "Transpose", &transposed, 1, inputs, 1, &ty, 1));
+  transposed.kind = LEAT_NUMBERS;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "perm",
+               leat_operator(session, "Transpose", &transposed, 1, inputs, 1, &ty, 1));
+  transposed.name = NULL;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(session, "Transpose", &transposed, 1, inputs, 1, &ty, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(session, "Transpose", NULL, 1, inputs, 1, &ty, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(session, NULL, NULL, 0, inputs, 1, &ty, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(NULL, "Relu", NULL, 0, inputs, 1, &ty, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(session, "Relu", NULL, 0, NULL, 1, &ty, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_operator(session, "Relu", NULL, 0, inputs, 1, NULL, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "output",
+               leat_operator(session, "Relu", NULL, 0, inputs, 1, &ty, 0));
+  leat_session_close(session);
+}
+
+const c_case c_cases[] = {
+    {"NamesAndVersions", names_and_versions},
+    {"TypesHaveTheNumbersOfOnnx", types_have_the_numbers_of_onnx},
+    {"Devices", devices},
+    {"StructsOfOtherVersions", structs_of_other_versions},
+    {"Sessions", sessions},
+    {"Digits", digits},
+    {"BadLoads", bad_loads},
+    {"ShapesThatChange", shapes_that_change},
+    {"BadRuns", bad_runs},
+    {"Profile", profile},
+    {"MemoryOfTheCaller", memory_of_the_caller},
+    {"Fences", fences},
+    {"GivingWay", giving_way},
+    {"Convolution", convolution},
+    {"ProductsAndOthers", products_and_others},
+    {"AnyOperator", any_operator},
+    {NULL, NULL},
+};

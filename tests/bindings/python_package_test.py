@@ -1,0 +1,197 @@
+"""The Python package against NumPy and itself. library_users.cpp runs it; LEAT_LIBRARY says what is
+tested, and LEAT_SOURCE_DIR where the tree is."""
+
+import asyncio
+import gc
+import os
+import threading
+import unittest
+
+import numpy as np
+
+import leat
+
+DIGITS = os.path.join(os.environ["LEAT_SOURCE_DIR"], "examples", "digits", "digits.onnx")
+# y = x + x for x f32 (n, 4), a model of opset 13.
+SUMS = (b'\x08\x08:B\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Add\x12\x04sumsZ\x14\n\x01x\x12\x0f\n\r\x08'
+        b'\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x04b\x14\n\x01y\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12'
+        b'\x01n\n\x02\x08\x04B\x04\n\x00\x10\r')
+
+
+def sums(**options):
+    return leat.load(SUMS, device="cpu", **options)
+
+
+def picture():
+    bar = np.zeros((1, 1, 28, 28), np.float32)
+    bar[0, 0, 4:24, 14] = 255  # an upright bar is a one
+    return bar
+
+
+class Foreign:
+    """An array of somebody else's that speaks DLPack alone."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, **options):
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
+class Facts(unittest.TestCase):
+    def test_devices(self):
+        found = {device.name: device for device in leat.devices()}
+        self.assertEqual(found["cpu"].route, "native")
+        self.assertEqual(found["cpu"].refusal, "")
+        self.assertGreater(found["cpu"].memory_bytes, 0)
+
+    def test_model(self):
+        net = leat.load(DIGITS, device="cpu")
+        self.assertEqual([(v.name, v.shape, v.dtype) for v in net.inputs],
+                         [("image", (1, 1, 28, 28), np.float32)])
+        self.assertEqual(net.outputs[0].shape, (1, 10))
+        self.assertEqual(net.outputs[0].size_bytes, 40)
+        self.assertEqual(net.device.name, "cpu")
+        self.assertIn("image float32 (1, 1, 28, 28)", repr(net))
+        self.assertGreater(net.stats["kernels"], 0)
+        self.assertGreater(len(net.profile()), 2)
+        self.assertRegex(leat.__version__, r"^\d+\.\d+\.\d+$")
+
+    def test_log_is_told_of_nothing_when_nothing_moves(self):
+        told = []
+        session = leat.Session("cpu", log=told.append, threads=1)
+        session.load(SUMS)
+        self.assertEqual(told, [])
+
+
+class Running(unittest.TestCase):
+    def test_digits(self):
+        scores = leat.load(DIGITS, device="cpu")(picture())
+        self.assertEqual(scores.argmax(), 1)
+        self.assertAlmostEqual(float(scores.sum()), 1, places=5)
+
+    def test_shapes_that_change(self):
+        net = sums()
+        for rows in (1, 5, 2, 5):
+            x = np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
+            np.testing.assert_array_equal(net(x), 2 * x)
+
+    def test_what_is_taken(self):
+        net = sums()
+        x = np.arange(8, dtype=np.float32).reshape(2, 4)
+        np.testing.assert_array_equal(net(x.tolist()), 2 * x)
+        np.testing.assert_array_equal(net(x=x), 2 * x)
+        np.testing.assert_array_equal(net(Foreign(x)), 2 * x)
+        np.testing.assert_array_equal(np.from_dlpack(net(x)), 2 * x)
+        strided = np.asfortranarray(x)
+        np.testing.assert_array_equal(net(strided), 2 * x)
+
+    def test_errors_say_what(self):
+        net = sums()
+        with self.assertRaisesRegex(leat.Error, "nowhere.onnx") as caught:
+            leat.load("/nowhere.onnx")
+        self.assertEqual(caught.exception.status, "io")
+        with self.assertRaisesRegex(leat.Error, "f32.*f64"):
+            net(np.zeros((1, 4)))
+        with self.assertRaisesRegex(leat.Error, r"\(1, 5\)"):
+            net(np.zeros((1, 5), np.float32))
+        with self.assertRaisesRegex(TypeError, "1 inputs"):
+            net()
+        with self.assertRaisesRegex(TypeError, "\"z\""):
+            net(np.zeros((1, 4), np.float32), z=1)
+        with self.assertRaisesRegex(TypeError, "complex"):
+            net(np.zeros((1, 4), np.complex64))
+        with self.assertRaisesRegex(leat.Error, "no input"):
+            sums(shapes={"z": (1,)})
+
+    def test_threads(self):
+        net = sums()
+        wrong = []
+
+        def work(first):
+            for i in range(50):
+                x = np.full((1 + (first + i) % 3, 4), first * 100 + i, np.float32)
+                if not np.array_equal(net(x), 2 * x):
+                    wrong.append((first, i))
+
+        threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(wrong, [])
+
+
+class InPlace(unittest.TestCase):
+    def test_memory_of_the_device(self):
+        net = sums(shapes={"x": (3, 4)})
+        x, y = net.input_array(), net.output_array()
+        x[:] = 5
+        net.run_in_place()
+        np.testing.assert_array_equal(y, np.full((3, 4), 10))
+        np.testing.assert_array_equal(np.from_dlpack(y), y)
+        self.assertEqual(net.stats["copied_bytes"], 0)
+        del net
+        gc.collect()
+        self.assertEqual(float(y[0, 0]), 10)  # the array keeps its model
+
+    def test_memory_of_the_caller(self):
+        net = sums(shapes={"x": (2, 4)})
+        x, y = leat.empty((2, 4)), leat.empty((2, 4))
+        net.place_input(x)
+        net.place_output(y)
+        x[:] = 21
+        net.run_in_place()
+        np.testing.assert_array_equal(y, np.full((2, 4), 42))
+        self.assertEqual(net.stats["copied_bytes"], 0)
+        with self.assertRaisesRegex(ValueError, "float64"):
+            net.place_input(np.zeros((2, 4)))
+        with self.assertRaisesRegex(ValueError, "contiguous"):
+            net.place_input(leat.empty((2, 8))[:, ::2])
+
+    def test_fences(self):
+        net = sums(slots=2, shapes={"x": (1, 4)})
+        for slot in range(2):
+            net.input_array(slot=slot)[:] = slot + 1
+        started = [net.start(slot) for slot in range(2)]
+
+        async def all_done():
+            for fence in started:
+                await fence
+            return [float(net.output_array(slot=slot)[0, 0]) for slot in range(2)]
+
+        self.assertEqual(asyncio.run(all_done()), [2, 4])
+        self.assertTrue(all(fence.is_done and fence.wait(0) for fence in started))
+
+
+class Operators(unittest.TestCase):
+    def test_matmul(self):
+        a = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+        b = np.arange(20, dtype=np.float32).reshape(4, 5)
+        np.testing.assert_array_equal(leat.matmul(a, b), a @ b)
+
+    def test_conv2d(self):
+        x = np.arange(2 * 3 * 5 * 5, dtype=np.float32).reshape(2, 3, 5, 5) % 7
+        w = np.ones((4, 3, 1, 1), np.float32)
+        y = leat.conv2d(x, w, np.full(4, 2, np.float32), stride=(2, 2))
+        expected = np.repeat(x[:, :, ::2, ::2].sum(1, keepdims=True) + 2, 4, axis=1)
+        np.testing.assert_array_equal(y, expected)
+
+    def test_any(self):
+        x = np.array([[3, 1, 2], [6, 5, 4]], np.float32)
+        values, indices = leat.operator("TopK", x, np.array([2]), outputs=2)
+        np.testing.assert_array_equal(values, [[3, 2], [6, 5]])
+        self.assertEqual(indices.dtype, np.int64)
+        np.testing.assert_array_equal(leat.operator("Clip", x, None, np.float32(4)),
+                                      np.minimum(x, 4))
+        np.testing.assert_allclose(leat.operator("LeakyRelu", -x, alpha=0.5), -x / 2)
+        np.testing.assert_array_equal(leat.operator("Transpose", x, perm=[1, 0]), x.T)
+        with self.assertRaisesRegex(leat.Error, "NoSuch"):
+            leat.operator("NoSuch", x)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -8,5 +8,8 @@ namespace leat::cli {
 CommandRun add_bench_conv2d(CLI::App& command);
 CommandRun add_bench_latency(CLI::App& command);
 CommandRun add_bench_flow(CLI::App& command);
+CommandRun add_bench_project(CLI::App& command);
+CommandRun add_bench_host(CLI::App& command);
+CommandRun add_bench_report(CLI::App& command);
 
 }  // namespace leat::cli

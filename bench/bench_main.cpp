@@ -24,6 +24,9 @@ constexpr Command kCommands[] = {
     {"conv2d", "Measures convolutions", add_bench_conv2d},
     {"latency", "Measures what submitting and waiting cost", add_bench_latency},
     {"flow", "Measures fences, replays and juggled streams", add_bench_flow},
+    {"project", "Says what kernels for a card that is not here are made of", add_bench_project},
+    {"host", "Measures what making and replaying packets costs the host", add_bench_host},
+    {"report", "Writes what leat doctor --report does", add_bench_report},
     {"peers", "Names the libraries that conv2d can measure beside ours", add_bench_peers},
 };
 

@@ -94,7 +94,7 @@ def main():
     backend_test.exclude(r"(test_resnet50|test_vgg19|test_densenet|test_inception|test_shufflenet"
                          r"|test_squeezenet|test_bvlc|test_zfnet)")  # whole models, downloaded
     suite = unittest.TestSuite(
-        case for cases in backend_test.test_suite for case in cases
+        case for case in backend_test.test_suite
         if options.match in case.id() and case.id().endswith("_cpu"))
     result = unittest.TestResult()
     suite.run(result)

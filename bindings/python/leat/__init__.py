@@ -7,13 +7,13 @@
 Arrays are NumPy's, or anything in the host's memory that speaks DLPack. Errors are leat.Error.
 """
 
+from leat import _library
 from leat._library import Error
-from leat._library import library as _library
 from leat.arrays import empty
 from leat.model import Device, Fence, KernelTime, Model, Session, ValueFacts
 from leat.model import conv2d, default_session, devices, load, matmul, operator
 
-__version__: str = _library.leat_version().decode()
-__commit__: str = _library.leat_commit().decode()
+__version__: str = _library.library.leat_version().decode()
+__commit__: str = _library.library.leat_commit().decode()
 __all__ = ["Device", "Error", "Fence", "KernelTime", "Model", "Session", "ValueFacts", "conv2d",
            "default_session", "devices", "empty", "load", "matmul", "operator"]

@@ -7,7 +7,6 @@ order of their names.
 """
 
 import ctypes
-import glob
 import os
 from typing import Any, Dict, List
 from ctypes import POINTER, byref as byref, c_char_p, c_double, c_float, c_int, c_int32, c_int64
@@ -197,8 +196,9 @@ def _open() -> ctypes.CDLL:
     beside = os.path.join(folder, "libleat.so.0")
     path = os.environ.get("LEAT_LIBRARY") or (beside if os.path.exists(beside) else "libleat.so.0")
     try:
-        for needed in sorted(glob.glob(os.path.join(folder, "needed", "*"))):
-            ctypes.CDLL(needed)
+        needed = os.path.join(folder, "needed")
+        for name in sorted(os.listdir(needed)) if os.path.isdir(needed) else []:
+            ctypes.CDLL(os.path.join(needed, name))
         library = ctypes.CDLL(path)
     except OSError as reason:
         raise ImportError(

@@ -1,6 +1,6 @@
 // amd-capture-check: runs captures of GPU submissions on the emulated card and says what is wrong.
 // --mutations turns each bit of packets, descriptors and code once, and tells what nobody noticed;
-// --json writes that to a file too.
+// --json writes that to a file too, --code-stride takes every n-th bit of code.
 // Exit status 0: all pass; 1: something failed; 2: a capture cannot be read.
 #include <fmt/format.h>
 
@@ -40,8 +40,9 @@ nlohmann::ordered_json json_of(const leat::amd_card::MutationReport& report) {
   return object;
 }
 
-int mutate(const std::string& folder, const std::string& file) {
-  const auto report = leat::amd_card::mutate_capture(folder);
+int mutate(const std::string& folder, const leat::amd_card::MutationStrides& strides,
+           const std::string& file) {
+  const auto report = leat::amd_card::mutate_capture(folder, strides);
   if (!report) {
     fmt::print(stderr, "{}: {}\n", folder, report.error().message());
     return 2;
@@ -57,6 +58,7 @@ int mutate(const std::string& folder, const std::string& file) {
 int main(int argc, char** argv) {
   leat::amd_card::CaptureOptions options;
   bool mutates = false;
+  leat::amd_card::MutationStrides strides;
   std::string file;
   int worst = 0, count = 0;
   for (int k = 1; k < argc; ++k) {
@@ -68,6 +70,8 @@ int main(int argc, char** argv) {
       options.seed = std::strtoull(argv[++k], nullptr, 10);
     } else if (word == "--mutations") {
       mutates = true;
+    } else if (word == "--code-stride" && k + 1 < argc) {
+      strides.code = std::max(1u, uint32_t(std::strtoul(argv[++k], nullptr, 10)));
     } else if (word == "--json" && k + 1 < argc) {
       file = argv[++k];
     } else if (word.starts_with("--")) {
@@ -75,12 +79,13 @@ int main(int argc, char** argv) {
       break;
     } else {
       ++count;
-      worst = std::max(worst, mutates ? mutate(word, file) : check(word, options));
+      worst = std::max(worst, mutates ? mutate(word, strides, file) : check(word, options));
     }
   }
   if (count == 0) {
     fmt::print(stderr,
-               "usage: amd-capture-check [--backward | --mixed SEED | --mutations [--json FILE]] "
+               "usage: amd-capture-check [--backward | --mixed SEED | --mutations [--code-stride "
+               "N] [--json FILE]] "
                "DIR...\n");
     return 2;
   }

@@ -216,7 +216,7 @@ TEST_P(CaptureTest, TellsWhatIsWrong) {
 /// The share of caught bits in percent, those of hints left out.
 double caught_percent(const std::string& target, uint32_t stride, std::string& text) {
   CaptureFolder capture(target, "mutations");
-  const auto report = mutate_capture(capture.path.string(), stride);
+  const auto report = mutate_capture(capture.path.string(), {stride, stride});
   if (!report) return text = report.error().message(), 0;
   text = summary_of(*report) + "\n";
   for (const std::string& survivor : report->survivors) text += survivor + "\n";

@@ -72,6 +72,15 @@ Result<void> Emulator::check(const Launch& launch) const {
   if (items == 0 || items > kWavesMax * kLanes) {
     return refused(fmt::format("Workgroup of {} work-items is outside 1 to 1024.", items));
   }
+  for (uint32_t axis = 0; axis < 3; ++axis) {
+    if (launch.partial[axis] <= launch.threads[axis]) continue;
+    return refused(fmt::format("Partial workgroup of {} work-items along axis {} is above {}.",
+                               launch.partial[axis], axis, launch.threads[axis]));
+  }
+  if ((field(launch.rsrc1, 5, 0) + 1) * kVgprGranule > kVgprs) {
+    return refused(fmt::format("RSRC1.VGPRS is {}, above {} registers of waves of 32.",
+                               field(launch.rsrc1, 5, 0), kVgprs));
+  }
   if (field(launch.rsrc1, 9, 6) != 0) return refused("RSRC1.SGPRS is not 0.");
   if (field(launch.rsrc1, 11, 10) != 0) return refused("RSRC1.PRIORITY is not 0.");
   if (field(launch.rsrc1, 25, 24) != 0 || field(launch.rsrc1, 28, 27) != 0) {

@@ -162,7 +162,7 @@ Result<bool> is_caught(const std::string& folder, const BitFlip& flip) {
 
 }  // namespace
 
-Result<MutationReport> mutate_capture(const std::string& folder, uint32_t stride) {
+Result<MutationReport> mutate_capture(const std::string& folder, const MutationStrides& strides) {
   TRY_ASSIGN(CaptureReport healthy, check_capture(folder, {}));
   if (!healthy.failures.empty()) {
     return Error(ErrorKind::invalid_argument,
@@ -184,6 +184,8 @@ Result<MutationReport> mutate_capture(const std::string& folder, uint32_t stride
       report.shares.push_back({target.what, 0, 0});
       share = report.shares.end() - 1;
     }
+    const bool is_code = target.what == "code" || target.what == "hints";
+    const uint32_t stride = is_code ? strides.code : strides.packets;
     for (uint32_t bit = 0; bit < 32; ++bit) {
       if (position++ % stride != 0) continue;
       TRY_ASSIGN(bool caught, is_caught(folder, {target.va + bit / 8, bit % 8}));

@@ -21,9 +21,16 @@ struct MutationReport {
   std::vector<std::string> survivors;  // "packets, word 12, bit 3 (SET_SH_REG)"
 };
 
-/// Turns every `stride`-th bit. The capture must pass as it is. Errors: those of check_capture, and
+/// Which bits are turned: each, or every n-th.
+struct MutationStrides {
+  uint32_t packets = 1;  // descriptors too
+  uint32_t code = 1;
+};
+
+/// Turns these bits. The capture must pass as it is. Errors: those of check_capture, and
 /// invalid_argument.
-Result<MutationReport> mutate_capture(const std::string& folder, uint32_t stride = 1);
+Result<MutationReport> mutate_capture(const std::string& folder,
+                                      const MutationStrides& strides = {});
 
 /// "packets 1500 of 1568 (95.7 %), ..."
 std::string summary_of(const MutationReport& report);

@@ -10,7 +10,6 @@
 #include <cstring>
 #include <utility>
 
-#include "leat/backend/amd/amd_kfd.h"
 #include "leat/backend/amd/amd_pm4.h"
 #include "leat/device/spin.h"
 

@@ -10,5 +10,8 @@ CommandRun add_bench_latency(CLI::App& command);
 CommandRun add_bench_flow(CLI::App& command);
 CommandRun add_bench_library(CLI::App& command);
 CommandRun add_bench_tune(CLI::App& command);
+CommandRun add_bench_project(CLI::App& command);
+CommandRun add_bench_host(CLI::App& command);
+CommandRun add_bench_report(CLI::App& command);
 
 }  // namespace leat::cli

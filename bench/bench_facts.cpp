@@ -33,6 +33,10 @@ std::string utc_now() {
 
 void add_bench_facts(nlohmann::ordered_json& object, Device& device) {
   add_device_facts(object, device);
+  add_bench_place(object);
+}
+
+void add_bench_place(nlohmann::ordered_json& object) {
   object["commit"] = kLeatCommit;
   object["host"] = host_name();
   object["date"] = utc_now();

@@ -26,6 +26,9 @@ constexpr Command kCommands[] = {
     {"flow", "Measures fences, replays and juggled streams", add_bench_flow},
     {"library", "Measures what a call of the C library costs", add_bench_library},
     {"tune", "Measures how good the choices of kernels' parameters are", add_bench_tune},
+    {"project", "Says what kernels for a card that is not here are made of", add_bench_project},
+    {"host", "Measures what making and replaying packets costs the host", add_bench_host},
+    {"report", "Writes what leat doctor --report does", add_bench_report},
     {"peers", "Names the libraries that conv2d can measure beside ours", add_bench_peers},
 };
 

@@ -16,8 +16,9 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "leat/base/statistics.h"
+#include "leat/model/onnx_import.h"
+#include "leat/run/network.h"
 #include "leat/run/tuning.h"
-#include "leat/schedule/schedule.h"
 
 namespace leat::cli {
 
@@ -27,7 +28,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kDuelRounds = 15;
 
+/// Look-ups of one key that a mean is taken of.
+constexpr int kLookUps = 100'000;
+constexpr int kPlans = 20;
+
 struct Options {
+  std::string model;
   std::string suite;
   uint32_t random = 0;
   uint32_t seed = 1;
@@ -187,7 +193,81 @@ Shares shares_of(const std::vector<TuneRow>& rows, double (TuneRow::*share)() co
   return {median_of(all), all.empty() ? 0 : std::ranges::min(all)};
 }
 
+/// What choosing costs when everything is known: a plan of the whole model, and one look-up.
+struct KnownCost {
+  size_t kernels = 0;
+  size_t known = 0;
+  std::vector<double> plan_seconds;
+  std::vector<double> model_plan_seconds;  // by the analytic model
+  double look_up_seconds = 0;
+};
+
+Result<KnownCost> known_cost(Device& device, const Graph& graph, TuneStore& store) {
+  KnownCost cost;
+  std::vector<Digest> keys;
+  for (int i = 0; i < kPlans; ++i) {
+    TunerOptions tuning;
+    tuning.on = tune_chip_of(device);
+    tuning.store = &store;
+    cost.kernels = cost.known = 0;
+    tuning.on_choice = [&](const TunedKernel& kernel) {
+      ++cost.kernels;
+      cost.known += kernel.source == ChoiceSource::store ? 1 : 0;
+    };
+    Tuner tuner(std::move(tuning));
+    Chooser chooser(device.target(), [&](const Schedule& schedule, const Node& node,
+                                         const Target& target, Splitting splitting) {
+      if (i == 0) keys.push_back(tune_identity(schedule, node, splitting));
+      return tuner.choose(schedule, node, target, splitting);
+    });
+    ScheduleOptions plan;
+    plan.chooser = &chooser;
+    auto start = std::chrono::steady_clock::now();
+    TRY(make_schedule(graph, device.target(), plan));
+    cost.plan_seconds.push_back(seconds_since(start));
+    start = std::chrono::steady_clock::now();
+    TRY(make_schedule(graph, device.target(), {}));
+    cost.model_plan_seconds.push_back(seconds_since(start));
+    if (i + 1 < kPlans) continue;
+    start = std::chrono::steady_clock::now();
+    size_t found = 0;
+    for (int l = 0; l < kLookUps; ++l) {
+      found += tuner.find(keys[static_cast<size_t>(l) % keys.size()]) != nullptr ? 1 : 0;
+    }
+    cost.look_up_seconds = seconds_since(start) / kLookUps;
+    CHECK(found == 0 || cost.known > 0);
+  }
+  return cost;
+}
+
+Result<int> run_known(const Options& options) {
+  TRY(check_files(options.json, {}, std::span(&options.model, 1)));
+  TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(options.device));
+  TRY_ASSIGN(const Model model, import_onnx(options.model));
+  TRY_ASSIGN(TuneStore store, TuneStore::open(kernel_cache_folder()));
+  TRY_ASSIGN(const KnownCost cost, known_cost(*device, model.graph, store));
+  if (options.json.wanted()) {
+    Json object;
+    add_bench_facts(object, *device);
+    object["model"] = model.name;
+    object["kernels"] = cost.kernels;
+    object["known"] = cost.known;
+    object["look_up_ns"] = cost.look_up_seconds * 1e9;
+    object["plan_samples_us"] = microseconds_json(cost.plan_seconds);
+    object["model_plan_samples_us"] = microseconds_json(cost.model_plan_seconds);
+    TRY(write_json(options.json, object));
+  }
+  if (options.json.to_stdout()) return 0;
+  print_line(fmt::format(
+      "{} of {} kernels are known; planning takes {} ms, by the model alone {} ms; a look-up {} us",
+      cost.known, cost.kernels, number_text(median_of(cost.plan_seconds) * 1e3),
+      number_text(median_of(cost.model_plan_seconds) * 1e3),
+      number_text(cost.look_up_seconds * 1e6)));
+  return 0;
+}
+
 Result<int> run(const Options& options) {
+  if (!options.model.empty()) return run_known(options);
   TRY(check_files(options.json, {}, std::span(&options.suite, 1)));
   std::vector<ConvShape> shapes = random_shapes(options.random, options.seed);
   if (!options.suite.empty()) {
@@ -246,6 +326,9 @@ Result<int> run(const Options& options) {
 CommandRun add_bench_tune(CLI::App& command) {
   const auto options = std::make_shared<Options>();
   Options& o = *options;
+  command
+      .add_option("--model", o.model, "Instead: what planning this model costs once it is tuned")
+      ->type_name("FILE.onnx");
   command.add_option("--suite", o.suite, "A file of convolutions: name,N,C,H,W,K,R,STRIDE,PAD")
       ->type_name("FILE.csv");
   command.add_option("--random", o.random, "So many drawn at random")->type_name("COUNT");

@@ -11,9 +11,9 @@
 #include <thread>
 
 #include "bench/bench_facts.h"
-#include "bench/gpu_clock.h"
 #include "bench/peers.h"
 #include "bench/samples.h"
+#include "leat/run/gpu_clock.h"
 #include "leat/run/network.h"
 
 namespace leat::cli {
@@ -120,9 +120,9 @@ Result<void> sample_at_steady_clock(const DeviceInfo& info, Contestant& ours, Co
     ours.seconds.clear();
     if (theirs != nullptr) theirs->seconds.clear();
     TRY(warm_up(ours.run, {}));
-    TRY_ASSIGN(row.clock_mhz_before, clock_under_load(info, ours.run));
+    TRY_ASSIGN(row.clock_mhz_before, mhz_under_load(info, ours.run));
     TRY(sample_in_turns(ours, theirs, options));
-    TRY_ASSIGN(row.clock_mhz_after, clock_under_load(info, ours.run));
+    TRY_ASSIGN(row.clock_mhz_after, mhz_under_load(info, ours.run));
     if (!row.clock_mhz_before || !row.clock_mhz_after) break;
     const double moved = std::abs(*row.clock_mhz_after - *row.clock_mhz_before);
     if (moved <= kClockShare * *row.clock_mhz_after) break;

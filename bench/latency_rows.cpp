@@ -10,10 +10,10 @@
 #include <thread>
 
 #include "bench/allocation_count.h"
-#include "bench/gpu_clock.h"
 #include "bench/samples.h"
 #include "bench/syscall_count.h"
 #include "leat/device/spin.h"
+#include "leat/run/gpu_clock.h"
 #include "leat/run/peak.h"
 #include "leat/run/probe_kernels.h"
 
@@ -265,7 +265,7 @@ Result<RouteLatency> measure_latency(Device& device, uint32_t rounds, Progress& 
     TRY(run_dependent(probes));
     return 0.0;
   };
-  TRY_ASSIGN(route.clock_before_mhz, clock_under_load(device.info(), busy));
+  TRY_ASSIGN(route.clock_before_mhz, mhz_under_load(device.info(), busy));
   TRY_ASSIGN(const std::vector<Path> paths, paths_of(probes, rounds));
   for (const Path& path : paths) {
     progress.show(fmt::format("{}: {}", route.device, path.text));
@@ -273,7 +273,7 @@ Result<RouteLatency> measure_latency(Device& device, uint32_t rounds, Progress& 
     TRY_ASSIGN(LatencyRow row, measure(path));
     route.rows.push_back(std::move(row));
   }
-  TRY_ASSIGN(route.clock_after_mhz, clock_under_load(device.info(), busy));
+  TRY_ASSIGN(route.clock_after_mhz, mhz_under_load(device.info(), busy));
   TRY(check_counts(probes));
   TRY_ASSIGN(route.allocations, allocations_of_replay(probes));
   return route;

@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "cli/report.h"
 #include "leat/base/cache_store.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
+#include "leat/base/limits_profile.h"
 
 namespace leat::cli {
 
@@ -28,8 +30,20 @@ std::string trusted_cache_folder() {
   return "";
 }
 
+/// A profile is of GPUs: a CPU that ran in a phone's name would prove nothing.
+Result<std::unique_ptr<Device>> with_profile(Result<std::unique_ptr<Device>> opened) {
+  const std::string profile = env("LEAT_AS");
+  if (profile.empty() || !opened || !(*opened)->target().is_cpu) return opened;
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Profile \"{}\" is of a GPU, and device \"{}\" is none: name one with "
+                           "--device; a software GPU will do.",
+                           profile, (*opened)->info().name));
+}
+
 DeviceSource command_devices() {
-  return machine_devices(env_count("LEAT_THREADS", 0), kernel_cache_folder(false));
+  DeviceSource source = machine_devices(env_count("LEAT_THREADS", 0), kernel_cache_folder(false));
+  source.open = [open = source.open](const std::string& spec) { return with_profile(open(spec)); };
+  return source;
 }
 
 }  // namespace
@@ -37,6 +51,14 @@ DeviceSource command_devices() {
 void add_device_option(CLI::App& command, std::string& spec) {
   command.add_option("--device", spec, "cpu, gpu0, gpu0:vulkan, ...; default: the best there is")
       ->type_name("SPEC");
+  std::vector<std::string> profiles;
+  for (const LimitsProfile& profile : limits_profiles()) profiles.emplace_back(profile.name);
+  command
+      .add_option_function<std::string>(
+          "--as", [](const std::string& name) { setenv("LEAT_AS", name.c_str(), 1); },
+          "Makes the GPU behave as one with the limits of this profile")
+      ->type_name("PROFILE")
+      ->check(CLI::IsMember(profiles));
 }
 
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {

@@ -114,8 +114,20 @@ void print_environment() {
   }
 }
 
-Result<int> run() {
+/// Of `leat bench report`: name, what follows, text. The rest need the first.
+constexpr const char* kReportOptions[][3] = {
+    {"--report", "FILE", "Runs self-test, latency and convolutions on all routes to GPUs; minutes"},
+    {"--device", "SPEC", "With --report: only this one"},
+    {"--suite", "FILE.csv", "With --report: convolutions, as leat bench conv2d takes them"},
+    {"--conformance", "PATH", "With --report: a folder of the ONNX project's cases, run too"},
+    {"--faults", "yes|no", "With --report: a kernel that runs past its deadline too"}};
+
+/// The words of `leat bench`; the first alone: no report is asked for.
+using ReportWords = std::vector<std::string>;
+
+Result<int> run(const ReportWords& report) {
   kernel_cache_folder();  // says here, and not in each child, when it is not to be trusted
+  if (report.size() > 1) return run_bench(report);
   print_text(fmt::format("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit));
   const Counts counts = print_devices(ask_devices());
   print_advice(counts);
@@ -130,8 +142,17 @@ Result<int> run() {
 
 }  // namespace
 
-CommandRun add_doctor(CLI::App&) {
-  return [](const ProcessStart&) { return run(); };
+CommandRun add_doctor(CLI::App& command) {
+  const auto words = std::make_shared<ReportWords>(1, "report");
+  for (const auto& [name, type, text] : kReportOptions) {
+    const auto keep = [words, name = name](const std::string& value) {
+      words->insert(words->end(), {name, value});
+    };
+    CLI::Option* option = command.add_option_function<std::string>(name, keep, text);
+    option->type_name(type);
+    if (name != kReportOptions[0][0]) option->needs(command.get_option(kReportOptions[0][0]));
+  }
+  return [words](const ProcessStart&) { return run(*words); };
 }
 
 }  // namespace leat::cli

@@ -41,6 +41,34 @@ Result<void> time_runs(Network& network, uint32_t count, Progress& progress, Tra
   return {};
 }
 
+/// An idle GPU takes hundreds of milliseconds of load until it runs at its full clock; a CPU that
+/// has just compiled, a moment.
+constexpr WarmUpLimits kGpuWarmUp = {.seconds = 0.3, .seconds_max = 2};
+constexpr WarmUpLimits kCpuWarmUp = {.seconds = 0, .seconds_max = 0.3};
+/// A network that takes as long has warmed the device up by its first run.
+constexpr double kLongRunSeconds = 0.1;
+
+/// Before timed runs, and on a device whose clock somebody tells, what it is then.
+Result<void> warm_up(LoadedModel& loaded, ModelRun& run) {
+  const TimedRun once = [&]() -> Result<double> {
+    const auto start = std::chrono::steady_clock::now();
+    TRY(loaded.network().run());
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  TRY_ASSIGN(const double seconds, once());
+  const bool is_gpu = !loaded.device().target().is_cpu && !loaded.device().info().software;
+  if (seconds < kLongRunSeconds) TRY(leat::warm_up(once, is_gpu ? kGpuWarmUp : kCpuWarmUp));
+  TRY_ASSIGN(run.clock, clock_under_load(loaded.device().info(), once));
+  return {};
+}
+
+std::string clock_text(const GpuClock& clock) {
+  const std::string most =
+      clock.mhz_max > 0 ? fmt::format(" of at most {:.0f}", clock.mhz_max) : std::string();
+  return fmt::format("clock     {:.0f}{} MHz under load{}\n", clock.mhz, most,
+                     clock.is_low() ? ": low, so these times are not what the device can do" : "");
+}
+
 std::string profile_text(const ModelRun& run) {
   Table table({"kernel", "op", "us", "GFLOPS", "GB/s", "parameters"});
   for (const KernelTime& time : run.profile) {
@@ -79,6 +107,8 @@ Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inpu
     const Graph& graph = network.schedule().graph;
     run.gflop += flop_count(graph.nodes[step.node]) * 1e-9;
   }
+  progress.show("warming up " + run.info.name);
+  TRY(warm_up(loaded, run));
   TRY(time_runs(network, options.repeat, progress, options.trace, run));
   if (options.profile) {
     TRY_ASSIGN(run.profile, network.profile());
@@ -125,7 +155,8 @@ std::string text_of(const ModelRun& run) {
   Table table({"device", "chip", "route", "kernels", "ms", "GFLOPS", "of peak", "copied"});
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
              std::to_string(run.stats.kernels), number_text(run.median_ms()),
-             number_text(run.gflops()), fmt::format("{:.1f} %", run.peak_share() * 100),
+             number_text(run.gflops()),
+             run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100),
              bytes_text(static_cast<double>(run.stats.copies.staged_bytes()))});
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
@@ -133,6 +164,11 @@ std::string text_of(const ModelRun& run) {
   text += fmt::format(
       "time      median of {} runs, each from submit to fence; measured peak {} GFLOPS\n",
       run.run_ms.size(), number_text(run.peak_gflops));
+  if (run.is_peak_exceeded()) {
+    text +=
+        "          more than that was reached: the machine did other work when it was measured\n";
+  }
+  if (run.clock) text += clock_text(*run.clock);
   text += fmt::format("memory    {} planned, lower bound {}, overhead {:.1f} %; weights {}\n",
                       bytes_text(planned), bytes_text(bound), run.memory_overhead() * 100,
                       bytes_text(static_cast<double>(run.memory.weights_bytes)));
@@ -163,6 +199,10 @@ void add_run_facts(Json& object, const ModelRun& run) {
   object["gflops"] = run.gflops();
   object["peak_gflops"] = run.peak_gflops;
   object["peak_share"] = run.peak_share();
+  if (run.clock) {
+    object["clock_mhz"] = run.clock->mhz;
+    object["clock_mhz_max"] = run.clock->mhz_max;
+  }
   object["staged_bytes"] = run.stats.copies.staged_bytes();
   object["copied_bytes"] = copies_json(run.stats.copies);
   object["memory"] = {{"planned_bytes", run.memory.activations_bytes},

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "cli/progress.h"
 #include "leat/device/device.h"
 #include "leat/model/onnx_import.h"
+#include "leat/run/gpu_clock.h"
 #include "leat/run/network.h"
 #include "leat/run/trace.h"
 
@@ -37,11 +39,17 @@ struct ModelRun {
   double gflop = 0;
   bool f64_as_f32 = false;  // Schedule::f64_as_f32
   double peak_gflops = 0;
+  std::optional<GpuClock> clock;    // while it ran; nothing where nobody tells
   std::vector<KernelTime> profile;  // empty when not asked for
 
   double median_ms() const;
   double gflops() const { return median_ms() > 0 ? gflop / median_ms() * 1e3 : 0; }
-  double peak_share() const { return peak_gflops > 0 ? gflops() / peak_gflops : 0; }
+  /// The peak was measured on a machine that did other work, too: there is no share of it.
+  bool is_peak_exceeded() const { return gflops() > peak_gflops; }
+  /// 0 where it is not known.
+  double peak_share() const {
+    return peak_gflops > 0 && !is_peak_exceeded() ? gflops() / peak_gflops : 0;
+  }
   /// Planned activations over the largest sum of live tensors, less 1.
   double memory_overhead() const;
 };

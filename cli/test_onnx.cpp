@@ -7,19 +7,16 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/conformance_json.h"
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/report.h"
-#include "leat/model/conformance.h"
 #include "leat/model/onnx_import.h"
-#include "leat/run/network.h"
 
 namespace leat::cli {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   std::vector<std::string> paths;
@@ -30,52 +27,9 @@ struct Options {
   JsonTarget json;
 };
 
-Result<std::vector<HostTensor>> run_on(Device& device, const std::string& cache_folder,
-                                       const Model& model, std::span<const HostTensor> inputs) {
-  NetworkOptions options;
-  options.schedule.strict = true;  // f32 in the place of f64 proves nothing
-  options.cache_folder = cache_folder;
-  TRY_ASSIGN(const std::unique_ptr<Network> network, Network::load(device, model.graph, options));
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(network->set_input(i, inputs[i]));
-  TRY(network->run());
-  std::vector<HostTensor> outputs;
-  for (size_t i = 0; i < model.outputs.size(); ++i) {
-    TRY_ASSIGN(HostTensor value, network->output(i));
-    outputs.push_back(std::move(value));
-  }
-  return outputs;
-}
-
-std::string_view name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::passed: return "passed";
-    case Outcome::failed: return "failed";
-    case Outcome::skipped: return "skipped";
-  }
-  return "";
-}
-
 void print_case(const CaseResult& result) {
   print_line(fmt::format("{} {}{}{}", name_of(result.outcome), result.name,
                          result.reason.empty() ? "" : ": ", result.reason));
-}
-
-Json json_of(const Summary& summary, Device& device) {
-  Json object;
-  add_device_facts(object, device);
-  object["passed"] = summary.passed;
-  object["failed"] = summary.failed;
-  object["skipped"] = summary.skipped;
-  object["skip_reasons"] = Json::object();
-  for (const auto& [reason, count] : skip_reasons(summary)) object["skip_reasons"][reason] = count;
-  object["cases"] = Json::array();
-  for (const CaseResult& result : summary.cases) {
-    Json entry = {{"name", result.name}, {"outcome", name_of(result.outcome)}};
-    if (!result.op.empty()) entry["op"] = result.op;
-    if (!result.reason.empty()) entry["reason"] = result.reason;
-    object["cases"].push_back(entry);
-  }
-  return object;
 }
 
 /// docs/operators.md: the importer's own table, and what the given cases need beyond it.
@@ -116,19 +70,15 @@ Result<int> run(const Options& options) {
     print_line(fmt::format("{} cases on {}", cases.size(), describe(device->info())));
   Progress progress;
   size_t done = 0;
-  const Summary summary = run_conformance(
-      cases,
-      [&](const Model& model, std::span<const HostTensor> inputs) {
-        return run_on(*device, cache_folder, model, inputs);
-      },
-      [&](const CaseResult& result) {
-        ++done;
-        if (is_printing && (options.verbose || result.outcome == Outcome::failed)) {
-          progress.clear();
-          print_case(result);
-        }
-        progress.show(fmt::format("{} of {}: {}", done, cases.size(), result.name));
-      });
+  const auto show = [&](const CaseResult& result) {
+    ++done;
+    if (is_printing && (options.verbose || result.outcome == Outcome::failed)) {
+      progress.clear();
+      print_case(result);
+    }
+    progress.show(fmt::format("{} of {}: {}", done, cases.size(), result.name));
+  };
+  const Summary summary = run_conformance(cases, device_executor(*device, cache_folder), show);
   progress.clear();
   if (options.json.wanted()) TRY(write_json(options.json, json_of(summary, *device)));
   if (!options.markdown.empty()) {

@@ -9,6 +9,7 @@
 
 #include "leat/base/borrowed_rights.h"
 #include "leat/base/check.h"
+#include "leat/base/limits_profile.h"
 
 namespace leat {
 
@@ -27,6 +28,7 @@ constexpr EnvVariable kVariables[] = {
     {"LEAT_CACHE", "0 neither reads nor writes the cache.", flag},
     {"LEAT_THREADS", "Threads of the cpu device; default: one per processor that it may use.",
      count, kThreadsMax},
+    {"LEAT_AS", "Makes GPUs behave as one with the limits of this profile, as --as does.", profile},
     {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed.",
      flag},
     {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses.",
@@ -82,17 +84,39 @@ uint32_t env_count(std::string_view name, uint32_t fallback) {
   return count_of(env(name), variable.count_max).value_or(fallback);
 }
 
+namespace {
+
+/// What is wrong with the text; empty when nothing.
+std::string objection_to(const EnvVariable& variable, const std::string& text) {
+  switch (variable.kind) {
+    case EnvKind::text: return "";
+    case flag: return text == "0" || text == "1" ? "" : "neither 0 nor 1";
+    case count:
+      return count_of(text, variable.count_max)
+                 ? ""
+                 : "no whole number from 1 to " + std::to_string(variable.count_max);
+    case profile: {
+      if (find_limits_profile(text) != nullptr) return "";
+      std::string names;
+      for (const LimitsProfile& each : limits_profiles()) {
+        names += (names.empty() ? "" : ", ") + std::string(each.name);
+      }
+      return "none of the profiles " + names;
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
 Result<void> check_env() {
   for (const EnvVariable& variable : kVariables) {
     const std::string text = env(variable.name);
-    if (text.empty() || variable.kind == EnvKind::text) continue;
-    if (variable.kind == flag && (text == "0" || text == "1")) continue;
-    if (variable.kind == count && count_of(text, variable.count_max)) continue;
-    const std::string what =
-        variable.kind == flag ? "neither 0 nor 1"
-                              : "no whole number from 1 to " + std::to_string(variable.count_max);
+    if (text.empty()) continue;
+    const std::string objection = objection_to(variable, text);
+    if (objection.empty()) continue;
     return Error(ErrorKind::invalid_argument, "Environment variable " + std::string(variable.name) +
-                                                  " (" + text + ") is " + what + ".");
+                                                  " (" + text + ") is " + objection + ".");
   }
   return {};
 }

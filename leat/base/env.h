@@ -11,8 +11,9 @@
 
 namespace leat {
 
-/// What a variable may hold: anything; 0 or 1; a whole number from 1 to count_max.
-enum class EnvKind : uint8_t { text, flag, count };
+/// What a variable may hold: anything; 0 or 1; a whole number from 1 to count_max; the name of a
+/// limits profile (limits_profile.h).
+enum class EnvKind : uint8_t { text, flag, count, profile };
 
 struct EnvVariable {
   std::string_view name;

@@ -48,6 +48,7 @@ struct RecordedKernel {
   uint64_t descriptor = 0;
   uint32_t groups[3] = {1, 1, 1};
   uint32_t lanes[3] = {1, 1, 1};  // of a workgroup
+  uint32_t local_bytes = 0;       // of local memory, as a launch asks for it
 };
 
 class Recorder {

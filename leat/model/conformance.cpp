@@ -9,6 +9,7 @@
 #include <map>
 
 #include "leat/model/onnx_file.h"
+#include "leat/run/network.h"
 
 namespace leat {
 namespace {
@@ -231,7 +232,38 @@ bool is_close(double actual, double expected, const Tolerance& tolerance) {
          tolerance.absolute + tolerance.relative * std::fabs(expected);
 }
 
+Result<std::vector<HostTensor>> run_on(Device& device, const NetworkOptions& options,
+                                       const Model& model, std::span<const HostTensor> inputs) {
+  TRY_ASSIGN(const std::unique_ptr<Network> network, Network::load(device, model.graph, options));
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(network->set_input(i, inputs[i]));
+  TRY(network->run());
+  std::vector<HostTensor> outputs;
+  for (size_t i = 0; i < model.outputs.size(); ++i) {
+    TRY_ASSIGN(HostTensor value, network->output(i));
+    outputs.push_back(std::move(value));
+  }
+  return outputs;
+}
+
 }  // namespace
+
+std::string_view name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::passed: return "passed";
+    case Outcome::failed: return "failed";
+    case Outcome::skipped: return "skipped";
+  }
+  return "";
+}
+
+Executor device_executor(Device& device, std::string cache_folder) {
+  NetworkOptions options;
+  options.schedule.strict = true;
+  options.cache_folder = std::move(cache_folder);
+  return [&device, options](const Model& model, std::span<const HostTensor> inputs) {
+    return run_on(device, options, model, inputs);
+  };
+}
 
 Result<std::vector<ConformanceCase>> find_conformance_cases(std::span<const std::string> paths) {
   std::vector<ConformanceCase> cases;

@@ -18,6 +18,8 @@
 
 namespace leat {
 
+class Device;
+
 /// Runs a model on one value per input; results in the order of Model::outputs.
 using Executor = std::function<Result<std::vector<HostTensor>>(const Model& model,
                                                                std::span<const HostTensor> inputs)>;
@@ -33,6 +35,7 @@ struct ConformanceCase {
 };
 
 enum class Outcome { passed, failed, skipped };
+std::string_view name_of(Outcome outcome);
 
 struct CaseResult {
   std::string name;
@@ -67,6 +70,10 @@ std::vector<std::pair<std::string, size_t>> skip_reasons(const Summary& summary)
 /// The reference evaluator as an executor.
 Result<std::vector<HostTensor>> evaluate_model(const Model& model,
                                                std::span<const HostTensor> inputs);
+
+/// An open device, which outlives it, as an executor; `cache_folder` may be empty. What it
+/// would compute as another type is `unsupported`: f32 in the place of f64 proves nothing.
+Executor device_executor(Device& device, std::string cache_folder);
 
 /// Compares as the ONNX project's runner does: dtype and shape equal, |a - b| <= 1e-7 + 1e-3 |b|
 /// for f32; f16 and bf16 results may differ by a few of their own roundings instead. The error's

@@ -29,21 +29,30 @@ class CommandWords {
  public:
   /// So that no command allocates.
   void reserve(size_t dwords, size_t places) {
-    words_.reserve(dwords);
+    if (words_.size() < dwords) words_.resize(dwords);
     places_.reserve(places);
   }
   void clear() {
-    words_.clear();
+    size_ = 0;
     places_.clear();
   }
-  uint32_t size() const { return static_cast<uint32_t>(words_.size()); }
-  size_t capacity() const { return words_.capacity(); }
-  size_t size_bytes() const { return words_.size() * sizeof(uint32_t); }
-  bool is_empty() const { return words_.empty(); }
+  uint32_t size() const { return size_; }
+  size_t capacity() const { return words_.size(); }
+  size_t size_bytes() const { return size_ * sizeof(uint32_t); }
+  bool is_empty() const { return size_ == 0; }
   uint32_t operator[](size_t word) const { return words_[word]; }
+  /// Of what is there already; a pair has its low half first.
+  void set(size_t word, uint32_t value) { words_[word] = value; }
+  void set_pair(size_t word, uint64_t value) {
+    words_[word] = low(value);
+    words_[word + 1] = high(value);
+  }
 
-  void add(uint32_t word) { words_.push_back(word); }
-  void add(std::initializer_list<uint32_t> words) { words_.insert(words_.end(), words); }
+  void add(uint32_t word) { *extend(1) = word; }
+  void add(std::initializer_list<uint32_t> words) {
+    uint32_t* to = extend(words.size());
+    for (const uint32_t word : words) *to++ = word;
+  }
 
   /// The dwords at `word` and behind it are to hold the address `offset_bytes` into the list's own
   /// memory, low one first.
@@ -65,7 +74,7 @@ class CommandWords {
         words_[place.word] = low(address >> place.shift);
       }
     }
-    if (!words_.empty()) std::memcpy(target, words_.data(), size_bytes());
+    if (size_ > 0) std::memcpy(target, words_.data(), size_bytes());
   }
 
  private:
@@ -76,7 +85,16 @@ class CommandWords {
     uint64_t offset_bytes = 0;
   };
 
-  std::vector<uint32_t> words_;
+  /// Room for `count` dwords more. A word costs a store: packets are made while somebody waits.
+  uint32_t* extend(size_t count) {
+    if (words_.size() - size_ < count) words_.resize(2 * (size_ + count));
+    uint32_t* begin = words_.data() + size_;
+    size_ += static_cast<uint32_t>(count);
+    return begin;
+  }
+
+  std::vector<uint32_t> words_;  // the first size_ of them
+  uint32_t size_ = 0;
   std::vector<Place> places_;
 };
 

@@ -61,14 +61,13 @@ class DirectQueue final : public Queue {
   Result<void> launch(const Kernel& kernel, std::span<const BufferRange> arguments,
                       uint32_t groups_x) override {
     TRY(check_launch(kernel, arguments, groups_x, owner_));
-    std::array<MemoryAccess, kArgumentsMax> accesses;
-    CHECK(arguments.size() <= accesses.size());
+    CHECK(arguments.size() <= accesses_.size());
     for (size_t i = 0; i < arguments.size(); ++i) {
-      accesses[i] = buffers_.access_of(arguments[i], kernel.arguments()[i].written);
+      accesses_[i] = buffers_.access_of(arguments[i], kernel.arguments()[i].written);
     }
     TRY_ASSIGN(Commands * commands, open_commands());
     commands->launch(static_cast<const typename Submitter::Kernel&>(kernel),
-                     std::span(accesses).first(arguments.size()), kernel.grid_with(groups_x));
+                     std::span(accesses_).first(arguments.size()), kernel.grid_with(groups_x));
     return {};
   }
 
@@ -223,7 +222,8 @@ class DirectQueue final : public Queue {
   const Device* owner_;
   Submitter submitter_;
   uint64_t first_sign_timeout_ns_ = 5'000'000'000;
-  std::optional<Error> lost_;  // the device cannot be brought back
+  std::array<MemoryAccess, kArgumentsMax> accesses_;  // of the launch at hand
+  std::optional<Error> lost_;                         // the device cannot be brought back
   CommandBlocks<Commands> blocks_;
 };
 

@@ -14,6 +14,7 @@
 #include "leat/emit/emit.h"
 #include "leat/run/network.h"
 #include "leat/run/transfer.h"
+#include "leat/run/warm_up.h"
 #include "leat/schedule/choose_kernels.h"
 #include "leat/schedule/memory_plan.h"
 
@@ -26,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 /// A sample is no shorter: submits and clocks are some microseconds.
 constexpr double kSampleSeconds = 4e-4;
 constexpr uint32_t kRepeatsMax = 200;
+/// Of a device, once.
+constexpr WarmUpLimits kGpuWarmUp = {.seconds = 0.3, .seconds_max = 2};
 /// Before the first sample of a way.
 constexpr double kWarmUpSeconds = 5e-4;
 /// Elements that the reference computes, the first and the last among them.
@@ -222,6 +225,14 @@ class DeviceTrials : public TrialSet {
   DeviceTrials(Device& device, const Schedule& schedule, const Node& node)
       : device_(device), node_(node), copies_(schedule, node), reference_(schedule, node) {}
 
+  /// Until a GPU has left its idle clock.
+  Result<void> warm_up() {
+    TRY(record(0, 1));
+    TRY(leat::warm_up([&] { return run(lists_[0]); }, kGpuWarmUp));
+    lists_[0] = {};  // how often it is repeated is settled by its first sample
+    return {};
+  }
+
   Result<void> prepare(const Schedule& schedule, std::span<const KernelParams> ways,
                        const std::string& cache_folder) {
     for (const KernelParams& way : ways) TRY(copies_.add(way, device_.target()));
@@ -350,12 +361,15 @@ TuneChip tune_chip_of(const Device& device) {
 }
 
 MakeTrials trials_on(Device& device, const std::string& cache_folder) {
-  return [&device, cache_folder](
+  auto is_warm = std::make_shared<bool>(device.target().is_cpu || device.info().software);
+  return [&device, cache_folder, is_warm](
              const Schedule& schedule, const Node& node,
              std::span<const KernelParams> ways) -> Result<std::unique_ptr<TrialSet>> {
     TRY(check_size(schedule, node, ways.size()));
     auto trials = std::make_unique<DeviceTrials>(device, schedule, node);
     TRY(trials->prepare(schedule, ways, cache_folder));
+    if (!*is_warm) TRY(trials->warm_up());
+    *is_warm = true;
     return std::unique_ptr<TrialSet>(std::move(trials));
   };
 }

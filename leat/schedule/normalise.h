@@ -9,7 +9,8 @@ namespace leat {
 
 /// After it: every graph output is written by a node; every node's result is read by somebody; a
 /// constant that is the b operand of a contraction has no other reader; no expression is f64 where
-/// the target has no such numbers. Errors: unsupported, for a tensor beyond 32-bit indices.
+/// the target has no such numbers; no node reads more tensors than a kernel may, where it can be
+/// cut. Errors: unsupported, for a tensor beyond 32-bit indices.
 Result<void> normalise(Graph& graph, const Target& target);
 /// Whether the graph has f64 and the target has not.
 bool needs_f64_as_f32(const Graph& graph, const Target& target);

@@ -73,6 +73,34 @@ TEST(Fuse, ACastOfBytesIsAFactorOfTheProduct) {
   }
 }
 
+// Eleven tensors are added up on a target whose kernels have few buffers.
+TEST(SplitWide, NoKernelHasMoreBuffersThanTheTarget) {
+  for (const uint32_t buffers : {4u, 5u, 8u, 12u}) {
+    Target target = gpu();
+    target.buffer_bindings_max = buffers;
+    Graph graph;
+    std::vector<TensorId> all;
+    std::vector<HostTensor> values;
+    for (int i = 0; i < 11; ++i) {
+      all.push_back(graph.add_tensor("x" + std::to_string(i), DType::f32, {6, 5}));
+      values.push_back(HostTensor::zeros(DType::f32, {6, 5}));
+      for (int64_t e = 0; e < 30; ++e)
+        values.back().set_number(e, static_cast<double>(e % (i + 3)));
+    }
+    graph.inputs = all;
+    graph.outputs = {variadic(graph, "y", Variadic::sum, all).value()};
+    const auto want = evaluate(graph, values);
+    const auto schedule = make_schedule(graph, target, {});
+    ASSERT_TRUE(schedule && want);
+    for (const Node& node : schedule->graph.nodes) {
+      EXPECT_LE(node.inputs.size() + node.results.size(), buffers) << node.name;
+    }
+    const auto got = evaluate(schedule->graph, values);
+    ASSERT_TRUE(got);
+    EXPECT_EQ((*got)[0].bytes, (*want)[0].bytes) << buffers;
+  }
+}
+
 Graph doubled(DType dtype, const Shape& shape) {
   Graph graph;
   graph.inputs = {graph.add_tensor("x", dtype, shape)};

@@ -1,10 +1,13 @@
 // amd-capture-check: runs captures of GPU submissions on the emulated card and says what is wrong.
-// --mutations turns each bit of packets, descriptors and code once, and tells what nobody noticed.
+// --mutations turns each bit of packets, descriptors and code once, and tells what nobody noticed;
+// --json writes that to a file too.
 // Exit status 0: all pass; 1: something failed; 2: a capture cannot be read.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "tests/amd/amd_capture.h"
 #include "tests/amd/amd_mutations.h"
@@ -24,7 +27,20 @@ int check(const std::string& folder, const leat::amd_card::CaptureOptions& optio
   return report->failures.empty() ? 0 : 1;
 }
 
-int mutate(const std::string& folder) {
+/// What became of the bits, as bench/results/ keeps it.
+nlohmann::ordered_json json_of(const leat::amd_card::MutationReport& report) {
+  nlohmann::ordered_json object = {{"shares", nlohmann::ordered_json::array()}};
+  for (const leat::amd_card::MutationShare& share : report.shares) {
+    object["shares"].push_back({{"what", share.what},
+                                {"turned", share.turned},
+                                {"caught", share.caught},
+                                {"caught_percent", 100.0 * share.caught / share.turned}});
+  }
+  object["survivors"] = report.survivors;
+  return object;
+}
+
+int mutate(const std::string& folder, const std::string& file) {
   const auto report = leat::amd_card::mutate_capture(folder);
   if (!report) {
     fmt::print(stderr, "{}: {}\n", folder, report.error().message());
@@ -32,6 +48,7 @@ int mutate(const std::string& folder) {
   }
   for (const std::string& survivor : report->survivors) fmt::print("survives: {}\n", survivor);
   fmt::print("{}: {}\n", folder, leat::amd_card::summary_of(*report));
+  if (!file.empty()) std::ofstream(file) << json_of(*report).dump(1) << "\n";
   return 0;
 }
 
@@ -40,6 +57,7 @@ int mutate(const std::string& folder) {
 int main(int argc, char** argv) {
   leat::amd_card::CaptureOptions options;
   bool mutates = false;
+  std::string file;
   int worst = 0, count = 0;
   for (int k = 1; k < argc; ++k) {
     const std::string word = argv[k];
@@ -50,17 +68,20 @@ int main(int argc, char** argv) {
       options.seed = std::strtoull(argv[++k], nullptr, 10);
     } else if (word == "--mutations") {
       mutates = true;
+    } else if (word == "--json" && k + 1 < argc) {
+      file = argv[++k];
     } else if (word.starts_with("--")) {
       count = 0;
       break;
     } else {
       ++count;
-      worst = std::max(worst, mutates ? mutate(word) : check(word, options));
+      worst = std::max(worst, mutates ? mutate(word, file) : check(word, options));
     }
   }
   if (count == 0) {
     fmt::print(stderr,
-               "usage: amd-capture-check [--backward | --mixed SEED | --mutations] DIR...\n");
+               "usage: amd-capture-check [--backward | --mixed SEED | --mutations [--json FILE]] "
+               "DIR...\n");
     return 2;
   }
   return worst;

@@ -40,15 +40,34 @@ TEST(AmdFinding, WhatIsInTheWayIsNamed) {
   const auto contains = [](const std::string& text, const char* part) {
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  const std::string nothing = refusal_of({.has_kfd = false});
-  contains(nothing, "/sys/devices/virtual/kfd/kfd/topology/nodes/0/gpu_id");
-  contains(nothing, "amdgpu");
+  const std::string nothing = refusal_of({.has_kfd = false, .has_amdgpu = false});
+  contains(nothing, "\"other\" 3.57, not amdgpu");
   const std::string no_right = refusal_of({.may_open = false});
   contains(no_right, "/dev/kfd");
   contains(no_right, "render");
-  contains(refusal_of({.kfd_minor = 10}), "KFD 1.10");
+  contains(refusal_of({.kfd_minor = 10, .has_amdgpu = false}), "KFD 1.10");
   contains(refusal_of({.target_version = 90402}), "(90402)");
   EXPECT_EQ(refusal_of({.kfd_minor = 11}), "");
+}
+
+TEST(AmdFinding, WithoutKfdTheRenderNodeServes) {
+  FakeCard bare({.has_kfd = false});
+  std::vector<FoundRoute> found = find_amd_devices_on(bare.os);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].refusal, "");
+  EXPECT_EQ(found[0].info.chip, "AMD gfx1100 (84 compute units)");
+  EXPECT_EQ(found[0].info.driver, "DRM 3.57, not KFD: KFD does not show the card.");
+  EXPECT_EQ(found[0].uuid_hex, "00000000030000000000000000000000");
+  FakeCard old({.kfd_minor = 10});
+  found = find_amd_devices_on(old.os);
+  EXPECT_NE(found[0].info.driver.find("DRM 3.57, not KFD: KFD 1.10 is not"), std::string::npos);
+  Result<std::unique_ptr<Device>> device = old.open();
+  ASSERT_OK(device);
+  EXPECT_EQ((*device)->info().driver, "DRM 3.57");
+  EXPECT_EQ(old.fake.live_queues(), 0u);
+  EXPECT_EQ(refusal_of({.target_version = 100300, .has_kfd = false})
+                .find("The GPU of renderD128 with graphics block (10.3.0)"),
+            0u);
 }
 
 TEST(AmdFinding, SaveAreasAreThoseOfTheKernel) {

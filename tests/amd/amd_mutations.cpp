@@ -65,28 +65,43 @@ class Contents {
   std::map<uint64_t, std::vector<char>> regions_;
 };
 
+/// Adds the words from `va` on, of which word n lies at n modulo `size`; and what they call.
+void add_words(const Contents& contents, uint64_t va, uint64_t read, uint64_t write, uint64_t size,
+               const std::string& where, std::vector<Target>& out) {
+  const auto word_at = [&](uint64_t at) { return contents.word_at(va + 4 * (at % size)); };
+  uint64_t end = read, first = 0;
+  std::string name;
+  for (uint64_t at = read; at < write; ++at) {
+    const uint32_t word = word_at(at);
+    if (at == end) {
+      const PacketShape* shape = shape_of(opcode_of(word));
+      name = shape != nullptr ? shape->name : "unknown";
+      first = at;
+      end = at + (word == kNopOneWord ? 1 : (word >> 16 & 0x3fff) + 2);
+    }
+    out.push_back({"packets",
+                   fmt::format("{} at word {} of {}, dword {}", name, first, where, at - first),
+                   va + 4 * (at % size), word});
+    if (name != "INDIRECT_BUFFER" || at + 1 != end) continue;
+    const uint64_t dwords = word & kIbSizeMask;
+    add_words(contents, address_of(word_at(first + 1), word_at(first + 2)), 0, dwords, dwords,
+              "the list", out);
+  }
+}
+
 Result<void> add_packets(const json& root, const Contents& contents, std::vector<Target>& out) {
   for (const json& step : root.at("steps")) {
-    if (!step.contains("ring")) continue;
-    TRY_ASSIGN(uint64_t va, parse_number(step["ring"].at("va")));
-    TRY_ASSIGN(uint64_t read, parse_number(step["ring"].at("read_dw")));
-    TRY_ASSIGN(uint64_t write, parse_number(step["ring"].at("write_dw")));
-    TRY_ASSIGN(uint64_t size, parse_number(step["ring"].at("size_dw")));
-    uint64_t end = read;
-    std::string name;
-    uint64_t first = 0;
-    for (uint64_t at = read; at < write; ++at) {
-      const uint64_t place = va + 4 * (at % size);
-      if (at == end) {
-        const uint32_t header = contents.word_at(place);
-        const PacketShape* shape = shape_of(opcode_of(header));
-        name = shape != nullptr ? shape->name : "unknown";
-        first = at;
-        end = at + (header == kNopOneWord ? 1 : (header >> 16 & 0x3fff) + 2);
-      }
-      out.push_back({"packets", fmt::format("{} at word {}, dword {}", name, first, at - first),
-                     place, contents.word_at(place)});
+    const bool is_ring = step.contains("ring");
+    if (!is_ring && !step.contains("ib")) continue;
+    const json& place = is_ring ? step["ring"] : step["ib"];
+    TRY_ASSIGN(uint64_t va, parse_number(place.at("va")));
+    TRY_ASSIGN(uint64_t write, parse_number(place.at(is_ring ? "write_dw" : "dw")));
+    uint64_t read = 0, size = write;
+    if (is_ring) {
+      TRY_ASSIGN(read, parse_number(place.at("read_dw")));
+      TRY_ASSIGN(size, parse_number(place.at("size_dw")));
     }
+    add_words(contents, va, read, write, size, is_ring ? "the ring" : "the buffer", out);
   }
   return {};
 }

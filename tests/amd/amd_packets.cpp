@@ -67,12 +67,12 @@ Result<void> PacketProcessor::run_ring(uint64_t ring_va, uint64_t size_dw, uint6
   return finish();
 }
 
-Result<void> PacketProcessor::run_buffer(uint64_t va, uint64_t size_dw) {
+Result<void> PacketProcessor::run_buffer(uint64_t va, uint64_t size_dw, bool is_last) {
   TRY_ASSIGN(Outcome outcome, run_words(va, size_dw));
   if (outcome == Outcome::waits) {
     return Error(ErrorKind::device_lost, "The buffer waits for memory that nobody will write.");
   }
-  return finish();
+  return is_last ? finish() : Result<void>();
 }
 
 Result<PacketProcessor::Outcome> PacketProcessor::run_words(uint64_t va, uint64_t size_dw) {

@@ -45,7 +45,8 @@ class PacketProcessor {
   Result<void> run_ring(uint64_t ring_va, uint64_t size_dw, uint64_t& read_dw, uint64_t write_dw);
 
   /// Runs an indirect buffer as the DRM route submits it; a wait must be fulfilled.
-  Result<void> run_buffer(uint64_t va, uint64_t size_dw);
+  /// `is_last`: no other buffer of the submission follows.
+  Result<void> run_buffer(uint64_t va, uint64_t size_dw, bool is_last = true);
 
   /// Runs what is still held back. Errors: device_lost, also when results were never written back.
   Result<void> finish();

@@ -61,6 +61,7 @@ Result<void> SdmaProcessor::copy(std::span<const uint32_t> words) {
   TRY_ASSIGN(uint8_t * source, at(words, address_of(words[3], words[4]), size, kRead));
   TRY_ASSIGN(uint8_t * target, at(words, address_of(words[5], words[6]), size, kWrite));
   std::memmove(target, source, size);
+  ++copies_;
   return {};
 }
 

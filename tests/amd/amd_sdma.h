@@ -22,6 +22,8 @@ class SdmaProcessor {
   Result<void> run_ring(uint64_t ring_va, uint64_t size, uint64_t& read, uint64_t write);
 
   bool is_waiting() const { return is_waiting_; }
+  /// Linear copies that were made.
+  uint64_t copies() const { return copies_; }
   /// Called with the context of a TRAP.
   std::function<void(uint32_t context)> on_interrupt;
 
@@ -37,6 +39,7 @@ class SdmaProcessor {
 
   GpuMemory& memory_;
   bool is_waiting_ = false;
+  uint64_t copies_ = 0;
 };
 
 }  // namespace leat::amd_card

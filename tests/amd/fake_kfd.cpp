@@ -140,6 +140,32 @@ bool FakeKfd::read_file(const std::string& path, std::string& text) {
       text += fmt::format("cwsr_size {}\nctl_stack_size {}\n", sizes.save, sizes.control_stack);
     }
   } else {
+    return read_render_file(path, text);
+  }
+  return true;
+}
+
+/// What the render node's device shows of itself.
+bool FakeKfd::read_render_file(const std::string& path, std::string& text) {
+  const std::string device = fmt::format("/sys/class/drm/renderD{}/device/", kRenderMinor);
+  const std::string part = device + "ip_discovery/die/0/11/0/";
+  // gfx1101 and gfx1103 are numbered otherwise by the hardware: kfd_device.c.
+  const uint32_t block = options_.target_version == 110001   ? 110003
+                         : options_.target_version == 110003 ? 110001
+                                                             : options_.target_version;
+  if (path == device + "vendor") {
+    text = "0x1002\n";
+  } else if (path == device + "uevent") {
+    text = "DRIVER=amdgpu\nPCI_SLOT_NAME=0000:03:00.0\n";
+  } else if (path == device + "mem_info_vram_total") {
+    text = fmt::format("{}\n", options_.vram_bytes);
+  } else if (path == part + "major") {
+    text = fmt::format("{}\n", block / 10000);
+  } else if (path == part + "minor") {
+    text = fmt::format("{}\n", block / 100 % 100);
+  } else if (path == part + "revision") {
+    text = fmt::format("{}\n", block % 100);
+  } else {
     errno = ENOENT;
     return false;
   }
@@ -163,7 +189,7 @@ void FakeKfd::stop() {
 bool FakeKfd::poll() {
   const std::lock_guard lock(mutex_);
   if (hung_ || was_reset_) return false;
-  bool ran = false;
+  bool ran = run_jobs();
   for (const auto& queue : queues_) {
     if (!queue->is_dead && !queue->is_stopped) ran = poll_queue(*queue) || ran;
   }
@@ -215,6 +241,15 @@ Result<void> FakeKfd::run_queue(Queue& queue, uint64_t written) {
   uint8_t* pointer = memory_.at(made.read_pointer_va, size, kWrite);
   if (pointer != nullptr) std::memcpy(pointer, &index, size);
   return done;
+}
+
+uint64_t FakeKfd::copies() const {
+  const std::lock_guard lock(mutex_);
+  uint64_t sum = 0;
+  for (const auto& queue : queues_) {
+    if (queue->sdma != nullptr) sum += queue->sdma->copies();
+  }
+  return sum;
 }
 
 uint32_t FakeKfd::launches() const {

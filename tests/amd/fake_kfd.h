@@ -28,7 +28,9 @@ struct FakeCardOptions {
   uint64_t vram_bytes = uint64_t{4} << 30;
   bool has_large_bar = true;
   bool has_kfd = true;
-  bool may_open = true;  // false: EACCES on both nodes
+  bool has_amdgpu = true;       // false: the render node is of another driver
+  bool has_copy_queues = true;  // false: other processes have them all
+  bool may_open = true;         // false: EACCES on both nodes
   bool exports_save_size = false;
   WaveOrder order = WaveOrder::forward;
 };
@@ -69,6 +71,7 @@ class FakeKfd {
   void hang(bool hung);  // queues stop reading; a destroy then takes until the preemption gives up
   void reset();          // the whole GPU: queues are dead, VRAM is lost
   void page_fault(uint64_t va);
+  void lose_queue();  // the driver gives up the queues, or contexts, for an error of its own
   void lose_doorbells(uint32_t count) { lost_doorbells_ = count; }
   void interrupt_next(uint32_t count) { interrupted_ = count; }  // EINTR on MAP and WAIT_EVENTS
   void fail_next_destroy(int error) { destroy_error_ = error; }
@@ -78,6 +81,8 @@ class FakeKfd {
   std::vector<std::string> faults() const;
   GpuMemory& memory() { return memory_; }
   uint32_t launches() const;
+  /// Linear copies of the copy engine.
+  uint64_t copies() const;
   size_t live_buffers() const { return buffers_.size(); }
   size_t live_queues() const { return queues_.size(); }
   size_t open_descriptors() const { return fds_.size(); }
@@ -89,6 +94,7 @@ class FakeKfd {
   struct Buffer;
   struct Queue;
   struct Event;
+  struct DrmJob;
   enum class Node { kfd, render };
   struct Fd {
     Node node;
@@ -96,6 +102,7 @@ class FakeKfd {
   };
 
   int fail(int error);
+  bool read_render_file(const std::string& path, std::string& text);
   int kfd_call(uint32_t request, void* argument);
   int acquire_vm(const KfdAcquireVm& in);
   int alloc_memory(KfdAllocMemory& in);
@@ -110,9 +117,16 @@ class FakeKfd {
   int destroy_queue(uint32_t id);
   int update_queue(void* argument);
   int drm_call(Fd& fd, uint32_t request, void* argument);
+  int drm_version(DrmVersion& in);
+  int drm_info(const DrmInfo& in);
   int gem_create(DrmGemCreate& in);
+  int gem_userptr(DrmUserptr& in);
   int gem_va(const DrmGemVa& in);
   int submit(DrmSubmit& in);
+  int check_list(const DrmChunk& chunk, DrmJob& job);
+  bool run_jobs();
+  Result<void> run_job(const DrmJob& job);
+  int wait_submit(DrmWaitSubmit& in);
   int context(DrmContext& in);
 
   Buffer* find_buffer(uint64_t handle);
@@ -133,7 +147,13 @@ class FakeKfd {
   std::map<uint64_t, std::unique_ptr<Buffer>> buffers_;
   std::vector<std::unique_ptr<Queue>> queues_;
   std::vector<std::unique_ptr<Event>> events_;
-  std::map<uint32_t, uint64_t> drm_contexts_;  // id to last sequence
+  struct DrmState {
+    uint64_t submitted = 0, done = 0;
+    bool is_guilty = false;
+  };
+  std::map<uint32_t, DrmState> drm_contexts_;
+  std::vector<std::unique_ptr<DrmJob>> drm_jobs_;
+  DrmFault drm_fault_ = {};
   std::unique_ptr<PacketProcessor> drm_processor_;
   std::map<void*, size_t> reservations_;
   uint64_t* doorbells_ = nullptr;

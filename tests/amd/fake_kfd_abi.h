@@ -102,7 +102,38 @@ static_assert(sizeof(KfdSaveHeader) == 40);
 inline constexpr uint32_t kDrmInfo = 0x40206445, kDrmContext = 0xc0106442, kDrmSubmit = 0xc0186444,
                           kDrmWaitSubmit = 0xc0206449, kDrmGemCreate = 0xc0206440,
                           kDrmGemMmap = 0xc0086441, kDrmGemVa = 0x40286448,
-                          kDrmGemClose = 0x40086409;
+                          kDrmGemClose = 0x40086409, kDrmVersion = 0xc0406400,
+                          kDrmGemUserptr = 0xc0186451;
+
+struct DrmVersion {
+  int32_t major, minor, patch, pad;
+  uint64_t name_bytes, name, date_bytes, date, text_bytes, text;
+};
+struct DrmInfo {
+  uint64_t answer;
+  uint32_t answer_bytes, query, arguments[4];
+};
+/// struct drm_amdgpu_info_device, up to virtual_address_alignment.
+struct DrmDevice {
+  uint32_t ids[5], shader_engines, arrays_per_engine, counter_khz;
+  uint64_t clocks[2];
+  uint32_t compute_units, always_on, masks[16], backends[2], contexts, pcie;
+  uint64_t flags, address_first, address_max;
+  uint32_t address_alignment, pad;
+};
+static_assert(sizeof(DrmDevice) == 168);
+struct DrmFault {
+  uint64_t address;
+  uint32_t status, hub;
+};
+struct DrmUserptr {
+  uint64_t address, size;
+  uint32_t flags, handle;
+};
+struct DrmBufferList {
+  uint32_t operation, list, count, entry_size;
+  uint64_t entries;
+};
 
 struct DrmGemCreate {
   union {

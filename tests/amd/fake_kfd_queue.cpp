@@ -81,6 +81,7 @@ int FakeKfd::check_queue_memory(const KfdCreateQueue& in) {
 int FakeKfd::create_queue(KfdCreateQueue& in) {
   if (vm_fd_ < 0 || in.gpu_id != kGpuId || was_reset_) return fail(EINVAL);
   if (in.type != kQueueCompute && in.type != kQueueSdma) return fail(EINVAL);
+  if (in.type == kQueueSdma && !options_.has_copy_queues) return fail(ENOMEM);
   if (in.percentage > 100 || in.priority > 15 || in.pad != 0) return fail(EINVAL);
   if (in.ring_va % 256 != 0 || in.write_pointer_va % 8 != 0 || in.read_pointer_va % 4 != 0) {
     return fail(EINVAL);
@@ -220,6 +221,14 @@ void FakeKfd::page_fault(uint64_t va) {
   for (const auto& queue : queues_) {
     fault(queue.get(), fmt::format("Page fault at 0x{:x}: unmapped.", va), va);
   }
+  for (auto& [id, context] : drm_contexts_) context.is_guilty = true;
+  drm_fault_ = {va, 1, 0};
+}
+
+void FakeKfd::lose_queue() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& queue : queues_) fault(queue.get(), "The queue is lost.", 0);
+  for (auto& [id, context] : drm_contexts_) context.is_guilty = true;
 }
 
 int FakeKfd::kfd_call(uint32_t request, void* argument) {

@@ -21,7 +21,17 @@ struct FakeKfd::Buffer {
   uint8_t* host = nullptr;  // our own mapping
   bool is_mapped = false;   // to the GPU
   uint64_t mmap_offset = 0;
-  bool is_vital = false;  // a live queue uses it
+  bool is_vital = false;         // a live queue uses it
+  bool is_always_valid = false;  // by the render node: no submit has to name it
+  bool is_by_handle = false;     // made by the render node
+};
+
+/// What a submit by the render node hands over.
+struct FakeKfd::DrmJob {
+  uint32_t context = 0;
+  uint64_t sequence = 0;
+  std::vector<DrmIb> buffers;
+  std::vector<uint64_t> listed;
 };
 
 struct FakeKfd::Queue {

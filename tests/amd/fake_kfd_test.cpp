@@ -385,9 +385,9 @@ TEST(FakeKfd, EachCallCanBeRefused) {
 TEST(FakeKfd, DrmSubmitsIndirectBuffers) {
   FakeKfd kfd;
   const int fd = kfd.open("/dev/dri/renderD128");
-  const auto buffer = [&](uint64_t va, uint32_t access, uint8_t*& host) {
+  const auto buffer = [&](uint64_t va, uint32_t access, uint64_t flags, uint8_t*& host) {
     DrmGemCreate create = {};
-    create.in = {4096, 4096, 2, 0};
+    create.in = {4096, 4096, 2, flags};
     EXPECT_EQ(kfd.ioctl(fd, kDrmGemCreate, &create), 0);
     const uint32_t handle = create.handle;
     DrmGemMmap where = {};
@@ -399,16 +399,16 @@ TEST(FakeKfd, DrmSubmitsIndirectBuffers) {
     EXPECT_EQ(kfd.ioctl(fd, kDrmGemVa, &map), 0);
   };
   uint8_t *ib, *signal;
-  buffer(0x100000, 2 | 8, ib);
-  buffer(0x200000, 2 | 4, signal);
+  buffer(0x300000, 2 | 8, 1 << 6, ib);
+  buffer(0x400000, 2 | 4, 1 << 6, signal);
   DrmContext context = {};
   context.in.operation = 1;
   ASSERT_EQ(kfd.ioctl(fd, kDrmContext, &context), 0);
   Stream stream(false);
-  stream.write_data(0x200000, 42);
+  stream.write_data(0x400000, 42);
   while (stream.words.size() % 8 != 0) stream.words.push_back(0xffff1000);
   std::memcpy(ib, stream.words.data(), stream.words.size() * 4);
-  DrmIb chunk_data = {0, 0, 0x100000, uint32_t(stream.words.size() * 4), 1, 0, 0};
+  DrmIb chunk_data = {0, 0, 0x300000, uint32_t(stream.words.size() * 4), 1, 0, 0};
   const auto submit = [&] {
     const DrmChunk chunk = {1, 8, reinterpret_cast<uint64_t>(&chunk_data)};
     const uint64_t chunks[] = {reinterpret_cast<uint64_t>(&chunk)};
@@ -420,11 +420,19 @@ TEST(FakeKfd, DrmSubmitsIndirectBuffers) {
   EXPECT_EQ(*reinterpret_cast<uint32_t*>(signal), 42u);
   chunk_data.bytes -= 4;
   EXPECT_EQ(submit(), EINVAL) << "size is not a multiple of 32";
+  uint8_t* unnamed;
+  buffer(0x500000, 2, 0, unnamed);
+  chunk_data.bytes += 4;
+  EXPECT_EQ(submit(), 0);
+  EXPECT_EQ(kfd.faults().size(), 1u) << "memory that is not always valid, and not named";
+  EXPECT_EQ(submit(), ECANCELED) << "the context is guilty";
+  chunk_data.bytes -= 4;
   kfd.reset();
   chunk_data.bytes += 4;
   EXPECT_EQ(submit(), ECANCELED);
   ::munmap(ib, 4096);
   ::munmap(signal, 4096);
+  ::munmap(unnamed, 4096);
 }
 
 TEST(FakeKfd, Topology) {

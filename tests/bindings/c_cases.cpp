@@ -26,7 +26,7 @@ std::vector<c_case> all_cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(, CCalls, testing::ValuesIn(all_cases()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& tested) { return std::string(tested.param.name); });
 
 std::string text_of(const std::string& path) {
   std::ifstream in(LEAT_SOURCE_DIR "/" + path);

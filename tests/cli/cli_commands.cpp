@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -93,6 +94,43 @@ TEST(CliDoctor, ShowsDevicesCacheAndEnvironment) {
   }
 }
 
+TEST(CliDoctor, WritesAReportThatTellsWhenItWasChanged) {
+  const std::string suite = scratch_file("suite.csv", "small,1,3,16,16,8,3,1,1\n");
+  const std::string report = scratch_path("report.json");
+  const ProgramResult result =
+      run_leat({"doctor", "--report", report, "--device", "cpu", "--suite", suite});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(run_leat({"bench", "report", "--check-report", report}).exit_code, 0);
+  const Result<std::string> text = read_file(report, 64 << 20);
+  ASSERT_TRUE(text);
+  using Ordered = nlohmann::ordered_json;
+  const Ordered object = Ordered::parse(*text);
+  EXPECT_EQ(object["device"], "cpu");
+  EXPECT_EQ(object["route"], "native");
+  ASSERT_EQ(object["results"].size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(object["results"][i]["name"], (std::array{"self_test", "latency", "conv2d"})[i]);
+    EXPECT_EQ(object["results"][i]["status"], "passed") << object["results"][i].dump();
+  }
+  EXPECT_EQ(object["results"][2]["object"]["results"][0]["name"], "small");
+  const auto refuses = [&](const Ordered& changed, const std::string& reason) {
+    const ProgramResult checked = run_leat(
+        {"bench", "report", "--check-report", scratch_file("changed.json", changed.dump())});
+    EXPECT_EQ(checked.exit_code, 1);
+    EXPECT_TRUE(contains(checked.err, reason)) << checked.err;
+  };
+  const std::string same = scratch_file("same.json", object.dump());
+  EXPECT_EQ(run_leat({"bench", "report", "--check-report", same}).exit_code, 0);
+  Ordered changed = object;
+  changed["results"][2]["object"]["results"][0]["gflops"] = 1e6;
+  refuses(changed, "was changed");
+  changed = object;
+  changed.erase("driver");
+  refuses(changed, "lacks \"driver\"");
+  refuses(Ordered::object(), "is no report");
+  EXPECT_EQ(run_leat({"doctor", "--device", "cpu"}).exit_code, 2);
+}
+
 TEST(CliRun, ReadsADigit) {
   const std::string output = scratch_path("probabilities.npy");
   const std::vector<std::string> arguments = {
@@ -142,6 +180,23 @@ TEST(CliTune, MeasuresShowsHandsOnAndForgets) {
   EXPECT_TRUE(contains(taken.out, std::to_string(known) + " kernels")) << taken.err;
   EXPECT_TRUE(contains(run_leat({"tune", "list"}).out, "f32 "));
   EXPECT_EQ(run_leat({"tune", "forget", "all"}).exit_code, 0);
+}
+
+TEST(CliProfiles, ADeviceBehavesAsASmallerOne) {
+  const ProgramResult refused =
+      run_leat({"run", kDigits, "-i", kSeven, "--device", "cpu", "--as", "v3d"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_TRUE(contains(refused.err, "Profile \"v3d\"")) << refused.err;
+  EXPECT_EQ(run_leat({"run", kDigits, "-i", kSeven, "--as", "toaster"}).exit_code, 2);
+  const Json devices = json_of(run_leat({"devices", "--json"}));
+  for (const Json& device : devices["devices"]) {
+    if (device["route"] != "vulkan" || device.contains("refusal")) continue;
+    const Json run = json_of(run_leat({"run", kDigits, "-i", kSeven, "--top", "1", "--json",
+                                       "--device", device["name"], "--as", "vulkan-1.1-min"}));
+    EXPECT_EQ(run["top"][0]["index"], 7);
+    return;
+  }
+  GTEST_SKIP() << "No Vulkan device.";
 }
 
 TEST(CliTune, SaysWhatIsWrong) {

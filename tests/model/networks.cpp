@@ -23,6 +23,7 @@ Result<std::unique_ptr<Network>> load(Device& device, const std::string& path) {
 class Networks : public DeviceTest {};
 class AllDigits : public DeviceTest {};
 class LargeNetworks : public DeviceTest {};
+class SmallChips : public DeviceTest {};
 
 // The expected probabilities come from another runtime, with f16 weights and activations.
 TEST_P(Networks, SqueezeNetNamesTheFish) {
@@ -162,10 +163,10 @@ TEST_P(Networks, ExampleReadsTestDigits) {
 }
 TEST_P(AllDigits, Example) { expect_stated_accuracy(device()); }
 
-TEST_P(Networks, ExampleReadsItsPictures) {
-  const auto network = load(device(), example_path());
+void expect_pictures_read(Device& device, int digits) {
+  const auto network = load(device, example_path());
   ASSERT_OK(network);
-  for (int digit = 0; digit < 10; ++digit) {
+  for (int digit = 0; digit < digits; ++digit) {
     const std::string name = "examples/digits/pictures/" + std::to_string(digit) + ".png";
     const auto picture = read_grey(source_path(name));
     ASSERT_OK(picture);
@@ -175,6 +176,15 @@ TEST_P(Networks, ExampleReadsItsPictures) {
   }
 }
 
+TEST_P(Networks, ExampleReadsItsPictures) { expect_pictures_read(device(), 10); }
+
+// What a phone would run, as far as its limits make it so.
+TEST_P(SmallChips, ReadPictures) {
+  EXPECT_NE(device().target().name.find(" as "), std::string::npos);
+  expect_pictures_read(device(), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Profiles, SmallChips, testing::ValuesIn(profiled_devices()), test_name_of);
 INSTANTIATE_TEST_SUITE_P(Devices, Networks, testing::ValuesIn(tested_devices()), test_name_of);
 INSTANTIATE_TEST_SUITE_P(Devices, LargeNetworks, testing::ValuesIn(fast_devices()), test_name_of);
 INSTANTIATE_TEST_SUITE_P(Slow, AllDigits, testing::ValuesIn(software_gpus()), test_name_of);

@@ -156,6 +156,21 @@ std::vector<OpParameter> parameters(bool quick) {
   return chosen;
 }
 
+/// Under a profile a device has a few rows of its own; all of them together about half the table.
+constexpr size_t kProfileShare = 30;
+
+std::vector<OpParameter> profiled_parameters(bool quick) {
+  std::vector<OpParameter> chosen;
+  const std::vector<TestedDevice> devices = profiled_devices();
+  for (size_t i = 0; i < devices.size(); ++i) {
+    for (size_t row = 0; row < cases().size(); ++row) {
+      const bool is_own = row % kProfileShare == 2 * i % kProfileShare;
+      if (is_own == quick) chosen.push_back({devices[i], row});
+    }
+  }
+  return chosen;
+}
+
 std::string op_test_name_of(const testing::TestParamInfo<OpParameter>& info) {
   return info.param.device.test_name + "_" + cases()[info.param.row].name;
 }
@@ -190,6 +205,10 @@ TEST_P(Operators, EqualReference) {
 
 INSTANTIATE_TEST_SUITE_P(Devices, Operators, testing::ValuesIn(parameters(true)), op_test_name_of);
 INSTANTIATE_TEST_SUITE_P(Slow, Operators, testing::ValuesIn(parameters(false)), op_test_name_of);
+INSTANTIATE_TEST_SUITE_P(Profiles, Operators, testing::ValuesIn(profiled_parameters(true)),
+                         op_test_name_of);
+INSTANTIATE_TEST_SUITE_P(SlowProfiles, Operators, testing::ValuesIn(profiled_parameters(false)),
+                         op_test_name_of);
 
 }  // namespace
 }  // namespace leat

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <ostream>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "leat/backend/backends.h"
+#include "leat/base/limits_profile.h"
 #include "tests/wire/mock_gpu.h"
 
 // Fails the test with the error's message.
@@ -26,7 +28,7 @@ namespace leat {
 
 /// `refusal` as in FoundDevice.
 struct TestedDevice {
-  std::string name;       // what open_device takes
+  std::string name;       // what open_device takes; with "@PROFILE" under a limits profile
   std::string test_name;  // letters, digits and underscores, unique
   std::string refusal;
   bool software_gpu = false;
@@ -40,13 +42,22 @@ class OpenDevices : public testing::Environment {
   Result<Device*> open(const std::string& name) {
     std::unique_ptr<Device>& device = devices_[name];
     if (device == nullptr) {
-      TRY_ASSIGN(device, name == kMockGpu ? open_mock_gpu() : open_device(name, 0));
+      TRY_ASSIGN(device, name == kMockGpu ? open_mock_gpu() : open_under_profile(name));
     }
     return device.get();
   }
   void TearDown() override { devices_.clear(); }
 
  private:
+  static Result<std::unique_ptr<Device>> open_under_profile(const std::string& name) {
+    const size_t at = name.find('@');
+    if (at == name.npos) return open_device(name, 0);
+    setenv("LEAT_AS", name.substr(at + 1).c_str(), 1);
+    Result<std::unique_ptr<Device>> device = open_device(name.substr(0, at), 0);
+    unsetenv("LEAT_AS");
+    return device;
+  }
+
   std::map<std::string, std::unique_ptr<Device>> devices_;
 };
 
@@ -88,6 +99,22 @@ inline std::vector<TestedDevice> software_gpus() {
   std::vector<TestedDevice> devices;
   for (const TestedDevice& device : tested_devices()) {
     if (device.software_gpu && device.name != kMockGpu) devices.push_back(device);
+  }
+  return devices;
+}
+
+/// Software GPUs that behave as smaller chips, each under each profile.
+inline std::vector<TestedDevice> profiled_devices() {
+  std::vector<TestedDevice> devices;
+  for (const TestedDevice& device : software_gpus()) {
+    for (const LimitsProfile& profile : limits_profiles()) {
+      TestedDevice as = device;
+      as.name += "@" + std::string(profile.name);
+      as.test_name += "_as_" + std::string(profile.name);
+      std::ranges::replace_if(
+          as.test_name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+      devices.push_back(as);
+    }
   }
   return devices;
 }

@@ -23,7 +23,7 @@ struct AmdCard {
   std::string uuid_hex;
   Target target;
   const AmdChip* chip = nullptr;
-  uint32_t gpu_id = 0;  // KFD's
+  uint32_t gpu_id = 0;  // KFD's; 0: KFD does not show it
   uint32_t render_minor = 0;
   uint32_t compute_units = 0;
   uint32_t shader_engines = 0;
@@ -32,8 +32,8 @@ struct AmdCard {
   std::vector<AmdSaveArea> save_areas;
 };
 
-/// Those of KFD's topology, without CPUs; an entry that cannot be driven says why in its place.
-/// Errors: unsupported, when the system has no such topology.
+/// Those of KFD's topology, without CPUs; where it shows none, those of render nodes. An entry that
+/// cannot be driven says why in its place. Errors: unsupported, when there is neither.
 Result<std::vector<Result<AmdCard>>> find_amd_cards(const AmdOs& os);
 
 /// Source of the formula: Linux amdkfd/kfd_queue.c, kfd_queue_ctx_save_restore_size(), for one XCC

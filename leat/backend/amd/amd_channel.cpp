@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "leat/backend/amd/amd_pm4.h"
+#include "leat/backend/amd/amd_sdma_words.h"
 #include "leat/device/spin.h"
 #include "leat/route/packet_text.h"
 
@@ -48,16 +49,18 @@ AmdChannel::~AmdChannel() {
 }
 
 Result<void> AmdChannel::allocate() {
-  if (event_page_) return {};
+  if (pointers_) return {};
   constexpr uint64_t kRingBytes = kRingDwords * sizeof(uint32_t);
   TRY_ASSIGN(ring_, memory_.allocate_pages(kRingBytes, kRingFlags));
+  if (is_compute()) {
+    TRY_ASSIGN(eop_, memory_.allocate_pages(kfd::kEopBytes,
+                                            kfd::kVram | kfd::kWritable | kfd::kExecutable));
+    TRY_ASSIGN(event_page_, memory_.allocate_pages(kfd::kEventPageBytes,
+                                                   kfd::kGtt | kfd::kWritable | kfd::kCoherent));
+    TRY_ASSIGN(const bool is_kept, events_.open(memory_.handle_of(event_page_)));
+    if (is_kept) memory_.leave(event_page_);
+  }
   TRY_ASSIGN(pointers_, memory_.allocate_pages(kfd::kPageBytes, kRingFlags | kfd::kUncached));
-  TRY_ASSIGN(
-      eop_, memory_.allocate_pages(kfd::kEopBytes, kfd::kVram | kfd::kWritable | kfd::kExecutable));
-  TRY_ASSIGN(event_page_, memory_.allocate_pages(kfd::kEventPageBytes,
-                                                 kfd::kGtt | kfd::kWritable | kfd::kCoherent));
-  TRY_ASSIGN(const bool is_kept, events_.open(memory_.handle_of(event_page_)));
-  if (is_kept) memory_.leave(event_page_);
   return {};
 }
 
@@ -74,27 +77,30 @@ Result<void> AmdChannel::reserve_save_area(const AmdSaveArea& area) {
   return {};
 }
 
-Result<void> AmdChannel::create(const AmdSaveArea& area, int& error) {
-  TRY(reserve_save_area(area));
+Result<void> AmdChannel::create(const AmdSaveArea* area, int& error) {
   kfd::CreateQueue queue = {};
+  if (area != nullptr) {
+    TRY(reserve_save_area(*area));
+    queue.eop = eop_.address;
+    queue.eop_bytes = eop_.size_bytes;
+    queue.save_area = save_area_.address;
+    queue.save_bytes = area->save_bytes;
+    queue.control_stack_bytes = area->control_stack_bytes;
+  }
   queue.ring = ring_.address;
   queue.ring_bytes = static_cast<uint32_t>(ring_.size_bytes);
   queue.read_pointer = pointers_.address + kReadPointer;
   queue.write_pointer = pointers_.address + kWritePointer;
   queue.gpu_id = kfd_.gpu_id();
-  queue.type = kfd::kQueueCompute;
+  queue.type = type_;
   queue.percentage = kfd::kPercentageMax;
   queue.priority = kfd::kPriorityNormal;
-  queue.eop = eop_.address;
-  queue.eop_bytes = eop_.size_bytes;
-  queue.save_area = save_area_.address;
-  queue.save_bytes = area.save_bytes;
-  queue.control_stack_bytes = area.control_stack_bytes;
   error = kfd_.call_errno(kfd::kCreateQueue, &queue);
   if (error != 0) {
-    return Error(error == ENOMEM ? ErrorKind::out_of_memory : ErrorKind::io,
-                 fmt::format("KFD refuses a compute queue with a save area of ({}) bytes ({}).",
-                             area.save_bytes, std::strerror(error)));
+    return Error(
+        error == ENOMEM ? ErrorKind::out_of_memory : ErrorKind::io,
+        fmt::format("KFD refuses a queue of type ({}) with a save area of ({}) bytes ({}).", type_,
+                    queue.save_bytes, std::strerror(error)));
   }
   queue_id_ = queue.queue_id;
   is_open_.store(true, std::memory_order_release);
@@ -114,16 +120,22 @@ Result<void> AmdChannel::open(const AmdCard& card) {
   read_pointer_ = reinterpret_cast<volatile uint32_t*>(pointers_.host + kReadPointer);
   write_pointer_ = reinterpret_cast<volatile uint64_t*>(pointers_.host + kWritePointer);
   error_word_ = reinterpret_cast<volatile uint64_t*>(pointers_.host + kErrorWord);
-  events_.forget();
+  if (is_compute()) events_.forget();
   words_ = Ring(reinterpret_cast<volatile uint32_t*>(ring_.host), kRingDwords);
   // Kernels before a correction want another size of some chips, and tell by EINVAL.
   Result<void> created;
+  int error = 0;
+  if (!is_compute()) created = create(nullptr, error);
   for (const AmdSaveArea& area : card.save_areas) {
-    int error = 0;
-    created = create(area, error);
+    if (!is_compute()) break;
+    created = create(&area, error);
     if (created || error != EINVAL) break;
   }
   if (!created && is_open()) (void)close();
+  if (!created && !is_compute()) {
+    memory_.free(std::exchange(ring_, {}));
+    memory_.free(std::exchange(pointers_, {}));
+  }
   return created;
 }
 
@@ -133,27 +145,29 @@ Result<void> AmdChannel::close() {
   const int error = kfd_.call_errno(kfd::kDestroyQueue, &queue);
   if (error == 0) return {};
   // ETIME and EIO: the id is gone, but nothing says that the hardware has let go of the memory.
-  for (DirectRange* range : {&ring_, &pointers_, &eop_, &save_area_}) memory_.leave(*range);
+  for (const DirectRange& range : {ring_, pointers_, eop_, save_area_}) {
+    if (range) memory_.leave(range);
+  }
   return Error(ErrorKind::device_lost,
                fmt::format("The GPU does not stop what it runs ({}).", std::strerror(error)));
 }
 
 std::byte* AmdChannel::begin(uint32_t dwords) {
   CHECK(dwords <= kSubmitDwordsMax);
-  if (words_.to_end() < dwords) words_.pad(pm4::kNopWord);
+  if (words_.to_end() < dwords) words_.pad(is_compute() ? pm4::kNopWord : sdma::kNopWord);
   return ring_.host + size_t{words_.index()} * sizeof(uint32_t);
 }
 
 void AmdChannel::submit(uint32_t dwords) {
   words_.advance(dwords);
-  publish(words_.written());
+  publish(words_.written() * unit());
 }
 
 // Words, then the write pointer, then the doorbell: when the scheduler maps the queue again, the
-// command processor reads the pointer from memory, so it never runs ahead of the words.
+// command processor reads the pointer from memory, so it never runs ahead of the words. The flag is
+// taken by a locked exchange, which on x86, where this route is built for, is a full barrier.
 void AmdChannel::publish(uint64_t written) {
-  while (is_ringing_.test_and_set(std::memory_order_acquire)) pause_core();
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  while (is_ringing_.test_and_set(std::memory_order_seq_cst)) pause_core();
   *write_pointer_ = written;
   std::atomic_thread_fence(std::memory_order_seq_cst);
   *doorbell_ = written;
@@ -173,19 +187,25 @@ Result<void> AmdChannel::check_error_word() const {
 Result<void> AmdChannel::look_after() {
   if (!is_open()) return Error(ErrorKind::device_lost, "The queue of the GPU is closed.");
   TRY(events_.look());
+  ring_again();
+  return {};
+}
+
+void AmdChannel::ring_again() {
+  if (!is_open()) return;
   const uint32_t read = *read_pointer_;
   const uint64_t now_ns = steady_now_ns();
   if (stalled_at_.exchange(read) != read) {
     stalled_since_ns_ = now_ns;
-    return {};
+    return;
   }
-  if (now_ns - stalled_since_ns_ < kRingAgainNs) return {};
+  if (now_ns - stalled_since_ns_ < kRingAgainNs) return;
   stalled_since_ns_ = now_ns;
-  if (is_ringing_.test_and_set(std::memory_order_acquire)) return {};
+  if (is_ringing_.test_and_set(std::memory_order_acquire)) return;
   const uint64_t written = *write_pointer_;
-  if (is_open() && (written & (kRingDwords - 1)) != read) *doorbell_ = written;
+  const uint64_t mask = is_compute() ? kRingDwords - 1 : UINT32_MAX;
+  if (is_open() && (written & mask) != read) *doorbell_ = written;
   is_ringing_.clear(std::memory_order_release);
-  return {};
 }
 
 }  // namespace leat

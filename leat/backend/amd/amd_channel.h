@@ -1,5 +1,6 @@
-// A compute queue of the hardware: a ring of packets, the page with its two pointers and the word
-// for errors, the doorbell, and the memory that the kernel wants for preempting it.
+// A queue of the hardware, for compute or of the copy engine (SDMA): a ring of packets, the page
+// with its two pointers and the word for errors, the doorbell, and, for compute, the memory that
+// the kernel wants for preempting it.
 #pragma once
 
 #include <atomic>
@@ -12,7 +13,9 @@ namespace leat {
 
 class AmdChannel {
  public:
-  AmdChannel(AmdKfd& kfd, AmdMemory& memory) : kfd_(kfd), memory_(memory), events_(kfd) {}
+  /// `type` is kfd::kQueueCompute or kfd::kQueueSdma.
+  AmdChannel(AmdKfd& kfd, AmdMemory& memory, uint32_t type)
+      : kfd_(kfd), memory_(memory), type_(type), events_(kfd) {}
   ~AmdChannel();
   AmdChannel(const AmdChannel&) = delete;
   AmdChannel& operator=(const AmdChannel&) = delete;
@@ -38,18 +41,24 @@ class AmdChannel {
   /// For who waits in vain: asks for faults, and rings again when the GPU seems not to have heard.
   /// Errors: device_lost. Any thread.
   Result<void> look_after();
+  /// The second half of it.
+  void ring_again();
 
   static constexpr uint32_t kRingDwords = 1u << 16;
   static constexpr uint32_t kSubmitDwordsMax = 2560;
 
  private:
   Result<void> allocate();
-  Result<void> create(const AmdSaveArea& area, int& error);
+  Result<void> create(const AmdSaveArea* area, int& error);
   Result<void> reserve_save_area(const AmdSaveArea& area);
   void publish(uint64_t written);
+  bool is_compute() const { return type_ == kfd::kQueueCompute; }
+  /// What pointers and doorbell count: dwords, or bytes.
+  uint64_t unit() const { return is_compute() ? 1 : sizeof(uint32_t); }
 
   AmdKfd& kfd_;
   AmdMemory& memory_;
+  uint32_t type_;
   AmdFaultEvents events_;
   DirectRange ring_;
   DirectRange pointers_;

@@ -4,6 +4,7 @@
 
 #include "leat/backend/amd/amd_decode.h"
 #include "leat/backend/amd/amd_pm4.h"
+#include "leat/backend/amd/amd_sdma_words.h"
 #include "leat/route/packet_text.h"
 
 namespace leat {
@@ -73,6 +74,7 @@ Result<void> PacketCheck::take(const AmdPacket& packet, bool is_called) {
       if (packet.body[0] == pm4::kPartialFlush) return {};
       return broken("Dword ({}) is an event (0x{:x}) that is not known.", packet.index,
                     packet.body[0]);
+    case pm4::kWaitRegMem: return check_range("A number", packet.address(1), 4, 0);
     case pm4::kWaitRegMem64: return check_range("A number", packet.address(1), 8, 0);
     default: return {};
   }
@@ -92,7 +94,8 @@ Result<void> PacketCheck::set_registers(const AmdPacket& packet) {
 }
 
 Result<void> PacketCheck::check_dispatch(const AmdPacket& packet) const {
-  for (const uint32_t offset : {pm4::kStart, pm4::kNumThread, pm4::kProgram, pm4::kResources,
+  const uint32_t last = context_.is_by_drm() ? pm4::kUnitMasks[2].offset : pm4::kResources3;
+  for (const uint32_t offset : {last, pm4::kStart, pm4::kNumThread, pm4::kProgram, pm4::kResources,
                                 pm4::kResourceLimits, pm4::kResources3}) {
     if (!is_set(offset))
       return broken("A launch follows before {} is set.", name_of_register(offset));
@@ -109,14 +112,14 @@ Result<void> PacketCheck::check_dispatch(const AmdPacket& packet) const {
   }
   if (!has_system_acquire_) return broken("No acquire stands before the first launch.");
   const uint32_t rsrc1 = value(pm4::kResources), rsrc2 = value(pm4::kResources + 1);
-  constexpr uint32_t kLdsBits = 0x1ffu << pm4::kLdsShift;
+  constexpr uint32_t kLdsBits = pm4::kLdsUnitsMask << pm4::kLdsShift;
   if ((rsrc1 & ~generation().rsrc1_bits) != 0 ||
       (rsrc2 & ~(generation().rsrc2_bits | kLdsBits)) != 0 ||
       (value(pm4::kResources3) & ~generation().rsrc3_bits) != 0) {
     return broken("Resources (0x{:x}, 0x{:x}, 0x{:x}) have bits that the chip has not.", rsrc1,
                   rsrc2, value(pm4::kResources3));
   }
-  if (context_.card.chip->needs_priv && (rsrc1 & pm4::kPriv) == 0) {
+  if (context_.needs_priv() && (rsrc1 & pm4::kPriv) == 0) {
     return broken("Resources (0x{:x}) lack PRIV.", rsrc1);
   }
   TRY(check_range("Code", shifted(pm4::kProgram), 4, kfd::kExecutable));
@@ -193,6 +196,34 @@ Result<void> check_packets(const AmdContext& context, std::span<const uint32_t> 
   PacketCheck check(context);
   TRY(check.take(words, false));
   return check.check_end();
+}
+
+Result<void> check_copies(const AmdContext& context, const CommandWords& words) {
+  const auto check = [&](uint32_t at, uint64_t size_bytes, uint32_t rights) -> Result<void> {
+    const uint64_t address = uint64_t{words[at + 1]} << 32 | words[at];
+    if (context.memory.allows(address, size_bytes, rights)) return {};
+    return broken("The copy engine's memory at (0x{:x}) of ({}) bytes has no rights (0x{:x}).",
+                  address, size_bytes, rights);
+  };
+  for (uint32_t i = 0; i < words.size();) {
+    switch (words[i] & 0xff) {
+      case sdma::kPollRegmem:
+        TRY(check(i + 1, sizeof(uint32_t), 0));
+        i += sdma::kPollDwords;
+        break;
+      case sdma::kFence:
+        TRY(check(i + 1, sizeof(uint32_t), kfd::kWritable));
+        i += sdma::kFenceDwords;
+        break;
+      case sdma::kCopyLinear:
+        TRY(check(i + 3, uint64_t{words[i + 1]} + 1, 0));
+        TRY(check(i + 5, uint64_t{words[i + 1]} + 1, kfd::kWritable));
+        i += sdma::kCopyDwords;
+        break;
+      default: return broken("Dword ({}) for the copy engine (0x{:x}) is no packet.", i, words[i]);
+    }
+  }
+  return {};
 }
 
 }  // namespace leat

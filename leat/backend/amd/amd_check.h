@@ -5,11 +5,15 @@
 #include <span>
 
 #include "leat/backend/amd/amd_context.h"
+#include "leat/route/command_words.h"
 
 namespace leat {
 
 /// `words` are a submit's part of the ring; buffers that they call are checked too.
 /// Errors: internal, naming packet and value.
 Result<void> check_packets(const AmdContext& context, std::span<const uint32_t> words);
+
+/// The same of what the copy engine is given.
+Result<void> check_copies(const AmdContext& context, const CommandWords& words);
 
 }  // namespace leat

@@ -46,6 +46,18 @@ const AmdChip* find_amd_chip(const std::string& target) {
   return find_chip([&](const AmdChip& chip) { return chip.target == target; });
 }
 
+// Compilers number two chips otherwise than the hardware does: Linux amdkfd/kfd_device.c.
+const AmdChip* find_amd_chip_of_block(uint32_t major, uint32_t minor, uint32_t revision) {
+  uint32_t version = major * 10000 + minor * 100 + revision;
+  switch (version) {
+    case 110001:
+    case 110004: version = 110003; break;
+    case 110003: version = 110001; break;
+    default: break;
+  }
+  return find_amd_chip(version);
+}
+
 std::string amd_chip_names() {
   std::string names;
   for (const AmdChip& chip : kChips)

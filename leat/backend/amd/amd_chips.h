@@ -31,6 +31,8 @@ struct AmdChip {
 /// Null, when the chip is none that this route drives.
 const AmdChip* find_amd_chip(uint32_t version);
 const AmdChip* find_amd_chip(const std::string& target);
+/// By the version of its graphics block, which a render node's device shows.
+const AmdChip* find_amd_chip_of_block(uint32_t major, uint32_t minor, uint32_t revision);
 /// Their targets: "gfx1100, gfx1101, ...".
 std::string amd_chip_names();
 

@@ -39,18 +39,17 @@ class AmdCommands final : public RecordedList {
   /// Of a recorded list: places packets and arguments into memory of their own.
   /// Errors: invalid_argument (too long), out_of_memory, io.
   Result<void> place();
+  /// Of a block: what the copy engine does of it.
+  CommandWords& copies() { return copies_; }
   /// Of a block: adds the end of its submit.
   void end(uint64_t fence_value);
   /// Of a block: writes arguments, and packets to `target`, in the ring.
   void write(std::byte* target);
+  /// Of a block.
   uint32_t dwords() const { return words_.size(); }
   /// Of a recorded list: its packets.
-  uint64_t address() const { return memory_.address + packets_offset_; }
-  std::span<const uint32_t> words() const {
-    return {reinterpret_cast<const uint32_t*>(memory_.host + packets_offset_), words_.size()};
-  }
-  /// Of a recorded list, which holds nothing.
-  bool is_empty() const { return words_.is_empty(); }
+  uint64_t list_address() const { return list_address_; }
+  uint32_t list_dwords() const { return list_dwords_; }
 
   /// What every submit begins with, and what it ends with.
   static void add_begin(CommandWords& words, const AmdContext& context);
@@ -61,24 +60,31 @@ class AmdCommands final : public RecordedList {
   void set_submitted(uint64_t value) { submitted_value_ = value; }
 
  private:
-  void set_state(const AmdKernel& kernel);
+  void set_state(const AmdRegisters& wanted);
   void add_arguments(std::span<const MemoryAccess> arguments);
+  void copy_by_engine(uint64_t target, uint64_t source, uint32_t size_bytes);
   /// All launches so far are done, and what they wrote is seen, before the next command.
   void wait_for_launches(bool acquires);
-  void write_arguments(std::byte* target) const;
+
+  // What a replay reads, beside each other: a list that was not replayed for a while is in no
+  // cache, and then these loads are what a replay costs.
+  uint64_t submitted_value_ = 0;
+  uint64_t list_address_ = 0;
+  uint32_t list_dwords_ = 0;
 
   AmdContext& context_;
   DirectRange memory_;  // a block's arguments; a list's arguments and packets
-  uint64_t packets_offset_ = 0;
   bool is_fresh_ = false;
   CommandWords words_;
-  std::vector<uint64_t> arguments_;
+  CommandWords copies_;            // for the copy engine
+  uint64_t* arguments_ = nullptr;  // a block's: in its memory, where the GPU reads them
+  size_t argument_count_ = 0;
+  std::vector<uint64_t> list_arguments_;  // until the list has memory
   MemoryHazards hazards_;
   AmdRegisters state_;         // as the packets so far leave it
   bool has_state_ = false;     // false: the registers hold anything
   bool has_launches_ = false;  // since the last wait
   bool has_copies_ = false;    // since the last acquire
-  uint64_t submitted_value_ = 0;
 };
 
 }  // namespace leat

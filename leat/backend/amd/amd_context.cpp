@@ -14,14 +14,23 @@ namespace leat {
 
 // The error word costs a load; what costs a call is asked only while the number stands still.
 Result<void> AmdFaults::operator()(bool is_reached) const {
+  if (buffers != nullptr) return is_reached ? Result<void>() : buffers->look_after();
   TRY(channel->check_error_word());
-  return is_reached ? Result<void>() : channel->look_after();
+  if (is_reached) return {};
+  copies->ring_again();
+  return channel->look_after();
 }
 
 Result<void> AmdContext::open(size_t index) {
   TRY_ASSIGN(std::vector<Result<AmdCard>> cards, find_amd_cards(kfd.os()));
-  TRY(check_found(Route::direct, index, cards.size()));
-  TRY_ASSIGN(card, std::move(cards[index]));
+  TRY(check_found(Route::direct, index % kByDrm, cards.size()));
+  TRY_ASSIGN(card, std::move(cards[index % kByDrm]));
+  if (index >= kByDrm) {
+    TRY(drm.open(card.render_minor));
+    card.info.driver = drm.version();
+    return {};
+  }
+  if (card.gpu_id == 0) return Error(ErrorKind::unsupported, "KFD does not show the card.");
   TRY(kfd.open());
   card.info.driver = kfd.version();
   TRY(kfd.open_render(card));

@@ -20,6 +20,7 @@ struct PacketFacts {
 constexpr PacketFacts kPackets[] = {
     {pm4::kNop, "NOP", 1, 0x3fff},
     {pm4::kDispatchDirect, "DISPATCH_DIRECT", 4, 4},
+    {pm4::kWaitRegMem, "WAIT_REG_MEM", 6, 6},
     {pm4::kWaitRegMem64, "WAIT_REG_MEM64", 8, 8},
     {pm4::kIndirectBuffer, "INDIRECT_BUFFER", 3, 3},
     {pm4::kEventWrite, "EVENT_WRITE", 1, 1},
@@ -43,8 +44,16 @@ constexpr NumberName kRegisters[] = {
     {0x212, "COMPUTE_PGM_RSRC1"},
     {0x213, "COMPUTE_PGM_RSRC2"},
     {0x215, "COMPUTE_RESOURCE_LIMITS"},
+    {0x216, "COMPUTE_STATIC_THREAD_MGMT_SE0"},
+    {0x217, "COMPUTE_STATIC_THREAD_MGMT_SE1"},
     {0x218, "COMPUTE_TMPRING_SIZE"},
+    {0x219, "COMPUTE_STATIC_THREAD_MGMT_SE2"},
+    {0x21a, "COMPUTE_STATIC_THREAD_MGMT_SE3"},
     {0x228, "COMPUTE_PGM_RSRC3"},
+    {0x22b, "COMPUTE_STATIC_THREAD_MGMT_SE4"},
+    {0x22c, "COMPUTE_STATIC_THREAD_MGMT_SE5"},
+    {0x22d, "COMPUTE_STATIC_THREAD_MGMT_SE6"},
+    {0x22e, "COMPUTE_STATIC_THREAD_MGMT_SE7"},
     {0x240, "COMPUTE_USER_DATA_0"},
     {0x241, "COMPUTE_USER_DATA_1"},
 };
@@ -77,6 +86,7 @@ std::string explain(const AmdPacket& packet) {
     case pm4::kIndirectBuffer:
       return fmt::format("{} dwords at 0x{:x}", packet.body[2] & pm4::kBufferDwordsMax,
                          packet.address(0));
+    case pm4::kWaitRegMem: return fmt::format("0x{:x} is {}", packet.address(1), packet.body[3]);
     case pm4::kWaitRegMem64:
       return fmt::format("0x{:x} has come to {}", packet.address(1), packet.address(3));
     case pm4::kDmaData:

@@ -38,7 +38,7 @@ Result<void> AmdKernel::fill(const KernelBinary& binary, const AmdObject& object
   registers_.entry = code_.address + object.entry_offset;
   descriptor_address_ = registers_.entry - static_cast<uint64_t>(descriptor.entry_offset);
   registers_.rsrc1 = descriptor.rsrc1 & ~pm4::kSgprsMask;
-  if (context_.card.chip->needs_priv) registers_.rsrc1 |= pm4::kPriv;
+  if (context_.needs_priv()) registers_.rsrc1 |= pm4::kPriv;
   registers_.rsrc2 = descriptor.rsrc2 | lds_units << pm4::kLdsShift;
   registers_.rsrc3 = descriptor.rsrc3;
   registers_.resource_limits =

@@ -19,15 +19,6 @@ constexpr char kKfdPath[] = "/dev/kfd";
 constexpr uint32_t kMajor = 1, kMinorLeast = 11;
 constexpr int kInterruptsMax = 1000;
 
-Error cannot_open(const std::string& path, int error) {
-  std::string reason = std::strerror(error);
-  if (error == EACCES) reason += "; its group, render, may open it: usermod -aG render USER";
-  if (error == ENOENT) reason += "; the kernel's module amdgpu makes it, and a container must";
-  if (error == ENOENT) reason += " be given it";
-  if (error == EAGAIN) reason += "; the GPU is being reset";
-  return Error(ErrorKind::unsupported, fmt::format("{} cannot be opened ({}).", path, reason));
-}
-
 }  // namespace
 
 AmdKfd::~AmdKfd() {

@@ -26,7 +26,7 @@ constexpr DirectSizes kSizes = {kBlockBytes, 256, uint64_t{1} << 46};
 
 }  // namespace
 
-AmdMemory::AmdMemory(AmdKfd& kfd) : kfd_(kfd), blocks_(*this, kSizes) {}
+AmdMemory::AmdMemory(AmdKfd& kfd, AmdDrm& drm) : kfd_(kfd), drm_(drm), blocks_(*this, kSizes) {}
 
 Result<DirectRange> AmdMemory::allocate_pages(uint64_t size_bytes, uint32_t flags) {
   Block block;
@@ -46,6 +46,7 @@ Result<DirectRange> AmdMemory::import(std::span<std::byte> pages) {
 Result<void> AmdMemory::fill(Block& block) {
   if (block.is_divided) block.driver.flags = kFlags[static_cast<size_t>(block.place)];
   TRY(reserve(block));
+  if (drm_.is_open()) return fill_by_drm(block);
   // For pages of the caller the offset takes their address.
   kfd::AllocMemory memory = {
       block.address, block.size_bytes,  0, reinterpret_cast<uint64_t>(block.host),
@@ -58,6 +59,23 @@ Result<void> AmdMemory::fill(Block& block) {
   }
   TRY(set_mapped(block, kfd::kMapMemory, "to map memory for the GPU"));
   block.driver.is_mapped = true;
+  return {};
+}
+
+Result<void> AmdMemory::fill_by_drm(Block& block) {
+  AmdMapping& mapping = block.driver;
+  const bool is_callers = (mapping.flags & kfd::kUserptr) != 0;
+  const bool is_video = (mapping.flags & kfd::kVram) != 0;
+  Result<uint32_t> handle = is_callers
+                                ? drm_.import({block.host, block.size_bytes})
+                                : drm_.create(block.size_bytes, is_video ? drm::kVram : drm::kGtt);
+  TRY(handle);
+  mapping.handle = *handle;
+  if (!is_callers && !is_video) {
+    TRY_ASSIGN(block.host, drm_.map_host(*handle, block.address, block.size_bytes));
+  }
+  TRY(drm_.map(*handle, block.address, block.size_bytes, (mapping.flags & kfd::kExecutable) != 0));
+  mapping.is_mapped = true;
   return {};
 }
 
@@ -89,6 +107,13 @@ Result<void> AmdMemory::set_mapped(Block& block, uint32_t request, const char* w
 void AmdMemory::give_back(Block& block) {
   AmdMapping& mapping = block.driver;
   if (mapping.is_left) return;
+  if (drm_.is_open()) {
+    const auto handle = static_cast<uint32_t>(mapping.handle);
+    if (mapping.is_mapped) drm_.unmap(handle, block.address, block.size_bytes);
+    if (handle != 0) drm_.close(handle);
+    mapping.is_mapped = false;
+    mapping.handle = 0;
+  }
   if (mapping.is_mapped) (void)set_mapped(block, kfd::kUnmapMemory, "to unmap memory");
   if (mapping.handle != 0) (void)kfd_.call(kfd::kFreeMemory, mapping.handle, "to free memory");
   const AmdOs& os = kfd_.os();

@@ -8,6 +8,7 @@
 
 #include <span>
 
+#include "leat/backend/amd/amd_drm.h"
 #include "leat/backend/amd/amd_kfd.h"
 #include "leat/route/direct_memory.h"
 
@@ -15,7 +16,7 @@ namespace leat {
 
 enum class AmdPlace : uint8_t { device, shared, code };
 
-/// A block as KFD knows it.
+/// A block as the driver knows it.
 struct AmdMapping {
   uint32_t flags = 0;
   uint64_t handle = 0;
@@ -27,7 +28,8 @@ struct AmdMapping {
 
 class AmdMemory {
  public:
-  explicit AmdMemory(AmdKfd& kfd);
+  /// From `drm` where that is open, else from `kfd`.
+  AmdMemory(AmdKfd& kfd, AmdDrm& drm);
   ~AmdMemory() { blocks_.give_back_all(); }
   AmdMemory(const AmdMemory&) = delete;
   AmdMemory& operator=(const AmdMemory&) = delete;
@@ -58,11 +60,13 @@ class AmdMemory {
   friend class DirectBlocks<Block, AmdMemory>;
 
   Result<void> fill(Block& block);
+  Result<void> fill_by_drm(Block& block);
   Result<void> reserve(Block& block);
   Result<void> set_mapped(Block& block, uint32_t request, const char* what);
   void give_back(Block& block);
 
   AmdKfd& kfd_;
+  AmdDrm& drm_;
   DirectBlocks<Block, AmdMemory> blocks_;
 };
 

@@ -5,11 +5,14 @@
 #include "leat/backend/amd/amd_os.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <mutex>
 
@@ -58,5 +61,14 @@ constexpr AmdOs kLinux = {nullptr, os_open, os_close, os_ioctl, os_mmap, os_munm
 }  // namespace
 
 const AmdOs& system_amd_os() { return kLinux; }
+
+Error cannot_open(const std::string& path, int error) {
+  std::string reason = std::strerror(error);
+  if (error == EACCES) reason += "; its group, render, may open it: usermod -aG render USER";
+  if (error == ENOENT) reason += "; the kernel's module amdgpu makes it, and a container must";
+  if (error == ENOENT) reason += " be given it";
+  if (error == EAGAIN) reason += "; the GPU is being reset";
+  return Error(ErrorKind::unsupported, fmt::format("{} cannot be opened ({}).", path, reason));
+}
 
 }  // namespace leat

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 
+#include "leat/base/result.h"
+
 namespace leat {
 
 /// Functions as their POSIX namesakes; `context` is handed to each. Failures are -1 with errno.
@@ -25,5 +27,8 @@ struct AmdOs {
 
 /// Linux.
 const AmdOs& system_amd_os();
+
+/// unsupported: why a device file cannot be opened, and who could mend it.
+Error cannot_open(const std::string& path, int error);
 
 }  // namespace leat

@@ -15,9 +15,9 @@
 
 namespace leat::pm4 {
 
-inline constexpr uint32_t kNop = 0x10, kDispatchDirect = 0x15, kWaitRegMem64 = 0x93,
-                          kIndirectBuffer = 0x3f, kEventWrite = 0x46, kReleaseMem = 0x49,
-                          kDmaData = 0x50, kAcquireMem = 0x58, kSetShReg = 0x76;
+inline constexpr uint32_t kNop = 0x10, kDispatchDirect = 0x15, kWaitRegMem = 0x3c,
+                          kWaitRegMem64 = 0x93, kIndirectBuffer = 0x3f, kEventWrite = 0x46,
+                          kReleaseMem = 0x49, kDmaData = 0x50, kAcquireMem = 0x58, kSetShReg = 0x76;
 inline constexpr uint32_t kNopWord = 0xffff1000;  // a packet of one word
 
 /// Type 3; bit 1 marks packets of the compute shader.
@@ -36,9 +36,17 @@ inline constexpr uint32_t kTmpringSize = 0x218;     // TMPRING_SIZE
 inline constexpr uint32_t kResources3 = 0x228;      // PGM_RSRC3
 inline constexpr uint32_t kUserData = 0x240;        // USER_DATA_0 .. 15
 
+/// STATIC_THREAD_MGMT_SE0 to 7: which compute units may run waves. The kernel's own compute rings
+/// enable four of six engines: Linux amdgpu/gfx_v11_0.c.
+struct UnitMasks {
+  uint32_t offset, count;
+};
+inline constexpr UnitMasks kUnitMasks[] = {{0x216, 2}, {0x219, 2}, {0x22b, 4}};
+
 inline constexpr uint32_t kPriv = 1u << 20;        // PGM_RSRC1
 inline constexpr uint32_t kSgprsMask = 0xfu << 6;  // PGM_RSRC1: to be 0 from gfx10 on
 inline constexpr uint32_t kLdsShift = 15;          // PGM_RSRC2.LDS_SIZE
+inline constexpr uint32_t kLdsUnitsMask = 0x1ff;
 inline constexpr uint32_t kLdsUnitBytes = 512;
 inline constexpr uint32_t kSimdDestControl = 1u << 22;  // RESOURCE_LIMITS
 inline constexpr uint32_t kScratchUnitBytes = 256;      // TMPRING_SIZE.WAVESIZE
@@ -54,6 +62,7 @@ inline constexpr uint32_t kReleaseClock = 0x63010000;  // the GPU's clock, the s
 inline constexpr uint32_t kBufferValid = 1u << 23;     // INDIRECT_BUFFER
 inline constexpr uint32_t kBufferDwordsMax = 0xfffff;
 inline constexpr uint32_t kWaitMemoryLeast = 0x15;  // WAIT_REG_MEM64: memory, >=
+inline constexpr uint32_t kWaitMemoryEqual = 0x13;  // WAIT_REG_MEM: memory, ==
 inline constexpr uint32_t kWaitInterval = 4;
 inline constexpr uint32_t kAcquireInterval = 10;
 inline constexpr uint32_t kDmaL2ToL2 = 3u << 29 | 3u << 20;  // DMA_DATA: SRC_SEL, DST_SEL
@@ -74,23 +83,47 @@ inline void release(CommandWords& words, uint32_t cache, uint32_t select, uint64
   words.add({header(kReleaseMem, 7), cache, select, low(address), high(address), low(value),
              high(value), 0});
 }
+inline constexpr uint32_t kReleaseValueWord = 5;
 /// Consecutive registers from `offset` on.
 inline void set_registers(CommandWords& words, uint32_t offset,
                           std::initializer_list<uint32_t> values) {
   words.add({header(kSetShReg, 1 + static_cast<uint32_t>(values.size()), true), offset});
   words.add(values);
 }
+inline void enable_all_units(CommandWords& words) {
+  for (const UnitMasks& masks : kUnitMasks) {
+    words.add({header(kSetShReg, 1 + masks.count, true), masks.offset});
+    for (uint32_t i = 0; i < masks.count; ++i) words.add(~0u);
+  }
+}
 inline void dispatch(CommandWords& words, const std::array<uint32_t, 3>& groups) {
   words.add({header(kDispatchDirect, 4, true), groups[0], groups[1], groups[2], kInitiator});
+}
+/// Fills up to a multiple of `dwords`.
+inline void align(CommandWords& words, uint32_t dwords) {
+  while (words.size() % dwords != 0) words.add(kNopWord);
 }
 /// From a ring: runs `dwords` at `address` and comes back.
 inline void call_buffer(CommandWords& words, uint64_t address, uint32_t dwords) {
   words.add({header(kIndirectBuffer, 3, true), low(address), high(address), kBufferValid | dwords});
 }
+/// Of a call that stands at `word`, what it runs; of 0 dwords nothing.
+inline void set_call(CommandWords& words, uint32_t word, uint64_t address, uint32_t dwords) {
+  words.set(word, dwords > 0 ? header(kIndirectBuffer, 3, true) : kNopWord);
+  words.set(word + 1, dwords > 0 ? low(address) : kNopWord);
+  words.set(word + 2, dwords > 0 ? high(address) : kNopWord);
+  words.set(word + 3, dwords > 0 ? kBufferValid | dwords : kNopWord);
+}
 /// Until the number at `address` has come to `value` (below 2^31: signs are not documented).
 inline void wait_least(CommandWords& words, uint64_t address, uint64_t value) {
   words.add({header(kWaitRegMem64, 8), kWaitMemoryLeast, low(address), high(address), low(value),
              high(value), ~0u, ~0u, kWaitInterval});
+}
+inline constexpr uint32_t kWaitValueWord = 4;
+/// Until the dword at `address` is `value`.
+inline void wait_equal(CommandWords& words, uint64_t address, uint32_t value) {
+  words.add({header(kWaitRegMem, 6), kWaitMemoryEqual, low(address), high(address), value, ~0u,
+             kWaitInterval});
 }
 /// At most kDmaBytesMax; 0 bytes wait until those before are done.
 inline void copy(CommandWords& words, uint64_t target, uint64_t source, uint32_t size_bytes) {

@@ -29,6 +29,8 @@ class AmdRecorder final : public Recorder {
     facts.descriptor = loaded.descriptor_address();
     std::ranges::copy(loaded.grid(), facts.groups);
     facts.lanes[0] = loaded.registers().threads;
+    facts.local_bytes =
+        (loaded.registers().rsrc2 >> pm4::kLdsShift & pm4::kLdsUnitsMask) * pm4::kLdsUnitBytes;
     return facts;
   }
 

@@ -17,6 +17,8 @@
 #include <fmt/format.h>
 
 #include "leat/base/cpu_count.h"
+#include "leat/base/env.h"
+#include "leat/base/limits_profile.h"
 
 namespace leat {
 
@@ -242,6 +244,7 @@ Target OpenglContext::make_target(const std::string& chip, bool software) const 
                             integer(GL_MAX_SHADER_STORAGE_BUFFER_BINDINGS)));
   target.argument_bytes_max =
       static_cast<uint64_t>(std::max<int64_t>(0, integer(GL_MAX_SHADER_STORAGE_BLOCK_SIZE)));
+  limit_as(target, env("LEAT_AS"));
   return target;
 }
 

@@ -9,6 +9,7 @@
 
 #include "leat/base/cpu_count.h"
 #include "leat/base/env.h"
+#include "leat/base/limits_profile.h"
 
 namespace leat {
 
@@ -256,6 +257,7 @@ void fill_features(const Features& features, const VkPhysicalDeviceLimits& limit
                : std::min({limits.maxPerStageDescriptorStorageBuffers,
                            limits.maxDescriptorSetStorageBuffers, kBuffersMax});
   if (!pointers) chip.target.argument_bytes_max = limits.maxStorageBufferRange;
+  limit_as(chip.target, env("LEAT_AS"));
   if (features.timeline.timelineSemaphore != VK_TRUE) {
     chip.refusal = fmt::format("Vulkan device \"{}\" has no timeline semaphores.", chip.info.chip);
   }

@@ -11,12 +11,12 @@
 #include <optional>
 #include <random>
 
-#include "leat/emit/emit.h"
 #include "leat/run/network.h"
 #include "leat/run/transfer.h"
 #include "leat/run/warm_up.h"
 #include "leat/schedule/choose_kernels.h"
 #include "leat/schedule/memory_plan.h"
+#include "leat_version.h"
 
 namespace leat {
 
@@ -357,7 +357,7 @@ TuneChip tune_chip_of(const Device& device) {
   return {fmt::format("{} | {} | units {} | wave {} | local {} | memory {} MiB", info.chip,
                       name_of(info.route), target.compute_units, target.wave_lanes,
                       target.local_memory_bytes_max, info.memory_bytes >> 20),
-          fmt::format("{} | {} | {}", info.driver, target.name, emitter_version(target))};
+          fmt::format("{} | {} | leat {} {}", info.driver, target.name, kLeatVersion, kLeatCommit)};
 }
 
 MakeTrials trials_on(Device& device, const std::string& cache_folder) {

@@ -22,7 +22,7 @@ namespace leat {
 /// chip are stale, not wrong: they are where a search begins.
 struct TuneChip {
   std::string chip;   // chip, route, units, memory: what makes speeds comparable
-  std::string build;  // driver, compiler, emitter
+  std::string build;  // driver with its compiler, target, version and commit of Leat
 };
 
 /// The fastest known way of computing one node on one chip.

@@ -1,7 +1,8 @@
 // A part is an expression over the node's axes, without its accumulator, that reads two inputs or
 // more: computed apart it is one input. Of all parts that fit into a kernel the one is taken that
 // saves the most inputs, and of those the one with the smallest result. Where none saves any, as
-// the others read the same tables, the one with the most loads is taken, until some does.
+// the others read the same tables, the one with the most loads is taken, until some does. No part
+// is much larger than what the node reads and writes, as the factors of a product would be.
 #include "leat/schedule/split_wide.h"
 
 #include <fmt/format.h>
@@ -14,6 +15,9 @@
 namespace leat {
 
 namespace {
+
+/// Elements of a part beside those of the node's largest tensor.
+constexpr int64_t kGrowthMax = 32;
 
 DType dtype_of(ScalarType type) {
   switch (type) {
@@ -103,7 +107,19 @@ std::optional<Part> part_at(const Node& node, ExprId value, size_t buffers_max) 
   return part;
 }
 
-std::optional<Part> best_part(const Node& node, size_t buffers_max) {
+int64_t largest_tensor(const Graph& graph, const Node& node) {
+  int64_t largest = 0;
+  for (const TensorId id : node.inputs) {
+    largest = std::max(largest, element_count(graph.tensors[id].shape));
+  }
+  for (const NodeResult& result : node.results) {
+    largest = std::max(largest, element_count(graph.tensors[result.output].shape));
+  }
+  return largest;
+}
+
+std::optional<Part> best_part(const Graph& graph, const Node& node, size_t buffers_max) {
+  const int64_t elements_max = kGrowthMax * largest_tensor(graph, node);
   const size_t inputs = count_inputs(node, reached_from(node.exprs, roots_of(node), kNoExpr));
   const auto rank = [&](const Part& part) {
     const bool saves = part.inputs_left < inputs;
@@ -113,7 +129,8 @@ std::optional<Part> best_part(const Node& node, size_t buffers_max) {
   std::optional<Part> best;
   for (ExprId id = 0; id < node.exprs.size(); ++id) {
     std::optional<Part> part = part_at(node, id, buffers_max);
-    if (part && (!best || rank(*part) < rank(*best))) best = std::move(part);
+    if (!part || part->elements > elements_max) continue;
+    if (!best || rank(*part) < rank(*best)) best = std::move(part);
   }
   return best;
 }
@@ -230,7 +247,7 @@ void split_wide_nodes(Graph& graph, const Target& target) {
   std::vector<Node> nodes = std::exchange(graph.nodes, {});
   for (Node& node : nodes) {
     for (size_t number = 0; is_wide(node); ++number) {
-      const std::optional<Part> part = best_part(node, buffers_max);
+      const std::optional<Part> part = best_part(graph, node, buffers_max);
       if (!part) break;
       graph.nodes.push_back(take_out(graph, node, *part, number));
     }

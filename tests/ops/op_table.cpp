@@ -175,6 +175,11 @@ std::string op_test_name_of(const testing::TestParamInfo<OpParameter>& info) {
   return info.param.device.test_name + "_" + cases()[info.param.row].name;
 }
 
+/// One read of theirs takes four tensors besides the result: indices and masks of two axes.
+bool is_beyond(const std::string& device, const std::string& row) {
+  return device.ends_with("@vulkan-1.1-min") && row.ends_with("_crop");
+}
+
 class Operators : public testing::TestWithParam<OpParameter> {};
 
 TEST_P(Operators, EqualReference) {
@@ -190,6 +195,10 @@ TEST_P(Operators, EqualReference) {
   const auto want = evaluate(g.graph, g.feeds);
   ASSERT_OK(want);
   const auto network = Network::load(**device, g.graph, {});
+  if (!network && is_beyond(tested.name, test.name)) {
+    EXPECT_EQ(network.error().kind(), ErrorKind::unsupported);
+    GTEST_SKIP() << network.error().message();
+  }
   ASSERT_OK(network);
   for (size_t i = 0; i < g.feeds.size(); ++i) ASSERT_OK((*network)->set_input(i, g.feeds[i]));
   ASSERT_OK((*network)->run());

@@ -83,6 +83,7 @@ std::string text_of(const std::vector<TunedKernel>& kernels) {
 Result<int> tune_model(const Options& options) {
   TRY(check_files(options.json, {}, std::span(&options.model, 1)));
   TRY_ASSIGN(const std::string folder, store_folder());
+  TRY(TuneStore::open(folder));  // what is found shall be kept
   Progress progress(options.json.to_stdout());
   TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
   TRY_ASSIGN(Model model, file.specialised({}));
@@ -165,10 +166,22 @@ Result<int> import_file(const Options& options) {
 }
 
 Result<int> forget(const Options& options) {
+  if (options.chip.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 "No chip is named; \"leat tune forget all\" forgets everything.");
+  }
   TRY_ASSIGN(TuneStore store, open_store());
   TRY_ASSIGN(const size_t count, store.forget(options.chip == "all" ? "" : options.chip));
   print_line(fmt::format("{} kernels are forgotten", count));
   return 0;
+}
+
+/// The name of the subcommand that was given; empty without one.
+template <typename... Apps>
+std::string command_of(const Apps&... commands) {
+  std::string name;
+  ((name = commands.parsed() ? commands.get_name() : name), ...);
+  return name;
 }
 
 }  // namespace
@@ -183,7 +196,10 @@ CommandRun add_tune(CLI::App& command) {
       .add_option("--time", o.milliseconds,
                   "Milliseconds for each kernel, compilation included (100)")
       ->type_name("MS")
-      ->check(CLI::Range(1.0, 3'600'000.0));
+      ->check(CLI::Range(1.0, 3'600'000.0))
+      ->check([](const std::string& text) {  // NaN is in every range
+        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number";
+      });
   command.add_flag("--again", o.again, "Measures kernels anew that are known");
   add_json_flag(command, o.json);
   CLI::App* const listed = command.add_subcommand("list", "Shows what is known");
@@ -197,6 +213,13 @@ CommandRun add_tune(CLI::App& command) {
   forgotten->add_option("CHIP", o.chip, "A part of the chip's name in \"leat tune list\", or: all")
       ->required();
   return [=](const ProcessStart&) -> Result<int> {
+    const bool has_subcommand = !command_of(*listed, *exported, *imported, *forgotten).empty();
+    if (has_subcommand && !options->model.empty()) {
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("Both a model (\"{}\") and \"{}\" are named: one at a time.", options->model,
+                      command_of(*listed, *exported, *imported, *forgotten)));
+    }
     if (listed->parsed()) return list(*options);
     if (exported->parsed()) return export_file(*options);
     if (imported->parsed()) return import_file(*options);

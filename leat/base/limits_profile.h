@@ -31,8 +31,9 @@ std::span<const LimitsProfile> limits_profiles();
 /// Null, when there is none of that name.
 const LimitsProfile* find_limits_profile(std::string_view name);
 
-/// What a device may offer under the profile of this name: the less of both. Untouched when there
-/// is none. For GPUs' backends, with LEAT_AS, when they have filled a Target.
+/// What a device may offer under the profile of this name: the less of both, but lanes of a wave
+/// and compute units, which are the profile's. Untouched when there is none. For GPUs' backends,
+/// with LEAT_AS, when they have filled a Target.
 void limit_as(Target& target, std::string_view profile_name);
 
 }  // namespace leat

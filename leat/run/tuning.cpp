@@ -15,6 +15,7 @@
 #include "leat/run/transfer.h"
 #include "leat/run/warm_up.h"
 #include "leat/schedule/choose_kernels.h"
+#include "leat/schedule/kernel_key.h"
 #include "leat/schedule/memory_plan.h"
 #include "leat_version.h"
 
@@ -32,12 +33,16 @@ constexpr WarmUpLimits kGpuWarmUp = {.seconds = 0.3, .seconds_max = 2};
 /// Before the first sample of a way.
 constexpr double kWarmUpSeconds = 5e-4;
 /// Elements that the reference computes, the first and the last among them.
-constexpr size_t kPoints = 16;
-/// And no more steps of reductions than these for all of them.
+constexpr size_t kPointsMin = 2;
+constexpr size_t kPointsMax = 16;
+/// So many steps of reductions for all of them; none, where one element takes more than the second.
 constexpr double kReferenceSteps = 2e5;
+constexpr double kElementSteps = 2e6;
 /// Of the largest value: sums in other orders, and what narrow floats round.
 constexpr double kTolerance = 1e-4;
 constexpr double kNarrowTolerance = 2e-2;
+/// What a sum of so many terms of about 1 may be off, times the root of their number: 16 * 2^-24.
+constexpr double kSumTolerance = 1e-6;
 /// Of a sample on a GPU, which takes milliseconds: a way that hangs costs no more.
 constexpr uint64_t kDeadlineNs = 5'000'000'000;
 /// All copies of the weights together.
@@ -135,17 +140,24 @@ class Copies {
   std::vector<std::vector<TensorId>> results_;
 };
 
-/// What the node's results are: some elements by the reference, all by the first way that had
-/// those right.
+/// What the results of one node are: some elements by the reference, all by the first way that had
+/// those right, which is the model's.
 class Reference {
  public:
-  Reference(const Schedule& schedule, const Node& node) : schedule_(schedule), node_(node) {}
+  Reference(const Schedule& schedule, const Node& node)
+      : node_(node), steps_(static_cast<double>(std::max<int64_t>(element_count(node.reduce), 1))) {
+    for (const NodeResult& result : node_.results) {
+      strides_.push_back(schedule.placements[result.output].strides);
+      is_whole_.push_back(node_.program || is_whole(schedule.graph, node_, result));
+    }
+    first_.resize(node_.results.size());
+  }
 
-  Result<void> compute(std::span<const HostTensor* const> inputs) {
-    if (node_.program) return {};
-    const double steps = static_cast<double>(std::max<int64_t>(element_count(node_.reduce), 1));
-    const auto count = static_cast<size_t>(
-        std::clamp<double>(kReferenceSteps / steps, 1, static_cast<double>(kPoints)));
+  Result<void> compute(const Graph& graph, std::span<const HostTensor* const> inputs) {
+    if (node_.program || steps_ > kElementSteps) return {};
+    const double wanted = kReferenceSteps / steps_;
+    const auto count = static_cast<size_t>(std::clamp<double>(
+        wanted, static_cast<double>(kPointsMin), static_cast<double>(kPointsMax)));
     std::minstd_rand random(11);
     for (size_t i = 0; i < count; ++i) {
       Shape point;
@@ -154,26 +166,23 @@ class Reference {
       }
       points_.push_back(std::move(point));
     }
-    TRY_ASSIGN(values_, evaluate_points(schedule_.graph, node_, inputs, points_));
+    TRY_ASSIGN(values_, evaluate_points(graph, node_, inputs, points_));
     return {};
   }
 
   bool is_right(size_t result, const std::vector<std::byte>& bytes, DType storage, DType dtype) {
     const auto count = static_cast<int64_t>(bytes.size() / size_bytes_of(storage));
     const HostTensor got = from_storage(bytes, storage, dtype, {count});
-    double largest = 0;
-    for (const std::vector<double>& values : values_) {
-      if (std::isfinite(values[result])) largest = std::max(largest, std::abs(values[result]));
-    }
-    const bool narrow = size_bytes_of(storage) < 4 || dtype == DType::f16 || dtype == DType::bf16;
-    const double allowed =
-        is_float(dtype) ? std::max(largest, 1e-3) * (narrow ? kNarrowTolerance : kTolerance) : 0;
+    const double allowed = allowed_error(result, got, storage);
     for (size_t i = 0; i < points_.size(); ++i) {
       if (!is_near(got.number(place_of(result, points_[i])), values_[i][result], allowed)) {
         return false;
       }
     }
-    return is_as_first(result, bytes, storage, 2 * allowed);
+    if (!is_whole_[result]) return true;
+    if (!first_[result]) first_[result] = got;
+    return is_float(dtype) ? is_near_all(got, *first_[result], 2 * allowed)
+                           : got.bytes == first_[result]->bytes;
   }
 
  private:
@@ -182,56 +191,71 @@ class Reference {
     return got == want || std::abs(got - want) <= allowed;
   }
 
-  int64_t place_of(size_t result, const Shape& point) const {
-    const NodeResult& written = node_.results[result];
-    const std::vector<int64_t>& strides = schedule_.placements[written.output].strides;
-    int64_t place = 0;
-    for (size_t d = 0; d < strides.size(); ++d) {
-      int64_t at = written.index[d].constant;
-      for (size_t i = 0; i < written.index[d].coefficients.size(); ++i) {
-        at += written.index[d].coefficients[i] * point[i];
-      }
-      place += at * strides[d];
+  static bool is_near_all(const HostTensor& got, const HostTensor& want, double allowed) {
+    const int64_t count = element_count(got.shape);
+    if (got.dtype == DType::f32) {  // without a call for each
+      const auto* a = reinterpret_cast<const float*>(got.bytes.data());
+      const auto* b = reinterpret_cast<const float*>(want.bytes.data());
+      return std::equal(a, a + count, b, [&](float x, float y) { return is_near(x, y, allowed); });
     }
-    return place;
-  }
-
-  /// Floats of 32 bits all over, where the node writes its whole tensor.
-  bool is_as_first(size_t result, const std::vector<std::byte>& bytes, DType storage,
-                   double allowed) {
-    first_.resize(node_.results.size());
-    const bool is_whole = leat::is_whole(schedule_.graph, node_, node_.results[result]);
-    if (storage != DType::f32 || !is_whole || points_.empty()) return true;
-    if (first_[result].empty()) first_[result] = bytes;
-    const size_t count = bytes.size() / sizeof(float);
-    for (size_t i = 0; i < count; ++i) {
-      float got = 0, want = 0;
-      std::memcpy(&got, bytes.data() + i * sizeof got, sizeof got);
-      std::memcpy(&want, first_[result].data() + i * sizeof want, sizeof want);
-      if (!is_near(got, want, allowed)) return false;
+    for (int64_t i = 0; i < count; ++i) {
+      if (!is_near(got.number(i), want.number(i), allowed)) return false;
     }
     return true;
   }
 
-  const Schedule& schedule_;
-  const Node& node_;
+  /// By the largest value there is, of the reference or of the first right way.
+  double allowed_error(size_t result, const HostTensor& got, DType storage) const {
+    if (!is_float(got.dtype)) return 0;
+    double largest = 1e-3;
+    for (const std::vector<double>& values : values_) {
+      if (std::isfinite(values[result])) largest = std::max(largest, std::abs(values[result]));
+    }
+    if (const std::optional<HostTensor>& first = first_[result]) {
+      const int64_t step = std::max<int64_t>(1, element_count(first->shape) / 4096);
+      for (int64_t i = 0; i < element_count(first->shape); i += step) {
+        const double value = std::abs(first->number(i));
+        if (std::isfinite(value)) largest = std::max(largest, value);
+      }
+    }
+    const bool is_narrow = size_bytes_of(storage) < 4 || size_bytes_of(got.dtype) < 4;
+    return largest * (is_narrow ? kNarrowTolerance : kTolerance) +
+           kSumTolerance * std::sqrt(steps_);
+  }
+
+  int64_t place_of(size_t result, const Shape& point) const {
+    const NodeResult& written = node_.results[result];
+    int64_t place = 0;
+    for (size_t d = 0; d < strides_[result].size(); ++d) {
+      int64_t at = written.index[d].constant;
+      for (size_t i = 0; i < written.index[d].coefficients.size(); ++i) {
+        at += written.index[d].coefficients[i] * point[i];
+      }
+      place += at * strides_[result][d];
+    }
+    return place;
+  }
+
+  Node node_;
+  double steps_;
+  std::vector<std::vector<int64_t>> strides_;  // of each result
+  std::vector<bool> is_whole_;
   std::vector<Shape> points_;
   std::vector<std::vector<double>> values_;  // by point, by result
-  std::vector<std::vector<std::byte>> first_;
+  std::vector<std::optional<HostTensor>> first_;
+};
+
+/// What all batches of ways share: whether the device is warm, and the node that was tried last.
+struct TrialState {
+  bool is_warm = false;
+  std::string node;  // kernel_key
+  std::shared_ptr<Reference> reference;
 };
 
 class DeviceTrials : public TrialSet {
  public:
-  DeviceTrials(Device& device, const Schedule& schedule, const Node& node)
-      : device_(device), node_(node), copies_(schedule, node), reference_(schedule, node) {}
-
-  /// Until a GPU has left its idle clock.
-  Result<void> warm_up() {
-    TRY(record(0, 1));
-    TRY(leat::warm_up([&] { return run(lists_[0]); }, kGpuWarmUp));
-    lists_[0] = {};  // how often it is repeated is settled by its first sample
-    return {};
-  }
+  DeviceTrials(Device& device, const Schedule& schedule, const Node& node, TrialState& state)
+      : device_(device), node_(node), copies_(schedule, node), state_(state) {}
 
   Result<void> prepare(const Schedule& schedule, std::span<const KernelParams> ways,
                        const std::string& cache_folder) {
@@ -250,8 +274,11 @@ class DeviceTrials : public TrialSet {
   Result<double> sample(size_t index) override {
     List& list = lists_[index];
     if (list.recorded == nullptr) {
+      TRY(spoil_results(index));
       TRY(record(index, 1));
       TRY_ASSIGN(double seconds, run(list));
+      if (!state_.is_warm) TRY(warm_up([&] { return run(list); }, kGpuWarmUp));
+      state_.is_warm = true;
       for (double passed = 0; passed < kWarmUpSeconds; passed += seconds) {
         TRY_ASSIGN(seconds, run(list));  // caches, pages, threads, clocks
       }
@@ -274,7 +301,7 @@ class DeviceTrials : public TrialSet {
       range.size_bytes = bytes.size();
       TRY(read_buffer(device_, range, bytes));
       const DType dtype = network_->schedule().graph.tensors[results[r]].dtype;
-      if (!reference_.is_right(r, bytes, placement.storage, dtype)) return false;
+      if (!state_.reference->is_right(r, bytes, placement.storage, dtype)) return false;
     }
     return true;
   }
@@ -292,12 +319,31 @@ class DeviceTrials : public TrialSet {
       values[inputs[i]] = random_tensor(schedule.graph.tensors[inputs[i]]);
       TRY(network_->set_input(i, values[inputs[i]]));
     }
+    const std::string key = kernel_key(schedule, node_);
+    if (state_.reference != nullptr && state_.node == key) return {};
     std::vector<const HostTensor*> of_node;
     for (const TensorId id : node_.inputs) {
       const auto& constant = schedule.graph.tensors[id].constant;
       of_node.push_back(constant ? constant.get() : &values[id]);
     }
-    return reference_.compute(of_node);
+    auto reference = std::make_shared<Reference>(schedule, node_);
+    TRY(reference->compute(schedule.graph, of_node));
+    state_.reference = std::move(reference);
+    state_.node = key;
+    return {};
+  }
+
+  /// All results lie in one place: what a way does not write shall not be what the one before did.
+  Result<void> spoil_results(size_t index) {
+    for (const TensorId id : copies_.results()[index]) {
+      const size_t size_bytes = network_->schedule().placements[id].size_bytes();
+      if (size_bytes == 0) continue;
+      const std::vector<std::byte> spoiled(size_bytes, std::byte{0xff});
+      BufferRange range = network_->range_of(id, 0);
+      range.size_bytes = size_bytes;
+      TRY(write_buffer(device_, range, spoiled));
+    }
+    return {};
   }
 
   Result<void> record(size_t index, uint32_t repeats) {
@@ -331,7 +377,7 @@ class DeviceTrials : public TrialSet {
   Device& device_;
   const Node& node_;
   Copies copies_;
-  Reference reference_;
+  TrialState& state_;
   std::unique_ptr<Network> network_;
   std::vector<Network::PlannedLaunch> launches_;
   std::vector<List> lists_;
@@ -361,15 +407,14 @@ TuneChip tune_chip_of(const Device& device) {
 }
 
 MakeTrials trials_on(Device& device, const std::string& cache_folder) {
-  auto is_warm = std::make_shared<bool>(device.target().is_cpu || device.info().software);
-  return [&device, cache_folder, is_warm](
+  auto state = std::make_shared<TrialState>();
+  state->is_warm = device.target().is_cpu || device.info().software;
+  return [&device, cache_folder, state](
              const Schedule& schedule, const Node& node,
              std::span<const KernelParams> ways) -> Result<std::unique_ptr<TrialSet>> {
     TRY(check_size(schedule, node, ways.size()));
-    auto trials = std::make_unique<DeviceTrials>(device, schedule, node);
+    auto trials = std::make_unique<DeviceTrials>(device, schedule, node, *state);
     TRY(trials->prepare(schedule, ways, cache_folder));
-    if (!*is_warm) TRY(trials->warm_up());
-    *is_warm = true;
     return std::unique_ptr<TrialSet>(std::move(trials));
   };
 }

@@ -11,9 +11,11 @@ namespace leat {
 /// What makes times on this device comparable.
 TuneChip tune_chip_of(const Device& device);
 
-/// Makes ways of one node ready on the device, with inputs of random numbers. Their results are
-/// compared with the reference evaluator at some places, and with each other everywhere. Compiled
-/// kernels are kept in `cache_folder`, unless it is empty. The device outlives what is made.
+/// Makes ways of one node ready on the device, with inputs of random floats, and of zeros where
+/// they are whole numbers. Results are compared with the reference evaluator at some places (not
+/// those of programs, nor sums of millions), and with the first way's everywhere, where the node
+/// writes its whole tensor. Compiled kernels are kept in `cache_folder`, unless it is empty. The
+/// device outlives what is made, and that the trial sets.
 MakeTrials trials_on(Device& device, const std::string& cache_folder);
 
 struct TuningOptions {

@@ -1,3 +1,4 @@
+// A reduction is first taken from what is made of its sums. Then parts are taken out.
 // A part is an expression over the node's axes, without its accumulator, that reads two inputs or
 // more: computed apart it is one input. Of all parts that fit into a kernel the one is taken that
 // saves the most inputs, and of those the one with the smallest result. Where none saves any, as
@@ -229,6 +230,43 @@ Node take_out(Graph& graph, Node& node, const Part& part, size_t number) {
   return made;
 }
 
+/// The reduction alone, where what is made of it reads more: the node becomes a map of its sums.
+std::optional<Node> take_reduction(Graph& graph, Node& node) {
+  if (is_map(node)) return std::nullopt;
+  std::vector<ExprId> values;
+  for (const NodeResult& result : node.results) values.push_back(result.value);
+  const bool reads_more = count_inputs(node, reached_from(node.exprs, values, kNoExpr)) > 0;
+  if (!reads_more) return std::nullopt;
+  Node sums;
+  sums.name = node.name + "/sums";
+  sums.op = node.op;
+  sums.inputs = node.inputs;
+  sums.extents = node.extents;
+  sums.reduce = node.reduce;
+  sums.reduce_op = node.reduce_op;
+  sums.element = copy_expr(node.exprs, node.element, sums.exprs, {});
+  const ScalarType type = node.exprs.type(node.element);
+  const TensorId result = graph.add_tensor(sums.name, dtype_of(type), sums.extents);
+  sums.results.push_back({result, sums.exprs.accumulator(type), affine_axes(sums.extents.size())});
+  drop_unread_inputs(sums);
+
+  ExprTree exprs;
+  std::vector<ExprId> axes;
+  for (uint32_t d = 0; d < node.extents.size(); ++d) axes.push_back(exprs.axis(d));
+  ExprSubstitution load;
+  load.accumulator = exprs.load(static_cast<uint32_t>(node.inputs.size()), type, std::move(axes));
+  for (NodeResult& written : node.results) {
+    written.value = copy_expr(node.exprs, written.value, exprs, load);
+  }
+  node.exprs = std::move(exprs);
+  node.element = kNoExpr;
+  node.reduce.clear();
+  node.reduce_op = ReduceOp::none;
+  node.inputs.push_back(result);
+  drop_unread_inputs(node);
+  return sums;
+}
+
 size_t buffers_of(const Node& node) {
   std::vector<TensorId> tensors = node.inputs;
   std::ranges::sort(tensors);
@@ -244,7 +282,12 @@ void split_wide_nodes(Graph& graph, const Target& target) {
     return !node.program && buffers_of(node) > buffers_max;
   };
   if (std::ranges::none_of(graph.nodes, is_wide)) return;
-  std::vector<Node> nodes = std::exchange(graph.nodes, {});
+  std::vector<Node> nodes;
+  for (Node& node : std::exchange(graph.nodes, {})) {
+    std::optional<Node> sums = is_wide(node) ? take_reduction(graph, node) : std::nullopt;
+    if (sums) nodes.push_back(std::move(*sums));
+    nodes.push_back(std::move(node));
+  }
   for (Node& node : nodes) {
     for (size_t number = 0; is_wide(node); ++number) {
       const std::optional<Part> part = best_part(graph, node, buffers_max);

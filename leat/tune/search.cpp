@@ -26,6 +26,19 @@ constexpr double kWorthwhileSeconds = 3e-6;
 /// A neighbour must be faster by this much to be climbed to; less is noise.
 constexpr double kGain = 0.98;
 
+/// Why a way is not to be tried again; empty where it may succeed another time.
+std::string lasting_reason(const Error& error) {
+  switch (error.kind()) {
+    case ErrorKind::out_of_memory:
+    case ErrorKind::io:
+    case ErrorKind::internal: return "";
+    case ErrorKind::invalid_argument:
+    case ErrorKind::unsupported:
+    case ErrorKind::device_lost: return error.message();
+  }
+  return "";
+}
+
 class Search {
  public:
   Search(const Schedule& schedule, const Node& node, const Target& target, Splitting splitting,
@@ -42,6 +55,7 @@ class Search {
     TRY(begin(seeds));
     if (limits_.exhaustive) {
       TRY(measure_all(all_ways(schedule_, node_, target_, splitting_)));
+      result_.finished = true;
     } else {
       TRY(climb());
     }
@@ -83,8 +97,9 @@ class Search {
     while (has_time() && result_.seconds > kWorthwhileSeconds) {
       const std::string best = to_string(result_.params);
       TRY(measure_all(neighbours(schedule_, node_, result_.params, target_, splitting_)));
-      if (to_string(result_.params) == best) return {};
+      if (to_string(result_.params) == best) break;
     }
+    result_.finished = !was_cut_;
     return {};
   }
 
@@ -95,7 +110,10 @@ class Search {
       if (is_first && log_.may_try(ways[i])) batch.push_back(ways[i]);
       const bool is_last = i + 1 == ways.size();
       if (batch.empty() || (batch.size() < limits_.batch && !is_last)) continue;
-      if (!limits_.exhaustive && result_.tried > 0 && !has_time()) return {};
+      if (!limits_.exhaustive && result_.tried > 0 && !has_time()) {
+        was_cut_ = true;
+        return {};
+      }
       TRY(measure(batch));
       batch.clear();
     }
@@ -109,7 +127,7 @@ class Search {
     if (made.error().kind() == ErrorKind::device_lost) return made.error();
     if (batch.size() == 1) {
       log_.begin(batch[0]);
-      log_.end(batch[0], made.error().message());
+      log_.end(batch[0], lasting_reason(made.error()));
       // Nothing could be made at all: the caller shall hear why.
       return result_.tried > 0 || to_string(batch[0]) != model_ ? Result<void>() : made.error();
     }
@@ -142,7 +160,7 @@ class Search {
     const Result<bool> right = cold ? set.is_right(index) : Result<bool>(cold.error());
     const Result<double> warm = right ? set.sample(index) : Result<double>(right.error());
     if (!warm) {
-      log_.end(way.params, warm.error().message());
+      log_.end(way.params, lasting_reason(warm.error()));
       way.is_out = true;
       return warm.error().kind() == ErrorKind::device_lost ? warm.error() : Result<void>();
     }
@@ -181,7 +199,8 @@ class Search {
   SearchLimits limits_;
   Clock::time_point start_ = Clock::now();
   std::set<std::string> tried_;
-  std::string model_;  // the model's choice
+  std::string model_;     // the model's choice
+  bool was_cut_ = false;  // by the time
   SearchResult result_;
 };
 

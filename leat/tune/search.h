@@ -28,7 +28,8 @@ using MakeTrials = std::function<Result<std::unique_ptr<TrialSet>>(
     const Schedule& schedule, const Node& node, std::span<const KernelParams> ways)>;
 
 /// Told of each way, before it runs for the first time and when it has been measured (empty reason)
-/// or turned out to be of no use.
+/// or turned out to be of no use. A way that only had no memory, or met a file's error, ends
+/// without a reason: it may be tried again.
 class TrialLog {
  public:
   virtual ~TrialLog() = default;
@@ -51,6 +52,7 @@ struct SearchResult {
   double seconds = 0;        // of one run
   double model_seconds = 0;  // of the model's choice
   size_t tried = 0;
+  bool finished = false;  // nothing was left to try, whatever the time
 };
 
 /// Begins with `seeds`, such as what an equal node had before, and the model's candidates in the

@@ -34,6 +34,7 @@ struct TuneEntry {
   double seconds = 0;        // of one run
   double model_seconds = 0;  // of the analytic model's choice; 0: not measured
   uint32_t tried = 0;        // ways that were measured
+  bool finished = true;      // the search ended by itself, not by its time
   std::string date;          // "2026-11-29"
 };
 
@@ -51,8 +52,8 @@ inline constexpr size_t kTuneEntriesMax = 100'000;
 class TuneStore {
  public:
   /// `folder` is private (private_folder.h) and made where it is missing. A file that is no store
-  /// of this version is put aside as tune.db.damaged and begun anew. Ways that another process had
-  /// begun when it died are quarantined. Errors: io, invalid_argument.
+  /// of this version is put aside as tune.db.damaged and begun anew. A way with which two processes
+  /// died is quarantined: of one nobody knows whether it was the way. Errors: io, invalid_argument.
   static Result<TuneStore> open(const std::string& folder);
   /// Whether there is a store to open.
   static bool exists(const std::string& folder);
@@ -72,7 +73,8 @@ class TuneStore {
   /// It has been measured, or is quarantined for this reason.
   Result<void> end_trial(const std::string& chip, const Digest& kernel, const std::string& params,
                          const std::string& reason);
-  /// Entries and quarantined ways of the chips whose text contains this; how many entries went.
+  /// Entries and quarantined ways of the chips whose text contains this, of all where it is empty;
+  /// how many entries went.
   Result<size_t> forget(const std::string& chip_part);
 
   /// All entries as JSON, and back; how many were taken. Entries that are there and measured on the
@@ -83,7 +85,10 @@ class TuneStore {
  private:
   explicit TuneStore(sqlite3* database) : database_(database) {}
   Result<void> prepare();
-  Result<void> quarantine_dead();
+  Result<void> count_deaths();
+  Result<void> insert(const TuneEntry& entry);
+  Result<void> trim();
+  bool is_damaged();
 
   sqlite3* database_ = nullptr;
 };

@@ -26,6 +26,17 @@ std::string today() {
   return fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
 }
 
+/// The first of the lowest price that may be used; of none that may, the first.
+template <typename IsUsable>
+KernelParams best_by_model(const Schedule& schedule, const Node& node, const Target& target,
+                           Splitting splitting, const IsUsable& is_usable) {
+  std::vector<Candidate> all = candidates(schedule, node, target, splitting);
+  std::ranges::stable_sort(all, {}, &Candidate::price);
+  const auto usable = std::ranges::find_if(
+      all, [&](const Candidate& candidate) { return is_usable(candidate.params); });
+  return usable == all.end() ? all[0].params : usable->params;
+}
+
 }  // namespace
 
 std::string_view name_of(ChoiceSource source) {
@@ -122,10 +133,16 @@ const TuneEntry* Tuner::find(const Digest& kernel) const {
 std::vector<KernelParams> Tuner::seeds_of(const Digest& kernel, const ShapeClass& shape) const {
   const auto alike = by_kind_.find(shape.kind);
   if (alike == by_kind_.end()) return {};
+  // Sizes say what a product does; of other nodes they leave open how memory is read.
+  const bool has_likes = shape.kind.starts_with("product");
   std::vector<std::pair<double, const TuneEntry*>> near;
   for (const auto& [other, entry] : alike->second) {
     const double distance = distance_between(shape, other).value_or(2 * kNearMax);
-    if (distance <= kNearMax) near.emplace_back(entry.kernel == kernel ? -1 : distance, &entry);
+    if (entry.kernel == kernel) {
+      near.emplace_back(-1, &entry);
+    } else if (has_likes && distance <= kNearMax) {
+      near.emplace_back(distance, &entry);
+    }
   }
   std::ranges::stable_sort(near, {}, [](const auto& each) { return each.first; });
   std::vector<KernelParams> seeds;
@@ -150,14 +167,16 @@ std::optional<KernelParams> Tuner::measure(const Schedule& schedule, const Node&
   told.seconds = found->seconds;
   told.model_seconds = found->model_seconds;
   told.tried = found->tried;
-  const TuneEntry entry = {options_.on,
-                           kernel,
-                           to_string(shape),
-                           to_string(found->params),
-                           found->seconds,
-                           found->model_seconds,
-                           static_cast<uint32_t>(found->tried),
-                           today()};
+  TuneEntry entry;
+  entry.on = options_.on;
+  entry.kernel = kernel;
+  entry.shape = to_string(shape);
+  entry.params = to_string(found->params);
+  entry.seconds = found->seconds;
+  entry.model_seconds = found->model_seconds;
+  entry.tried = static_cast<uint32_t>(found->tried);
+  entry.finished = found->finished;
+  entry.date = today();
   remember(entry);
   if (options_.store == nullptr) return found->params;
   if (const Result<void> kept = options_.store->keep(entry); !kept) say(kept.error());
@@ -169,11 +188,17 @@ KernelParams Tuner::choose(const Schedule& schedule, const Node& node, const Tar
   const auto start = std::chrono::steady_clock::now();
   const Digest kernel = tune_identity(schedule, node, splitting);
   TunedKernel told = {.node = node.name, .shape = to_string(shape_class_of(schedule, node))};
+  const auto is_usable = [&](const KernelParams& params) {
+    return is_possible(schedule, node, params, target, splitting) &&
+           !quarantined_.contains({kernel, to_string(params)});
+  };
   const auto chosen = [&]() -> KernelParams {
-    const TuneEntry* const known = options_.again && options_.make_trials ? nullptr : find(kernel);
-    if (known != nullptr) {
+    const TuneEntry* const known = find(kernel);
+    const bool is_wanted_anew =
+        options_.make_trials && known != nullptr && (options_.again || !known->finished);
+    if (known != nullptr && !is_wanted_anew) {
       const Result<KernelParams> params = parse_kernel_params(known->params);
-      if (is_possible(schedule, node, *params, target, splitting)) {
+      if (is_usable(*params)) {
         told.source = ChoiceSource::store;
         told.seconds = known->seconds;
         told.model_seconds = known->model_seconds;
@@ -185,11 +210,11 @@ KernelParams Tuner::choose(const Schedule& schedule, const Node& node, const Tar
       if (best) return *best;
     }
     for (const KernelParams& near : seeds_of(kernel, shape_class_of(schedule, node))) {
-      if (!is_possible(schedule, node, near, target, splitting)) continue;
+      if (!is_usable(near)) continue;
       told.source = ChoiceSource::near;
       return near;
     }
-    return choose_by_model(schedule, node, target, splitting);
+    return best_by_model(schedule, node, target, splitting, is_usable);
   };
   told.params = chosen();
   told.search_seconds =

@@ -164,6 +164,37 @@ TEST_F(TunerTest, WhatIsInQuarantineIsNotTakenFromElsewhere) {
   EXPECT_NE(chosen(product(128)), marked(7));
 }
 
+// Neither from the store of this very build nor from the model.
+TEST_F(TunerTest, WhatIsInQuarantineIsNotTakenAtAll) {
+  know(product(128), marked(7), "build");
+  const Digest kernel = store_->entries()->front().kernel;
+  const KernelParams models = make_schedule(product(128), gpu(), {})->steps[0].params;
+  for (const KernelParams& bad : {marked(7), models}) {
+    ASSERT_TRUE(store_->end_trial("chip", kernel, to_string(bad), "It hung."));
+    const KernelParams other = chosen(product(128));
+    EXPECT_NE(other, bad);
+    EXPECT_NE(other, marked(7));
+  }
+}
+
+TEST_F(TunerTest, ASearchThatWasCutGoesOn) {
+  know(product(128), marked(7), "build");
+  TuneEntry entry = store_->entries()->front();
+  entry.finished = false;
+  ASSERT_TRUE(store_->keep(entry));
+  EXPECT_EQ(chosen(product(128)), marked(7));
+  EXPECT_EQ(told_.source, ChoiceSource::store);  // it is the best that is known
+  options_.make_trials =
+      [&](const Schedule&, const Node&,
+          std::span<const KernelParams> ways) -> Result<std::unique_ptr<TrialSet>> {
+    return std::unique_ptr<TrialSet>(std::make_unique<FixedTrials>(ways));
+  };
+  options_.limits.seconds = 60;
+  EXPECT_EQ(chosen(product(128)), marked(7));
+  EXPECT_EQ(told_.source, ChoiceSource::measured);
+  EXPECT_TRUE(store_->entries()->front().finished);
+}
+
 TEST(ShapeClasses, ReadBack) {
   for (const ShapeClass& shape : {ShapeClass{"f32", "product packed taps 9", {1, 2, 3, 4}},
                                   ShapeClass{"f16", "map", {100, 1}}}) {

@@ -127,6 +127,32 @@ TEST_F(Tuning, WithoutAFolderNothingIsKept) {
   EXPECT_EQ(count(), 0u);
 }
 
+// Two equal products of other weights, tried one after the other.
+TEST_F(Tuning, WeightsBelongToTheReference) {
+  const auto device = open_device("cpu", 1);
+  if (!device) GTEST_SKIP() << device.error().message();
+  const MakeTrials make = trials_on(**device, "");
+  for (const int64_t step : {7, 5}) {
+    Graph graph;
+    graph.inputs = {graph.add_tensor("x", DType::f32, {9, 16})};
+    const TensorId w = graph.add_constant("w", pattern({16, 12}, step));
+    graph.outputs = {ops::matmul(graph, "y", graph.inputs[0], w).value()};
+    size_t tried = 0;
+    Chooser chooser((*device)->target(), [&](const Schedule& schedule, const Node& node,
+                                             const Target& target, Splitting splitting) {
+      const KernelParams way = choose_by_model(schedule, node, target, splitting);
+      const auto trials = make(schedule, node, std::span(&way, 1));
+      EXPECT_TRUE(trials);
+      const bool is_right = trials && (*trials)->sample(0) && *(*trials)->is_right(0);
+      EXPECT_TRUE(is_right) << step;
+      ++tried;
+      return way;
+    });
+    ASSERT_TRUE(make_schedule(graph, (*device)->target(), {.chooser = &chooser}));
+    EXPECT_EQ(tried, 1u);
+  }
+}
+
 // The null device computes nothing, so no way of it is right, and none is timed.
 TEST_F(Tuning, AWrongResultIsFoundOut) {
   const auto made = tuned([] { return open_device("null", 1); }, folder_, true, 0);
@@ -145,7 +171,7 @@ TEST_F(Tuning, AWrongResultIsFoundOut) {
 
 // Submissions are swallowed, late, early; a way that suffers is put away, and the process goes on.
 TEST_F(Tuning, FaultsCostTheWaysThatMeetThem) {
-  if (const auto device = open_device("cpu", 1); !device) GTEST_SKIP();
+  if (const auto device = open_device("cpu", 1); !device) GTEST_SKIP() << device.error().message();
   size_t injected = 0;
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     FaultCounts counts;

@@ -11,6 +11,7 @@
 
 #include "leat/base/files.h"
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_external.h"
 #include "leat/model/onnx_import.h"
 #include "leat/model/onnx_wire.h"
 
@@ -102,6 +103,11 @@ Result<HostTensor> from_packed(const TensorProto& proto, DType dtype, Shape shap
   return tensor;
 }
 
+void normalise_bools(HostTensor& tensor) {
+  if (tensor.dtype != DType::boolean) return;
+  for (std::byte& byte : tensor.bytes) byte = byte == std::byte{0} ? std::byte{0} : std::byte{1};
+}
+
 Result<HostTensor> from_raw(const TensorProto& proto, DType dtype, Shape shape) {
   const std::string& raw = proto.raw_data();
   if (bits_of(dtype) < 8) {
@@ -114,9 +120,26 @@ Result<HostTensor> from_raw(const TensorProto& proto, DType dtype, Shape shape) 
   }
   HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
   if (!raw.empty()) std::memcpy(tensor.bytes.data(), raw.data(), raw.size());
-  if (dtype == DType::boolean) {
-    for (std::byte& byte : tensor.bytes) byte = byte == std::byte{0} ? std::byte{0} : std::byte{1};
+  normalise_bools(tensor);
+  return tensor;
+}
+
+/// Takes memory only once the file is known to have the data.
+Result<HostTensor> from_external(const TensorProto& proto, DType dtype, Shape shape,
+                                 ExternalData& external) {
+  const int64_t count = element_count(shape);
+  const int64_t per_byte = 8 / std::min(bits_of(dtype), 8);
+  const int64_t size_bytes =
+      bits_of(dtype) < 8 ? (count + per_byte - 1) / per_byte : count * size_bytes_of(dtype);
+  TRY_ASSIGN(const ExternalData::Region region, external.find(proto, size_bytes));
+  if (bits_of(dtype) < 8) {
+    std::string packed(static_cast<size_t>(size_bytes), '\0');
+    TRY(ExternalData::read(region, std::as_writable_bytes(std::span(packed))));
+    return from_packed(proto, dtype, std::move(shape), std::string_view(packed));
   }
+  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
+  TRY(ExternalData::read(region, tensor.bytes));
+  normalise_bools(tensor);
   return tensor;
 }
 
@@ -224,9 +247,10 @@ Result<DType> dtype_of_onnx(int code) {
                fmt::format("Element type {} is not supported.", type_name(code)));
 }
 
-Result<HostTensor> host_tensor_of(const TensorProto& proto) {
+Result<HostTensor> host_tensor_of(const TensorProto& proto, ExternalData* external) {
   TRY_ASSIGN(const DType dtype, dtype_of_onnx(proto.data_type()));
-  if (proto.data_location() == TensorProto::EXTERNAL) {
+  const bool is_external = proto.data_location() == TensorProto::EXTERNAL;
+  if (is_external && external == nullptr) {
     return Error(ErrorKind::unsupported,
                  fmt::format("Tensor \"{}\" keeps its data in another file.", proto.name()));
   }
@@ -242,6 +266,7 @@ Result<HostTensor> host_tensor_of(const TensorProto& proto) {
   if (auto checked = check_shape(shape); !checked) {
     return checked.error().during(fmt::format("reading tensor \"{}\"", proto.name()));
   }
+  if (is_external) return from_external(proto, dtype, std::move(shape), *external);
   return proto.has_raw_data() ? from_raw(proto, dtype, std::move(shape))
                               : from_typed(proto, dtype, std::move(shape));
 }

@@ -16,6 +16,8 @@ class TensorProto;
 
 namespace leat {
 
+class ExternalData;
+
 /// Errors: io, or invalid_argument when the bytes are no ONNX model.
 Result<std::unique_ptr<onnx::ModelProto>> parse_model(std::string_view bytes,
                                                       const std::string& path);
@@ -25,8 +27,9 @@ int onnx_code_of(DType dtype);
 /// The dtype of TensorProto.DataType `code`. Errors: unsupported, naming the type ("string").
 Result<DType> dtype_of_onnx(int code);
 
-/// Errors: invalid_argument, unsupported (strings, complex, 8- and 4-bit floats, external data).
-Result<HostTensor> host_tensor_of(const onnx::TensorProto& proto);
+/// `external` reads data that lies in other files; null: they are refused.
+/// Errors: invalid_argument, unsupported (strings, complex numbers); io.
+Result<HostTensor> host_tensor_of(const onnx::TensorProto& proto, ExternalData* external = nullptr);
 
 /// A file that holds one TensorProto.
 Result<HostTensor> read_tensor_file(const std::string& path);

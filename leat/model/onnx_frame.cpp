@@ -95,7 +95,9 @@ Result<DeclaredInput> read_input(const onnx::ValueInfoProto& proto) {
   input.has_rank = type.has_shape();
   for (const auto& dimension : type.shape().dim()) {
     DeclaredInput::Extent extent;
-    extent.is_open = dimension.value_case() != onnx::TensorShapeProto::Dimension::kDimValue;
+    // Some exporters write -1 for what they do not know.
+    extent.is_open = dimension.value_case() != onnx::TensorShapeProto::Dimension::kDimValue ||
+                     dimension.dim_value() == -1;
     if (!extent.is_open) extent.value = dimension.dim_value();
     extent.symbol = dimension.dim_param();
     input.extents.push_back(std::move(extent));
@@ -157,7 +159,7 @@ Shape DeclaredInput::shape() const {
 }
 
 OnnxModel::OnnxModel(std::unique_ptr<onnx::ModelProto> proto, std::unique_ptr<ModelFrame> frame,
-                     std::string path)
+                     ModelPath path)
     : proto_(std::move(proto)), frame_(std::move(frame)), path_(std::move(path)) {}
 OnnxModel::OnnxModel(OnnxModel&&) noexcept = default;
 OnnxModel& OnnxModel::operator=(OnnxModel&&) noexcept = default;
@@ -165,16 +167,21 @@ OnnxModel::~OnnxModel() = default;
 
 Result<OnnxModel> OnnxModel::read(const std::string& path, ImportFailure* failure) {
   TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
-  return parse(bytes, path, failure);
+  return parse(bytes, ModelPath{path, true}, failure);
 }
 
 Result<OnnxModel> OnnxModel::parse(std::string_view bytes, const std::string& path,
                                    ImportFailure* failure) {
+  return parse(bytes, ModelPath{path}, failure);
+}
+
+Result<OnnxModel> OnnxModel::parse(std::string_view bytes, ModelPath path, ImportFailure* failure) {
   if (failure != nullptr) *failure = {};
-  TRY_ASSIGN(std::unique_ptr<onnx::ModelProto> proto, parse_model(bytes, path));
+  TRY_ASSIGN(std::unique_ptr<onnx::ModelProto> proto, parse_model(bytes, path.path));
   Result<ModelFrame> frame = read_frame(*proto, failure);
-  if (!frame) return frame.error().during(fmt::format("reading model \"{}\"", path));
-  return OnnxModel(std::move(proto), std::make_unique<ModelFrame>(std::move(*frame)), path);
+  if (!frame) return frame.error().during(fmt::format("reading model \"{}\"", path.path));
+  return OnnxModel(std::move(proto), std::make_unique<ModelFrame>(std::move(*frame)),
+                   std::move(path));
 }
 
 const std::vector<DeclaredInput>& OnnxModel::inputs() const { return frame_->inputs; }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_external.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_frame.h"
 #include "leat/model/onnx_node.h"
@@ -36,12 +37,18 @@ std::string stem_of(const std::string& path) {
 
 class Importer {
  public:
-  Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options)
-      : proto_(proto), frame_(frame), options_(options), fill_bytes_left_(options.fill_bytes_max) {}
+  Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options,
+           const ModelPath& path)
+      : proto_(proto),
+        frame_(frame),
+        options_(options),
+        external_(path.is_file ? path.path : ""),
+        fill_bytes_left_(options.fill_bytes_max) {
+    model_.path = path.path;
+    model_.name = proto.graph().name().empty() ? stem_of(path.path) : proto.graph().name();
+  }
 
-  Result<Model> run(const std::string& path) {
-    model_.path = path;
-    model_.name = proto_.graph().name().empty() ? stem_of(path) : proto_.graph().name();
+  Result<Model> run() {
     for (const auto& entry : proto_.metadata_props()) model_.metadata[entry.key()] = entry.value();
     model_.opsets = frame_.opsets;
     TRY(add_initializers());
@@ -78,6 +85,7 @@ class Importer {
   const onnx::ModelProto& proto_;
   const ModelFrame& frame_;
   const ImportOptions& options_;
+  ExternalData external_;
   ImportFailure failure_;
   int64_t fill_bytes_left_;
   Model model_;
@@ -101,7 +109,7 @@ Result<void> Importer::define(const std::string& name, TensorId tensor) {
 
 Result<void> Importer::add_initializers() {
   for (const onnx::TensorProto& initializer : proto_.graph().initializer()) {
-    TRY_ASSIGN(HostTensor value, host_tensor_of(initializer));
+    TRY_ASSIGN(HostTensor value, host_tensor_of(initializer, &external_));
     TRY(define(initializer.name(),
                model_.graph.add_constant(initializer.name(), std::move(value))));
   }
@@ -368,11 +376,11 @@ Result<void> Importer::add_outputs() {
 }  // namespace
 
 Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure* failure) const {
-  Importer importer(*proto_, *frame_, options);
-  Result<Model> model = importer.run(path_);
+  Importer importer(*proto_, *frame_, options, path_);
+  Result<Model> model = importer.run();
   if (model) return model;
   if (failure != nullptr) *failure = importer.failure();
-  return model.error().during(fmt::format("reading model \"{}\"", path_));
+  return model.error().during(fmt::format("reading model \"{}\"", path_.path));
 }
 
 Result<Model> import_onnx(const std::string& path, const ImportOptions& options,

@@ -66,6 +66,11 @@ struct DeclaredInput {
 
 struct ModelFrame;
 
+struct ModelPath {
+  std::string path;
+  bool is_file = false;  // else a name for messages
+};
+
 /// A model file, read and parsed once, and made into graphs for as many shapes as are asked for.
 class OnnxModel {
  public:
@@ -73,7 +78,7 @@ class OnnxModel {
   /// Errors: io (no such file), invalid_argument (not a model) and unsupported (an operator,
   /// version or type that Leat does not have).
   static Result<OnnxModel> read(const std::string& path, ImportFailure* failure = nullptr);
-  /// The same from memory; `path` is used in messages only.
+  /// The same from memory; `path` is used in messages only, and no file is read.
   static Result<OnnxModel> parse(std::string_view bytes, const std::string& path,
                                  ImportFailure* failure = nullptr);
   OnnxModel(OnnxModel&&) noexcept;
@@ -90,11 +95,12 @@ class OnnxModel {
 
  private:
   OnnxModel(std::unique_ptr<onnx::ModelProto> proto, std::unique_ptr<ModelFrame> frame,
-            std::string path);
+            ModelPath path);
+  static Result<OnnxModel> parse(std::string_view bytes, ModelPath path, ImportFailure* failure);
 
   std::unique_ptr<onnx::ModelProto> proto_;
   std::unique_ptr<ModelFrame> frame_;
-  std::string path_;
+  ModelPath path_;
 };
 
 /// OnnxModel::read and specialised() for those who want one graph.

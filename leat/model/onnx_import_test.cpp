@@ -52,6 +52,14 @@ TEST(OnnxImport, NamesInputsOutputsAndMetadata) {
   EXPECT_EQ(model->opsets.at(""), 13);
 }
 
+TEST(OnnxImport, MinusOneIsUnknown) {
+  OnnxBuilder builder = relu_model();
+  auto* type = builder.proto().mutable_graph()->mutable_input(0)->mutable_type();
+  type->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_value(-1);
+  EXPECT_EQ(import(builder)->inputs[0].shape, (Shape{1, 3}));
+  EXPECT_EQ(import(builder, {.input_shapes = {{"x", {4, 3}}}})->inputs[0].shape, (Shape{4, 3}));
+}
+
 TEST(OnnxImport, UnknownDimensionsAreOneOrAsGiven) {
   OnnxBuilder builder;
   builder.input("x", {-1, 3});

@@ -46,6 +46,16 @@ class OnnxNodeBuilder {
     attribute.mutable_t()->ParseFromString(tensor_file_bytes(value, name));
     return *this;
   }
+  OnnxNodeBuilder& set(const std::string& name, const onnx::GraphProto& body) {
+    *add(name, onnx::AttributeProto::GRAPH).mutable_g() = body;
+    return *this;
+  }
+  /// In a function: what its caller gives as `attribute`.
+  OnnxNodeBuilder& refer(const std::string& name, const std::string& attribute,
+                         onnx::AttributeProto::AttributeType type) {
+    add(name, type).set_ref_attr_name(attribute);
+    return *this;
+  }
   onnx::NodeProto& proto() { return node_; }
 
  private:

@@ -10,6 +10,7 @@
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
+#include "leat/model/onnx_order.h"
 
 namespace leat {
 namespace {
@@ -24,34 +25,39 @@ Error unsupported(std::string sentence) {
   return Error(ErrorKind::unsupported, std::move(sentence));
 }
 
-Result<void> read_opsets(const onnx::ModelProto& proto, ModelFrame& frame) {
-  for (const auto& entry : proto.opset_import()) {
+using OpsetEntries = google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>;
+
+Result<Opsets> read_opsets(const OpsetEntries& entries) {
+  Opsets opsets;
+  for (const auto& entry : entries) {
     if (entry.has_version() && entry.version() < 1) {
       return invalid(fmt::format("Opset version ({}) of domain \"{}\" is less than (1).",
                                  entry.version(), entry.domain()));
     }
     const std::string domain(onnx_ops::canonical_domain(entry.domain()));
-    frame.opsets[domain] = std::max(frame.opsets[domain], entry.version());
+    opsets[domain] = std::max(opsets[domain], entry.version());
   }
-  const auto found = frame.opsets.find("");
-  if (found == frame.opsets.end()) return {};  // check_operator names the domain
+  const auto found = opsets.find("");
+  if (found == opsets.end()) return opsets;  // check_operator names the domain
   if (found->second < onnx_ops::kOpsetMin || found->second > onnx_ops::kOpsetMax) {
     return unsupported(fmt::format("Opset version ({}) is outside the supported range ({} to {}).",
                                    found->second, onnx_ops::kOpsetMin, onnx_ops::kOpsetMax));
   }
-  return {};
+  return opsets;
 }
 
-Result<void> check_graph(const onnx::GraphProto& graph) {
-  if (graph.node_size() > kModelNodesMax) {
-    return invalid(fmt::format("Number of nodes ({}) is larger than the limit ({}).",
-                               graph.node_size(), kModelNodesMax));
+std::string key_of(std::string_view domain, std::string_view name, std::string_view overload) {
+  return fmt::format("{}\n{}\n{}", onnx_ops::canonical_domain(domain), name, overload);
+}
+
+Result<void> read_functions(const onnx::ModelProto& proto, ModelFrame& frame) {
+  for (const onnx::FunctionProto& function : proto.functions()) {
+    TRY_ASSIGN(Opsets opsets, read_opsets(function.opset_import()));
+    const std::string key = key_of(function.domain(), function.name(), function.overload());
+    if (!frame.functions.emplace(key, ModelFunction{&function, std::move(opsets)}).second) {
+      return invalid(fmt::format("Function \"{}\" is defined twice.", function.name()));
+    }
   }
-  if (graph.sparse_initializer_size() > 0) {
-    return unsupported(
-        fmt::format("The model has sparse initializers ({}).", graph.sparse_initializer_size()));
-  }
-  if (graph.output_size() == 0) return invalid("The model's graph has no outputs.");
   return {};
 }
 
@@ -81,6 +87,55 @@ Result<void> check_operator(const onnx::NodeProto& node, int64_t opset) {
   if (node.output_size() == 0) return invalid(fmt::format("{} has no outputs.", row->name));
   return {};
 }
+
+/// All nodes of a file, with those of graphs that nodes hold and of functions that are used.
+class NodeChecks {
+ public:
+  NodeChecks(ModelFrame& frame, ImportFailure* failure) : frame_(frame), failure_(failure) {}
+
+  Result<void> check(const onnx::GraphProto& graph, const Opsets& opsets) {
+    if (graph.sparse_initializer_size() > 0) {
+      return unsupported(
+          fmt::format("The model has sparse initializers ({}).", graph.sparse_initializer_size()));
+    }
+    return check(graph.node(), opsets);
+  }
+
+ private:
+  Result<void> check(const OnnxNodes& nodes, const Opsets& opsets) {
+    frame_.node_count += nodes.size();
+    if (frame_.node_count > kModelNodesMax) {
+      return invalid(fmt::format("Number of nodes ({}) is larger than the limit ({}).",
+                                 frame_.node_count, kModelNodesMax));
+    }
+    for (const onnx::NodeProto& node : nodes) {
+      const int64_t opset = opset_of(opsets, node);
+      const ModelFunction* function = frame_.function_of(node);
+      const Result<void> checked =
+          function ? check_call(node, *function) : check_operator(node, opset);
+      if (!checked) return located(checked.error(), node, opset, failure_);
+      for (const onnx::AttributeProto& attribute : node.attribute()) {
+        if (attribute.has_g()) TRY(check(attribute.g(), opsets));
+      }
+    }
+    return {};
+  }
+
+  Result<void> check_call(const onnx::NodeProto& node, const ModelFunction& function) {
+    const onnx::FunctionProto& proto = *function.proto;
+    if (node.input_size() > proto.input_size() || node.output_size() > proto.output_size()) {
+      return invalid(fmt::format("Function {} has {} inputs (of {}) and {} outputs (of {}).",
+                                 proto.name(), node.input_size(), proto.input_size(),
+                                 node.output_size(), proto.output_size()));
+    }
+    if (!checked_.insert(&proto).second) return {};
+    return check(proto.node(), function.opsets);
+  }
+
+  ModelFrame& frame_;
+  ImportFailure* failure_;
+  std::set<const onnx::FunctionProto*> checked_;
+};
 
 Result<DeclaredInput> read_input(const onnx::ValueInfoProto& proto) {
   if (proto.type().value_case() != onnx::TypeProto::kTensorType) {
@@ -123,29 +178,32 @@ std::string name_of(const onnx::NodeProto& node) {
   return node.output_size() > 0 ? node.output(0) : node.op_type();
 }
 
-int64_t ModelFrame::opset_of(const onnx::NodeProto& node) const {
+int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
   const auto found = opsets.find(std::string(onnx_ops::canonical_domain(node.domain())));
   return found == opsets.end() ? 0 : found->second;
 }
 
-Error ModelFrame::located(const Error& error, const onnx::NodeProto& node,
-                          ImportFailure* failure) const {
-  if (failure != nullptr) {
+const ModelFunction* ModelFrame::function_of(const onnx::NodeProto& node) const {
+  const auto found = functions.find(key_of(node.domain(), node.op_type(), node.overload()));
+  return found == functions.end() ? nullptr : &found->second;
+}
+
+Error located(const Error& error, const onnx::NodeProto& node, int64_t opset,
+              ImportFailure* failure) {
+  if (failure != nullptr && failure->op.empty()) {
     failure->op = node.op_type();
     failure->node = name_of(node);
   }
-  return error.during(fmt::format("importing node \"{}\" ({}, opset {})", name_of(node),
-                                  node.op_type(), opset_of(node)));
+  return error.during(
+      fmt::format("importing node \"{}\" ({}, opset {})", name_of(node), node.op_type(), opset));
 }
 
 Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* failure) {
   ModelFrame frame;
-  TRY(read_opsets(proto, frame));
-  TRY(check_graph(proto.graph()));
-  for (const onnx::NodeProto& node : proto.graph().node()) {
-    const Result<void> checked = check_operator(node, frame.opset_of(node));
-    if (!checked) return frame.located(checked.error(), node, failure);
-  }
+  TRY_ASSIGN(frame.opsets, read_opsets(proto.opset_import()));
+  TRY(read_functions(proto, frame));
+  if (proto.graph().output_size() == 0) return invalid("The model's graph has no outputs.");
+  TRY(NodeChecks(frame, failure).check(proto.graph(), frame.opsets));
   TRY(read_inputs(proto.graph(), frame));
   return frame;
 }

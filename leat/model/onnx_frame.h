@@ -8,20 +8,36 @@
 #include "leat/model/onnx_import.h"
 
 namespace leat::onnx {
+class FunctionProto;
 class NodeProto;
 }  // namespace leat::onnx
 
 namespace leat {
 
-struct ModelFrame {
-  std::map<std::string, int64_t> opsets;  // by domain; "" is ONNX' own
-  std::vector<DeclaredInput> inputs;      // in the order of the file; no initializers
+/// Versions of operator sets by domain; "" is ONNX' own.
+using Opsets = std::map<std::string, int64_t>;
+/// Of the node's domain; 0, when the file does not say.
+int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node);
 
-  /// 0, when the file does not say.
-  int64_t opset_of(const onnx::NodeProto& node) const;
-  /// Adds the node to the message, and tells `failure`, which may be null.
-  Error located(const Error& error, const onnx::NodeProto& node, ImportFailure* failure) const;
+/// An operator that the file defines by other nodes.
+struct ModelFunction {
+  const onnx::FunctionProto* proto = nullptr;  // of the file
+  Opsets opsets;
 };
+
+struct ModelFrame {
+  Opsets opsets;
+  std::vector<DeclaredInput> inputs;  // in the order of the file; no initializers
+  std::map<std::string, ModelFunction> functions;
+  int64_t node_count = 0;  // with those of inner graphs and functions
+
+  /// Null, when the file does not define the node's operator.
+  const ModelFunction* function_of(const onnx::NodeProto& node) const;
+};
+
+/// Adds the node to the message, and tells `failure`, which may be null, the innermost one.
+Error located(const Error& error, const onnx::NodeProto& node, int64_t opset,
+              ImportFailure* failure);
 
 /// Errors: invalid_argument, unsupported: a version, an operator or an element type that Leat does
 /// not have, limits, nodes that lack inputs. All nodes are looked at before any tensor: a missing

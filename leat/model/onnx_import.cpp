@@ -5,19 +5,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_external.h"
 #include "leat/model/onnx_file.h"
+#include "leat/model/onnx_fold.h"
 #include "leat/model/onnx_frame.h"
+#include "leat/model/onnx_function.h"
 #include "leat/model/onnx_node.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
+#include "leat/model/onnx_wire.h"
 #include "leat/tensor/ops.h"
 
 namespace leat {
@@ -26,16 +27,13 @@ namespace {
 using onnx_ops::OnnxNode;
 using onnx_ops::OnnxOperator;
 
-/// Of a value that decides a shape and several nodes write: far above any tensor's rank.
-constexpr int64_t kShapeElementsMax = 1024;
-
 std::string stem_of(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
   return file.substr(0, file.find_last_of('.'));
 }
 
-class Importer {
+class Importer : private onnx_ops::NodeHost {
  public:
   Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options,
            const ModelPath& path)
@@ -43,7 +41,10 @@ class Importer {
         frame_(frame),
         options_(options),
         external_(path.is_file ? path.path : ""),
-        fill_bytes_left_(options.fill_bytes_max) {
+        opsets_(&frame.opsets),
+        nodes_left_(kWrittenOutNodesMax + kWrittenOutNodesEach * frame.node_count),
+        fill_bytes_left_(options.fill_bytes_max),
+        inner_bytes_left_(options.fill_bytes_max) {
     model_.path = path.path;
     model_.name = proto.graph().name().empty() ? stem_of(path.path) : proto.graph().name();
   }
@@ -51,35 +52,53 @@ class Importer {
   Result<Model> run() {
     for (const auto& entry : proto_.metadata_props()) model_.metadata[entry.key()] = entry.value();
     model_.opsets = frame_.opsets;
-    TRY(add_initializers());
+    TRY(add_initializers(proto_.graph()));
     TRY(add_inputs());
-    TRY_ASSIGN(const std::vector<int> order, order_nodes(proto_.graph(), known_names()));
-    for (int index : order) TRY(add_node(proto_.graph().node(index)));
+    TRY(add_nodes(proto_.graph().node()));
     TRY(add_outputs());
     drop_unused_nodes();
-    if (options_.keeps_values) model_.values = {values_.begin(), values_.end()};
+    if (options_.keeps_values) keep_values();
     return std::move(model_);
   }
 
   const ImportFailure& failure() const { return failure_; }
 
  private:
-  Result<void> add_initializers();
+  /// What a failed node is taken back to.
+  struct Mark {
+    size_t nodes = 0;
+    size_t tensors = 0;
+    int64_t fill_bytes_left = 0;
+    uint64_t folds = 0;
+  };
+
+  Result<void> add_initializers(const onnx::GraphProto& graph);
+  Result<TensorId> initializer_of(const onnx::TensorProto& proto);
   Result<void> add_inputs();
   Result<void> add_input(const DeclaredInput& input);
   Result<Shape> input_shape(const DeclaredInput& input) const;
+  Result<void> add_nodes(const OnnxNodes& nodes);
   Result<void> add_node(const onnx::NodeProto& proto);
   Result<void> try_node(const onnx::NodeProto& proto, const std::string& name, TensorId& wanted);
   Result<void> import_node(const OnnxOperator& row, OnnxNode& node, const onnx::NodeProto& proto);
-  Result<void> keep_outputs(const OnnxNode& node, const onnx::NodeProto& proto);
+  Result<void> keep_output(const std::string& name, const OnnxValue& value);
+  Result<void> call_function(const onnx::NodeProto& proto, const ModelFunction& function);
+  Result<std::vector<OnnxValue>> run_body(const onnx::GraphProto& body,
+                                          std::span<const OnnxValue> inputs) override;
+  Result<void> run_nodes(OnnxScope& scope, const OnnxNodes& nodes);
+  bool may_become_constant(TensorId tensor) const override;
+  Mark mark() const;
+  void take_back(const Mark& mark);
+  Result<void> charge(const Mark& before);
+  Result<void> charge_turn();
   Result<bool> fix_inputs(const std::vector<std::string>& names);
   Result<void> fix_input(const std::string& name, const HostTensor& value);
   Result<void> add_outputs();
+  void keep_values();
   void drop_unused_nodes();
   std::vector<std::string> inputs_of_value(TensorId tensor) const;
-  Result<void> define(const std::string& name, TensorId tensor);
-  Result<std::vector<TensorId>> inputs_of(const onnx::NodeProto& proto) const;
-  std::unordered_set<std::string> known_names() const;
+  Result<void> define(const std::string& name, OnnxValue value);
+  std::vector<OnnxValue> inputs_of(const onnx::NodeProto& proto) const;
   std::string unique_name(const std::string& name);
 
   const onnx::ModelProto& proto_;
@@ -87,9 +106,19 @@ class Importer {
   const ImportOptions& options_;
   ExternalData external_;
   ImportFailure failure_;
-  int64_t fill_bytes_left_;
   Model model_;
-  std::unordered_map<std::string, TensorId> values_;
+  // Where nodes are being added: the model's graph, one that a node holds, a function.
+  OnnxScope names_;
+  OnnxScope* scope_ = &names_;
+  const Opsets* opsets_;
+  int depth_ = 0;
+  int64_t nodes_left_;
+  int64_t fill_bytes_left_;
+  int64_t inner_bytes_left_;  // of constants that graphs within the model's make, turn by turn
+  uint64_t folds_ = 0;
+  std::unordered_map<const OnnxNodes*, std::vector<int>> orders_;
+  std::unordered_map<const onnx::TensorProto*, TensorId> initializers_;
+  std::vector<std::unique_ptr<onnx::FunctionProto>> functions_;  // with their callers' attributes
   std::unordered_map<std::string, uint32_t> name_numbers_;
   std::set<std::string> node_names_;
 };
@@ -102,16 +131,25 @@ Error unsupported(std::string sentence) {
   return Error(ErrorKind::unsupported, std::move(sentence));
 }
 
-Result<void> Importer::define(const std::string& name, TensorId tensor) {
-  if (values_.emplace(name, tensor).second) return {};
+Result<void> Importer::define(const std::string& name, OnnxValue value) {
+  if (scope_->define(name, std::move(value))) return {};
   return invalid(fmt::format("Value \"{}\" is defined twice.", name));
 }
 
-Result<void> Importer::add_initializers() {
-  for (const onnx::TensorProto& initializer : proto_.graph().initializer()) {
-    TRY_ASSIGN(HostTensor value, host_tensor_of(initializer, &external_));
-    TRY(define(initializer.name(),
-               model_.graph.add_constant(initializer.name(), std::move(value))));
+/// Once for all turns of a loop.
+Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
+  const auto found = initializers_.find(&proto);
+  if (found != initializers_.end()) return found->second;
+  TRY_ASSIGN(HostTensor value, host_tensor_of(proto, &external_));
+  const TensorId tensor = model_.graph.add_constant(proto.name(), std::move(value));
+  initializers_.emplace(&proto, tensor);
+  return tensor;
+}
+
+Result<void> Importer::add_initializers(const onnx::GraphProto& graph) {
+  for (const onnx::TensorProto& initializer : graph.initializer()) {
+    TRY_ASSIGN(const TensorId tensor, initializer_of(initializer));
+    TRY(define(initializer.name(), tensor));
   }
   return {};
 }
@@ -166,12 +204,6 @@ Result<Shape> Importer::input_shape(const DeclaredInput& input) const {
 
 // --- Nodes ---------------------------------------------------------------------------------------
 
-std::unordered_set<std::string> Importer::known_names() const {
-  std::unordered_set<std::string> names;
-  for (const auto& entry : values_) names.insert(entry.first);
-  return names;
-}
-
 std::string Importer::unique_name(const std::string& name) {
   std::string unique = name;
   uint32_t& number = name_numbers_[name];  // the last that was tried
@@ -182,91 +214,179 @@ std::string Importer::unique_name(const std::string& name) {
   return unique;
 }
 
-Result<std::vector<TensorId>> Importer::inputs_of(const onnx::NodeProto& proto) const {
-  std::vector<TensorId> inputs;
+std::vector<OnnxValue> Importer::inputs_of(const onnx::NodeProto& proto) const {
+  std::vector<OnnxValue> inputs;
   for (const std::string& name : proto.input()) {
-    inputs.push_back(name.empty() ? kNoTensor : values_.at(name));
+    inputs.push_back(name.empty() ? OnnxValue() : *scope_->find(name));
   }
   return inputs;
+}
+
+Result<void> Importer::add_nodes(const OnnxNodes& nodes) {
+  auto order = orders_.find(&nodes);
+  if (order == orders_.end()) {
+    const KnownNames known = {
+        .is_own = [this](const std::string& name) { return scope_->has_own(name); },
+        .is_any = [this](const std::string& name) { return scope_->find(name) != nullptr; }};
+    TRY_ASSIGN(std::vector<int> found, order_nodes(nodes, known));
+    order = orders_.emplace(&nodes, std::move(found)).first;
+  }
+  // A copy: bodies of these nodes add orders of their own.
+  for (const int index : std::vector<int>(order->second)) TRY(add_node(nodes[index]));
+  return {};
 }
 
 /// `wanted` becomes the input that had to be a constant and is none, if that is what fails.
 Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string& name,
                                 TensorId& wanted) {
+  if (const ModelFunction* function = frame_.function_of(proto)) {
+    return call_function(proto, *function);
+  }
   const OnnxOperator* row = onnx_ops::find_operator(proto.domain(), proto.op_type());
-  TRY_ASSIGN(std::vector<TensorId> inputs, inputs_of(proto));
   OnnxNode node(proto, {.graph = model_.graph,
+                        .host = *this,
                         .fill_bytes_left = fill_bytes_left_,
                         .name = name,
-                        .inputs = std::move(inputs),
-                        .opset = frame_.opset_of(proto)});
+                        .inputs = inputs_of(proto),
+                        .opset = opset_of(*opsets_, proto)});
   const Result<void> added = import_node(*row, node, proto);
-  wanted = added ? kNoTensor : node.wanted_constant();
+  if (!added) wanted = node.wanted_constant();
   return added;
+}
+
+Importer::Mark Importer::mark() const {
+  return {model_.graph.nodes.size(), model_.graph.tensors.size(), fill_bytes_left_, folds_};
+}
+
+/// After folding, what the node added cannot be told from the rest any more; nobody reads it.
+void Importer::take_back(const Mark& mark) {
+  fill_bytes_left_ = mark.fill_bytes_left;
+  if (folds_ != mark.folds) return;
+  model_.graph.nodes.resize(mark.nodes);
+  model_.graph.tensors.resize(mark.tensors);
+  std::erase_if(initializers_, [&](const auto& entry) { return entry.second >= mark.tensors; });
+}
+
+/// A few bytes of a file can ask for many turns, and each for memory.
+Result<void> Importer::charge_turn() {
+  if (--nodes_left_ >= 0) return {};
+  return unsupported(
+      fmt::format("Loops and functions of the model become more nodes than the limit ({}).",
+                  kWrittenOutNodesMax + kWrittenOutNodesEach * frame_.node_count));
+}
+
+Result<void> Importer::charge(const Mark& before) {
+  TRY(charge_turn());
+  if (depth_ == 0) return {};
+  for (size_t i = before.tensors; i < model_.graph.tensors.size(); ++i) {
+    const Tensor& tensor = model_.graph.tensors[i];
+    if (tensor.constant) inner_bytes_left_ -= static_cast<int64_t>(tensor.constant->bytes.size());
+  }
+  if (inner_bytes_left_ >= 0) return {};
+  return unsupported(
+      fmt::format("Loops and functions of the model make more bytes of constants than the limit "
+                  "({}).",
+                  options_.fill_bytes_max));
 }
 
 /// A node that wants to know a value is tried again once the inputs that decide it are constants.
 Result<void> Importer::add_node(const onnx::NodeProto& proto) {
-  Graph& graph = model_.graph;
   const std::string name = unique_name(name_of(proto));
   while (true) {
-    const size_t nodes = graph.nodes.size();
-    const size_t tensors = graph.tensors.size();
-    const int64_t fill_bytes_left = fill_bytes_left_;
+    const Mark before = mark();
     TensorId wanted = kNoTensor;
-    const Result<void> added = try_node(proto, name, wanted);
+    Result<void> added = try_node(proto, name, wanted);
+    if (added) added = charge(before);
     if (added) return {};
     const std::vector<std::string> needed =
         wanted == kNoTensor ? std::vector<std::string>() : inputs_of_value(wanted);
-    graph.nodes.resize(nodes);
-    graph.tensors.resize(tensors);
-    fill_bytes_left_ = fill_bytes_left;
+    take_back(before);
     TRY_ASSIGN(const bool is_given, fix_inputs(needed));
     if (is_given) continue;
-    failure_.inputs_needed = needed;
-    return frame_.located(added.error(), proto, &failure_);
+    if (failure_.op.empty()) failure_.inputs_needed = needed;
+    return located(added.error(), proto, opset_of(*opsets_, proto), &failure_);
   }
 }
 
-using ConstantValue = std::shared_ptr<const HostTensor>;
+// --- Graphs within the graph ---------------------------------------------------------------------
 
-/// Of nodes that write a tensor together this is the tensor; they have one result each.
-TensorId output_of(const Node& node) { return node.results[0].output; }
-
-bool writes_any(const Node& node, const std::vector<bool>& tensors) {
-  return std::ranges::any_of(node.results, [&](const auto& r) { return tensors[r.output]; });
+Result<void> Importer::run_nodes(OnnxScope& scope, const OnnxNodes& nodes) {
+  OnnxScope* const outer = std::exchange(scope_, &scope);
+  ++depth_;
+  const Result<void> added =
+      depth_ > kModelNestingMax
+          ? unsupported(fmt::format("Functions of the model call each other more deeply than the "
+                                    "limit ({}).",
+                                    kModelNestingMax))
+          : add_nodes(nodes);
+  --depth_;
+  scope_ = outer;
+  return added;
 }
 
-/// The value of a tensor that these nodes write together, as those of a Concat do; empty when it
-/// does not follow from constants, or is too large to be a shape.
-Result<ConstantValue> joined_value(const Graph& graph, std::span<const Node> writers) {
-  const Tensor& output = graph.tensors[output_of(writers[0])];
-  if (element_count(output.shape) > kShapeElementsMax) return ConstantValue();
-  auto value = std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape));
-  for (const Node& node : writers) {
-    std::vector<const HostTensor*> inputs;
-    for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant.get());
-    if (std::ranges::count(inputs, nullptr) > 0) return ConstantValue();
-    TRY(evaluate_node(graph, node, inputs, std::array{value.get()}));
-  }
-  return ConstantValue(std::move(value));
-}
-
-/// Computes what follows from inputs that have become constants.
-Result<void> fold_nodes(Graph& graph) {
-  const std::vector<Node> nodes = std::exchange(graph.nodes, {});
-  for (size_t begin = 0, end = 0; begin < nodes.size(); begin = end) {
-    while (end < nodes.size() && output_of(nodes[end]) == output_of(nodes[begin])) ++end;
-    const std::span<const Node> writers(&nodes[begin], end - begin);
-    if (writers.size() > 1) {
-      auto& constant = graph.tensors[output_of(writers[0])].constant;
-      TRY_ASSIGN(constant, joined_value(graph, writers));
-      if (constant) continue;
+Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
+                                          const std::vector<std::string>& names) {
+  std::vector<OnnxValue> outputs;
+  for (const std::string& name : names) {
+    const OnnxValue* value = scope.find(name);
+    if (value == nullptr) {
+      return invalid(
+          fmt::format("Output \"{}\" of a graph within the model is computed by no node.", name));
     }
-    for (const Node& node : writers) TRY(graph.add_node(node));  // folds it if it can
+    outputs.push_back(*value);
+  }
+  return outputs;
+}
+
+Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
+                                                  std::span<const OnnxValue> inputs) {
+  if (static_cast<size_t>(body.input_size()) != inputs.size()) {
+    return invalid(fmt::format("Graph \"{}\" within the model has {} inputs where {} are given.",
+                               body.name(), body.input_size(), inputs.size()));
+  }
+  TRY(charge_turn());
+  OnnxScope scope(scope_);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::string& name = body.input(static_cast<int>(i)).name();
+    if (!scope.define(name, inputs[i])) {
+      return invalid(fmt::format("Value \"{}\" is defined twice.", name));
+    }
+  }
+  OnnxScope* const outer = std::exchange(scope_, &scope);
+  const Result<void> added = add_initializers(body);
+  scope_ = outer;
+  if (!added) return added.error();
+  TRY(run_nodes(scope, body.node()));
+  std::vector<std::string> names;
+  for (const onnx::ValueInfoProto& output : body.output()) names.push_back(output.name());
+  return outputs_of(scope, names);
+}
+
+Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFunction& function) {
+  TRY_ASSIGN(auto bound, bind_attributes(*function.proto, proto));
+  const onnx::FunctionProto& body = *functions_.emplace_back(std::move(bound));
+  const std::vector<OnnxValue> inputs = inputs_of(proto);
+  OnnxScope scope;
+  for (int i = 0; i < body.input_size(); ++i) {
+    const auto index = static_cast<size_t>(i);
+    const OnnxValue value = index < inputs.size() ? inputs[index] : OnnxValue();
+    if (!scope.define(body.input(i), value)) {
+      return invalid(fmt::format("Value \"{}\" is defined twice.", body.input(i)));
+    }
+  }
+  const Opsets* const outer = std::exchange(opsets_, &function.opsets);
+  const Result<void> added = run_nodes(scope, body.node());
+  opsets_ = outer;
+  if (!added) return added.error();
+  TRY_ASSIGN(const std::vector<OnnxValue> outputs,
+             outputs_of(scope, {body.output().begin(), body.output().end()}));
+  for (int i = 0; i < proto.output_size(); ++i) {
+    TRY(keep_output(proto.output(i), outputs[static_cast<size_t>(i)]));
   }
   return {};
 }
+
+// --- Values that become constants ----------------------------------------------------------------
 
 /// Makes constants of the inputs whose values are at hand, and of what follows from them; whether
 /// there was one.
@@ -279,6 +399,7 @@ Result<bool> Importer::fix_inputs(const std::vector<std::string>& names) {
     any_given = true;
   }
   if (!any_given) return false;
+  ++folds_;
   TRY(fold_nodes(model_.graph));
   return true;
 }
@@ -296,17 +417,6 @@ Result<void> Importer::fix_input(const std::string& name, const HostTensor& valu
   return {};
 }
 
-/// Which tensors a walk from `needed` to the front of the graph meets.
-std::vector<bool> needed_tensors(const Graph& graph, std::span<const TensorId> needed) {
-  std::vector<bool> seen(graph.tensors.size(), false);
-  for (TensorId tensor : needed) seen[tensor] = true;
-  for (size_t i = graph.nodes.size(); i-- > 0;) {
-    if (!writes_any(graph.nodes[i], seen)) continue;
-    for (TensorId input : graph.nodes[i].inputs) seen[input] = true;
-  }
-  return seen;
-}
-
 std::vector<std::string> Importer::inputs_of_value(TensorId tensor) const {
   const std::vector<bool> seen = needed_tensors(model_.graph, std::span(&tensor, 1));
   std::vector<std::string> names;
@@ -314,6 +424,15 @@ std::vector<std::string> Importer::inputs_of_value(TensorId tensor) const {
     if (seen[input.tensor]) names.push_back(input.name);
   }
   return names;
+}
+
+bool Importer::may_become_constant(TensorId tensor) const {
+  const std::vector<std::string> names = inputs_of_value(tensor);
+  return !names.empty() && std::ranges::all_of(names, [&](const std::string& name) {
+    const auto value = options_.input_values.find(name);
+    return value != options_.input_values.end() && !is_float(value->second.dtype) &&
+           element_count(value->second.shape) <= kShapeElementsMax;
+  });
 }
 
 /// Such as the mask of a Dropout that nobody reads.
@@ -325,6 +444,14 @@ void Importer::drop_unused_nodes() {
 
 Result<void> Importer::import_node(const OnnxOperator& row, OnnxNode& node,
                                    const onnx::NodeProto& proto) {
+  const auto is_tensor = [](const OnnxValue& v) { return v.kind == OnnxValue::Kind::tensor; };
+  if (!row.takes_sequences && !std::ranges::all_of(node.values(), is_tensor)) {
+    return invalid(fmt::format("{} is given a sequence where it takes tensors.", row.name));
+  }
+  for (int i = 0; i < row.inputs_min; ++i) {  // of a function that is called without it
+    if (!node.value(static_cast<size_t>(i)).is_left_out()) continue;
+    return invalid(fmt::format("Input {} of {} is missing.", i, row.name));
+  }
   const Result<TensorId> first = row.import(node);
   if (node.failure()) return *node.failure();
   if (!first) return first.error();
@@ -332,37 +459,51 @@ Result<void> Importer::import_node(const OnnxOperator& row, OnnxNode& node,
     return unsupported(
         fmt::format("Attribute \"{}\" is not one that {} of this version has.", name, row.name));
   }
-  node.set_output(0, *first);
-  return keep_outputs(node, proto);
-}
-
-Result<void> Importer::keep_outputs(const OnnxNode& node, const onnx::NodeProto& proto) {
+  if (*first != kNoTensor) node.set_output(0, *first);
   for (size_t i = 0; i < node.output_count(); ++i) {
     const std::string& name = proto.output(static_cast<int>(i));
-    if (name.empty()) continue;
-    if (node.output(i) == kNoTensor) {
+    if (!name.empty() && node.output(i).is_left_out()) {
       return unsupported(
           fmt::format("Output {} (\"{}\") of {} is not supported.", i, name, proto.op_type()));
     }
-    const Tensor& tensor = model_.graph.tensors[node.output(i)];
+    TRY(keep_output(name, node.output(i)));
+  }
+  return {};
+}
+
+Result<void> Importer::keep_output(const std::string& name, const OnnxValue& value) {
+  if (name.empty()) return {};
+  if (value.kind == OnnxValue::Kind::tensor && value.tensor != kNoTensor) {
+    const Tensor& tensor = model_.graph.tensors[value.tensor];
     if (tensor.shape.size() > static_cast<size_t>(kTensorRankMax)) {
       return unsupported(fmt::format("Value \"{}\" has more dimensions ({}) than the limit ({}).",
                                      name, tensor.shape.size(), kTensorRankMax));
     }
-    TRY(define(name, node.output(i)));
   }
-  return {};
+  return define(name, value);
+}
+
+void Importer::keep_values() {
+  for (const auto& [name, value] : names_.values()) {
+    if (value.tensor != kNoTensor) model_.values[name] = value.tensor;
+  }
 }
 
 /// What an output names must be a tensor of its own: not an input, and not another output.
 Result<void> Importer::add_outputs() {
   std::set<TensorId> taken(model_.graph.inputs.begin(), model_.graph.inputs.end());
   for (const onnx::ValueInfoProto& output : proto_.graph().output()) {
-    const auto found = values_.find(output.name());
-    if (found == values_.end()) {
+    const OnnxValue* value_of = names_.find(output.name());
+    if (value_of == nullptr) {
       return invalid(fmt::format("Output \"{}\" is computed by no node.", output.name()));
     }
-    TensorId tensor = found->second;
+    if (value_of->tensor == kNoTensor) {
+      return unsupported(
+          fmt::format("Output \"{}\" is a sequence or an empty optional, which "
+                      "only nodes of the model take.",
+                      output.name()));
+    }
+    TensorId tensor = value_of->tensor;
     if (!taken.insert(tensor).second) {
       TRY_ASSIGN(tensor, ops::identity(model_.graph, unique_name(output.name() + "/copy"), tensor));
     }

@@ -36,10 +36,11 @@ OnnxNode::OnnxNode(const onnx::NodeProto& proto, Frame frame)
     : proto_(proto),
       frame_(std::move(frame)),
       op_(proto.op_type()),
-      outputs_(static_cast<size_t>(proto.output_size()), kNoTensor),
+      outputs_(static_cast<size_t>(proto.output_size())),
       read_(static_cast<size_t>(proto.attribute_size()), false) {
-  std::vector<TensorId>& inputs = frame_.inputs;
-  while (!inputs.empty() && inputs.back() == kNoTensor) inputs.pop_back();
+  std::vector<OnnxValue>& inputs = frame_.inputs;
+  while (!inputs.empty() && inputs.back().is_left_out()) inputs.pop_back();
+  for (const OnnxValue& input : inputs) inputs_.push_back(input.tensor);
 }
 
 bool OnnxNode::may_fill(int64_t size_bytes) {
@@ -51,25 +52,30 @@ bool OnnxNode::may_fill(int64_t size_bytes) {
 bool OnnxNode::has_input(size_t index) const { return input(index) != kNoTensor; }
 
 TensorId OnnxNode::input(size_t index) const {
-  return index < frame_.inputs.size() ? frame_.inputs[index] : kNoTensor;
+  return index < inputs_.size() ? inputs_[index] : kNoTensor;
+}
+
+const OnnxValue& OnnxNode::value(size_t index) const {
+  static const OnnxValue left_out;
+  return index < frame_.inputs.size() ? frame_.inputs[index] : left_out;
 }
 
 Shape OnnxNode::shape(size_t index) const {
   CHECK(has_input(index));
-  return frame_.graph.tensors[frame_.inputs[index]].shape;
+  return frame_.graph.tensors[inputs_[index]].shape;
 }
 
 DType OnnxNode::dtype(size_t index) const {
   CHECK(has_input(index));
-  return frame_.graph.tensors[frame_.inputs[index]].dtype;
+  return frame_.graph.tensors[inputs_[index]].dtype;
 }
 
 bool OnnxNode::wants_output(size_t index) const {
   return index < outputs_.size() && !proto_.output(static_cast<int>(index)).empty();
 }
 
-void OnnxNode::set_output(size_t index, TensorId tensor) {
-  if (index < outputs_.size()) outputs_[index] = tensor;
+void OnnxNode::set_output(size_t index, OnnxValue value) {
+  if (index < outputs_.size()) outputs_[index] = std::move(value);
 }
 
 // --- Attributes ----------------------------------------------------------------------------------
@@ -158,6 +164,14 @@ int64_t OnnxNode::required_integer(std::string_view attribute) {
   return integer(attribute, 1);
 }
 
+const onnx::GraphProto* OnnxNode::body(std::string_view attribute) {
+  const AttributeProto* found = find(attribute, AttributeProto::GRAPH);
+  if (found) return &found->g();
+  fail(ErrorKind::invalid_argument,
+       fmt::format("Attribute \"{}\", a graph that {} must have, is missing.", attribute, op_));
+  return nullptr;
+}
+
 void OnnxNode::ignore(std::initializer_list<std::string_view> attributes) {
   for (int i = 0; i < proto_.attribute_size(); ++i) {
     for (std::string_view name : attributes) {
@@ -170,15 +184,22 @@ void OnnxNode::ignore(std::initializer_list<std::string_view> attributes) {
 
 const HostTensor* OnnxNode::constant(size_t index, std::string_view what) {
   if (!has_input(index)) return nullptr;
-  const Tensor& tensor = frame_.graph.tensors[frame_.inputs[index]];
+  const Tensor& tensor = frame_.graph.tensors[inputs_[index]];
   if (!tensor.constant) {
-    if (!failure_) wanted_constant_ = frame_.inputs[index];
+    if (!failure_) wanted_constant_ = inputs_[index];
     fail(ErrorKind::unsupported,
          fmt::format("Input {} ({}) of {} is computed at run time, but it decides a shape or an "
                      "index and must be constant.",
                      index, what, op_));
   }
   return tensor.constant.get();
+}
+
+const HostTensor* OnnxNode::constant_if_known(size_t index, std::string_view what) {
+  if (!has_input(index)) return nullptr;
+  const Tensor& tensor = frame_.graph.tensors[inputs_[index]];
+  if (tensor.constant) return tensor.constant.get();
+  return frame_.host.may_become_constant(inputs_[index]) ? constant(index, what) : nullptr;
 }
 
 Ints OnnxNode::constant_integers(size_t index, std::string_view what) {
@@ -231,6 +252,13 @@ double OnnxNode::constant_number(size_t index, std::string_view what, double fal
 
 void OnnxNode::fail(ErrorKind kind, std::string sentence) {
   if (!failure_) failure_.emplace(kind, std::move(sentence));
+}
+
+void OnnxNode::want_tensors(std::initializer_list<size_t> inputs) {
+  for (size_t input : inputs) {
+    if (value(input).kind == OnnxValue::Kind::tensor) continue;
+    fail(ErrorKind::invalid_argument, fmt::format("Input {} of {} is no tensor.", input, op_));
+  }
 }
 
 std::string OnnxNode::unread_attribute() const {

@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "leat/base/result.h"
+#include "leat/model/onnx_value.h"
 #include "leat/tensor/graph.h"
 #include "leat/tensor/ops.h"
 
 namespace leat::onnx {
 class AttributeProto;
+class GraphProto;
 class NodeProto;
 }  // namespace leat::onnx
 
@@ -26,15 +28,30 @@ namespace leat::onnx_ops {
 
 using ops::Ints;
 
+/// The importer, to nodes that hold graphs or decide by values.
+class NodeHost {
+ public:
+  /// Adds the nodes of `body` with these inputs; its outputs. Its names end there.
+  virtual Result<std::vector<OnnxValue>> run_body(const onnx::GraphProto& body,
+                                                  std::span<const OnnxValue> inputs) = 0;
+  /// Whether the tensor follows from inputs whose values are at hand, and which are small enough to
+  /// decide something: then it can become a constant.
+  virtual bool may_become_constant(TensorId tensor) const = 0;
+
+ protected:
+  ~NodeHost() = default;
+};
+
 class OnnxNode {
  public:
-  /// What the importer knows of the node. `inputs` has one entry per input, kNoTensor where one is
-  /// left out; `name` is unique in the graph.
+  /// What the importer knows of the node. `inputs` has one entry per input; `name` is unique in the
+  /// graph.
   struct Frame {
     Graph& graph;
+    NodeHost& host;
     int64_t& fill_bytes_left;  // how much ConstantOfShape and the like may still fill
     std::string name;
-    std::vector<TensorId> inputs;
+    std::vector<OnnxValue> inputs;
     int64_t opset = 0;
   };
   /// `proto` and what the frame refers to outlive the node.
@@ -47,11 +64,16 @@ class OnnxNode {
   /// True, and taken off the budget, when a constant of that size may be made from nothing.
   bool may_fill(int64_t size_bytes);
 
-  size_t input_count() const { return frame_.inputs.size(); }
+  size_t input_count() const { return inputs_.size(); }
   bool has_input(size_t index) const;
   /// kNoTensor when it is left out.
   TensorId input(size_t index) const;
-  std::span<const TensorId> inputs() const { return frame_.inputs; }
+  std::span<const TensorId> inputs() const { return inputs_; }
+  /// Of an operator that takes sequences.
+  const OnnxValue& value(size_t index) const;
+  std::span<const OnnxValue> values() const { return frame_.inputs; }
+  /// Adds a failure when an input of such an operator is no tensor; it may be left out.
+  void want_tensors(std::initializer_list<size_t> inputs);
   /// The input must be there. A copy: the graph's tensors move when one is added.
   Shape shape(size_t index) const;
   DType dtype(size_t index) const;
@@ -61,8 +83,8 @@ class OnnxNode {
   /// True when the model uses output `index`.
   bool wants_output(size_t index) const;
   /// For outputs after the first, which the import function returns.
-  void set_output(size_t index, TensorId tensor);
-  TensorId output(size_t index) const { return outputs_[index]; }
+  void set_output(size_t index, OnnxValue value);
+  const OnnxValue& output(size_t index) const { return outputs_[index]; }
 
   bool has_attribute(std::string_view attribute) const;
   int64_t integer(std::string_view attribute, int64_t fallback);
@@ -76,12 +98,20 @@ class OnnxNode {
   std::optional<HostTensor> tensor(std::string_view attribute);
   /// Adds a failure when it is absent.
   int64_t required_integer(std::string_view attribute);
+  const onnx::GraphProto* body(std::string_view attribute);
+  /// See NodeHost.
+  Result<std::vector<OnnxValue>> run(const onnx::GraphProto& body,
+                                     std::span<const OnnxValue> inputs) {
+    return frame_.host.run_body(body, inputs);
+  }
   /// For attributes that have no effect on inference.
   void ignore(std::initializer_list<std::string_view> attributes);
 
   /// The value of a constant input; null when it is left out, or not constant, which is a failure.
   /// `what` names it: "shape".
   const HostTensor* constant(size_t index, std::string_view what);
+  /// The same, but what cannot be constant is null and no failure.
+  const HostTensor* constant_if_known(size_t index, std::string_view what);
   Ints constant_integers(size_t index, std::string_view what);
   std::vector<double> constant_numbers(size_t index, std::string_view what);
   /// The only element; `fallback` when the input is left out.
@@ -102,7 +132,8 @@ class OnnxNode {
   const onnx::NodeProto& proto_;
   Frame frame_;
   std::string op_;
-  std::vector<TensorId> outputs_;
+  std::vector<TensorId> inputs_;  // kNoTensor: left out, or no tensor
+  std::vector<OnnxValue> outputs_;
   std::vector<bool> read_;  // by attribute
   std::optional<Error> failure_;
   TensorId wanted_constant_ = kNoTensor;

@@ -15,7 +15,8 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
   return {contraction_operators(), pool_operators(),     elementwise_operators(),
           activation_operators(),  reduce_operators(),   norm_operators(),
           shape_operators(),       movement_operators(), gather_operators(),
-          resize_operators(),      create_operators()};
+          resize_operators(),      create_operators(),   control_operators(),
+          sequence_operators()};
 }
 
 }  // namespace

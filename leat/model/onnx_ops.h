@@ -27,6 +27,7 @@ struct OnnxOperator {
   Result<TensorId> (*import)(OnnxNode& node) = nullptr;
   std::string_view remark = {};
   std::string_view domain = {};
+  bool takes_sequences = false;  // or optionals, or gives them
 };
 
 std::span<const OnnxOperator> contraction_operators();  // onnx_ops_conv.cpp
@@ -40,6 +41,8 @@ std::span<const OnnxOperator> movement_operators();     // onnx_ops_movement.cpp
 std::span<const OnnxOperator> gather_operators();       // onnx_ops_gather.cpp
 std::span<const OnnxOperator> resize_operators();       // onnx_ops_resize.cpp
 std::span<const OnnxOperator> create_operators();       // onnx_ops_create.cpp
+std::span<const OnnxOperator> control_operators();      // onnx_ops_control.cpp
+std::span<const OnnxOperator> sequence_operators();     // onnx_ops_sequence.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

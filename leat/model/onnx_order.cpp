@@ -4,8 +4,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <queue>
+#include <set>
 #include <unordered_map>
 
 #include "leat/model/onnx.pb.h"
@@ -25,43 +28,71 @@ Error invalid(std::string sentence) {
 
 using Producers = std::unordered_map<std::string, int>;
 
-Result<Producers> producers_of(const onnx::GraphProto& graph,
-                               const std::unordered_set<std::string>& known) {
+Result<Producers> producers_of(const OnnxNodes& nodes, const KnownNames& known) {
   Producers producers;
-  for (int i = 0; i < graph.node_size(); ++i) {
-    for (const std::string& output : graph.node(i).output()) {
+  for (int i = 0; i < nodes.size(); ++i) {
+    for (const std::string& output : nodes[i].output()) {
       if (output.empty()) continue;
-      if (known.contains(output) || !producers.emplace(output, i).second) {
-        return invalid(fmt::format("Value \"{}\" of node {} is defined twice.", output,
-                                   label_of(graph.node(i))));
+      if (known.is_own(output) || !producers.emplace(output, i).second) {
+        return invalid(
+            fmt::format("Value \"{}\" of node {} is defined twice.", output, label_of(nodes[i])));
       }
     }
   }
   return producers;
 }
 
+using Names = std::set<std::string>;
+
+void add_names(const onnx::NodeProto& node, Names& names);
+
+/// What the graph takes from around it.
+void add_names(const onnx::GraphProto& graph, Names& names) {
+  Names used;
+  Names own;
+  for (const onnx::NodeProto& node : graph.node()) {
+    add_names(node, used);
+    own.insert(node.output().begin(), node.output().end());
+  }
+  for (const onnx::ValueInfoProto& output : graph.output()) used.insert(output.name());
+  for (const onnx::ValueInfoProto& input : graph.input()) own.insert(input.name());
+  for (const onnx::TensorProto& tensor : graph.initializer()) own.insert(tensor.name());
+  std::ranges::set_difference(used, own, std::inserter(names, names.end()));
+}
+
+/// The node's inputs, and what the graphs that it holds take from around it.
+void add_names(const onnx::NodeProto& node, Names& names) {
+  for (const std::string& input : node.input()) {
+    if (!input.empty()) names.insert(input);
+  }
+  for (const onnx::AttributeProto& attribute : node.attribute()) {
+    if (attribute.has_g()) add_names(attribute.g(), names);
+  }
+}
+
 }  // namespace
 
-Result<std::vector<int>> order_nodes(const onnx::GraphProto& graph,
-                                     const std::unordered_set<std::string>& known) {
-  TRY_ASSIGN(const Producers producers, producers_of(graph, known));
-  const size_t count = static_cast<size_t>(graph.node_size());
+Result<std::vector<int>> order_nodes(const OnnxNodes& nodes, const KnownNames& known) {
+  TRY_ASSIGN(const Producers producers, producers_of(nodes, known));
+  const size_t count = static_cast<size_t>(nodes.size());
   std::vector<std::vector<int>> users(count);
   std::vector<int> waits_for(count, 0);
-  for (int i = 0; i < graph.node_size(); ++i) {
-    for (const std::string& input : graph.node(i).input()) {
-      if (input.empty() || known.contains(input)) continue;
+  for (int i = 0; i < nodes.size(); ++i) {
+    Names inputs;
+    add_names(nodes[i], inputs);
+    for (const std::string& input : inputs) {
       const auto producer = producers.find(input);
       if (producer == producers.end()) {
+        if (known.is_any(input)) continue;
         return invalid(fmt::format("Input \"{}\" of node {} is computed by no node.", input,
-                                   label_of(graph.node(i))));
+                                   label_of(nodes[i])));
       }
       users[static_cast<size_t>(producer->second)].push_back(i);
       ++waits_for[static_cast<size_t>(i)];
     }
   }
   std::priority_queue<int, std::vector<int>, std::greater<>> ready;  // the file's order where free
-  for (int i = 0; i < graph.node_size(); ++i) {
+  for (int i = 0; i < nodes.size(); ++i) {
     if (waits_for[static_cast<size_t>(i)] == 0) ready.push(i);
   }
   std::vector<int> order;
@@ -77,7 +108,7 @@ Result<std::vector<int>> order_nodes(const onnx::GraphProto& graph,
   for (size_t i = 0; i < count; ++i) {
     if (waits_for[i] == 0) continue;
     return invalid(fmt::format("Node {} depends on its own result: the graph has a cycle.",
-                               label_of(graph.node(static_cast<int>(i)))));
+                               label_of(nodes[static_cast<int>(i)])));
   }
   return order;
 }

@@ -2,23 +2,35 @@
 // be sorted already; not all are.
 #pragma once
 
+#include <functional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "leat/base/result.h"
 
+namespace google::protobuf {
+template <typename Element>
+class RepeatedPtrField;
+}  // namespace google::protobuf
+
 namespace leat::onnx {
-class GraphProto;
+class NodeProto;
 }  // namespace leat::onnx
 
 namespace leat {
 
-/// Indices into graph.node. `known` are the names of inputs and initializers. Nodes that are in
-/// order already keep it.
+using OnnxNodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
+
+/// What is there before the first node.
+struct KnownNames {
+  std::function<bool(const std::string& name)> is_own;  // inputs and initializers of the graph
+  std::function<bool(const std::string& name)> is_any;  // those, and what graphs around it have
+};
+
+/// Indices into `nodes`. A node also waits for the values that the graphs which it holds take from
+/// around them. Nodes that are in order already keep it.
 /// Errors: invalid_argument, naming the node: a value that nothing computes, one that two nodes
 /// compute, a cycle.
-Result<std::vector<int>> order_nodes(const onnx::GraphProto& graph,
-                                     const std::unordered_set<std::string>& known);
+Result<std::vector<int>> order_nodes(const OnnxNodes& nodes, const KnownNames& known);
 
 }  // namespace leat

@@ -100,8 +100,65 @@ OnnxBuilder upscaler() {
   return b;
 }
 
+onnx::GraphProto loop_body() {
+  OnnxBuilder b;
+  b.input("turn", {}, onnx::TensorProto::INT64);
+  b.input("going", {}, onnx::TensorProto::BOOL);
+  b.input("sum", {3});
+  b.node("Add", {"sum", "x"}, {"next"});
+  b.node("Identity", {"next"}, {"row"});
+  for (const char* name : {"going", "next", "row"}) b.output(name);
+  return b.proto().graph();
+}
+
+onnx::GraphProto branch(const std::string& op) {
+  OnnxBuilder b;
+  b.node(op, {"last"}, {"chosen"});
+  b.output("chosen");
+  return b.proto().graph();
+}
+
+void add_function(OnnxBuilder& b) {
+  b.proto().add_opset_import()->set_domain("mine");
+  b.proto().mutable_opset_import(1)->set_version(1);
+  onnx::FunctionProto& function = *b.proto().add_functions();
+  function.set_domain("mine");
+  function.set_name("F");
+  function.add_input("a");
+  function.add_output("b");
+  function.add_attribute("slope");
+  function.add_opset_import()->set_version(17);
+  onnx::NodeProto& node = *function.add_node();
+  node.set_op_type("LeakyRelu");
+  node.add_input("a");
+  node.add_output("b");
+  OnnxNodeBuilder(node).refer("alpha", "slope", onnx::AttributeProto::FLOAT);
+}
+
+/// Graphs within the graph, a function, a sequence.
+OnnxBuilder nested() {
+  OnnxBuilder b(17);
+  b.input("x", {3});
+  b.input("c", {}, onnx::TensorProto::BOOL);
+  b.weights("zero", {3});
+  HostTensor turns = HostTensor::zeros(DType::i64, {});
+  turns.set_integer(0, 3);
+  b.constant("turns", turns);
+  add_function(b);
+  b.node("Loop", {"turns", "", "zero"}, {"last", "rows"}).set("body", loop_body());
+  b.node("If", {"c"}, {"one"}).set("then_branch", branch("Neg")).set("else_branch", branch("Exp"));
+  b.node("F", {"one"}, {"f"}).set("slope", 0.5f).proto().set_domain("mine");
+  b.node("SplitToSequence", {"rows"}, {"parts"}).set("axis", 0);
+  b.node("SequenceInsert", {"parts", "f"}, {"all"});
+  b.node("SequenceAt", {"all", "turns"}, {"y"});
+  b.output("y");
+  return b;
+}
+
 }  // namespace
 
-std::vector<OnnxBuilder> fuzz_seeds() { return {network(), shapes(), reductions(), upscaler()}; }
+std::vector<OnnxBuilder> fuzz_seeds() {
+  return {network(), shapes(), reductions(), upscaler(), nested()};
+}
 
 }  // namespace leat

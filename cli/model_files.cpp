@@ -7,10 +7,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "cli/interrupt.h"
+#include "cli/report.h"
 #include "leat/media/npy.h"
 #include "leat/model/onnx_file.h"
+#include "leat/tensor/node_writer.h"
 
 namespace leat::cli {
 
@@ -62,12 +65,33 @@ Result<HostTensor> tensor_of(const Picture& picture, const std::string& path,
   return tensor;
 }
 
-/// Floats of one width become those of another; anything else must match.
+/// Whether a whole number of one type is one of the other, too.
+bool holds(DType wide, DType narrow) {
+  const auto has_sign = [](DType t) {
+    return t == DType::i8 || t == DType::i16 || t == DType::i32 || t == DType::i64;
+  };
+  if (!ops::is_whole_number(wide) || !ops::is_whole_number(narrow)) return false;
+  return bits_of(wide) > bits_of(narrow) && (has_sign(wide) || !has_sign(narrow));
+}
+
+/// Floats of one width become those of another, whole numbers those of a wider type; anything else
+/// must match.
 HostTensor with_dtype(const HostTensor& tensor, DType dtype) {
-  if (tensor.dtype == dtype || !is_float(tensor.dtype) || !is_float(dtype)) return tensor;
+  const bool are_floats = is_float(tensor.dtype) && is_float(dtype);
+  if (tensor.dtype == dtype || !(are_floats || holds(dtype, tensor.dtype))) return tensor;
+  if (are_floats && bits_of(dtype) < bits_of(tensor.dtype)) {
+    say_line(fmt::format("The file's numbers ({}) are rounded to what the input takes ({}).",
+                         name_of(tensor.dtype), name_of(dtype)));
+  }
   HostTensor result = HostTensor::zeros(dtype, tensor.shape);
   const int64_t count = element_count(tensor.shape);
-  for (int64_t i = 0; i < count; ++i) result.set_number(i, tensor.number(i));
+  for (int64_t i = 0; i < count; ++i) {
+    if (are_floats) {
+      result.set_number(i, tensor.number(i));
+    } else {
+      result.set_integer(i, tensor.integer(i));
+    }
+  }
   return result;
 }
 
@@ -152,22 +176,40 @@ Result<PictureNumbers> picture_numbers(const PictureOptions& options, const Mode
   return numbers;
 }
 
+namespace {
+
+/// The value whose name stands before an equals sign; names may have such signs, too.
+std::optional<size_t> named_value(const std::string& argument,
+                                  const std::vector<ModelValue>& values) {
+  std::optional<size_t> found;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const bool is_longer = !found || values[i].name.size() > values[*found].name.size();
+    if (argument.starts_with(values[i].name + "=") && is_longer) found = i;
+  }
+  return found;
+}
+
+}  // namespace
+
 Result<std::map<size_t, std::string>> match_files(const std::vector<std::string>& arguments,
                                                   const std::vector<ModelValue>& values,
                                                   const std::string& what) {
   std::map<size_t, std::string> files;
   std::vector<std::string> unnamed;
   for (const std::string& argument : arguments) {
+    const std::optional<size_t> value = named_value(argument, values);
     const size_t equals = argument.find('=');
-    const std::string name = argument.substr(0, equals);
-    const auto value = std::ranges::find(values, name, &ModelValue::name);
-    if (equals == std::string::npos) {
+    if (!value && (equals == std::string::npos || std::filesystem::exists(argument))) {
       unnamed.push_back(argument);
-    } else if (value == values.end()) {
-      return Error(
-          ErrorKind::invalid_argument,
-          fmt::format("The model has no {} \"{}\"; it has ({}).", what, name, names_of(values)));
-    } else if (!files.emplace(value - values.begin(), argument.substr(equals + 1)).second) {
+      continue;
+    }
+    if (!value) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("The model has no {} \"{}\"; it has ({}).", what,
+                               argument.substr(0, equals), names_of(values)));
+    }
+    const std::string& name = values[*value].name;
+    if (!files.emplace(*value, argument.substr(name.size() + 1)).second) {
       return Error(ErrorKind::invalid_argument,
                    fmt::format("Two files are given for {} \"{}\".", what, name));
     }

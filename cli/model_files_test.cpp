@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "leat/base/scratch_folder_test.h"
+
 namespace leat::cli {
 namespace {
 
@@ -41,6 +43,40 @@ TEST(ModelFiles, MatchesNames) {
   EXPECT_FALSE(match_files({"c=one.npy"}, values, "input"));
   EXPECT_FALSE(match_files({"a=one.npy", "a=two.npy"}, values, "input"));
   EXPECT_FALSE(match_files({"1.npy", "2.npy", "3.npy"}, values, "input"));
+}
+
+TEST(ModelFiles, NamesAndPathsMayHaveEqualsSigns) {
+  const std::vector<ModelValue> values = {
+      {"a", DType::f32, {1}, 0}, {"a=b", DType::f32, {1}, 1}, {"c", DType::f32, {1}, 2}};
+  const auto files = match_files({"a=b=x=1.npy", "c=y=2.npy", "a=z.npy"}, values, "input");
+  ASSERT_TRUE(files) << files.error().message();
+  EXPECT_EQ(files->at(0), "z.npy");
+  EXPECT_EQ(files->at(1), "x=1.npy");
+  EXPECT_EQ(files->at(2), "y=2.npy");
+}
+
+class NamedFiles : public ScratchFolder {};
+
+TEST_F(NamedFiles, APathThatIsThereIsNoName) {
+  const std::string file = write("k=v.npy", "");
+  const auto files = match_files({file}, {{"a", DType::f32, {1}, 0}}, "input");
+  ASSERT_TRUE(files) << files.error().message();
+  EXPECT_EQ(files->at(0), file);
+}
+
+TEST(ModelFiles, WholeNumbersBecomeWiderOnes) {
+  const auto fits = [](DType read, DType wanted) {
+    InputFile file;
+    file.tensor = HostTensor::zeros(read, {1});
+    file.tensor->set_integer(0, 100);
+    const auto fitted = fit_to_input(file, {"x", wanted, {1}, 0}, {});
+    return fitted && fitted->dtype == wanted && fitted->integer(0) == 100;
+  };
+  EXPECT_TRUE(fits(DType::i32, DType::i64));
+  EXPECT_TRUE(fits(DType::u8, DType::i32));
+  EXPECT_FALSE(fits(DType::i64, DType::i32));
+  EXPECT_FALSE(fits(DType::i8, DType::u16));
+  EXPECT_FALSE(fits(DType::i32, DType::f32));
 }
 
 }  // namespace

@@ -56,11 +56,26 @@ struct Prepared {
   Labels labels;
 };
 
-Result<std::vector<InputFile>> read_inputs(const Options& options,
-                                           const std::vector<ModelValue>& inputs) {
+/// Names of the model's inputs, and their files; those with a default may lack one.
+using InputFiles = std::vector<std::pair<ModelValue, InputFile>>;
+
+/// The declared inputs, with 1 where an extent is open.
+std::vector<ModelValue> values_of(const OnnxModel& file) {
+  std::vector<ModelValue> values;
+  for (const auto& list : {file.inputs(), file.default_inputs()}) {
+    for (const DeclaredInput& input : list) {
+      values.push_back({input.name, input.dtype, input.shape(), kNoTensor});
+    }
+  }
+  return values;
+}
+
+Result<InputFiles> read_inputs(const Options& options, const OnnxModel& file) {
+  const std::vector<ModelValue> inputs = values_of(file);
   TRY_ASSIGN(auto paths, match_files(options.inputs, inputs, "input"));
-  std::vector<InputFile> files;
+  InputFiles files;
   for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!paths.contains(i) && i >= file.inputs().size()) continue;
     if (!paths.contains(i)) {
       const ModelValue& input = inputs[i];
       return Error(
@@ -68,38 +83,49 @@ Result<std::vector<InputFile>> read_inputs(const Options& options,
           fmt::format("No file is given for input \"{}\" ({} {}) of model \"{}\".", input.name,
                       name_of(input.dtype), to_string(input.shape), options.model));
     }
-    TRY_ASSIGN(InputFile file, read_input_file(paths[i]));
-    files.push_back(std::move(file));
+    TRY_ASSIGN(InputFile read, read_input_file(paths[i]));
+    files.emplace_back(inputs[i], std::move(read));
   }
   return files;
 }
 
-/// The declared inputs, with 1 where an extent is open.
-std::vector<ModelValue> values_of(const std::vector<DeclaredInput>& declared) {
-  std::vector<ModelValue> values;
-  for (const DeclaredInput& input : declared) {
-    values.push_back({input.name, input.dtype, input.shape(), kNoTensor});
+/// What the files say of shapes and, where the model lets them decide something, of values.
+Result<ImportOptions> import_options(const OnnxModel& file, const InputFiles& files) {
+  ImportOptions options;
+  for (const auto& [input, read] : files) {
+    const bool has_default =
+        std::ranges::count(file.default_inputs(), input.name, &DeclaredInput::name) > 0;
+    if (const auto shape = wanted_shape(read, input)) {
+      options.input_shapes[input.name] = *shape;
+    } else if (has_default) {
+      options.input_shapes[input.name] = input.shape;
+    }
+    if (!read.tensor) continue;
+    ModelValue as_read = input;
+    as_read.shape = read.tensor->shape;
+    TRY_ASSIGN(options.input_values[input.name], fit_to_input(read, as_read, {}));
   }
-  return values;
+  return options;
 }
 
 /// Makes the model for the sizes that its files have, where it leaves sizes open.
 Result<Prepared> prepare(const Options& options) {
   Prepared prepared;
   TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
-  const std::vector<ModelValue> inputs = values_of(file.inputs());
-  TRY_ASSIGN(const std::vector<InputFile> files, read_inputs(options, inputs));
-  ImportOptions shapes;
-  for (size_t i = 0; i < files.size(); ++i) {
-    const auto shape = wanted_shape(files[i], inputs[i]);
-    if (shape) shapes.input_shapes[inputs[i].name] = *shape;
-  }
-  TRY_ASSIGN(prepared.model, file.specialised(shapes));
+  TRY_ASSIGN(const InputFiles files, read_inputs(options, file));
+  TRY_ASSIGN(ImportOptions known, import_options(file, files));
+  TRY_ASSIGN(prepared.model, file.specialised(known));
   TRY_ASSIGN(prepared.numbers, picture_numbers(options.picture, prepared.model));
-  for (size_t i = 0; i < files.size(); ++i) {
-    TRY_ASSIGN(HostTensor tensor,
-               fit_to_input(files[i], prepared.model.inputs[i], prepared.numbers));
-    prepared.inputs.push_back(std::move(tensor));
+  for (const ModelValue& input : prepared.model.inputs) {
+    const auto found = std::ranges::find_if(
+        files, [&](const auto& read) { return read.first.name == input.name; });
+    const auto value = known.input_values.find(input.name);
+    if (value != known.input_values.end() && value->second.shape == input.shape) {
+      prepared.inputs.push_back(std::move(value->second));
+    } else {
+      TRY_ASSIGN(HostTensor tensor, fit_to_input(found->second, input, prepared.numbers));
+      prepared.inputs.push_back(std::move(tensor));
+    }
   }
   TRY_ASSIGN(prepared.output_files, match_files(options.outputs, prepared.model.outputs, "output"));
   std::vector<std::string> written = {options.trace};
@@ -108,7 +134,7 @@ Result<Prepared> prepare(const Options& options) {
     written.push_back(path);
   }
   std::vector<std::string> read = {options.model, options.labels};
-  for (const InputFile& input : files) read.push_back(input.path);
+  for (const auto& [input, from] : files) read.push_back(from.path);
   TRY(check_files(options.json, std::move(written), read));
   if (!options.labels.empty()) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
@@ -27,11 +28,18 @@ constexpr DTypeRow kDTypes[] = {
 };
 
 /// Reads the dictionary's three entries from left to right.
+struct Header {
+  DType dtype = DType::f32;
+  Shape shape;
+  bool is_big_endian = false;
+  bool is_fortran_order = false;
+};
+
 class HeaderReader {
  public:
   HeaderReader(std::string_view text, const std::string& path) : text_(text), path_(path) {}
 
-  Result<HostTensor> read() {
+  Result<Header> read() {
     if (!take('{')) return bad("does not begin with {");
     while (!take('}')) {
       const std::optional<std::string_view> key = quoted();
@@ -42,10 +50,7 @@ class HeaderReader {
     skip_space();
     if (!text_.empty()) return bad(fmt::format("has ({}) bytes behind its end", text_.size()));
     if (!dtype_ || !has_order_ || !shape_) return bad("lacks descr, fortran_order or shape");
-    HostTensor tensor;
-    tensor.dtype = *dtype_;
-    tensor.shape = std::move(*shape_);
-    return tensor;
+    return Header{*dtype_, std::move(*shape_), is_big_endian_, is_fortran_order_};
   }
 
  private:
@@ -103,13 +108,9 @@ class HeaderReader {
     const std::optional<std::string_view> descr = quoted();
     if (!descr || descr->empty()) return bad("names no plain element type");
     const bool is_byte = descr->ends_with('1');
-    const bool is_ordered = descr->starts_with('<') || (is_byte && descr->starts_with('|'));
-    if ((*descr)[0] == '>') {
-      return Error(
-          ErrorKind::invalid_argument,
-          fmt::format("File \"{}\" is big-endian ({}); only little-endian arrays are read.", path_,
-                      *descr));
-    }
+    is_big_endian_ = descr->starts_with('>');
+    const bool is_ordered =
+        is_big_endian_ || descr->starts_with('<') || (is_byte && descr->starts_with('|'));
     for (const DTypeRow& row : kDTypes) {
       if (is_ordered && descr->substr(1) == row.descr) return row.dtype;
     }
@@ -119,10 +120,9 @@ class HeaderReader {
   }
 
   Result<void> order() {
-    if (take_word("False")) return {};
-    if (!take_word("True")) return bad("has a fortran_order that is neither True nor False");
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("File \"{}\" is in Fortran order; only C order is read.", path_));
+    is_fortran_order_ = take_word("True");
+    if (is_fortran_order_ || take_word("False")) return {};
+    return bad("has a fortran_order that is neither True nor False");
   }
 
   Result<Shape> shape() {
@@ -147,7 +147,33 @@ class HeaderReader {
   std::optional<DType> dtype_;
   std::optional<Shape> shape_;
   bool has_order_ = false;
+  bool is_big_endian_ = false;
+  bool is_fortran_order_ = false;
 };
+
+void swap_bytes(HostTensor& tensor) {
+  const auto width = static_cast<size_t>(size_bytes_of(tensor.dtype));
+  for (size_t at = 0; at < tensor.bytes.size(); at += width) {
+    std::reverse(tensor.bytes.begin() + static_cast<int64_t>(at),
+                 tensor.bytes.begin() + static_cast<int64_t>(at + width));
+  }
+}
+
+/// Elements that lie with their first coordinate running fastest, in the order of this tensor.
+std::vector<std::byte> row_major(const HostTensor& tensor) {
+  const auto width = static_cast<size_t>(size_bytes_of(tensor.dtype));
+  const std::vector<int64_t> strides = row_major_strides(tensor.shape);
+  std::vector<std::byte> bytes(tensor.bytes.size());
+  Shape at(tensor.shape.size(), 0);
+  for (size_t from = 0; from < bytes.size(); from += width) {
+    int64_t to = 0;
+    for (size_t axis = 0; axis < at.size(); ++axis) to += at[axis] * strides[axis];
+    std::memcpy(bytes.data() + static_cast<size_t>(to) * width, tensor.bytes.data() + from, width);
+    for (size_t axis = 0; axis < at.size() && ++at[axis] == tensor.shape[axis]; ++axis)
+      at[axis] = 0;
+  }
+  return bytes;
+}
 
 std::string_view descr_of(DType dtype) {
   for (const DTypeRow& row : kDTypes) {
@@ -179,8 +205,10 @@ Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path) {
   if (header_bytes > kNpyHeaderBytesMax || header_begin + header_bytes > bytes.size()) {
     return bad(fmt::format("has a header of ({}) bytes, which it does not hold", header_bytes));
   }
-  TRY_ASSIGN(HostTensor tensor,
-             HeaderReader(bytes.substr(header_begin, header_bytes), path).read());
+  TRY_ASSIGN(Header header, HeaderReader(bytes.substr(header_begin, header_bytes), path).read());
+  HostTensor tensor;
+  tensor.dtype = header.dtype;
+  tensor.shape = std::move(header.shape);
   if (const Result<void> checked = check_shape(tensor.shape); !checked) {
     return checked.error().during("reading " + path);
   }
@@ -193,6 +221,8 @@ Result<HostTensor> parse_npy(std::string_view bytes, const std::string& path) {
   }
   tensor.bytes.resize(expected);
   if (expected > 0) std::memcpy(tensor.bytes.data(), data.data(), expected);
+  if (header.is_big_endian) swap_bytes(tensor);
+  if (header.is_fortran_order) tensor.bytes = row_major(tensor);
   return tensor;
 }
 

@@ -70,6 +70,29 @@ TEST(Npy, ReadsScalarsVectorsAndLaterVersions) {
   EXPECT_EQ(vector->shape, Shape{2});
 }
 
+TEST(Npy, ReadsFortransOrder) {
+  const std::string elements("\0\1\2\3\4\5", 6);  // of shape (2, 3), columns first
+  const auto columns =
+      parse_npy(npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }\n", elements), "a");
+  ASSERT_TRUE(columns);
+  EXPECT_EQ(columns->shape, (Shape{2, 3}));
+  const int64_t wanted[] = {0, 2, 4, 1, 3, 5};
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(columns->integer(i), wanted[i]) << i;
+  const auto none =
+      parse_npy(npy("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 0), }\n", ""), "a");
+  ASSERT_TRUE(none);
+  EXPECT_EQ(none->shape, (Shape{2, 0}));
+}
+
+TEST(Npy, ReadsBigEndianNumbers) {
+  const auto words = parse_npy(npy("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }\n",
+                                   std::string("\1\2\xff\xfe", 4)),
+                               "a");
+  ASSERT_TRUE(words);
+  EXPECT_EQ(words->integer(0), 0x102);
+  EXPECT_EQ(words->integer(1), -2);
+}
+
 TEST(Npy, RefusesHostileFilesInOneSentence) {
   const std::string good = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }";
   EXPECT_NE(error_of("").find("no NumPy array"), std::string::npos);
@@ -79,12 +102,6 @@ TEST(Npy, RefusesHostileFilesInOneSentence) {
   const std::string lying = npy(good, "").replace(8, 2, "\xff\xff");
   EXPECT_NE(error_of(lying).find("(65535) bytes"), std::string::npos);
   const auto header_error = [](const std::string& header) { return error_of(npy(header, "")); };
-  EXPECT_NE(
-      header_error("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }").find("big-endian"),
-      std::string::npos);
-  EXPECT_NE(header_error("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }")
-                .find("Fortran order"),
-            std::string::npos);
   EXPECT_NE(header_error("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }").find("(|O)"),
             std::string::npos);
   EXPECT_NE(header_error("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }"), "");

@@ -164,9 +164,9 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame) {
   std::set<std::string> initialized;
   for (const onnx::TensorProto& tensor : graph.initializer()) initialized.insert(tensor.name());
   for (const onnx::ValueInfoProto& proto : graph.input()) {
-    if (initialized.contains(proto.name())) continue;
     TRY_ASSIGN(DeclaredInput input, read_input(proto));
-    frame.inputs.push_back(std::move(input));
+    const bool has_default = initialized.contains(proto.name());
+    (has_default ? frame.default_inputs : frame.inputs).push_back(std::move(input));
   }
   return {};
 }
@@ -243,5 +243,9 @@ Result<OnnxModel> OnnxModel::parse(std::string_view bytes, ModelPath path, Impor
 }
 
 const std::vector<DeclaredInput>& OnnxModel::inputs() const { return frame_->inputs; }
+
+const std::vector<DeclaredInput>& OnnxModel::default_inputs() const {
+  return frame_->default_inputs;
+}
 
 }  // namespace leat

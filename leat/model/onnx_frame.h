@@ -27,7 +27,8 @@ struct ModelFunction {
 
 struct ModelFrame {
   Opsets opsets;
-  std::vector<DeclaredInput> inputs;  // in the order of the file; no initializers
+  std::vector<DeclaredInput> inputs;          // in the order of the file; no initializers
+  std::vector<DeclaredInput> default_inputs;  // that initializers have values for
   std::map<std::string, ModelFunction> functions;
   int64_t node_count = 0;  // with those of inner graphs and functions
 

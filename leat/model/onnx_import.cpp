@@ -75,6 +75,7 @@ class Importer : private onnx_ops::NodeHost {
   Result<void> add_initializers(const onnx::GraphProto& graph);
   Result<TensorId> initializer_of(const onnx::TensorProto& proto);
   Result<void> add_inputs();
+  bool is_given_default(const std::string& name) const;
   Result<void> add_input(const DeclaredInput& input);
   Result<Shape> input_shape(const DeclaredInput& input) const;
   Result<void> add_nodes(const OnnxNodes& nodes);
@@ -148,19 +149,30 @@ Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
 
 Result<void> Importer::add_initializers(const onnx::GraphProto& graph) {
   for (const onnx::TensorProto& initializer : graph.initializer()) {
+    if (depth_ == 0 && is_given_default(initializer.name())) continue;
     TRY_ASSIGN(const TensorId tensor, initializer_of(initializer));
     TRY(define(initializer.name(), tensor));
   }
   return {};
 }
 
+/// Whether the model has a value of that name which is to be an input all the same.
+bool Importer::is_given_default(const std::string& name) const {
+  return options_.input_shapes.contains(name) &&
+         std::ranges::count(frame_.default_inputs, name, &DeclaredInput::name) > 0;
+}
+
 Result<void> Importer::add_inputs() {
   for (const auto& [name, shape] : options_.input_shapes) {
-    if (std::ranges::find(frame_.inputs, name, &DeclaredInput::name) == frame_.inputs.end()) {
+    const bool is_known = std::ranges::count(frame_.inputs, name, &DeclaredInput::name) > 0;
+    if (!is_known && !is_given_default(name)) {
       return invalid(fmt::format("The model has no input \"{}\".", name));
     }
   }
   for (const DeclaredInput& input : frame_.inputs) TRY(add_input(input));
+  for (const DeclaredInput& input : frame_.default_inputs) {
+    if (is_given_default(input.name)) TRY(add_input(input));
+  }
   return {};
 }
 
@@ -353,7 +365,9 @@ Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
     }
   }
   OnnxScope* const outer = std::exchange(scope_, &scope);
+  ++depth_;
   const Result<void> added = add_initializers(body);
+  --depth_;
   scope_ = outer;
   if (!added) return added.error();
   TRY(run_nodes(scope, body.node()));

@@ -34,6 +34,7 @@ inline constexpr int64_t kFillBytesMax = int64_t{1} << 30;
 struct ImportOptions {
   /// By input name. An unknown dimension of an input that is not listed becomes 1: in practice it
   /// is the batch.
+  /// An input that has a default in the file is an input only when it is listed.
   std::map<std::string, Shape> input_shapes;
   /// Values at hand, by input name. Kernels are made for one shape, so an input that decides a
   /// shape (axes, pads, a target shape) has to be known here: such an input, and no other, becomes
@@ -91,6 +92,8 @@ class OnnxModel {
 
   /// In the order of the file; no initializers.
   const std::vector<DeclaredInput>& inputs() const;
+  /// Those that the file has a value for, which holds unless another is given.
+  const std::vector<DeclaredInput>& default_inputs() const;
   const onnx::ModelProto& proto() const { return *proto_; }
   /// The graph for these shapes. Errors: invalid_argument (malformed, sizes that do not fit) and
   /// unsupported (an attribute or type). `failure` may be null.

@@ -52,6 +52,21 @@ TEST(OnnxImport, NamesInputsOutputsAndMetadata) {
   EXPECT_EQ(model->opsets.at(""), 13);
 }
 
+TEST(OnnxImport, ADefaultOfAnInputHoldsUntilOneIsGiven) {
+  OnnxBuilder builder;
+  builder.input("x", {2});
+  builder.input("w", {2});
+  builder.weights("w", {2});
+  builder.node("Add", {"x", "w"}, {"y"});
+  builder.output("y");
+  ASSERT_EQ(import(builder)->inputs.size(), 1u);
+  const Result<Model> given = import(builder, {.input_shapes = {{"w", {2}}}});
+  ASSERT_TRUE(given) << given.error().message();
+  ASSERT_EQ(given->inputs.size(), 2u);
+  EXPECT_EQ(given->inputs[1].name, "w");
+  EXPECT_FALSE(given->graph.tensors[given->inputs[1].tensor].constant);
+}
+
 TEST(OnnxImport, MinusOneIsUnknown) {
   OnnxBuilder builder = relu_model();
   auto* type = builder.proto().mutable_graph()->mutable_input(0)->mutable_type();

@@ -175,8 +175,6 @@ TEST(CliBadInput, Arrays) {
     return bytes.replace(bytes.find(from), from.size(), to);
   };
   expect_one_sentence(run(scratch_file("empty.npy", "")), "empty.npy");
-  expect_one_sentence(run(scratch_file("big.npy", changed("<f4", ">f4"))), "big-endian");
-  expect_one_sentence(run(scratch_file("columns.npy", changed("False", "True "))), "Fortran");
   expect_one_sentence(run(scratch_file("complex.npy", changed("<f4", "<c8"))), "<c8");
   const std::string whole =
       scratch_file("whole.npy", npy_bytes(HostTensor::zeros(DType::i32, {1, 1, 28, 28})));

@@ -2,6 +2,9 @@
 // sign bit, and what twice its quotient leaves is at most one divisor too much.
 #include "leat/lower/conversions.h"
 
+#include <limits>
+#include <utility>
+
 #include "leat/base/check.h"
 #include "leat/lower/narrow_floats.h"
 #include "leat/tensor/scalar_math.h"
@@ -102,6 +105,29 @@ ValueId converted(Builder& b, ValueId value, ScalarType from, ScalarType to) {
   }
   if (to == ScalarType::i32) return b.convert(Opcode::narrow_i, value);
   return from == ScalarType::i32 ? b.convert(Opcode::widen_i, value) : value;
+}
+
+ValueId apply_extreme(Builder& b, ScalarOp op, ValueId left, ValueId right) {
+  if (b.constant(left)) std::swap(left, right);
+  const bool is_min = op == ScalarOp::min;
+  const ValueId is_right =
+      is_min ? b.binary(Opcode::lt_f, right, left) : b.binary(Opcode::lt_f, left, right);
+  const ValueId extreme = b.select(is_right, right, left);
+  if (b.constant(right)) return extreme;
+  return b.select(b.binary(Opcode::eq_f, right, right), extreme, right);
+}
+
+ValueId reduce_extreme(Builder& b, ScalarOp op, ValueId value) {
+  const auto flag = [&](double number) {
+    return b.type(value).scalar == Scalar::f64 ? constant_of(b, ScalarType::f64, number)
+                                               : constant_of(b, ScalarType::f32, number);
+  };
+  const ValueId is_number = b.binary(Opcode::eq_f, value, value);
+  const ValueId none = b.reduce(Opcode::reduce_max, b.select(is_number, flag(0), flag(1)));
+  const ValueId extreme =
+      b.reduce(op == ScalarOp::min ? Opcode::reduce_min : Opcode::reduce_max, value);
+  return b.select(b.binary(Opcode::lt_f, flag(0), none),
+                  flag(std::numeric_limits<double>::quiet_NaN()), extreme);
 }
 
 ValueId apply_unsigned(Builder& b, ScalarOp op, ValueId left, ValueId right) {

@@ -14,6 +14,11 @@ std::optional<ScalarType> conversion_of(ScalarOp op);
 ir::ValueId converted(ir::Builder& builder, ir::ValueId value, ScalarType from, ScalarType to);
 /// An operation of ScalarType::u64, whose value is an i64.
 ir::ValueId apply_unsigned(ir::Builder& builder, ScalarOp op, ir::ValueId a, ir::ValueId b);
+/// The minimum or maximum of floats, NaN where an operand is; of equal ones `a`. What min_f and its
+/// like leave open is said by comparisons, which on x86-64 cost nothing beside a constant.
+ir::ValueId apply_extreme(ir::Builder& builder, ScalarOp op, ir::ValueId a, ir::ValueId b);
+/// The same over the lanes of a wave.
+ir::ValueId reduce_extreme(ir::Builder& builder, ScalarOp op, ir::ValueId value);
 /// A function of floats, of f64 as f32 has it; `b` may be kNone.
 ir::ValueId apply_function(ir::Builder& builder, ir::Opcode op, ir::ValueId a,
                            ir::ValueId b = ir::kNone);

@@ -200,12 +200,12 @@ Opcode float_opcode(ScalarOp op) {
     case ScalarOp::sub: return Opcode::sub_f;
     case ScalarOp::mul: return Opcode::mul_f;
     case ScalarOp::div: return Opcode::div_f;
-    case ScalarOp::min: return Opcode::min_f;
-    case ScalarOp::max: return Opcode::max_f;
     case ScalarOp::pow: return Opcode::pow;
     case ScalarOp::less: return Opcode::lt_f;
     case ScalarOp::less_equal: return Opcode::le_f;
     case ScalarOp::equal: return Opcode::eq_f;
+    case ScalarOp::min:
+    case ScalarOp::max:
     case ScalarOp::rem:
     case ScalarOp::bit_and:
     case ScalarOp::bit_or:
@@ -269,6 +269,7 @@ ValueId apply_int(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
 }
 
 ValueId apply_float(ir::Builder& builder, ScalarOp op, ValueId a, ValueId b) {
+  if (op == ScalarOp::min || op == ScalarOp::max) return apply_extreme(builder, op, a, b);
   const Opcode opcode = float_opcode(op);
   if (is_function(op)) return apply_function(builder, opcode, a, b);
   return b == ir::kNone ? builder.unary(opcode, a) : builder.binary(opcode, a, b);

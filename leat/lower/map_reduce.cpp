@@ -59,6 +59,7 @@ struct MapReduceLowering {
   void finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator, ValueId mask);
   ValueId identity();
   ValueId combine(ValueId accumulated, ValueId element);
+  ValueId over_lanes(ValueId partial);
   ValueId reduce_serial(std::vector<ValueId> axes, size_t reduce_axis, ValueId accumulated,
                         ValueId mask);
   int unroll_of(size_t reduce_axis, const Number& rounds) const;
@@ -104,18 +105,28 @@ ValueId MapReduceLowering::identity() {
 ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
   const bool is_float = ir::is_float(builder.type(element).scalar);
   const bool is_unsigned = node.exprs.type(node.element) == ScalarType::u64;
-  const auto least = [&](ScalarOp op, Opcode of_float, Opcode of_int) {
+  const auto extreme = [&](ScalarOp op, Opcode of_int) {
     if (is_unsigned) return apply_unsigned(builder, op, accumulated, element);
-    return builder.binary(is_float ? of_float : of_int, accumulated, element);
+    if (is_float) return apply_extreme(builder, op, accumulated, element);
+    return builder.binary(of_int, accumulated, element);
   };
   switch (node.reduce_op) {
     case ReduceOp::none:
     case ReduceOp::sum: return builder.add(accumulated, element);
     case ReduceOp::product: return builder.mul(accumulated, element);
-    case ReduceOp::min: return least(ScalarOp::min, Opcode::min_f, Opcode::min_i);
-    case ReduceOp::max: return least(ScalarOp::max, Opcode::max_f, Opcode::max_i);
+    case ReduceOp::min: return extreme(ScalarOp::min, Opcode::min_i);
+    case ReduceOp::max: return extreme(ScalarOp::max, Opcode::max_i);
   }
   return accumulated;
+}
+
+ValueId MapReduceLowering::over_lanes(ValueId partial) {
+  if (node.reduce_op == ReduceOp::sum) return builder.reduce(Opcode::reduce_add, partial);
+  const bool is_min = node.reduce_op == ReduceOp::min;
+  if (ir::is_float(builder.type(partial).scalar)) {
+    return reduce_extreme(builder, is_min ? ScalarOp::min : ScalarOp::max, partial);
+  }
+  return builder.reduce(is_min ? Opcode::reduce_min : Opcode::reduce_max, partial);
 }
 
 /// Only the innermost loop is unrolled: whole when it is short, else by the factor with the fewest
@@ -277,10 +288,7 @@ void MapReduceLowering::emit_shared_reduction() {
         unroll_of(axis, rounds))[0];
   };
   const ValueId partial = nest(0, identity());
-  const Opcode reduce = node.reduce_op == ReduceOp::sum   ? Opcode::reduce_add
-                        : node.reduce_op == ReduceOp::min ? Opcode::reduce_min
-                                                          : Opcode::reduce_max;
-  const ValueId total = builder.reduce(reduce, partial);
+  const ValueId total = over_lanes(partial);
   coordinates.resize(rank);
   const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), builder.i32(0));
   finish_element(coordinates, total, builder.logical_and(exists, first));

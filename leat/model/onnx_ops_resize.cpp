@@ -1,5 +1,6 @@
 // ONNX Resize and Upsample. Source: ONNX operator schemas Upsample 7/9, Resize 10/11/13/18/19.
-// Upsample and Resize 10 have no coordinate mode: they are asymmetric and round down.
+// Upsample and Resize 10 have no coordinate mode: they are asymmetric, and round up
+// where an axis shrinks.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,7 +60,7 @@ Result<TensorId> simple_resize(OnnxNode& node, std::vector<double> scales) {
   ops::ResizeOptions options;
   options.scales = std::move(scales);
   options.mode = read_mode(node);
-  options.nearest_mode = ops::NearestMode::floor;
+  options.nearest_mode = ops::NearestMode::opset_10;
   options.coordinate_mode = ops::CoordinateMode::asymmetric;
   if (node.failure()) return *node.failure();
   return ops::resize(node.graph(), node.name(), node.input(0), options);

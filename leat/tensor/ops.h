@@ -180,7 +180,7 @@ Result<TensorId> variadic(Graph& graph, std::string_view name, Variadic kind,
 
 // --- Pooling (ops_pool.cpp) ---------------------------------------------------------------------
 
-/// Floats, i8 and u8.
+/// Floats, i8 and u8. NaN is passed over: a window of nothing else gives -inf.
 Result<TensorId> max_pool(Graph& graph, std::string_view name, TensorId x, const Window& window);
 /// MaxPool's second output, i64: where the maximum `pooled` (the result of max_pool with the same x
 /// and window) stands in the whole tensor x. column_major is ONNX' storage_order 1.
@@ -446,7 +446,13 @@ Result<TensorId> range(Graph& graph, std::string_view name, const HostTensor& st
 // --- Resizing (ops_resize.cpp, resize_tables.cpp) -----------------------------------------------
 
 enum class ResizeMode : uint8_t { nearest, linear, cubic };
-enum class NearestMode : uint8_t { round_prefer_floor, round_prefer_ceil, floor, ceil };
+enum class NearestMode : uint8_t {
+  round_prefer_floor,
+  round_prefer_ceil,
+  floor,
+  ceil,
+  opset_10  // along an axis that shrinks ceil, else floor
+};
 enum class CoordinateMode : uint8_t {
   half_pixel,
   half_pixel_symmetric,

@@ -33,6 +33,14 @@ TEST(MaxPool, MatchesLoops) {
   EXPECT_EQ(probe.shape(*y), (Shape{2, 2, 4, 5}));
 }
 
+TEST(MaxPool, PassesOverNaN) {
+  Probe probe;
+  const double nan = std::nan("");
+  const TensorId x = probe.feed({1, 1, 6}, {5, nan, 1, 2, nan, nan});
+  EXPECT_EQ(probe.numbers(max_pool(probe.graph, "", x, {.kernel = {2}, .strides = {2}})),
+            (Numbers{5, 2, -kInfinity}));
+}
+
 TEST(MaxPool, WholeNumbersBelowZeroBeatThePadding) {
   Probe probe;
   const TensorId x = probe.feed({1, 1, 2}, {-5, -3}, DType::i8);

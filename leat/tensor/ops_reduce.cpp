@@ -154,7 +154,7 @@ Result<TensorId> write_arg(Graph& graph, const Place& place, std::string_view su
   NodeWriter second(graph, place, suffix);
   const std::vector<Term> index = reduced_index(second, job.axes, job.keep_dims);
   const Term best = second.load(extreme, second.axes(job.out_shape().size()));
-  const Term hit = equal(second.load(job.x, index), best);
+  const Term hit = is_extreme(second.load(job.x, index), best);
   const double last = job.axes.count() - 1;
   const Term position = select(hit, flat_position(second, job.axes, index), arg.last ? 0 : last);
   return second.reduce(dtype, job.out_shape(),

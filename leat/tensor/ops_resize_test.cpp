@@ -52,6 +52,16 @@ TEST(Resize, NearestModes) {
             (Numbers{1, 1, 2, 2, 3, 3, 4, 4}));
 }
 
+TEST(Resize, NearestOfOpset10RoundsUpWhereAnAxisShrinks) {
+  const auto row = [](std::vector<double> scales) {
+    return resized({1, 1, 1, 4}, {.scales = std::move(scales),
+                                  .nearest_mode = NearestMode::opset_10,
+                                  .coordinate_mode = CoordinateMode::asymmetric});
+  };
+  EXPECT_EQ(row({1, 1, 1, 0.6}), (Numbers{1, 3}));
+  EXPECT_EQ(row({1, 1, 1, 1.6}), (Numbers{1, 1, 2, 2, 3, 4}));
+}
+
 TEST(Resize, NearestToOddSizes) {
   EXPECT_EQ(resized({1, 1, 2, 2}, {.sizes = {1, 1, 3, 8}}),
             (Numbers{1, 1, 1, 1, 2, 2, 2, 2, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4}));

@@ -31,8 +31,9 @@ double input_coordinate(const ResizeAxis& axis, CoordinateMode mode, double at) 
   return at;
 }
 
-double nearest(double x, NearestMode mode) {
+double nearest(double x, NearestMode mode, double scale) {
   switch (mode) {
+    case NearestMode::opset_10: return scale < 1 ? std::ceil(x) : std::floor(x);
     case NearestMode::round_prefer_floor: return std::ceil(x - 0.5);
     case NearestMode::round_prefer_ceil: return std::floor(x + 0.5);
     case NearestMode::floor: return std::floor(x);
@@ -111,7 +112,7 @@ AxisTaps axis_taps(const ResizeAxis& axis, const ResizeOptions& options) {
     const double x = input_coordinate(axis, options.coordinate_mode, static_cast<double>(out));
     taps.outside.push_back(x < 0 || x > last);
     if (options.mode == ResizeMode::nearest) {
-      const double index = std::clamp(nearest(x, options.nearest_mode), 0.0, last);
+      const double index = std::clamp(nearest(x, options.nearest_mode, axis.scale), 0.0, last);
       taps.index.push_back(static_cast<int64_t>(index));
     } else {
       add_weighted_row(axis, options, x, taps);

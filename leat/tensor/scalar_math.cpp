@@ -58,8 +58,8 @@ double apply_number(ScalarOp op, double a, double b) {
     case ScalarOp::sub: return a - b;
     case ScalarOp::mul: return a * b;
     case ScalarOp::div: return a / b;
-    case ScalarOp::min: return b < a ? b : a;
-    case ScalarOp::max: return a < b ? b : a;
+    case ScalarOp::min: return b < a || std::isnan(b) ? b : a;
+    case ScalarOp::max: return a < b || std::isnan(b) ? b : a;
     case ScalarOp::pow: return std::pow(a, b);
     case ScalarOp::rem:
     case ScalarOp::bit_and:

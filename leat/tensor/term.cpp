@@ -62,6 +62,13 @@ Term operator<=(double a, Term b) { return b.constant(a) <= b; }
 Term equal(Term a, Term b) { return apply(ScalarOp::equal, a, b); }
 Term equal(Term a, double b) { return equal(a, a.constant(b)); }
 
+Term is_nan(Term a) { return negate(equal(a, a)); }
+
+Term is_extreme(Term value, Term extreme) {
+  const Term hit = equal(value, extreme);
+  return is_float(value.type()) ? either(hit, is_nan(value)) : hit;
+}
+
 Term both(Term a, Term b) { return apply(ScalarOp::logical_and, a, b); }
 Term either(Term a, Term b) { return apply(ScalarOp::logical_or, a, b); }
 Term negate(Term a) { return apply(ScalarOp::logical_not, a); }

@@ -59,6 +59,11 @@ Term operator<=(double a, Term b);
 Term equal(Term a, Term b);
 Term equal(Term a, double b);
 
+/// Of floats.
+Term is_nan(Term a);
+/// Whether the value is what a minimum or maximum of it and others is; NaN is, wherever it occurs.
+Term is_extreme(Term value, Term extreme);
+
 /// b1. (Plain functions: an overloaded && would not short-circuit.)
 Term both(Term a, Term b);
 Term either(Term a, Term b);

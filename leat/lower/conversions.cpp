@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "leat/base/check.h"
+#include "leat/lower/math_kernels.h"
 #include "leat/lower/narrow_floats.h"
 #include "leat/tensor/scalar_math.h"
 
@@ -107,6 +108,11 @@ ValueId converted(Builder& b, ValueId value, ScalarType from, ScalarType to) {
   return from == ScalarType::i32 ? b.convert(Opcode::widen_i, value) : value;
 }
 
+static ValueId is_number(Builder& b, ValueId value) {
+  if (b.type(value).scalar == Scalar::f64) return b.binary(Opcode::eq_f, value, value);
+  return b.not_b(is_nan(b, value));
+}
+
 ValueId apply_extreme(Builder& b, ScalarOp op, ValueId left, ValueId right) {
   if (b.constant(left)) std::swap(left, right);
   const bool is_min = op == ScalarOp::min;
@@ -114,7 +120,7 @@ ValueId apply_extreme(Builder& b, ScalarOp op, ValueId left, ValueId right) {
       is_min ? b.binary(Opcode::lt_f, right, left) : b.binary(Opcode::lt_f, left, right);
   const ValueId extreme = b.select(is_right, right, left);
   if (b.constant(right)) return extreme;
-  return b.select(b.binary(Opcode::eq_f, right, right), extreme, right);
+  return b.select(is_number(b, right), extreme, right);
 }
 
 ValueId reduce_extreme(Builder& b, ScalarOp op, ValueId value) {
@@ -122,8 +128,8 @@ ValueId reduce_extreme(Builder& b, ScalarOp op, ValueId value) {
     return b.type(value).scalar == Scalar::f64 ? constant_of(b, ScalarType::f64, number)
                                                : constant_of(b, ScalarType::f32, number);
   };
-  const ValueId is_number = b.binary(Opcode::eq_f, value, value);
-  const ValueId none = b.reduce(Opcode::reduce_max, b.select(is_number, flag(0), flag(1)));
+  const ValueId none =
+      b.reduce(Opcode::reduce_max, b.select(is_number(b, value), flag(0), flag(1)));
   const ValueId extreme =
       b.reduce(op == ScalarOp::min ? Opcode::reduce_min : Opcode::reduce_max, value);
   return b.select(b.binary(Opcode::lt_f, flag(0), none),

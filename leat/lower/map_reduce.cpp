@@ -97,7 +97,8 @@ ValueId MapReduceLowering::identity() {
     case ReduceOp::sum: return constant_of(builder, type, 0);
     case ReduceOp::product: return constant_of(builder, type, 1);
     case ReduceOp::min: return constant_of(builder, type, kInfinity);
-    case ReduceOp::max: return constant_of(builder, type, -kInfinity);
+    case ReduceOp::max:
+    case ReduceOp::max_number: return constant_of(builder, type, -kInfinity);
   }
   return ir::kNone;
 }
@@ -116,6 +117,10 @@ ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
     case ReduceOp::product: return builder.mul(accumulated, element);
     case ReduceOp::min: return extreme(ScalarOp::min, Opcode::min_i);
     case ReduceOp::max: return extreme(ScalarOp::max, Opcode::max_i);
+    case ReduceOp::max_number:
+      if (!is_float) return extreme(ScalarOp::max, Opcode::max_i);
+      return builder.select(builder.binary(Opcode::lt_f, accumulated, element), element,
+                            accumulated);
   }
   return accumulated;
 }
@@ -123,7 +128,8 @@ ValueId MapReduceLowering::combine(ValueId accumulated, ValueId element) {
 ValueId MapReduceLowering::over_lanes(ValueId partial) {
   if (node.reduce_op == ReduceOp::sum) return builder.reduce(Opcode::reduce_add, partial);
   const bool is_min = node.reduce_op == ReduceOp::min;
-  if (ir::is_float(builder.type(partial).scalar)) {
+  const bool lets_nan_through = node.reduce_op != ReduceOp::max_number;
+  if (lets_nan_through && ir::is_float(builder.type(partial).scalar)) {
     return reduce_extreme(builder, is_min ? ScalarOp::min : ScalarOp::max, partial);
   }
   return builder.reduce(is_min ? Opcode::reduce_min : Opcode::reduce_max, partial);

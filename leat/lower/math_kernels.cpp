@@ -33,13 +33,6 @@ ValueId polynomial(Builder& b, ValueId x, std::initializer_list<float> coefficie
 
 ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a, c); }
 
-/// By the bits: a GPU's compiler may take it that x == x (NVIDIA's for Vulkan does, at times).
-ValueId is_nan(Builder& b, ValueId x) {
-  const ValueId bits = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
-                                b.i32(std::numeric_limits<int32_t>::max()));
-  return b.binary(Opcode::lt_i, b.i32(0x7f800000), bits);
-}
-
 /// |magnitude| with the sign of x.
 ValueId with_sign(Builder& b, ValueId magnitude, ValueId x) {
   const ValueId sign = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
@@ -116,6 +109,12 @@ ReducedExponent powers_of_two_in(Builder& b, ValueId x, float lowest) {
 }
 
 }  // namespace
+
+ValueId is_nan(Builder& b, ValueId x) {
+  const ValueId bits = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
+                                b.i32(std::numeric_limits<int32_t>::max()));
+  return b.binary(Opcode::lt_i, b.i32(0x7f800000), bits);
+}
 
 ValueId math_exp(Builder& b, ValueId x) {
   // Beyond these ends the result is 0 or infinity whatever x is.

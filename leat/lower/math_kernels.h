@@ -10,6 +10,8 @@
 
 namespace leat {
 
+/// By the bits: a GPU's compiler may take it that x == x (NVIDIA's for Vulkan does, at times).
+ir::ValueId is_nan(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_exp(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_expm1(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_log(ir::Builder& b, ir::ValueId x);

@@ -203,6 +203,7 @@ ScalarValue initial_value(ReduceOp op, ScalarType type) {
     case ReduceOp::min:
       return {.number = kInfinity, .integer = is_float(type) ? 0 : truncate_to(type, kInfinity)};
     case ReduceOp::max:
+    case ReduceOp::max_number:
       return {.number = -kInfinity, .integer = is_float(type) ? 0 : truncate_to(type, -kInfinity)};
   }
   return {};
@@ -214,7 +215,8 @@ ScalarOp scalar_op_of(ReduceOp op) {
     case ReduceOp::sum: return ScalarOp::add;
     case ReduceOp::product: return ScalarOp::mul;
     case ReduceOp::min: return ScalarOp::min;
-    case ReduceOp::max: return ScalarOp::max;
+    case ReduceOp::max:
+    case ReduceOp::max_number: return ScalarOp::max;
   }
   return ScalarOp::add;
 }
@@ -236,6 +238,7 @@ class ReduceLoop {
       const std::span<int64_t> coordinates(evaluator_.coordinates);
       for_each_point(node_.reduce, coordinates.subspan(node_.extents.size()), [&] {
         const ScalarValue element = evaluator_.element(node_.element);
+        if (node_.reduce_op == ReduceOp::max_number && std::isnan(element.number)) return;
         evaluator_.accumulator =
             apply_scalar(combine_, type_, {evaluator_.accumulator, element, ScalarValue()});
       });

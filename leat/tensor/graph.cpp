@@ -269,6 +269,7 @@ std::string_view name_of(ReduceOp op) {
     case ReduceOp::product: return "product";
     case ReduceOp::min: return "min";
     case ReduceOp::max: return "max";
+    case ReduceOp::max_number: return "max_number";
   }
   return "";
 }

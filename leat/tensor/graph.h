@@ -56,7 +56,8 @@ struct Tensor {
   std::shared_ptr<const HostTensor> constant;  // null when computed or fed
 };
 
-enum class ReduceOp : uint8_t { none, sum, product, min, max };
+/// min and max of a NaN are NaN; max_number passes over it.
+enum class ReduceOp : uint8_t { none, sum, product, min, max, max_number };
 
 /// What a node stores: `value` at the coordinates `index` of its tensor, one form over the node's
 /// extents per dimension, which takes each value once.
@@ -102,7 +103,7 @@ struct Program {
 
 /// Axis i < extents.size() runs over extents[i], axis extents.size() + j over reduce[j]. With
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
-/// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, max; whole
+/// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, both max; whole
 /// numbers: the type's limits). A node with a program has neither expressions nor indices; its
 /// extents are input 0's with 1 for the program's axis.
 struct Node {

@@ -68,12 +68,11 @@ Result<TensorId> max_pool(Graph& graph, std::string_view name, TensorId x, const
   NodeWriter writer(graph, place);
   const Tap tap = tap_of(writer, pool);
   constexpr double kLowest = -std::numeric_limits<double>::infinity();  // or the type's lowest
-  const Term loaded = writer.load(x, tap.index, tap.inside, kLowest);
-  // The standard's reference looks at numbers only, where all other maxima let NaN through.
-  const Term element =
-      is_float(dtype) ? select(is_nan(loaded), loaded.constant(kLowest), loaded) : loaded;
+  const Term element = writer.load(x, tap.index, tap.inside, kLowest);
   const Term result = writer.accumulator(scalar_type_of(dtype));
-  return writer.reduce(dtype, pool.out_shape, {ReduceOp::max, pool.window.kernel, element}, result);
+  // The standard's reference looks at numbers only, where all other maxima let NaN through.
+  return writer.reduce(dtype, pool.out_shape, {ReduceOp::max_number, pool.window.kernel, element},
+                       result);
 }
 
 Result<TensorId> max_pool_indices(Graph& graph, std::string_view name, TensorId x, TensorId pooled,

@@ -89,6 +89,7 @@ OpCases all_cases() {
   add_factor_cases(cases);
   add_type_cases(cases);
   add_nan_cases(cases);
+  add_training_cases(cases);
   return cases;
 }
 

@@ -67,5 +67,6 @@ void add_factor_cases(OpCases& cases);
 void add_type_cases(OpCases& cases);
 void add_nan_cases(OpCases& cases);
 void add_training_cases(OpCases& cases);
+void add_sample_cases(OpCases& cases);
 
 }  // namespace leat

@@ -90,6 +90,7 @@ OpCases all_cases() {
   add_type_cases(cases);
   add_nan_cases(cases);
   add_training_cases(cases);
+  add_sample_cases(cases);
   return cases;
 }
 

@@ -68,5 +68,6 @@ void add_type_cases(OpCases& cases);
 void add_nan_cases(OpCases& cases);
 void add_training_cases(OpCases& cases);
 void add_sample_cases(OpCases& cases);
+void add_feature_cases(OpCases& cases);
 
 }  // namespace leat

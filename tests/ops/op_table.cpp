@@ -91,6 +91,7 @@ OpCases all_cases() {
   add_nan_cases(cases);
   add_training_cases(cases);
   add_sample_cases(cases);
+  add_feature_cases(cases);
   return cases;
 }
 

@@ -77,7 +77,9 @@ Executor device_executor(Device& device, std::string cache_folder);
 
 /// Compares as the ONNX project's runner does: dtype and shape equal, |a - b| <= 1e-7 + 1e-3 |b|
 /// for f32; f16 and bf16 results may differ by a few of their own roundings instead. The error's
-/// message says where and by how much.
-Result<void> compare_tensors(const HostTensor& actual, const HostTensor& expected);
+/// message says where and by how much. `mixes`: each float sums all elements, so that it may also
+/// differ by half a unit in the last place (of f32) of the largest.
+Result<void> compare_tensors(const HostTensor& actual, const HostTensor& expected,
+                             bool mixes = false);
 
 }  // namespace leat

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "leat/base/check.h"
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
@@ -145,6 +147,22 @@ std::vector<float> OnnxNode::floats(std::string_view attribute) {
   const AttributeProto* found = find(attribute, AttributeProto::FLOATS);
   if (!found) return {};
   return std::vector<float>(found->floats().begin(), found->floats().end());
+}
+
+std::vector<std::string> OnnxNode::texts(std::string_view attribute) {
+  const AttributeProto* found = find(attribute, AttributeProto::STRINGS);
+  if (!found) return {};
+  return std::vector<std::string>(found->strings().begin(), found->strings().end());
+}
+
+DType OnnxNode::element_type(std::string_view attribute, DType fallback) {
+  const AttributeProto* found = find(attribute, AttributeProto::INT);
+  if (!found) return fallback;
+  const bool fits = found->i() >= 0 && found->i() <= std::numeric_limits<int>::max();
+  const Result<DType> dtype = dtype_of_onnx(fits ? static_cast<int>(found->i()) : 0);
+  if (dtype) return *dtype;
+  fail(dtype.error().kind(), dtype.error().message());
+  return fallback;
 }
 
 std::optional<HostTensor> OnnxNode::tensor(std::string_view attribute) {

@@ -94,6 +94,9 @@ class OnnxNode {
   Ints integers(std::string_view attribute);
   std::vector<double> numbers(std::string_view attribute);
   std::vector<float> floats(std::string_view attribute);
+  std::vector<std::string> texts(std::string_view attribute);
+  /// The dtype that an attribute names by its number in onnx.proto.
+  DType element_type(std::string_view attribute, DType fallback);
   /// Nothing when it is absent or unreadable.
   std::optional<HostTensor> tensor(std::string_view attribute);
   /// Adds a failure when it is absent.

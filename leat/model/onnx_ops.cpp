@@ -16,7 +16,9 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           activation_operators(),  reduce_operators(),   norm_operators(),
           shape_operators(),       movement_operators(), gather_operators(),
           resize_operators(),      create_operators(),   control_operators(),
-          sequence_operators()};
+          sequence_operators(),    loss_operators(),     random_operators(),
+          sample_operators(),      einsum_operators(),   signal_operators(),
+          feature_operators(),     tree_operators(),     training_operators()};
 }
 
 }  // namespace
@@ -48,8 +50,11 @@ std::string operators_markdown() {
   std::ranges::sort(rows, {}, [](const OnnxOperator* row) { return row->name; });
   std::string text = "| operator | opset versions | element types | remarks |\n|---|---|---|---|\n";
   for (const OnnxOperator* row : rows) {
-    text += fmt::format("| {} | {} to {} | {} | {} |\n", row->name, row->opset_min,
-                        onnx_ops::kOpsetMax, row->types, row->remark);
+    const bool is_other = !row->domain.empty();
+    text += fmt::format("| {}{} | {} {} | {} | {} |\n", row->name,
+                        is_other ? fmt::format(" ({})", row->domain) : "", row->opset_min,
+                        is_other ? "on" : fmt::format("to {}", onnx_ops::kOpsetMax), row->types,
+                        row->remark);
   }
   return text;
 }

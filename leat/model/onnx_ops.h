@@ -28,6 +28,8 @@ struct OnnxOperator {
   std::string_view remark = {};
   std::string_view domain = {};
   bool takes_sequences = false;  // or optionals, or gives them
+  bool draws = false;  // random numbers, of which the standard names no generator
+  bool mixes = false;  // each result sums all: the largest of them tells the rounding of every one
 };
 
 std::span<const OnnxOperator> contraction_operators();  // onnx_ops_conv.cpp
@@ -43,6 +45,14 @@ std::span<const OnnxOperator> resize_operators();       // onnx_ops_resize.cpp
 std::span<const OnnxOperator> create_operators();       // onnx_ops_create.cpp
 std::span<const OnnxOperator> control_operators();      // onnx_ops_control.cpp
 std::span<const OnnxOperator> sequence_operators();     // onnx_ops_sequence.cpp
+std::span<const OnnxOperator> loss_operators();         // onnx_ops_loss.cpp
+std::span<const OnnxOperator> random_operators();       // onnx_ops_random.cpp
+std::span<const OnnxOperator> sample_operators();       // onnx_ops_sample.cpp
+std::span<const OnnxOperator> einsum_operators();       // onnx_ops_einsum.cpp
+std::span<const OnnxOperator> signal_operators();       // onnx_ops_signal.cpp
+std::span<const OnnxOperator> feature_operators();      // onnx_ops_feature.cpp
+std::span<const OnnxOperator> tree_operators();         // onnx_ops_tree.cpp
+std::span<const OnnxOperator> training_operators();     // onnx_ops_training.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

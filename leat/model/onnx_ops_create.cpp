@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <limits>
 
-#include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
 
 namespace leat::onnx_ops {
@@ -80,12 +78,7 @@ Result<TensorId> import_range(OnnxNode& node) {
 }
 
 Result<TensorId> import_eye_like(OnnxNode& node) {
-  DType dtype = node.dtype(0);
-  if (node.has_attribute("dtype")) {
-    const int64_t code = node.integer("dtype", 0);
-    const bool fits = code >= 0 && code <= std::numeric_limits<int>::max();
-    TRY_ASSIGN(dtype, dtype_of_onnx(fits ? static_cast<int>(code) : 0));
-  }
+  const DType dtype = node.element_type("dtype", node.dtype(0));
   const int64_t k = node.integer("k", 0);
   return ops::eye_like(node.graph(), node.name(), node.shape(0), dtype, k);
 }

@@ -2,9 +2,6 @@
 // to be asked for, with an axis at which the second operand's dimensions begin.
 #include <fmt/format.h>
 
-#include <limits>
-
-#include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
 
 namespace leat::onnx_ops {
@@ -109,9 +106,8 @@ bool saturates(OnnxNode& node) {
 
 Result<TensorId> import_cast(OnnxNode& node) {
   const bool saturate = saturates(node);
-  const int64_t code = node.required_integer("to");
-  const bool fits = code >= 0 && code <= std::numeric_limits<int>::max();
-  TRY_ASSIGN(const DType dtype, dtype_of_onnx(fits ? static_cast<int>(code) : 0));
+  node.required_integer("to");
+  const DType dtype = node.element_type("to", DType::f32);
   return ops::cast(node.graph(), node.name(), node.input(0), dtype, saturate);
 }
 
@@ -124,22 +120,6 @@ Result<TensorId> import_identity(OnnxNode& node) {
 }
 
 /// In inference: a copy, and a mask of ones.
-Result<TensorId> import_dropout(OnnxNode& node) {
-  node.ignore({"ratio", "is_test", "seed"});
-  const bool training = node.constant_integer(2, "training_mode", 0) != 0;
-  if (training && node.constant_number(1, "ratio", 0.5) != 0) {
-    node.fail(ErrorKind::unsupported, "Dropout in training mode is not supported.");
-  }
-  if (node.wants_output(1)) {
-    HostTensor one = HostTensor::zeros(node.opset() >= 10 ? DType::boolean : node.dtype(0), {});
-    one.set_integer(0, 1);
-    TRY_ASSIGN(const TensorId mask,
-               ops::constant_of_shape(node.graph(), node.name() + "/mask", node.shape(0), one));
-    node.set_output(1, mask);
-  }
-  return ops::identity(node.graph(), node.name(), node.input(0));
-}
-
 Result<TensorId> import_rotary_embedding(OnnxNode& node) {
   const ops::RotaryTables tables = {
       .cosine = node.input(1), .sine = node.input(2), .positions = node.input(3)};
@@ -202,7 +182,6 @@ constexpr OnnxOperator kOperators[] = {
     {"Cast", 6, 1, 1, 1, "all", import_cast, "f8e8m0 rounds up"},
     {"CastLike", 15, 2, 2, 1, "all", import_cast_like, "f8e8m0 rounds up"},
     {"Identity", 6, 1, 1, 1, "all", import_identity},
-    {"Dropout", 6, 1, 3, 2, "float", import_dropout, "inference only"},
     {"RotaryEmbedding", 23, 3, 4, 1, "float", import_rotary_embedding},
 };
 

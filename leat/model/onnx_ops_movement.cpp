@@ -1,6 +1,6 @@
 // ONNX operators that move elements by rules known at import. Source: ONNX operator schemas Concat
 // 4/11/13, Split 2/11/13/18, Slice 1/10/11/13, Pad 2/11/13/18/19, Tile 6/13, DepthToSpace 1/11/13,
-// SpaceToDepth 1/13, CenterCropPad 18, Trilu 14; experimental 1: Crop.
+// SpaceToDepth 1/13/28, CenterCropPad 18, Trilu 14; experimental 1: Crop.
 #include <fmt/format.h>
 
 #include "leat/model/onnx_ops.h"
@@ -95,19 +95,25 @@ Result<TensorId> import_tile(OnnxNode& node) {
   return ops::tile(node.graph(), node.name(), node.input(0), repeats);
 }
 
-Result<TensorId> import_depth_to_space(OnnxNode& node) {
-  const int64_t block_size = node.required_integer("blocksize");
+bool is_column_row_depth(OnnxNode& node) {
   const std::string mode = node.text("mode", "DCR");
   if (mode != "DCR" && mode != "CRD") {
     node.fail(ErrorKind::invalid_argument,
               fmt::format("Attribute \"mode\" (\"{}\") is not DCR or CRD.", mode));
   }
-  return ops::depth_to_space(node.graph(), node.name(), node.input(0), block_size, mode == "CRD");
+  return mode == "CRD";
+}
+
+Result<TensorId> import_depth_to_space(OnnxNode& node) {
+  const int64_t block_size = node.required_integer("blocksize");
+  return ops::depth_to_space(node.graph(), node.name(), node.input(0), block_size,
+                             is_column_row_depth(node));
 }
 
 Result<TensorId> import_space_to_depth(OnnxNode& node) {
   const int64_t block_size = node.required_integer("blocksize");
-  return ops::space_to_depth(node.graph(), node.name(), node.input(0), block_size);
+  return ops::space_to_depth(node.graph(), node.name(), node.input(0), block_size,
+                             is_column_row_depth(node));
 }
 
 Result<TensorId> import_trilu(OnnxNode& node) {

@@ -1,4 +1,4 @@
-// ONNX normalisations, in inference. Source: ONNX operator schemas BatchNormalization 6/7/9/14/15,
+// ONNX normalisations. Source: ONNX operator schemas BatchNormalization 6/7/9/14/15,
 // InstanceNormalization 6/22, LayerNormalization 17, GroupNormalization 18/21, RMSNormalization 23,
 // LRN 1/13, LpNormalization 1/22, MeanVarianceNormalization 9/13.
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "leat/model/onnx_ops.h"
+#include "leat/tensor/ops_norm_training.h"
 
 namespace leat::onnx_ops {
 namespace {
@@ -39,19 +40,30 @@ Result<TensorId> batch_norm_per_element(OnnxNode& node, ops::BatchNormInputs inp
   return ops::reshape(graph, node.name(), y, shape, true);
 }
 
+Result<TensorId> batch_norm_in_training(OnnxNode& node, const ops::BatchNormInputs& inputs,
+                                        const ops::BatchNormTraining& options) {
+  TRY_ASSIGN(const ops::BatchNormTrained trained,
+             ops::batch_norm_training(node.graph(), node.name(), node.input(0), inputs, options));
+  node.set_output(1, trained.mean);
+  node.set_output(2, trained.variance);
+  return trained.y;
+}
+
 Result<TensorId> import_batch_norm(OnnxNode& node) {
-  node.ignore({"momentum"});
+  const double momentum = node.number("momentum", 0.9);
   const double epsilon = node.number("epsilon", 1e-5);
   const bool training =
       node.opset() < 7 ? node.integer("is_test", 0) == 0 : node.integer("training_mode", 0) != 0;
-  if (training) {
-    node.fail(ErrorKind::unsupported, "BatchNormalization in training mode is not supported.");
+  if (training && node.opset() < 14) {
+    node.fail(ErrorKind::unsupported,
+              "BatchNormalization in training mode is not supported before opset 14.");
   }
   const bool per_element = node.opset() < 9 && node.integer("spatial", 1) == 0;
   const ops::BatchNormInputs inputs = {.scale = node.input(1),
                                        .bias = node.input(2),
                                        .mean = node.input(3),
                                        .variance = node.input(4)};
+  if (training) return batch_norm_in_training(node, inputs, {epsilon, momentum});
   if (per_element) return batch_norm_per_element(node, inputs, epsilon);
   return ops::batch_norm(node.graph(), node.name(), node.input(0), inputs, epsilon);
 }
@@ -122,7 +134,7 @@ Result<TensorId> import_mean_variance_norm(OnnxNode& node) {
 }
 
 constexpr OnnxOperator kOperators[] = {
-    {"BatchNormalization", 6, 5, 5, 5, "float", import_batch_norm, "inference only"},
+    {"BatchNormalization", 6, 5, 5, 5, "float", import_batch_norm, "training from opset 14 on"},
     {"InstanceNormalization", 6, 3, 3, 1, "float", import_instance_norm},
     {"LayerNormalization", 17, 2, 3, 3, "float", import_layer_norm},
     {"GroupNormalization", 18, 3, 3, 1, "float", import_group_norm},

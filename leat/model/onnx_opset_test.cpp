@@ -242,7 +242,7 @@ OnnxNodeBuilder add_batch_norm(OnnxBuilder& builder) {
       .set("epsilon", 0.0f);
 }
 
-TEST(OnnxOpsets, BatchNormalizationInInferenceOnly) {
+TEST(OnnxOpsets, BatchNormalizationTrainsFrom14On) {
   const HostTensor x = tensor_of({1, 2, 1, 1}, {3, 3});
   const std::vector<double> expected = {3, 3};
   expect_values(run(7, x, [](OnnxBuilder& b) { add_batch_norm(b).set("spatial", 1); }),
@@ -254,9 +254,24 @@ TEST(OnnxOpsets, BatchNormalizationInInferenceOnly) {
                 .error()
                 .kind(),
             ErrorKind::invalid_argument);
-  EXPECT_EQ(
-      run(15, x, [](OnnxBuilder& b) { add_batch_norm(b).set("training_mode", 1); }).error().kind(),
-      ErrorKind::unsupported);
+  const HostTensor pairs = tensor_of({1, 2, 1, 2}, {1, 3, 5, 7});
+  const auto trained = [](OnnxBuilder& b) { add_batch_norm(b).set("training_mode", 1); };
+  expect_values(run(15, pairs, trained), {1, 2, 1, 2}, {-1, 3, -1, 1});
+  EXPECT_EQ(run(13, pairs, trained).error().kind(), ErrorKind::unsupported);
+}
+
+TEST(OnnxOpsets, DropoutInTrainingDropsAndScales) {
+  const HostTensor x = tensor_of({1, 4}, {1, 1, 1, 1});
+  const auto dropped = run(13, x, [](OnnxBuilder& b) {
+    b.constant("ratio", tensor_of({}, {0.5}));
+    b.constant("training", tensor_of({}, {1}, DType::boolean));
+    b.node("Dropout", {"x", "ratio", "training"}, {"y"}).set("seed", 3);
+  });
+  ASSERT_TRUE(dropped.has_value()) << dropped.error().message();
+  for (int64_t i = 0; i < 4; ++i) {
+    const double value = dropped->number(i);
+    EXPECT_TRUE(value == 0 || value == 2) << value;
+  }
 }
 
 TEST(OnnxOpsets, BatchNormalizationWithOneMeanPerElement) {

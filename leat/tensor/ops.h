@@ -417,8 +417,8 @@ Result<TensorId> gather_nd(Graph& graph, std::string_view name, TensorId x, Tens
 /// column_row_depth: ONNX' mode CRD instead of DCR. x (N, C, H, W).
 Result<TensorId> depth_to_space(Graph& graph, std::string_view name, TensorId x, int64_t block_size,
                                 bool column_row_depth = false);
-Result<TensorId> space_to_depth(Graph& graph, std::string_view name, TensorId x,
-                                int64_t block_size);
+Result<TensorId> space_to_depth(Graph& graph, std::string_view name, TensorId x, int64_t block_size,
+                                bool column_row_depth = false);
 
 /// Keeps the upper or lower triangle of the last two dimensions; k moves the diagonal.
 Result<TensorId> trilu(Graph& graph, std::string_view name, TensorId x, bool upper, int64_t k = 0);

@@ -15,6 +15,8 @@
 namespace leat::ops {
 namespace {
 
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 /// Inputs of one variadic node; kernels have a limited number of buffers.
 constexpr size_t kVariadicMax = 8;
 
@@ -69,6 +71,26 @@ Result<void> require_dtype_for(const Graph& graph, const Place& place, ScalarOp 
 
 bool is_shift(ScalarOp op) { return op == ScalarOp::shift_left || op == ScalarOp::shift_right; }
 
+bool has_sign(DType dtype) {
+  return dtype == DType::i8 || dtype == DType::i16 || dtype == DType::i32 || dtype == DType::i64;
+}
+
+/// A shift by the width or more, and by a negative number, leaves nothing but the sign; devices
+/// leave it open. ScalarOp::shift_right brings zeros in: of a negative number the bits are turned.
+Term shifted(ScalarOp op, Term left, Term right, DType dtype) {
+  const double bits = 8.0 * static_cast<double>(size_bytes_of(dtype));
+  const auto unsigned_shift = [&](Term value, Term is_inside, Term count) {
+    return select(is_inside, apply(op, value, min(count, bits - 1)), 0);
+  };
+  if (!has_sign(dtype)) return unsigned_shift(left, right < bits, right);
+  const Term is_inside = both(0 <= right, right < bits);
+  const Term count = max(right, 0);
+  if (op == ScalarOp::shift_left) return unsigned_shift(left, is_inside, count);
+  const Term flip = select(left < 0, left.constant(-1), left.constant(0));
+  const Term positive = apply(ScalarOp::bit_xor, left, flip);
+  return apply(ScalarOp::bit_xor, unsigned_shift(positive, is_inside, count), flip);
+}
+
 }  // namespace
 
 Result<TensorId> unary(Graph& graph, std::string_view name, ScalarOp op, TensorId x) {
@@ -84,11 +106,8 @@ Result<TensorId> binary(Graph& graph, std::string_view name, ScalarOp op, Tensor
   TRY(require_dtype_for(graph, place, op, a));
   TRY(require_same_dtype(graph, place, a, b));
   const DType dtype = dtype_of(graph, a);
-  const double bits = 8.0 * static_cast<double>(size_bytes_of(dtype));
-  return map_two(graph, place, a, b, dtype, [op, bits](Term left, Term right) {
-    if (!is_shift(op)) return apply(op, left, right);
-    // A shift by the width or more gives 0; devices leave it open.
-    return select(right < bits, apply(op, left, min(right, bits - 1)), 0);
+  return map_two(graph, place, a, b, dtype, [op, dtype](Term left, Term right) {
+    return is_shift(op) ? shifted(op, left, right, dtype) : apply(op, left, right);
   });
 }
 
@@ -191,13 +210,14 @@ Result<TensorId> pow(Graph& graph, std::string_view name, TensorId base, TensorI
 
 namespace {
 
-/// The remainder with the dividend's sign. Rounding of a / b may leave it one divisor off.
+/// The remainder with the dividend's sign. Rounding of a / b may leave it one divisor off. An
+/// infinite divisor leaves the dividend, of which an infinite one has no remainder.
 Term float_remainder(Term a, Term b) {
   const Term quotient = a / b;
   const Term truncated =
       select(quotient < 0, apply(ScalarOp::ceil, quotient), apply(ScalarOp::floor, quotient));
-  const Term rest = a - b * truncated;
   const Term size = abs(b);
+  const Term rest = select(equal(size, kInfinity), a + a * 0, a - b * truncated);
   const Term raised = select(both(rest < 0, 0 <= a), rest + size, rest);
   return select(both(0 < raised, a < 0), raised - size, raised);
 }
@@ -214,7 +234,10 @@ Result<TensorId> mod(Graph& graph, std::string_view name, TensorId a, TensorId b
         is_float(dtype) ? float_remainder(left, right) : apply(ScalarOp::rem, left, right);
     if (fmod) return rest;
     const Term signs_differ = apply(ScalarOp::logical_xor, rest < 0, right < 0);
-    return select(both(negate(equal(rest, 0)), signs_differ), rest + right, rest);
+    const Term signed_rest = select(both(negate(equal(rest, 0)), signs_differ), rest + right, rest);
+    if (!is_float(dtype)) return signed_rest;
+    const Term zero = select(right < 0, -abs(rest), abs(rest));  // of the divisor's sign
+    return select(equal(rest, 0), zero, signed_rest);
   });
 }
 
@@ -274,7 +297,6 @@ Result<TensorId> is_inf(Graph& graph, std::string_view name, TensorId x, bool po
                         bool negative) {
   const Place place(graph, "IsInf", name);
   TRY(require_float(graph, place, x));
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return map_one(graph, place, x, DType::boolean, [&](Term value) {
     if (positive && negative) return equal(abs(value), kInfinity);
     if (positive) return equal(value, kInfinity);

@@ -49,6 +49,29 @@ TEST(Elementwise, NarrowWholeNumbersWrap) {
   EXPECT_EQ(probe.numbers(unary(probe.graph, "", ScalarOp::neg, c)), (Numbers{-128, -127}));
 }
 
+TEST(Elementwise, ShiftsOfSignedNumbersKeepTheSign) {
+  Probe probe;
+  const TensorId a = probe.feed({6}, {-8, 4, -1, -128, -8, 127}, DType::i8);
+  const TensorId b = probe.feed({6}, {1, 8, 127, 3, -1, -16}, DType::i8);
+  EXPECT_EQ(probe.numbers(binary(probe.graph, "", ScalarOp::shift_right, a, b)),
+            (Numbers{-4, 0, -1, -16, -1, 0}));
+  EXPECT_EQ(probe.numbers(binary(probe.graph, "", ScalarOp::shift_left, a, b)),
+            (Numbers{-16, 0, 0, 0, 0, 0}));
+}
+
+TEST(Elementwise, FloorModuloOfInfinitiesAndZeros) {
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Probe probe;
+  const TensorId a = probe.feed({9}, {0, -0.0, -3, 3, -1, 1, kInfinite, -kInfinite, 1});
+  const TensorId b =
+      probe.feed({9}, {-2, 2, kInfinite, kInfinite, -kInfinite, -kInfinite, 2, -kInfinite, 0});
+  const Numbers rest = probe.numbers(mod(probe.graph, "", a, b, false));
+  expect_close(rest, {0, 0, kInfinite, 3, -1, -kInfinite, nan, nan, nan}, 0);
+  EXPECT_TRUE(std::signbit(rest[0]));
+  EXPECT_FALSE(std::signbit(rest[1]));
+}
+
 TEST(Elementwise, WholeNumberDivisionTruncatesAndModHasBothSigns) {
   Probe probe;
   const TensorId a = probe.feed({6}, {-4, 7, 5, 4, -7, 8}, DType::i32);

@@ -9,6 +9,7 @@
 #include "leat/base/check.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/positions.h"
 
 namespace leat::ops {
 namespace {
@@ -40,19 +41,6 @@ Result<IndexSource> index_source(Graph& graph, const Place& place, TensorId indi
   }
   const TensorId id = graph.add_constant(place.name + "/indices", std::move(table));
   return IndexSource{.tensor = id, .checked = true};
-}
-
-/// A given position as an i32, and whether it is that: indices are i32, so that positions of 64
-/// bits cost one comparison.
-struct Position {
-  Term low;
-  Term fits;
-};
-
-Position position_of(NodeWriter& writer, Term given) {
-  const Term low = convert(given, ScalarType::i32);
-  if (given.type() == ScalarType::i32 || is_float(given.type())) return {low, writer.truth(true)};
-  return {low, equal(convert(low, given.type()), given)};
 }
 
 struct GatherIndex {

@@ -442,8 +442,8 @@ Result<TensorId> depth_to_space(Graph& graph, std::string_view name, TensorId x,
                     {writer.axis(0), channel, writer.axis(2) / block, writer.axis(3) / block});
 }
 
-Result<TensorId> space_to_depth(Graph& graph, std::string_view name, TensorId x,
-                                int64_t block_size) {
+Result<TensorId> space_to_depth(Graph& graph, std::string_view name, TensorId x, int64_t block_size,
+                                bool column_row_depth) {
   const Place place(graph, "SpaceToDepth", name);
   const Shape in = shape_of(graph, x);
   TRY(check_blocks(place, in, block_size));
@@ -456,11 +456,14 @@ Result<TensorId> space_to_depth(Graph& graph, std::string_view name, TensorId x,
   NodeWriter writer(graph, place);
   const double block = static_cast<double>(block_size);
   const double channels = static_cast<double>(in[1]);
-  const Term within = writer.axis(1) / channels;  // row * block + column of the block
+  const Term out = writer.axis(1);
+  // row * block + column of the block
+  const Term within = column_row_depth ? out % (block * block) : out / channels;
+  const Term channel = column_row_depth ? out / (block * block) : out % channels;
   return write_move(
       graph, writer, x,
       {in[0], in[1] * block_size * block_size, in[2] / block_size, in[3] / block_size},
-      {writer.axis(0), writer.axis(1) % channels, writer.axis(2) * block + within / block,
+      {writer.axis(0), channel, writer.axis(2) * block + within / block,
        writer.axis(3) * block + within % block});
 }
 

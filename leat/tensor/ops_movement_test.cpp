@@ -161,6 +161,9 @@ TEST_F(Movement, DepthAndSpace) {
   expect(space_to_depth(probe.graph, "", *deep, 2), {1, 8, 1, 2}, count_up({16}));
   expect_error(depth_to_space(probe.graph, "d", x, 3), "(8)");
   expect_error(space_to_depth(probe.graph, "d", x, 2), "(1 and 2)");
+  const TensorId pair = probe.feed({1, 2, 2, 2}, count_up({8}));
+  expect(space_to_depth(probe.graph, "", pair, 2), {1, 8, 1, 1}, {0, 4, 1, 5, 2, 6, 3, 7});
+  expect(space_to_depth(probe.graph, "", pair, 2, true), {1, 8, 1, 1}, count_up({8}));
 }
 
 TEST_F(Movement, Trilu) {

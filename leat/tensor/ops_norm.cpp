@@ -8,6 +8,7 @@
 
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/ops_norm_training.h"
 #include "leat/tensor/reduced_axes.h"
 
 namespace leat::ops {
@@ -104,6 +105,48 @@ Result<TensorId> batch_norm(Graph& graph, std::string_view name, TensorId x,
   const std::vector<Term> channel = {writer.axis(1)};
   return writer.map(dtype_of(graph, x), shape,
                     value * writer.load(scale, channel) + writer.load(shift, channel));
+}
+
+namespace {
+
+/// What is left of `before` with a share of `current`.
+Result<TensorId> running(const Graph& graph, NodeWriter& writer, TensorId before, TensorId current,
+                         double momentum) {
+  const std::vector<Term> c = {writer.axis(0)};
+  return writer.map(dtype_of(graph, before), shape_of(graph, before),
+                    writer.load(before, c) * momentum + writer.load(current, c) * (1 - momentum));
+}
+
+}  // namespace
+
+Result<BatchNormTrained> batch_norm_training(Graph& graph, std::string_view name, TensorId x,
+                                             const BatchNormInputs& inputs,
+                                             const BatchNormTraining& options) {
+  const Place place(graph, "BatchNormalization", name);
+  const Shape shape = shape_of(graph, x);
+  TRY(require_float(graph, place, x));
+  TRY(require_rank(place, shape, 2));
+  for (TensorId input : {inputs.scale, inputs.bias, inputs.mean, inputs.variance}) {
+    TRY(require_vector(graph, place, input, shape[1]));
+  }
+  Region region = {.out = {shape[1]}, .reduce = shape, .index = {}};
+  region.reduce.erase(region.reduce.begin() + 1);
+  region.index = [&](NodeWriter& writer) {
+    std::vector<Term> index = {writer.axis(1), writer.axis(0)};
+    for (size_t d = 2; d < shape.size(); ++d) index.push_back(writer.axis(d));
+    return index;
+  };
+  TRY_ASSIGN(const Moments moments, moments_of(graph, place, x, region, [](Term v) { return v; }));
+  const TensorId variance = moments.inverse_deviation;  // as the function above leaves it
+  BatchNormTrained trained;
+  NodeWriter means(graph, place, "/running_mean");
+  TRY_ASSIGN(trained.mean, running(graph, means, inputs.mean, moments.mean, options.momentum));
+  NodeWriter variances(graph, place, "/running_variance");
+  TRY_ASSIGN(trained.variance,
+             running(graph, variances, inputs.variance, variance, options.momentum));
+  const BatchNormInputs current = {inputs.scale, inputs.bias, moments.mean, variance};
+  TRY_ASSIGN(trained.y, batch_norm(graph, place.name, x, current, options.epsilon));
+  return trained;
 }
 
 Result<TensorId> instance_norm(Graph& graph, std::string_view name, TensorId x, TensorId scale,

@@ -1,6 +1,7 @@
 // Normalisations against a plain two-pass computation over groups of elements.
 #include <cmath>
 
+#include "leat/tensor/ops_norm_training.h"
 #include "leat/tensor/ops_probe.h"
 
 namespace leat::ops {
@@ -45,6 +46,37 @@ TEST(BatchNorm, ScalesEachChannelAndFoldsItsConstants) {
   BatchNormInputs wrong = computed;
   wrong.mean = probe.feed({2}, {1, 2});
   expect_error(batch_norm(probe.graph, "bn3", t, wrong), "(3)");
+}
+
+TEST(BatchNorm, TrainingTakesTheStatisticsOfTheBatch) {
+  const Numbers x = Probe::noise({2, 2, 3}, 2), mean = {1, -2}, variance = {4, 1};
+  Probe probe;
+  const BatchNormInputs inputs = {probe.feed({2}, {1, 2}), probe.feed({2}, {0.5, 0}),
+                                  probe.feed({2}, mean), probe.feed({2}, variance)};
+  const auto trained = batch_norm_training(probe.graph, "bn", probe.feed({2, 2, 3}, x), inputs,
+                                           {.epsilon = kEpsilon, .momentum = 0.75});
+  ASSERT_TRUE(trained);
+  Numbers y(x.size()), means, variances;
+  for (size_t c = 0; c < 2; ++c) {
+    Numbers channel;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (i / 3 % 2 == c) channel.push_back(x[i]);
+    }
+    double centre = 0, spread = 0;
+    for (double value : channel) centre += value / 6;
+    for (double value : channel) spread += std::pow(value - centre, 2) / 6;
+    means.push_back(mean[c] * 0.75 + centre * 0.25);
+    variances.push_back(variance[c] * 0.75 + spread * 0.25);
+    const Numbers normal = normalised(channel, 6, kEpsilon);
+    for (size_t i = 0, next = 0; i < x.size(); ++i) {
+      if (i / 3 % 2 == c) y[i] = normal[next++] * (c == 0 ? 1 : 2) + (c == 0 ? 0.5 : 0);
+    }
+  }
+  expect_close(probe.numbers(trained->y), y, kRounding);
+  expect_close(probe.numbers(trained->mean), means, kRounding);
+  expect_close(probe.numbers(trained->variance), variances, kRounding);
+  expect_error(batch_norm_training(probe.graph, "bn", probe.feed({2, 3}, Numbers(6)), inputs, {}),
+               "(3)");
 }
 
 TEST(InstanceNorm, NormalisesEachPlane) {

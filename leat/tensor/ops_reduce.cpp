@@ -123,6 +123,7 @@ Result<TensorId> reduce(Graph& graph, std::string_view name, Reduction reduction
   return write(writer, job, dtype, accumulation_of(reduction), element_of(reduction, value),
                [&](Term accumulated) {
                  const Term result = result_of(reduction, accumulated, job.axes.count());
+                 if (dtype == DType::boolean) return 0 < result;  // the maximum of nothing too
                  return wrap_to(convert(result, scalar_type_of(dtype)), dtype);
                });
 }

@@ -121,6 +121,11 @@ TEST(Reduce, WholeNumbersAndBool) {
             (Numbers{-4, 10, 18}));
   EXPECT_EQ(probe.numbers(reduce(probe.graph, "", Reduction::mean, x, {.axes = Ints{1}})),
             (Numbers{2, 2}));
+  const TensorId nothing = probe.feed({2, 0}, {}, DType::boolean);
+  EXPECT_EQ(probe.numbers(reduce(probe.graph, "", Reduction::max, nothing, {Ints{1}})),
+            (Numbers{0, 0}));
+  EXPECT_EQ(probe.numbers(reduce(probe.graph, "", Reduction::min, nothing, {Ints{1}})),
+            (Numbers{1, 1}));
   const TensorId truth = probe.feed({2, 2}, {0, 1, 1, 1}, DType::boolean);
   EXPECT_EQ(probe.numbers(reduce(probe.graph, "", Reduction::min, truth, {.axes = Ints{1}})),
             (Numbers{0, 1}));

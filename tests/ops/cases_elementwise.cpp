@@ -129,7 +129,6 @@ void add_binary_cases(OpCases& cases) {
                    }});
   for (bool fmod : {false, true}) {
     for (DType dtype : {DType::i32, DType::f32}) {
-      if (dtype == DType::f32 && !fmod) continue;  // ONNX: floats have fmod only
       cases.push_back(
           {std::string(fmod ? "fmod_" : "mod_") + std::string(name_of(dtype)), [=](OpGraph& g) {
              const TensorId a = g.feed_values({8}, dividends, dtype);
@@ -137,6 +136,13 @@ void add_binary_cases(OpCases& cases) {
            }});
     }
   }
+  cases.push_back({"mod_f32_infinities", [](OpGraph& g) {
+                     constexpr double kInfinite = std::numeric_limits<double>::infinity();
+                     const TensorId a = g.feed_values({6}, {-3, 3, -1, 1, kInfinite, 1});
+                     const TensorId b =
+                         g.feed_values({6}, {kInfinite, kInfinite, -kInfinite, -kInfinite, 2, 0});
+                     return mod(g.graph, "y", a, b, false);
+                   }});
 }
 
 void add_power_cases(OpCases& cases) {

@@ -197,11 +197,13 @@ void add_block_cases(OpCases& cases) {
                      },
                      kEqual});
   }
-  cases.push_back({"space_to_depth",
-                   [](OpGraph& g) {
-                     return space_to_depth(g.graph, "y", g.feed({2, 3, 6, 9}), 3);
-                   },
-                   kEqual});
+  for (bool crd : {false, true}) {
+    cases.push_back({crd ? "space_to_depth_crd" : "space_to_depth",
+                     [crd](OpGraph& g) {
+                       return space_to_depth(g.graph, "y", g.feed({2, 3, 6, 9}), 3, crd);
+                     },
+                     kEqual});
+  }
   for (bool upper : {false, true}) {
     for (int64_t k : {-1, 0, 2}) {
       cases.push_back({std::string(upper ? "triu_" : "tril_") + std::to_string(k + 1),

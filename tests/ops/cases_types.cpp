@@ -78,6 +78,15 @@ void add_arithmetic(OpCases& cases) {
                        if (right) g.graph.outputs.push_back(*right);
                        return binary(g.graph, "y", ScalarOp::shift_left, a, b);
                      }});
+    cases.push_back({named("shifts_beyond", dtype), [=](OpGraph& g) {
+                       Whole counts;
+                       for (int64_t i = 0; i < 20; ++i) counts.push_back(i * 13 % 97 - 24);
+                       const TensorId a = g.feed_whole({20}, kLeft, dtype);
+                       const TensorId b = g.feed_whole({20}, counts, dtype);
+                       const auto right = binary(g.graph, "right", ScalarOp::shift_right, a, b);
+                       if (right) g.graph.outputs.push_back(*right);
+                       return binary(g.graph, "y", ScalarOp::shift_left, a, b);
+                     }});
     cases.push_back({named("signs", dtype), [=](OpGraph& g) {
                        const TensorId a = g.feed_whole({20}, kLeft, dtype);
                        const auto flipped = bit_not(g.graph, "flipped", a);

@@ -66,5 +66,8 @@ void add_fusion_cases(OpCases& cases);
 void add_factor_cases(OpCases& cases);
 void add_type_cases(OpCases& cases);
 void add_nan_cases(OpCases& cases);
+void add_training_cases(OpCases& cases);
+void add_sample_cases(OpCases& cases);
+void add_feature_cases(OpCases& cases);
 
 }  // namespace leat

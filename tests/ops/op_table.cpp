@@ -89,6 +89,9 @@ OpCases all_cases() {
   add_factor_cases(cases);
   add_type_cases(cases);
   add_nan_cases(cases);
+  add_training_cases(cases);
+  add_sample_cases(cases);
+  add_feature_cases(cases);
   return cases;
 }
 

@@ -16,7 +16,7 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           activation_operators(),  reduce_operators(),   norm_operators(),
           shape_operators(),       movement_operators(), gather_operators(),
           resize_operators(),      create_operators(),   control_operators(),
-          sequence_operators()};
+          sequence_operators(),    attention_operators()};
 }
 
 }  // namespace

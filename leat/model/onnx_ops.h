@@ -43,6 +43,7 @@ std::span<const OnnxOperator> resize_operators();       // onnx_ops_resize.cpp
 std::span<const OnnxOperator> create_operators();       // onnx_ops_create.cpp
 std::span<const OnnxOperator> control_operators();      // onnx_ops_control.cpp
 std::span<const OnnxOperator> sequence_operators();     // onnx_ops_sequence.cpp
+std::span<const OnnxOperator> attention_operators();    // onnx_ops_attention.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

@@ -18,7 +18,8 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           resize_operators(),      create_operators(),   control_operators(),
           sequence_operators(),    loss_operators(),     random_operators(),
           sample_operators(),      einsum_operators(),   signal_operators(),
-          feature_operators(),     tree_operators(),     training_operators()};
+          feature_operators(),     tree_operators(),     training_operators(),
+          attention_operators()};
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct OnnxOperator {
   std::string_view remark = {};
   std::string_view domain = {};
   bool takes_sequences = false;  // or optionals, or gives them
-  bool draws = false;  // random numbers, of which the standard names no generator
+  bool draws = false;            // random numbers, of which the standard names no generator
   bool mixes = false;  // each result sums all: the largest of them tells the rounding of every one
 };
 
@@ -53,6 +53,7 @@ std::span<const OnnxOperator> signal_operators();       // onnx_ops_signal.cpp
 std::span<const OnnxOperator> feature_operators();      // onnx_ops_feature.cpp
 std::span<const OnnxOperator> tree_operators();         // onnx_ops_tree.cpp
 std::span<const OnnxOperator> training_operators();     // onnx_ops_training.cpp
+std::span<const OnnxOperator> attention_operators();    // onnx_ops_attention.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

@@ -92,6 +92,7 @@ OpCases all_cases() {
   add_training_cases(cases);
   add_sample_cases(cases);
   add_feature_cases(cases);
+  add_attention_cases(cases);
   return cases;
 }
 

@@ -12,10 +12,19 @@ namespace leat::onnx_ops {
 namespace {
 
 std::vector<std::span<const OnnxOperator>> all_lists() {
-  return {contraction_operators(), pool_operators(),     elementwise_operators(),
-          activation_operators(),  reduce_operators(),   norm_operators(),
-          shape_operators(),       movement_operators(), gather_operators(),
-          resize_operators(),      create_operators()};
+  return {contraction_operators(),
+          pool_operators(),
+          elementwise_operators(),
+          activation_operators(),
+          reduce_operators(),
+          norm_operators(),
+          shape_operators(),
+          movement_operators(),
+          gather_operators(),
+          resize_operators(),
+          create_operators(),
+          quantize_operators(),
+          quantize_microsoft_operators()};
 }
 
 }  // namespace

@@ -65,5 +65,6 @@ void add_resize_cases(OpCases& cases);
 void add_fusion_cases(OpCases& cases);
 void add_factor_cases(OpCases& cases);
 void add_type_cases(OpCases& cases);
+void add_quantize_cases(OpCases& cases);
 
 }  // namespace leat

@@ -88,6 +88,7 @@ OpCases all_cases() {
   add_fusion_cases(cases);
   add_factor_cases(cases);
   add_type_cases(cases);
+  add_quantize_cases(cases);
   return cases;
 }
 

@@ -32,28 +32,30 @@ struct OnnxOperator {
   bool mixes = false;  // each result sums all: the largest of them tells the rounding of every one
 };
 
-std::span<const OnnxOperator> contraction_operators();  // onnx_ops_conv.cpp
-std::span<const OnnxOperator> pool_operators();         // onnx_ops_pool.cpp
-std::span<const OnnxOperator> elementwise_operators();  // onnx_ops_elementwise.cpp
-std::span<const OnnxOperator> activation_operators();   // onnx_ops_activation.cpp
-std::span<const OnnxOperator> reduce_operators();       // onnx_ops_reduce.cpp
-std::span<const OnnxOperator> norm_operators();         // onnx_ops_norm.cpp
-std::span<const OnnxOperator> shape_operators();        // onnx_ops_shape.cpp
-std::span<const OnnxOperator> movement_operators();     // onnx_ops_movement.cpp
-std::span<const OnnxOperator> gather_operators();       // onnx_ops_gather.cpp
-std::span<const OnnxOperator> resize_operators();       // onnx_ops_resize.cpp
-std::span<const OnnxOperator> create_operators();       // onnx_ops_create.cpp
-std::span<const OnnxOperator> control_operators();      // onnx_ops_control.cpp
-std::span<const OnnxOperator> sequence_operators();     // onnx_ops_sequence.cpp
-std::span<const OnnxOperator> loss_operators();         // onnx_ops_loss.cpp
-std::span<const OnnxOperator> random_operators();       // onnx_ops_random.cpp
-std::span<const OnnxOperator> sample_operators();       // onnx_ops_sample.cpp
-std::span<const OnnxOperator> einsum_operators();       // onnx_ops_einsum.cpp
-std::span<const OnnxOperator> signal_operators();       // onnx_ops_signal.cpp
-std::span<const OnnxOperator> feature_operators();      // onnx_ops_feature.cpp
-std::span<const OnnxOperator> tree_operators();         // onnx_ops_tree.cpp
-std::span<const OnnxOperator> training_operators();     // onnx_ops_training.cpp
-std::span<const OnnxOperator> attention_operators();    // onnx_ops_attention.cpp
+std::span<const OnnxOperator> contraction_operators();         // onnx_ops_conv.cpp
+std::span<const OnnxOperator> pool_operators();                // onnx_ops_pool.cpp
+std::span<const OnnxOperator> elementwise_operators();         // onnx_ops_elementwise.cpp
+std::span<const OnnxOperator> activation_operators();          // onnx_ops_activation.cpp
+std::span<const OnnxOperator> reduce_operators();              // onnx_ops_reduce.cpp
+std::span<const OnnxOperator> norm_operators();                // onnx_ops_norm.cpp
+std::span<const OnnxOperator> shape_operators();               // onnx_ops_shape.cpp
+std::span<const OnnxOperator> movement_operators();            // onnx_ops_movement.cpp
+std::span<const OnnxOperator> gather_operators();              // onnx_ops_gather.cpp
+std::span<const OnnxOperator> resize_operators();              // onnx_ops_resize.cpp
+std::span<const OnnxOperator> create_operators();              // onnx_ops_create.cpp
+std::span<const OnnxOperator> control_operators();             // onnx_ops_control.cpp
+std::span<const OnnxOperator> sequence_operators();            // onnx_ops_sequence.cpp
+std::span<const OnnxOperator> loss_operators();                // onnx_ops_loss.cpp
+std::span<const OnnxOperator> random_operators();              // onnx_ops_random.cpp
+std::span<const OnnxOperator> sample_operators();              // onnx_ops_sample.cpp
+std::span<const OnnxOperator> einsum_operators();              // onnx_ops_einsum.cpp
+std::span<const OnnxOperator> signal_operators();              // onnx_ops_signal.cpp
+std::span<const OnnxOperator> feature_operators();             // onnx_ops_feature.cpp
+std::span<const OnnxOperator> tree_operators();                // onnx_ops_tree.cpp
+std::span<const OnnxOperator> training_operators();            // onnx_ops_training.cpp
+std::span<const OnnxOperator> attention_operators();           // onnx_ops_attention.cpp
+std::span<const OnnxOperator> quantize_operators();            // onnx_ops_quantize.cpp
+std::span<const OnnxOperator> quantize_microsoft_operators();  // onnx_ops_quantize_microsoft.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

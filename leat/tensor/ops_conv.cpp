@@ -5,6 +5,7 @@
 #include "leat/tensor/channel_bias.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/products.h"
 #include "leat/tensor/window.h"
 
 namespace leat::ops {
@@ -80,11 +81,8 @@ ConvLoops loops_of(NodeWriter& writer, const Conv& conv) {
 
 }  // namespace
 
-Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId w, TensorId bias,
-                      const ConvOptions& options) {
-  const Place place(graph, "Conv", name);
-  TRY(require_float(graph, place, x));
-  TRY(require_same_dtype(graph, place, x, w));
+Result<TensorId> conv_of(Graph& graph, const Place& place, TensorId x, TensorId w, TensorId bias,
+                         DType dtype, const ConvOptions& options, const Factors& factors) {
   Conv conv = {.x = x,
                .w = w,
                .bias = bias,
@@ -97,7 +95,7 @@ Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId 
   TRY(check_channels(place, conv));
   const Ints kernel(conv.w_shape.begin() + 2, conv.w_shape.end());
   TRY_ASSIGN(conv.window, resolve_window(place, options.window, kernel, input));
-  TRY(require_bias(graph, place, x, bias, conv.w_shape[0]));
+  TRY(require_bias(graph, place, dtype, bias, conv.w_shape[0]));
   conv.out_shape = {conv.x_shape[0], conv.w_shape[0]};
   conv.out_shape.insert(conv.out_shape.end(), conv.window.output.begin(), conv.window.output.end());
   TRY(require_shape(place, conv.out_shape));
@@ -113,11 +111,21 @@ Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId 
     w_index.push_back(c.taps[d]);
     inside = both(inside, tap.inside);
   }
-  const Term pixel = writer.load(x, x_index, inside);
-  const Term element = pixel * writer.load(w, w_index);
+  Term pixel = writer.load(x, x_index, inside);
+  if (factors.a) pixel = select(inside, factors.a(writer, pixel, x_index), 0);
+  Term weight = writer.load(w, w_index);
+  if (factors.b) weight = factors.b(writer, weight, w_index);
+  const Term element = pixel * weight;
   const Term value = add_channel_bias(writer, writer.accumulator(element.type()), bias, c.out);
-  return writer.reduce(dtype_of(graph, x), conv.out_shape, c.loops,
-                       {ReduceOp::sum, c.reduce, element}, value);
+  return writer.reduce(dtype, conv.out_shape, c.loops, {ReduceOp::sum, c.reduce, element}, value);
+}
+
+Result<TensorId> conv(Graph& graph, std::string_view name, TensorId x, TensorId w, TensorId bias,
+                      const ConvOptions& options) {
+  const Place place(graph, "Conv", name);
+  TRY(require_float(graph, place, x));
+  TRY(require_same_dtype(graph, place, x, w));
+  return conv_of(graph, place, x, w, bias, dtype_of(graph, x), options, {});
 }
 
 }  // namespace leat::ops

@@ -190,7 +190,7 @@ Result<ConvTranspose> resolve(const Graph& graph, const Place& place, TensorId x
   const Ints kernel(conv.w_shape.begin() + 2, conv.w_shape.end());
   TRY_ASSIGN(conv.window, fill_window(place, options.window, kernel, input.size()));
   TRY(resolve_output(place, options, conv));
-  TRY(require_bias(graph, place, x, bias, conv.w_shape[1] * conv.groups));
+  TRY(require_bias(graph, place, dtype_of(graph, x), bias, conv.w_shape[1] * conv.groups));
   conv.out_shape = {conv.x_shape[0], conv.w_shape[1] * conv.groups};
   conv.out_shape.insert(conv.out_shape.end(), conv.window.output.begin(), conv.window.output.end());
   TRY(require_shape(place, conv.out_shape));

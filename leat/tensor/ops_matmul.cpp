@@ -7,6 +7,7 @@
 #include "leat/base/check.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/products.h"
 
 namespace leat::ops {
 namespace {
@@ -113,11 +114,8 @@ ProductLoops loops_of(NodeWriter& writer, const Product& product) {
 
 }  // namespace
 
-Result<TensorId> matmul(Graph& graph, std::string_view name, TensorId a, TensorId b) {
-  const Place place(graph, "MatMul", name);
-  TRY(require_same_dtype(graph, place, a, b));
-  const DType dtype = dtype_of(graph, a);
-  if (dtype == DType::boolean) return place.error("The dtype (bool) has no product.");
+Result<TensorId> matmul_of(Graph& graph, const Place& place, TensorId a, TensorId b, DType dtype,
+                           const Factors& factors) {
   TRY_ASSIGN(const Product product, product_of(graph, place, a, b));
   const Shape shape = product.out_shape();
   TRY(require_shape(place, shape));
@@ -126,10 +124,21 @@ Result<TensorId> matmul(Graph& graph, std::string_view name, TensorId a, TensorI
     return writer.map(dtype, shape, writer.number(scalar_type_of(dtype), 0));
   }
   const ProductLoops p = loops_of(writer, product);
-  const Term left = writer.load(a, p.a_index);
-  const Term element = left * writer.load(b, p.b_index);
+  Term left = writer.load(a, p.a_index);
+  if (factors.a) left = factors.a(writer, left, p.a_index);
+  Term right = writer.load(b, p.b_index);
+  if (factors.b) right = factors.b(writer, right, p.b_index);
+  const Term element = left * right;
   const Term value = wrap_to(writer.accumulator(element.type()), dtype);
   return writer.reduce(dtype, shape, p.loops, {ReduceOp::sum, {product.k}, element}, value);
+}
+
+Result<TensorId> matmul(Graph& graph, std::string_view name, TensorId a, TensorId b) {
+  const Place place(graph, "MatMul", name);
+  TRY(require_same_dtype(graph, place, a, b));
+  const DType dtype = dtype_of(graph, a);
+  if (dtype == DType::boolean) return place.error("The dtype (bool) has no product.");
+  return matmul_of(graph, place, a, b, dtype, {});
 }
 
 // --- Gemm

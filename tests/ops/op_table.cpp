@@ -93,6 +93,7 @@ OpCases all_cases() {
   add_sample_cases(cases);
   add_feature_cases(cases);
   add_attention_cases(cases);
+  add_quantize_cases(cases);
   return cases;
 }
 

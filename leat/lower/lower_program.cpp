@@ -38,15 +38,18 @@ class ProgramLowering {
         rows_(product_of(numbers_.extents)),
         length_(numbers_.inputs[0].shape[program_.axis]),
         storage_(schedule_.placements[node_.inputs[0]].storage),
-        type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)) {
-    const Number groups = shares_rows_ ? rows_ : divided_up(rows_, lanes_);
+        type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)),
+        waves_of_row_(waves_of_row()) {
+    const Number groups = shares_rows_ ? rows_ * Number(waves_of_row_) : divided_up(rows_, lanes_);
     const Number x =
         groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
     builder_.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, source.target);
     const ValueId group =
         builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
     lane_ = builder_.lane_id();
-    row_ = shares_rows_ ? group : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
+    part_ = builder_.rem(group, waves_of_row_);
+    row_ = shares_rows_ ? builder_.div(group, waves_of_row_)
+                        : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
     exists_ = builder_.binary(Opcode::lt_i, row_, builder_.i32(rows_));
     coordinates_ = decompose(builder_, row_, numbers_.extents);
   }
@@ -58,6 +61,7 @@ class ProgramLowering {
       case ProgramOp::top_k: emit_top_k(); break;
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
+      case ProgramOp::scatter: emit_scatter(); break;
     }
     return builder_.finish_step();
   }
@@ -72,8 +76,11 @@ class ProgramLowering {
     return build(builder_, form);
   }
   ValueId load(ValueId at, ValueId mask) {
-    const ValueId value =
-        builder_.load(slots_.input_slots[0], address(numbers_.inputs[0].strides, at), 1, mask);
+    return load_from(slots_.input_slots[0], numbers_.inputs[0].strides, at, mask);
+  }
+  /// Of a tensor stored as input 0 is.
+  ValueId load_from(uint32_t slot, const Numbers& strides, ValueId at, ValueId mask) {
+    const ValueId value = builder_.load(slot, address(strides, at), 1, mask);
     return storage_ == DType::u32 ? builder_.convert(Opcode::widen_u, value) : value;
   }
   void store(size_t result, ValueId at, ValueId value, ValueId mask) {
@@ -321,6 +328,88 @@ class ProgramLowering {
                   });
   }
 
+  // --- Elements to places that are looked up
+  // -------------------------------------------------------
+
+  /// Where waves share a row, each place of it belongs to one lane, which copies what was there and
+  /// takes every update of it in order; all lanes look at all updates. So no lane waits for
+  /// another.
+  int64_t waves_of_row() const {
+    constexpr int64_t kPlacesOfLane = 8, kWavesMax = 64;
+    int64_t waves = 1;
+    if (program_.op != ProgramOp::scatter || !shares_rows_ || length_.is_open()) return waves;
+    while (waves < kWavesMax && waves * lanes_ * kPlacesOfLane < length_.fixed()) waves *= 2;
+    return waves;
+  }
+
+  void emit_scatter() {
+    const int64_t owners = shares_rows_ ? lanes_ * waves_of_row_ : 1;
+    const ValueId owner = builder_.add(builder_.mul(part_, builder_.i32(lanes_)), lane_);
+    for_each_count(divided_up(length_, owners), [&](ValueId round) {
+      ValueId at = round;
+      ValueId mask = exists_;
+      if (shares_rows_) {
+        at = builder_.add(builder_.mul(round, builder_.i32(owners)), owner);
+        mask = builder_.logical_and(mask, builder_.binary(Opcode::lt_i, at, builder_.i32(length_)));
+      }
+      store(0, at, load(at, mask), mask);
+    });
+    const Numbers& shape = numbers_.inputs[2].shape;
+    ValueId has_updates = exists_;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      if (d == program_.axis || shape[d] == numbers_.extents[d]) continue;
+      has_updates = builder_.logical_and(
+          has_updates, builder_.binary(Opcode::lt_i, coordinates_[d], builder_.i32(shape[d])));
+    }
+    Numbers place_strides = numbers_.inputs[1].strides;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      if (d != program_.axis && numbers_.inputs[1].shape[d] == 1) place_strides[d] = 0;
+    }
+    for_each_count(shape[program_.axis], [&](ValueId at) {
+      const ValueId given =
+          builder_.load(slots_.input_slots[1], address(place_strides, at), 1, has_updates);
+      ValueId takes = builder_.logical_and(
+          has_updates, builder_.binary(Opcode::lt_u, given, builder_.i32(length_)));
+      const ValueId place = builder_.select(takes, given, builder_.i32(0));
+      if (shares_rows_) {
+        takes = builder_.logical_and(
+            takes, builder_.binary(Opcode::eq_i, builder_.rem(place, owners), owner));
+      }
+      ValueId value = load_from(slots_.input_slots[2], numbers_.inputs[2].strides, at, takes);
+      if (program_.updates != ReduceOp::none) {
+        const ValueId before =
+            load_from(slots_.result_slots[0], numbers_.outputs[0].strides, place, takes);
+        value = updated(before, value);
+      }
+      store(0, place, value, takes);
+    });
+  }
+
+  /// Calls body(i) for 0 .. count-1, one after the other.
+  template <typename Body>
+  void for_each_count(const Number& count, Body body) {
+    builder_.loop(builder_.i32(0), builder_.i32(count), 1, {}, false,
+                  [&](ValueId i, std::span<const ValueId>) {
+                    body(i);
+                    return std::vector<ValueId>{};
+                  });
+  }
+
+  ValueId updated(ValueId before, ValueId update) {
+    switch (program_.updates) {
+      case ReduceOp::none: return update;
+      case ReduceOp::sum: return wrapped(builder_.add(before, update));
+      case ReduceOp::product: return wrapped(builder_.mul(before, update));
+      case ReduceOp::min: return builder_.select(is_less(update, before), update, before);
+      case ReduceOp::max: return builder_.select(is_less(before, update), update, before);
+    }
+    return update;
+  }
+  ValueId is_less(ValueId a, ValueId b) {
+    if (type_ == ScalarType::u64) return apply_unsigned(builder_, ScalarOp::less, a, b);
+    return builder_.binary(is_float(type_) ? Opcode::lt_f : Opcode::lt_i, a, b);
+  }
+
   const Schedule& schedule_;
   const Node& node_;
   const NodeNumbers& numbers_;
@@ -332,7 +421,8 @@ class ProgramLowering {
   Number rows_, length_;
   DType storage_;    // of the input
   ScalarType type_;  // of its elements
-  ValueId lane_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
+  int64_t waves_of_row_;
+  ValueId lane_ = ir::kNone, part_ = ir::kNone, row_ = ir::kNone, exists_ = ir::kNone;
   std::vector<ValueId> coordinates_;
 };
 

@@ -12,14 +12,31 @@ namespace leat::onnx_ops {
 namespace {
 
 std::vector<std::span<const OnnxOperator>> all_lists() {
-  return {contraction_operators(), pool_operators(),     elementwise_operators(),
-          activation_operators(),  reduce_operators(),   norm_operators(),
-          shape_operators(),       movement_operators(), gather_operators(),
-          resize_operators(),      create_operators(),   control_operators(),
-          sequence_operators(),    loss_operators(),     random_operators(),
-          sample_operators(),      einsum_operators(),   signal_operators(),
-          feature_operators(),     tree_operators(),     training_operators(),
-          attention_operators(),   quantize_operators(), quantize_microsoft_operators()};
+  return {contraction_operators(),
+          pool_operators(),
+          elementwise_operators(),
+          activation_operators(),
+          reduce_operators(),
+          norm_operators(),
+          shape_operators(),
+          movement_operators(),
+          gather_operators(),
+          resize_operators(),
+          create_operators(),
+          control_operators(),
+          sequence_operators(),
+          loss_operators(),
+          random_operators(),
+          sample_operators(),
+          einsum_operators(),
+          signal_operators(),
+          feature_operators(),
+          tree_operators(),
+          training_operators(),
+          attention_operators(),
+          scatter_operators(),
+          quantize_operators(),
+          quantize_microsoft_operators()};
 }
 
 }  // namespace

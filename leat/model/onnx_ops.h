@@ -54,6 +54,7 @@ std::span<const OnnxOperator> feature_operators();             // onnx_ops_featu
 std::span<const OnnxOperator> tree_operators();                // onnx_ops_tree.cpp
 std::span<const OnnxOperator> training_operators();            // onnx_ops_training.cpp
 std::span<const OnnxOperator> attention_operators();           // onnx_ops_attention.cpp
+std::span<const OnnxOperator> scatter_operators();             // onnx_ops_scatter.cpp
 std::span<const OnnxOperator> quantize_operators();            // onnx_ops_quantize.cpp
 std::span<const OnnxOperator> quantize_microsoft_operators();  // onnx_ops_quantize_microsoft.cpp
 

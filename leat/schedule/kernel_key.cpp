@@ -72,6 +72,7 @@ std::string structure_of(const Schedule& schedule, const Node& node) {
     for (const bool flag : {program->exclusive, program->reverse, program->ascending}) {
       key.add(flag ? 1 : 0);
     }
+    key.add(static_cast<int64_t>(program->updates));
     // Sums wrap, and elements are ordered, as the model's types are, however they are stored.
     for (const TensorId id : {node.inputs[0], node.results[0].output}) {
       key.add(static_cast<int64_t>(schedule.graph.tensors[id].dtype));

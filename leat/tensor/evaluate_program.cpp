@@ -100,6 +100,59 @@ void top_k(const Program& program, const HostTensor& x, HostTensor& values, Host
   }
 }
 
+double joined(ReduceOp op, double a, double b) {
+  switch (op) {
+    case ReduceOp::none: return b;
+    case ReduceOp::sum: return a + b;
+    case ReduceOp::product: return a * b;
+    case ReduceOp::min: return std::isnan(a) || a < b ? a : b;
+    case ReduceOp::max: return std::isnan(a) || a > b ? a : b;
+  }
+  return b;
+}
+
+int64_t joined(ReduceOp op, int64_t a, int64_t b, bool has_sign) {
+  const auto x = static_cast<uint64_t>(a), y = static_cast<uint64_t>(b);
+  const bool is_less = has_sign ? a < b : x < y;
+  switch (op) {
+    case ReduceOp::none: return b;
+    case ReduceOp::sum: return static_cast<int64_t>(x + y);
+    case ReduceOp::product: return static_cast<int64_t>(x * y);
+    case ReduceOp::min: return is_less ? a : b;
+    case ReduceOp::max: return is_less ? b : a;
+  }
+  return b;
+}
+
+void scatter(const Program& program, const HostTensor& x, const HostTensor& places,
+             const HostTensor& updates, HostTensor& y) {
+  y.bytes = x.bytes;
+  const std::vector<int64_t> strides = row_major_strides(x.shape);
+  std::vector<int64_t> place_strides = row_major_strides(places.shape);
+  for (size_t d = 0; d < places.shape.size(); ++d) {
+    if (places.shape[d] == 1) place_strides[d] = 0;
+  }
+  const std::vector<int64_t> update_strides = row_major_strides(updates.shape);
+  // Row-major order is the axis' order for each place.
+  for (int64_t i = 0; i < element_count(updates.shape); ++i) {
+    int64_t from = 0, to = 0;
+    for (size_t d = 0; d < x.shape.size(); ++d) {
+      const int64_t at = i / update_strides[d] % updates.shape[d];
+      from += at * place_strides[d];
+      if (d != program.axis) to += at * strides[d];
+    }
+    const int64_t place = places.integer(from);
+    if (place < 0 || place >= x.shape[program.axis]) continue;
+    to += place * strides[program.axis];
+    if (is_float(x.dtype)) {
+      y.set_number(to, joined(program.updates, y.number(to), updates.number(i)));
+    } else {
+      y.set_integer(
+          to, joined(program.updates, y.integer(to), updates.integer(i), x.dtype != DType::u64));
+    }
+  }
+}
+
 }  // namespace
 
 void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
@@ -111,6 +164,8 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
     case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
     case ProgramOp::softmax:
     case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);
+    case ProgramOp::scatter:
+      return scatter(*node.program, *inputs[0], *inputs[1], *inputs[2], *outputs[0]);
   }
 }
 

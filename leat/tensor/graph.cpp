@@ -77,6 +77,24 @@ Result<void> check_load(const Graph& graph, const Node& node, const ExprNode& lo
   return {};
 }
 
+/// Places and updates lie over rows of input 0.
+bool scatter_fits(const Graph& graph, const Node& node) {
+  if (node.inputs.size() != 3) return false;
+  const Shape& shape = graph.tensors[node.inputs[0]].shape;
+  const Tensor& places = graph.tensors[node.inputs[1]];
+  const Tensor& updates = graph.tensors[node.inputs[2]];
+  if (places.dtype != DType::i32 || updates.dtype != graph.tensors[node.inputs[0]].dtype ||
+      places.shape.size() != shape.size() || updates.shape.size() != shape.size()) {
+    return false;
+  }
+  for (size_t d = 0; d < shape.size(); ++d) {
+    const bool is_axis = d == node.program->axis;
+    if (!is_axis && updates.shape[d] > shape[d]) return false;
+    if (places.shape[d] != updates.shape[d] && (is_axis || places.shape[d] != 1)) return false;
+  }
+  return true;
+}
+
 Result<void> check_program(const Graph& graph, const Node& node) {
   const Shape& shape = graph.tensors[node.inputs[0]].shape;
   const ProgramFacts facts = facts_of(node.program->op);
@@ -90,6 +108,9 @@ Result<void> check_program(const Graph& graph, const Node& node) {
     }
     rest[node.program->axis] = 1;
     if (rest != node.extents) return malformed(node, "A program's result has other rows");
+  }
+  if (node.program->op == ProgramOp::scatter && !scatter_fits(graph, node)) {
+    return malformed(node, "Places or updates do not fit what they are scattered over");
   }
   return {};
 }
@@ -115,12 +136,14 @@ Result<void> check_node(const Graph& graph, const Node& node) {
 
 double steps_of(const Node& node) { return product(node.extents) * product(node.reduce); }
 
-/// What folding it costs. A program looks at each element of its first input, and to put a row in
-/// order, some times.
+/// What folding it costs. A program looks at each element of its inputs, and to put a row in order,
+/// some times.
 double fold_steps_of(const Graph& graph, const Node& node) {
   constexpr double kLooksOfProgram = 32;
   if (!node.program) return steps_of(node);
-  return kLooksOfProgram * product(graph.tensors[node.inputs[0]].shape);
+  double elements = 0;
+  for (const TensorId input : node.inputs) elements += product(graph.tensors[input].shape);
+  return kLooksOfProgram * elements;
 }
 
 /// Whether the node writes every element of its outputs: a result takes each coordinate once.
@@ -228,6 +251,7 @@ ProgramFacts facts_of(ProgramOp op) {
     case ProgramOp::softmax: return {.name = "softmax", .sharing = RowSharing::side_by_side};
     case ProgramOp::log_softmax:
       return {.name = "log_softmax", .sharing = RowSharing::side_by_side};
+    case ProgramOp::scatter: return {.name = "scatter"};
   }
   return {};
 }

@@ -76,6 +76,8 @@ enum class ProgramOp : uint8_t {
           // lower position first among equals and NaN as the largest, and their positions
   softmax,      // one: exp(x - max) / sum of those, along the axis
   log_softmax,  // one: x - max - log(sum of exp(x - max))
+  scatter,      // one: input 0, and then, in the order of the axis, each element of input 2 at the
+                // place along the axis that input 1 (i32) has for it; no place outside is written
 };
 
 /// When the lanes of a wave work on one row along the axis together, rather than on one each.
@@ -96,16 +98,18 @@ ProgramFacts facts_of(ProgramOp op);
 struct Program {
   ProgramOp op = ProgramOp::scan;
   size_t axis = 0;
-  bool exclusive = false;  // scans: without the element itself
-  bool reverse = false;    // scans: from the end
-  bool ascending = false;  // top_k
+  bool exclusive = false;             // scans: without the element itself
+  bool reverse = false;               // scans: from the end
+  bool ascending = false;             // top_k
+  ReduceOp updates = ReduceOp::none;  // scatter: how an element joins what is at its place
 };
 
 /// Axis i < extents.size() runs over extents[i], axis extents.size() + j over reduce[j]. With
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
 /// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, both max; whole
 /// numbers: the type's limits). A node with a program has neither expressions nor indices; its
-/// extents are input 0's with 1 for the program's axis.
+/// extents are input 0's with 1 for the program's axis. Of a scatter input 2 is no larger than
+/// input 0 besides the axis, and input 1 has its extents or 1.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"

@@ -4,23 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "leat/base/check.h"
+#include "leat/tensor/index_source.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/ops.h"
 #include "leat/tensor/positions.h"
 
 namespace leat::ops {
-namespace {
 
-/// An index tensor that is ready to be loaded from.
-struct IndexSource {
-  TensorId tensor = kNoTensor;
-  bool checked = false;  // all values are known to lie in [0, extent)
-};
-
-/// extent_at(i) is the extent that row-major element i of the indices points into.
 Result<IndexSource> index_source(Graph& graph, const Place& place, TensorId indices,
                                  const std::function<int64_t(int64_t)>& extent_at) {
   if (!is_whole_number(dtype_of(graph, indices))) {
@@ -43,10 +35,6 @@ Result<IndexSource> index_source(Graph& graph, const Place& place, TensorId indi
   return IndexSource{.tensor = id, .checked = true};
 }
 
-struct GatherIndex {
-  Term index;
-  Term inside;  // constant true where the indices were checked
-};
 
 GatherIndex gather_index(NodeWriter& writer, const Graph& graph, const IndexSource& source,
                          const std::vector<Term>& at, int64_t extent) {
@@ -59,8 +47,6 @@ GatherIndex gather_index(NodeWriter& writer, const Graph& graph, const IndexSour
   const Term index = select(given.low < 0, given.low + count, given.low);
   return {index, both(given.fits, both(0 <= index, index < count))};
 }
-
-}  // namespace
 
 Result<TensorId> gather(Graph& graph, std::string_view name, TensorId x, TensorId indices,
                         int64_t axis_given) {

@@ -94,6 +94,7 @@ OpCases all_cases() {
   add_feature_cases(cases);
   add_attention_cases(cases);
   add_quantize_cases(cases);
+  add_scatter_cases(cases);
   return cases;
 }
 

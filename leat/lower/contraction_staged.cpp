@@ -33,8 +33,9 @@ class SlabLoader {
     k_inner_ = choose_k_inner();
     width_ = k_inner_ ? widest_divisor(l_.params.k_step) : fragment_rows_width_;
     one_load_ = width_ == 1 || loads_as_vector();
-    local_ = builder_.local(is_a ? "a" : "b", DType::f32, static_cast<uint8_t>(width_),
-                            l_.params.stages * stage_vectors());
+    local_ =
+        builder_.local(is_a ? "a" : "b", l_.whole.type == ScalarType::i32 ? DType::i32 : DType::f32,
+                       static_cast<uint8_t>(width_), l_.params.stages * stage_vectors());
     access_count_ = (stage_vectors() + lanes() - 1) / lanes();
   }
 
@@ -252,7 +253,7 @@ std::vector<ValueId> multiply(ContractionLowering& l, SlabLoader& a, SlabLoader&
     for (uint32_t i = 0; i < l.params.reg_m; ++i) {
       for (uint32_t j = 0; j < l.params.reg_n; ++j) {
         ValueId& accumulator = accumulators[size_t{i} * l.params.reg_n + j];
-        accumulator = l.builder.fma(rows[i], columns[j], accumulator);
+        accumulator = l.multiply_add(rows[i], columns[j], accumulator);
       }
     }
   }
@@ -268,7 +269,7 @@ void ContractionLowering::emit_staged_tile() {
   slab_a.prepare();
   slab_b.prepare();
   const Number slabs = divided_up(k_count, params.k_step);
-  std::vector<ValueId> zeros(size_t{params.reg_m} * params.reg_n, builder.f32(0));
+  std::vector<ValueId> zeros(size_t{params.reg_m} * params.reg_n, zero());
 
   auto load_and_store = [&](ValueId slab, ValueId stage) {
     const std::vector<ValueId> from_a = slab_a.load(slab);

@@ -143,7 +143,16 @@ ValueId ContractionLowering::factor(const OperandMap& map, const RowBase& row, V
                                                 .known = map.load,
                                                 .known_value = loaded,
                                                 .holds = map.inside});
-  return mask == ir::kNone ? value : builder.select(mask, value, builder.f32(0));
+  return mask == ir::kNone ? value : builder.select(mask, value, zero());
+}
+
+ValueId ContractionLowering::zero() {
+  return whole.type == ScalarType::i32 ? builder.i32(0) : builder.f32(0);
+}
+
+ValueId ContractionLowering::multiply_add(ValueId a_value, ValueId b_value, ValueId sum) {
+  if (whole.type == ScalarType::i32) return builder.add(builder.mul(a_value, b_value), sum);
+  return builder.fma(a_value, b_value, sum);
 }
 
 ValueId ContractionLowering::factors(const OperandMap& map, std::span<const RowBase> rows,
@@ -253,7 +262,7 @@ class PlainTile {
     rows_ = &rows;
     columns_ = &columns;
     column_masks_ = &column_masks;
-    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, builder_.f32(0));
+    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, l_.zero());
     k_coordinates_.assign(l_.numbers.k.size(), ir::kNone);
     return nest(0, std::move(zeros));
   }
@@ -393,7 +402,7 @@ class PlainTile {
       const ValueId value = load_a(i, component);
       for (uint32_t j = 0; j < reg_n; ++j) {
         ValueId& accumulator = accumulators[i * reg_n + j];
-        accumulator = builder_.fma(value, b[j], accumulator);
+        accumulator = l_.multiply_add(value, b[j], accumulator);
       }
     }
     return accumulators;

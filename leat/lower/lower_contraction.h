@@ -88,6 +88,10 @@ struct ContractionLowering {
   ir::ValueId inside(const OperandMap& map, const RowBase& row,
                      std::span<const ir::ValueId> k_coordinates);
 
+  /// Of the type of the sums.
+  ir::ValueId zero();
+  ir::ValueId multiply_add(ir::ValueId a_value, ir::ValueId b_value, ir::ValueId sum);
+
   StepProgram emit();
   void set_lane_grid();
   void emit_tile();

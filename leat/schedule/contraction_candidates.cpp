@@ -198,8 +198,8 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .batch = element_count(contraction.batch),
       .packed = schedule.placements[node.inputs[contraction.b.input]].packed,
       // The kernel that adds binds the epilogue's inputs, the parts and the output.
-      .may_split =
-          splitting == Splitting::allowed && node.inputs.size() + 2 <= target.buffer_bindings_max,
+      .may_split = splitting == Splitting::allowed && contraction.type == ScalarType::f32 &&
+                   node.inputs.size() + 2 <= target.buffer_bindings_max,
   };
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {

@@ -99,10 +99,14 @@ Result<void> check(const Schedule& schedule, const Node& node, const Contraction
   TRY(check_tile(node, p, target));
   TRY(check_staging(node, p, target));
   TRY(check_at_most(node, "last_adds", p.last_adds, "the limit", 1));
-  if (!find_contraction(schedule.graph, node)) {
+  const auto contraction = find_contraction(schedule.graph, node);
+  if (!contraction) {
     return illegal(node, "regs", uint64_t{p.reg_m} * p.reg_n, "is of a sum of products, not this");
   }
   if (p.split_k == 1) return {};
+  if (contraction->type != ScalarType::f32) {
+    return illegal(node, "split", p.split_k, "takes sums of f32");
+  }
   if (p.last_adds == 1) TRY(check_joining(schedule, node, p, target));
   const Shape& k = node.reduce;
   TRY(check_divides(node, "split", p.split_k, "the innermost k", k.empty() ? 1 : k.back()));

@@ -5,6 +5,7 @@
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
 #include "leat/schedule/normalise.h"
+#include "leat/tensor/fold.h"
 
 namespace leat {
 
@@ -44,6 +45,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   TRY(normalise(schedule.graph, target));
   done(PlanStep::normalise);
   fuse(schedule.graph, target);
+  TRY(fold_widened(schedule.graph));
   done(PlanStep::fuse);
   assign_layouts(schedule, target, options.external_channels_last);
   done(PlanStep::layout);

@@ -6,6 +6,7 @@
 
 #include "leat/schedule/kernel_key.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/ops_quantize.h"
 
 namespace leat {
 namespace {
@@ -70,6 +71,34 @@ TEST(Fuse, ACastOfBytesIsAFactorOfTheProduct) {
     const bool has_bytes = format == CodeFormat::cubin;
     EXPECT_EQ(schedule->steps.size(), has_bytes ? 1u : 2u);
     EXPECT_EQ(schedule->placements[graph.inputs[1]].storage, has_bytes ? DType::i8 : DType::i32);
+  }
+}
+
+// Weights of bytes stay bytes in memory where a product widens them, and are floats from the start
+// where several read them.
+TEST(Fuse, DequantisedWeightsAreNotFoldedToFloats) {
+  for (const bool is_shared : {false, true}) {
+    Target target = gpu();
+    target.format = CodeFormat::native_object;
+    target.uniform_loads_broadcast = true;
+    Graph graph;
+    graph.inputs = {graph.add_tensor("a", DType::f32, {512, 512})};
+    const TensorId weights =
+        graph.add_constant("weights", HostTensor::zeros(DType::i8, {512, 512}));
+    const TensorId scale = graph.add_constant("scale", HostTensor::zeros(DType::f32, {512}));
+    const TensorId b =
+        dequantize(graph, "b", weights, scale, kNoTensor, DType::f32, {.axis = 1}).value();
+    EXPECT_EQ(graph.tensors[b].constant, nullptr);
+    graph.outputs = {matmul(graph, "y", graph.inputs[0], b).value()};
+    if (is_shared) {
+      graph.outputs.push_back(binary(graph, "z", ScalarOp::add, graph.inputs[0], b).value());
+    }
+    const auto schedule = make_schedule(graph, target, {});
+    ASSERT_TRUE(schedule);
+    EXPECT_EQ(schedule->steps.size(), graph.outputs.size());
+    EXPECT_EQ(schedule->placements[weights].space == Space::weights, !is_shared);
+    const int64_t bytes = 512 * 512;
+    EXPECT_EQ(schedule->memory.weights_bytes < 2 * bytes, !is_shared);
   }
 }
 

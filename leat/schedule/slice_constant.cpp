@@ -67,34 +67,44 @@ HostTensor slice_of(const HostTensor& whole, size_t dim, int64_t first, int64_t 
   return part;
 }
 
-/// Rows or columns [first, first + count) of the node, without its constant: the factor reads a
-/// slice from its begin, the value knows elements by their place in the whole.
-Node part_of(const Node& whole, const Cut& cut, int64_t first, int64_t count) {
+/// Rows or columns [first, first + count) of the node, without its constant, which is input number
+/// `input`: it is read as a slice from its begin, all else knows elements by their place in the
+/// whole.
+Node part_of(const Node& whole, const Cut& cut, uint32_t input, int64_t first, int64_t count) {
   Node part = whole;
   part.name += ".slice" + std::to_string(first);
   part.extents[cut.axis] = count;
   part.exprs = ExprTree();
-  part.element = copy_expr(whole.exprs, whole.element, part.exprs, {});
   ExprSubstitution moved;
-  for (uint32_t axis = 0; axis < whole.extents.size(); ++axis) {
+  for (uint32_t axis = 0; axis < whole.extents.size() + whole.reduce.size(); ++axis) {
     moved.axes.push_back(part.exprs.axis(axis));
   }
   moved.axes[cut.axis] =
       part.exprs.apply(ScalarOp::add, moved.axes[cut.axis], part.exprs.constant_int(first));
   NodeResult& result = part.results[0];
   result.value = copy_expr(whole.exprs, result.value, part.exprs, moved);
+  moved.load = [&](const ExprNode& load, const std::vector<ExprId>&, ExprId mask) {
+    if (load.index != input) return kNoExpr;
+    std::vector<ExprId> indices;
+    for (const ExprId index : load.indices) {
+      indices.push_back(copy_expr(whole.exprs, index, part.exprs, {}));
+    }
+    return part.exprs.load_as(load, input, std::move(indices), mask);
+  };
+  part.element = copy_expr(whole.exprs, whole.element, part.exprs, moved);
   for (Affine& index : result.index) index.constant += index.coefficients[cut.axis] * first;
   return part;
 }
 
 /// Bytes of the constant of a part with `count` rows or columns, as it will lie in memory.
-uint64_t constant_bytes(const Schedule& schedule, const Node& whole, TensorId id, const Cut& cut,
+uint64_t constant_bytes(const Schedule& schedule, const Node& whole, uint32_t input, const Cut& cut,
                         int64_t count, const ContractionParams& params) {
+  const TensorId id = whole.inputs[input];
   Shape shape = schedule.graph.tensors[id].shape;
   shape[cut.constant_dim] = count;
   int64_t elements = element_count(shape);
   if (schedule.placements[id].packed) {
-    const auto part = find_contraction(schedule.graph, part_of(whole, cut, 0, count));
+    const auto part = find_contraction(schedule.graph, part_of(whole, cut, input, 0, count));
     elements = std::max(elements, packed_element_count(*part, params));
   }
   return static_cast<uint64_t>(elements * size_bytes_of(schedule.placements[id].storage));
@@ -132,14 +142,14 @@ std::vector<Node> slice_operand(Schedule& schedule, const Node& whole, bool is_b
   const std::optional<Cut> cut = constant ? find_cut(whole, *contraction, is_b) : std::nullopt;
   if (!cut || cut->extent < 2) return {};
   const auto bytes_of_part = [&](int64_t count) {
-    return constant_bytes(schedule, whole, id, *cut, count, params);
+    return constant_bytes(schedule, whole, operand.input, *cut, count, params);
   };
   if (bytes_of_part(cut->extent) <= bytes_max) return {};
   const int64_t extent = part_extent(*cut, bytes_max, bytes_of_part);
   std::vector<Node> parts;
   for (int64_t first = 0; first < cut->extent; first += extent) {
     const int64_t count = std::min(extent, cut->extent - first);
-    Node part = part_of(whole, *cut, first, count);
+    Node part = part_of(whole, *cut, operand.input, first, count);
     part.inputs[operand.input] =
         add_slice(schedule, part.name + ".constant",
                   slice_of(*constant, cut->constant_dim, first, count), id, target);

@@ -160,13 +160,16 @@ std::optional<Contraction> find_contraction(const Graph& graph, const Node& node
   if (node.reduce_op != ReduceOp::sum || node.results.size() != 1) return std::nullopt;
   const ExprNode& element = node.exprs.node(node.element);
   const bool is_product = element.kind == ExprKind::apply && element.op == ScalarOp::mul;
-  if (!is_product || element.type != ScalarType::f32) return std::nullopt;
+  if (!is_product || (element.type != ScalarType::f32 && element.type != ScalarType::i32)) {
+    return std::nullopt;
+  }
   const auto a = find_operand(graph, node, element.arguments[0]);
   const auto b = a ? find_operand(graph, node, element.arguments[1]) : std::nullopt;
   if (!b) return std::nullopt;
   const Axes axes = sorted_axes(node, *a, *b);
   if (axes.m.empty() || axes.n.empty()) return std::nullopt;
   Contraction found;
+  found.type = element.type;
   const auto take = [&](const std::vector<uint32_t>& numbers, Shape& extents) {
     for (const uint32_t axis : numbers) {
       found.axes.push_back(axis);

@@ -32,14 +32,15 @@ struct ContractionOperand {
 /// are numbered batch, m, n, k, in that order, and within each as the node has them.
 struct Contraction {
   Shape batch, m, n, k;
-  std::vector<uint32_t> axes;     // the node's number of each
-  ContractionOperand a;           // over batch, m, k
-  ContractionOperand b;           // over batch, n, k
-  std::vector<Affine> out_index;  // of the node's one result, k's coefficients 0
+  std::vector<uint32_t> axes;         // the node's number of each
+  ContractionOperand a;               // over batch, m, k
+  ContractionOperand b;               // over batch, n, k
+  std::vector<Affine> out_index;      // of the node's one result, k's coefficients 0
+  ScalarType type = ScalarType::f32;  // of the sums: f32, or i32, which wraps
 };
 
-/// Nothing unless the node sums float products of two such factors, of which each has an axis of
-/// its own (for one of them an axis of neither may stand), and has one result.
+/// Nothing unless the node sums f32 or i32 products of two such factors, of which each has an axis
+/// of its own (for one of them an axis of neither may stand), and has one result.
 std::optional<Contraction> find_contraction(const Graph& graph, const Node& node);
 
 }  // namespace leat

@@ -395,7 +395,8 @@ Result<void> evaluate_node(const Graph& graph, const Node& node,
   ExprEvaluator evaluator(node, inputs);
   RegionWriter writer(node, outputs);
   const auto contraction = find_contraction(graph, node);
-  if (contraction && contraction->a.is_plain() && contraction->b.is_plain()) {
+  const bool sums_floats = contraction && contraction->type == ScalarType::f32;
+  if (sums_floats && contraction->a.is_plain() && contraction->b.is_plain()) {
     evaluate_contraction(node, *contraction, inputs, evaluator, writer);
   } else {
     evaluate_loops(node, evaluator, writer);

@@ -6,9 +6,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "leat/base/check.h"
 #include "leat/base/printable.h"
+#include "leat/tensor/fold.h"
 
 namespace leat {
 namespace {
@@ -162,7 +164,21 @@ int64_t output_bytes(const Graph& graph, const Node& node) {
   return size_bytes;
 }
 
-bool should_fold(const Graph& graph, const Node& node) {
+/// Whether the node makes many floats of as many numbers of a constant that takes fewer bytes.
+bool widens_constant(const Graph& graph, const Node& node) {
+  if (!is_map(node) || node.results.size() != 1) return false;
+  const Tensor& made = graph.tensors[node.results[0].output];
+  const int64_t count = element_count(made.shape);
+  if (!is_float(made.dtype) || count <= kFoldElementsMax) return false;
+  return std::ranges::any_of(node.inputs, [&](TensorId input) {
+    const Tensor& tensor = graph.tensors[input];
+    return tensor.constant && !is_float(tensor.dtype) && tensor.dtype != DType::boolean &&
+           element_count(tensor.shape) == count &&
+           size_bytes_of(tensor.dtype) < size_bytes_of(made.dtype);
+  });
+}
+
+bool may_fold(const Graph& graph, const Node& node) {
   int64_t input_elements = 0;
   for (TensorId input : node.inputs) {
     if (!graph.tensors[input].constant) return false;
@@ -172,6 +188,10 @@ bool should_fold(const Graph& graph, const Node& node) {
   return writes_all(graph, node) && element_count(node.extents) <= limit &&
          fold_steps_of(graph, node) <= std::min(kFoldStepsMax, graph.fold_steps_left) &&
          output_bytes(graph, node) <= graph.fold_bytes_left;
+}
+
+bool should_fold(const Graph& graph, const Node& node) {
+  return may_fold(graph, node) && !widens_constant(graph, node);
 }
 
 Result<void> fold(Graph& graph, const Node& node) {
@@ -240,6 +260,20 @@ Result<void> Graph::add_node(Node node) {
   TRY(check_node(*this, node));
   if (should_fold(*this, node)) return fold(*this, node);
   nodes.push_back(std::move(node));
+  return {};
+}
+
+Result<void> fold_widened(Graph& graph) {
+  std::vector<Node> nodes = std::exchange(graph.nodes, {});
+  for (Node& node : nodes) {
+    const bool is_output =
+        std::ranges::count(graph.outputs, node.results[0].output) > 0;  // some kernel writes those
+    if (!is_output && widens_constant(graph, node) && may_fold(graph, node)) {
+      TRY(fold(graph, node));
+    } else {
+      graph.nodes.push_back(std::move(node));
+    }
+  }
   return {};
 }
 

@@ -35,7 +35,6 @@ Result<IndexSource> index_source(Graph& graph, const Place& place, TensorId indi
   return IndexSource{.tensor = id, .checked = true};
 }
 
-
 GatherIndex gather_index(NodeWriter& writer, const Graph& graph, const IndexSource& source,
                          const std::vector<Term>& at, int64_t extent) {
   if (source.checked) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "leat/run/network.h"
+#include "leat/tensor/ops_quantize.h"
 #include "tests/ops/op_case.h"
 #include "tests/ops/tested_devices.h"
 
@@ -68,6 +69,18 @@ TEST_P(LargeArguments, ConvolutionIsSplitByChannels) {
                       g.constant({90}), options);
   ASSERT_OK(y);
   expect_split(device(), g, *y, 30 << 10, 2);
+}
+
+// The weights' scales lie along the columns that are cut; each part finds its own.
+TEST_P(LargeArguments, ScalesOfColumnsGoWithTheParts) {
+  OpGraph g;
+  const TensorId weights = g.constant({150, 900}, DType::i8, -100, 100);
+  const auto b = dequantize(g.graph, "b", weights, g.constant({900}, DType::f32, 0.005, 0.01),
+                            kNoTensor, DType::f32, {.axis = 1});
+  ASSERT_OK(b);
+  const auto y = matmul(g.graph, "y", g.feed({4, 150}), *b);
+  ASSERT_OK(y);
+  expect_split(device(), g, *y, 64 << 10, 3);
 }
 
 // The residual is added by the epilogue, which must find its element in the whole tensor.

@@ -2,6 +2,8 @@
 // them in the graph, and what is refused.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
 
@@ -297,6 +299,25 @@ TEST(OnnxFunctions, ThatCallThemselvesAreRefused) {
   builder.node("F", {"x"}, {"p"}).proto().set_domain("mine");
   builder.output("p");
   expect_refused(builder, "more deeply than the limit");
+}
+
+// --- Values that decide shapes
+// ---------------------------------------------------------------------
+
+TEST(OnnxNonZero, FindsPlacesOfAConstant) {
+  OnnxBuilder builder;
+  builder.constant("x", tensor(DType::f32, {2, 3}, {0, 2, 0, -1, 0, std::nan("")}));
+  builder.node("NonZero", {"x"}, {"y"});
+  builder.output("y");
+  EXPECT_EQ(run(builder, {}), (std::vector<double>{0, 1, 1, 1, 0, 2}));
+}
+
+TEST(OnnxNonZero, OfValuesThatOnlyTheDeviceKnowsIsRefused) {
+  OnnxBuilder builder;
+  builder.input("x", {2, 3});
+  builder.node("NonZero", {"x"}, {"y"});
+  builder.output("y");
+  expect_refused(builder, "must be constant");
 }
 
 // --- Sequences -----------------------------------------------------------------------------------

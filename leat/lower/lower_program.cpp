@@ -7,6 +7,7 @@
 #include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
+#include "leat/lower/lower_recurrent.h"
 
 namespace leat {
 
@@ -18,11 +19,6 @@ namespace {
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 constexpr int64_t kElementsAtOnce = 4;
-
-/// Where f64 is stored as f32 it is computed so.
-ScalarType type_of_elements(DType dtype, DType storage) {
-  return storage == DType::f32 ? ScalarType::f32 : scalar_type_of(dtype);
-}
 
 class ProgramLowering {
  public:
@@ -40,11 +36,7 @@ class ProgramLowering {
         storage_(schedule_.placements[node_.inputs[0]].storage),
         type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)) {
     const Number groups = shares_rows_ ? rows_ : divided_up(rows_, lanes_);
-    const Number x =
-        groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
-    builder_.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, source.target);
-    const ValueId group =
-        builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
+    const ValueId group = start_groups(builder_, groups, source.target);
     lane_ = builder_.lane_id();
     row_ = shares_rows_ ? group : builder_.add(builder_.mul(group, builder_.i32(lanes_)), lane_);
     exists_ = builder_.binary(Opcode::lt_i, row_, builder_.i32(rows_));
@@ -58,6 +50,8 @@ class ProgramLowering {
       case ProgramOp::top_k: emit_top_k(); break;
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
+      case ProgramOp::recurrence:
+      case ProgramOp::linear_attention: CHECK(false);  // lower_program has them elsewhere
     }
     return builder_.finish_step();
   }
@@ -339,6 +333,15 @@ class ProgramLowering {
 }  // namespace
 
 StepProgram lower_program(const StepSource& source, const ProgramParams& params) {
+  switch (source.node.program->op) {
+    case ProgramOp::recurrence: return lower_recurrence(source);
+    case ProgramOp::linear_attention: return lower_linear_attention(source);
+    case ProgramOp::scan:
+    case ProgramOp::scan_product:
+    case ProgramOp::top_k:
+    case ProgramOp::softmax:
+    case ProgramOp::log_softmax: break;
+  }
   return ProgramLowering(source, params).emit();
 }
 

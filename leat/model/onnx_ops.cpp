@@ -19,7 +19,8 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           sequence_operators(),    loss_operators(),     random_operators(),
           sample_operators(),      einsum_operators(),   signal_operators(),
           feature_operators(),     tree_operators(),     training_operators(),
-          attention_operators(),   quantize_operators(), quantize_microsoft_operators()};
+          attention_operators(),   quantize_operators(), quantize_microsoft_operators(),
+          recurrent_operators(),   contrib_operators(),  contrib_attention_operators()};
 }
 
 }  // namespace

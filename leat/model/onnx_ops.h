@@ -56,6 +56,9 @@ std::span<const OnnxOperator> training_operators();            // onnx_ops_train
 std::span<const OnnxOperator> attention_operators();           // onnx_ops_attention.cpp
 std::span<const OnnxOperator> quantize_operators();            // onnx_ops_quantize.cpp
 std::span<const OnnxOperator> quantize_microsoft_operators();  // onnx_ops_quantize_microsoft.cpp
+std::span<const OnnxOperator> recurrent_operators();           // onnx_ops_recurrent.cpp
+std::span<const OnnxOperator> contrib_operators();             // onnx_ops_contrib.cpp
+std::span<const OnnxOperator> contrib_attention_operators();   // onnx_ops_contrib_attention.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

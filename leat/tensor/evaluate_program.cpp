@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "leat/base/check.h"
+#include "leat/tensor/evaluate_recurrent.h"
 #include "leat/tensor/graph.h"
 
 namespace leat {
@@ -111,6 +112,10 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
     case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
     case ProgramOp::softmax:
     case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);
+    case ProgramOp::recurrence:
+      return evaluate_recurrence(node.program->recurrence, inputs, outputs);
+    case ProgramOp::linear_attention:
+      return evaluate_linear_attention(node.program->linear_attention, inputs, outputs);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
+#include "leat/lower/lower_recurrent.h"
 #include "leat/lower/passes.h"
 #include "leat/lower/step_source.h"
 
@@ -63,6 +64,13 @@ Result<void> check_kernel(const Schedule& schedule, const Step& step, const Targ
   for (TensorId id : node.inputs) TRY(check_count(id));
   for (const NodeResult& result : node.results) TRY(check_count(result.output));
   for (TensorId id : step.scratch) TRY(check_count(id));
+  const uint64_t local_bytes = recurrent_local_bytes(schedule, node, target);
+  if (local_bytes > target.local_memory_bytes_max) {
+    return Error(ErrorKind::unsupported,
+                 "Kernel \"" + node.name + "\" keeps a state of (" + std::to_string(local_bytes) +
+                     ") bytes; target \"" + target.name + "\" has (" +
+                     std::to_string(target.local_memory_bytes_max) + ") bytes of local memory.");
+  }
   const auto contraction = find_contraction(schedule.graph, node);
   return contraction ? check_addresses(schedule, node, *contraction) : Result<void>();
 }

@@ -7,6 +7,7 @@
 #include "leat/lower/conversions.h"
 #include "leat/lower/expr_lowering.h"
 #include "leat/lower/lower.h"
+#include "leat/lower/lower_recurrent.h"
 
 namespace leat {
 
@@ -18,11 +19,6 @@ namespace {
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 constexpr int64_t kElementsAtOnce = 4;
-
-/// Where f64 is stored as f32 it is computed so.
-ScalarType type_of_elements(DType dtype, DType storage) {
-  return storage == DType::f32 ? ScalarType::f32 : scalar_type_of(dtype);
-}
 
 class ProgramLowering {
  public:
@@ -41,11 +37,7 @@ class ProgramLowering {
         type_(type_of_elements(schedule_.graph.tensors[node_.inputs[0]].dtype, storage_)),
         waves_of_row_(waves_of_row()) {
     const Number groups = shares_rows_ ? rows_ * Number(waves_of_row_) : divided_up(rows_, lanes_);
-    const Number x =
-        groups.is_open() ? groups : smaller_of(groups, source.target.workgroups_max[0]);
-    builder_.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, source.target);
-    const ValueId group =
-        builder_.add(builder_.mul(builder_.group_id(1), builder_.i32(x)), builder_.group_id(0));
+    const ValueId group = start_groups(builder_, groups, source.target);
     lane_ = builder_.lane_id();
     part_ = builder_.rem(group, waves_of_row_);
     row_ = shares_rows_ ? builder_.div(group, waves_of_row_)
@@ -62,6 +54,8 @@ class ProgramLowering {
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
       case ProgramOp::scatter: emit_scatter(); break;
+      case ProgramOp::recurrence:
+      case ProgramOp::linear_attention: CHECK(false);  // lower_program has them elsewhere
     }
     return builder_.finish_step();
   }
@@ -401,7 +395,8 @@ class ProgramLowering {
       case ReduceOp::sum: return wrapped(builder_.add(before, update));
       case ReduceOp::product: return wrapped(builder_.mul(before, update));
       case ReduceOp::min: return builder_.select(is_less(update, before), update, before);
-      case ReduceOp::max: return builder_.select(is_less(before, update), update, before);
+      case ReduceOp::max:
+      case ReduceOp::max_number: return builder_.select(is_less(before, update), update, before);
     }
     return update;
   }
@@ -429,6 +424,16 @@ class ProgramLowering {
 }  // namespace
 
 StepProgram lower_program(const StepSource& source, const ProgramParams& params) {
+  switch (source.node.program->op) {
+    case ProgramOp::recurrence: return lower_recurrence(source);
+    case ProgramOp::linear_attention: return lower_linear_attention(source);
+    case ProgramOp::scan:
+    case ProgramOp::scan_product:
+    case ProgramOp::top_k:
+    case ProgramOp::softmax:
+    case ProgramOp::log_softmax:
+    case ProgramOp::scatter: break;
+  }
   return ProgramLowering(source, params).emit();
 }
 

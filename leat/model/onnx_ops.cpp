@@ -36,7 +36,10 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           attention_operators(),
           scatter_operators(),
           quantize_operators(),
-          quantize_microsoft_operators()};
+          quantize_microsoft_operators(),
+          recurrent_operators(),
+          contrib_operators(),
+          contrib_attention_operators()};
 }
 
 }  // namespace

@@ -57,6 +57,9 @@ std::span<const OnnxOperator> attention_operators();           // onnx_ops_atten
 std::span<const OnnxOperator> scatter_operators();             // onnx_ops_scatter.cpp
 std::span<const OnnxOperator> quantize_operators();            // onnx_ops_quantize.cpp
 std::span<const OnnxOperator> quantize_microsoft_operators();  // onnx_ops_quantize_microsoft.cpp
+std::span<const OnnxOperator> recurrent_operators();           // onnx_ops_recurrent.cpp
+std::span<const OnnxOperator> contrib_operators();             // onnx_ops_contrib.cpp
+std::span<const OnnxOperator> contrib_attention_operators();   // onnx_ops_contrib_attention.cpp
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

@@ -86,6 +86,41 @@ Result<TensorId> import_attention(OnnxNode& node) {
   return result.y;
 }
 
+/// The subgraph, if the node has it, as what changes the scores.
+ops::AttentionChange read_change(OnnxNode& node, std::string_view attribute) {
+  if (!node.has_attribute(attribute)) return {};
+  const onnx::GraphProto* body = node.body(attribute);
+  if (body == nullptr) return {};
+  return [&node, body, attribute](TensorId before) -> Result<TensorId> {
+    const OnnxValue input(before);
+    TRY_ASSIGN(const std::vector<OnnxValue> outputs, node.run(*body, {&input, 1}));
+    if (outputs.size() == 1 && outputs[0].tensor != kNoTensor) return outputs[0].tensor;
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Attribute \"{}\" of {} has not one tensor as its output.", attribute,
+                             node.op()));
+  };
+}
+
+Result<TensorId> import_flex_attention(OnnxNode& node) {
+  ops::AttentionOptions options;
+  if (node.has_attribute("scale")) options.scale = node.number("scale", 1);
+  if (node.dtype(0) != DType::f64) options.softmax_dtype = DType::f32;
+  read_softmax_dtype(node, options);
+  options.change_scores = read_change(node, "score_mod");
+  options.change_probabilities = read_change(node, "prob_mod");
+  for (size_t input = 0; input < 3; ++input) {
+    if (node.rank(input) == 4) continue;
+    node.fail(ErrorKind::invalid_argument,
+              fmt::format("Input {} of FlexAttention has shape {}, not one of rank 4.", input,
+                          to_string(node.shape(input))));
+  }
+  if (node.failure()) return *node.failure();
+  TRY_ASSIGN(const ops::AttentionResult result,
+             ops::attention(node.graph(), node.name(),
+                            {.q = node.input(0), .k = node.input(1), .v = node.input(2)}, options));
+  return result.y;
+}
+
 Result<TensorId> import_swiglu(OnnxNode& node) {
   const double alpha = node.number("alpha", 1);
   return ops::swiglu(node.graph(), node.name(), node.input(0), node.input(1), alpha);
@@ -108,6 +143,7 @@ Result<TensorId> import_causal_conv(OnnxNode& node) {
 
 constexpr OnnxOperator kOperators[] = {
     {"Attention", 23, 3, 7, 4, "float", import_attention},
+    {"FlexAttention", 1, 3, 3, 1, "float", import_flex_attention, {}, "ai.onnx.preview"},
     {"SwiGLU", 28, 2, 2, 1, "float", import_swiglu},
     {"CausalConvWithState", 27, 2, 4, 2, "float", import_causal_conv},
 };

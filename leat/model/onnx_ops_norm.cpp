@@ -136,7 +136,8 @@ Result<TensorId> import_mean_variance_norm(OnnxNode& node) {
 constexpr OnnxOperator kOperators[] = {
     {"BatchNormalization", 6, 5, 5, 5, "float", import_batch_norm, "training from opset 14 on"},
     {"InstanceNormalization", 6, 3, 3, 1, "float", import_instance_norm},
-    {"LayerNormalization", 17, 2, 3, 3, "float", import_layer_norm},
+    // Before 17 ONNX Runtime wrote it so.
+    {"LayerNormalization", 1, 2, 3, 3, "float", import_layer_norm},
     {"GroupNormalization", 18, 3, 3, 1, "float", import_group_norm},
     {"RMSNormalization", 23, 2, 2, 1, "float", import_rms_norm},
     {"LRN", 6, 1, 1, 1, "float", import_lrn},

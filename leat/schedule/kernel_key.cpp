@@ -46,6 +46,30 @@ class KeyWriter {
     add(static_cast<int64_t>(placement.words_of));
     add(placement.packed ? 1 : 0);
   }
+  void add_program(const Program& program) {
+    if (program.op == ProgramOp::recurrence) add(program.recurrence);
+    if (program.op != ProgramOp::linear_attention) return;
+    const LinearAttention& a = program.linear_attention;
+    add(a.q_heads);
+    add(a.kv_heads);
+    for (const bool flag : {a.corrects, a.has_past, a.has_decay, a.has_beta}) add(flag ? 1 : 0);
+    add(std::bit_cast<int64_t>(a.scale));
+  }
+  void add(const Recurrence& r) {
+    add(static_cast<int64_t>(r.cell));
+    for (const bool flag : {r.batch_first, r.has_initial, r.has_extra, r.has_lengths, r.is_reverse,
+                            r.linear_before_reset, r.input_forget}) {
+      add(flag ? 1 : 0);
+    }
+    add(std::bit_cast<int64_t>(r.clip));
+    for (const auto& direction : r.activations) {
+      for (const CellActivation& activation : direction) {
+        add(static_cast<int64_t>(activation.function));
+        add(std::bit_cast<int64_t>(activation.alpha));
+        add(std::bit_cast<int64_t>(activation.beta));
+      }
+    }
+  }
   void add(const ContractionOperand& operand) {
     add(operand.input);
     add_count(operand.index);
@@ -73,6 +97,7 @@ std::string structure_of(const Schedule& schedule, const Node& node) {
       key.add(flag ? 1 : 0);
     }
     key.add(static_cast<int64_t>(program->updates));
+    key.add_program(*program);
     // Sums wrap, and elements are ordered, as the model's types are, however they are stored.
     for (const TensorId id : {node.inputs[0], node.results[0].output}) {
       key.add(static_cast<int64_t>(schedule.graph.tensors[id].dtype));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "leat/base/check.h"
+#include "leat/tensor/evaluate_recurrent.h"
 #include "leat/tensor/graph.h"
 
 namespace leat {
@@ -106,7 +107,8 @@ double joined(ReduceOp op, double a, double b) {
     case ReduceOp::sum: return a + b;
     case ReduceOp::product: return a * b;
     case ReduceOp::min: return std::isnan(a) || a < b ? a : b;
-    case ReduceOp::max: return std::isnan(a) || a > b ? a : b;
+    case ReduceOp::max:
+    case ReduceOp::max_number: return std::isnan(a) || a > b ? a : b;
   }
   return b;
 }
@@ -119,7 +121,8 @@ int64_t joined(ReduceOp op, int64_t a, int64_t b, bool has_sign) {
     case ReduceOp::sum: return static_cast<int64_t>(x + y);
     case ReduceOp::product: return static_cast<int64_t>(x * y);
     case ReduceOp::min: return is_less ? a : b;
-    case ReduceOp::max: return is_less ? b : a;
+    case ReduceOp::max:
+    case ReduceOp::max_number: return is_less ? b : a;
   }
   return b;
 }
@@ -166,6 +169,10 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
     case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);
     case ProgramOp::scatter:
       return scatter(*node.program, *inputs[0], *inputs[1], *inputs[2], *outputs[0]);
+    case ProgramOp::recurrence:
+      return evaluate_recurrence(node.program->recurrence, inputs, outputs);
+    case ProgramOp::linear_attention:
+      return evaluate_linear_attention(node.program->linear_attention, inputs, outputs);
   }
 }
 

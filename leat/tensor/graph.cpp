@@ -103,6 +103,7 @@ Result<void> check_program(const Graph& graph, const Node& node) {
   if (node.program->axis >= shape.size() || node.results.size() != facts.results) {
     return malformed(node, "A program has not its axis or results");
   }
+  if (facts.is_recurrent) return {};  // its operator has checked the shapes
   for (const NodeResult& result : node.results) {
     Shape rest = graph.tensors[result.output].shape;
     if (rest.size() != shape.size() || rest[node.program->axis] > shape[node.program->axis]) {
@@ -139,13 +140,15 @@ Result<void> check_node(const Graph& graph, const Node& node) {
 double steps_of(const Node& node) { return product(node.extents) * product(node.reduce); }
 
 /// What folding it costs. A program looks at each element of its inputs, and to put a row in order,
-/// some times.
+/// some times; what goes along a sequence, for each unit of its results.
 double fold_steps_of(const Graph& graph, const Node& node) {
   constexpr double kLooksOfProgram = 32;
   if (!node.program) return steps_of(node);
   double elements = 0;
   for (const TensorId input : node.inputs) elements += product(graph.tensors[input].shape);
-  return kLooksOfProgram * elements;
+  const double looks = kLooksOfProgram * elements;
+  if (!facts_of(node.program->op).is_recurrent) return looks;
+  return looks * static_cast<double>(graph.tensors[node.results[0].output].shape.back());
 }
 
 /// Whether the node writes every element of its outputs: a result takes each coordinate once.
@@ -286,6 +289,14 @@ ProgramFacts facts_of(ProgramOp op) {
     case ProgramOp::log_softmax:
       return {.name = "log_softmax", .sharing = RowSharing::side_by_side};
     case ProgramOp::scatter: return {.name = "scatter"};
+    case ProgramOp::recurrence:
+      return {
+          .name = "recurrence", .results = 2, .sharing = RowSharing::always, .is_recurrent = true};
+    case ProgramOp::linear_attention:
+      return {.name = "linear_attention",
+              .results = 2,
+              .sharing = RowSharing::always,
+              .is_recurrent = true};
   }
   return {};
 }

@@ -24,6 +24,7 @@
 #include "leat/base/shape.h"
 #include "leat/tensor/affine.h"
 #include "leat/tensor/expr.h"
+#include "leat/tensor/program.h"
 
 namespace leat {
 
@@ -56,9 +57,6 @@ struct Tensor {
   std::shared_ptr<const HostTensor> constant;  // null when computed or fed
 };
 
-/// min and max of a NaN are NaN; max_number passes over it.
-enum class ReduceOp : uint8_t { none, sum, product, min, max, max_number };
-
 /// What a node stores: `value` at the coordinates `index` of its tensor, one form over the node's
 /// extents per dimension, which takes each value once.
 struct NodeResult {
@@ -67,49 +65,11 @@ struct NodeResult {
   std::vector<Affine> index;
 };
 
-/// What is no loops and expressions has a wave program of its own, which lower/ writes for every
-/// target; evaluate_program is its meaning.
-enum class ProgramOp : uint8_t {
-  scan,          // one result: the running sums of input 0 along the axis
-  scan_product,  // one: the running products
-  top_k,  // two: the first elements of input 0 along the axis in descending (ascending) order, the
-          // lower position first among equals and NaN as the largest, and their positions
-  softmax,      // one: exp(x - max) / sum of those, along the axis
-  log_softmax,  // one: x - max - log(sum of exp(x - max))
-  scatter,      // one: input 0, and then, in the order of the axis, each element of input 2 at the
-                // place along the axis that input 1 (i32) has for it; no place outside is written
-};
-
-/// When the lanes of a wave work on one row along the axis together, rather than on one each.
-enum class RowSharing : uint8_t {
-  few_rows,      // rows do not keep every lane of the target busy
-  side_by_side,  // or the elements of a row lie side by side
-  always
-};
-
-/// What the stages have to know of a program besides its meaning.
-struct ProgramFacts {
-  std::string_view name;
-  size_t results = 1;
-  RowSharing sharing = RowSharing::few_rows;
-};
-ProgramFacts facts_of(ProgramOp op);
-
-struct Program {
-  ProgramOp op = ProgramOp::scan;
-  size_t axis = 0;
-  bool exclusive = false;             // scans: without the element itself
-  bool reverse = false;               // scans: from the end
-  bool ascending = false;             // top_k
-  ReduceOp updates = ReduceOp::none;  // scatter: how an element joins what is at its place
-};
-
 /// Axis i < extents.size() runs over extents[i], axis extents.size() + j over reduce[j]. With
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
 /// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, both max; whole
-/// numbers: the type's limits). A node with a program has neither expressions nor indices; its
-/// extents are input 0's with 1 for the program's axis. Of a scatter input 2 is no larger than
-/// input 0 besides the axis, and input 1 has its extents or 1.
+/// numbers: the type's limits). A node with a program (program.h) has neither expressions nor
+/// indices; its extents are input 0's with 1 for the program's axis.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"

@@ -31,7 +31,7 @@ struct Heads {
 struct Attention {
   Heads q, k, v;
   int64_t batch = 0;
-  int64_t past = 0;  // keys before the queries' own, where no count is given
+  int64_t first = 0;  // the first query's place, where no count tells
   double scale = 1;
   DType dtype = DType::f32;          // of q, y and the scores that are handed out
   DType softmax_dtype = DType::f32;  // of the scores
@@ -48,17 +48,15 @@ struct Attention {
 };
 
 Result<Heads> heads_of(const Graph& graph, const Place& place, std::string_view what, TensorId x,
-                       int64_t heads, bool packed) {
+                       int64_t heads) {
   const Shape& shape = shape_of(graph, x);
-  if (shape.size() != (packed ? 3u : 4u)) {
-    return place.error(fmt::format("The shape {} of {} has not the rank ({}) of q.",
-                                   to_string(shape), what, packed ? 3 : 4));
+  if (shape.size() == 4) {
+    if (shape[1] >= 1 && shape[3] >= 1) return Heads{x, shape[1], shape[2], shape[3], false};
+    return place.error(fmt::format("The shape {} of {} has no heads.", to_string(shape), what));
   }
-  if (!packed) {
-    if (shape[1] < 1 || shape[3] < 1) {
-      return place.error(fmt::format("The shape {} of {} has no heads.", to_string(shape), what));
-    }
-    return Heads{x, shape[1], shape[2], shape[3], false};
+  if (shape.size() != 3) {
+    return place.error(
+        fmt::format("The shape {} of {} has neither 3 nor 4 dimensions.", to_string(shape), what));
   }
   if (heads < 1 || shape[2] < heads || shape[2] % heads != 0) {
     return place.error(fmt::format("The extent ({}) of axis 2 of {} does not divide into {} heads.",
@@ -142,6 +140,10 @@ Result<void> check_options(const Place& place, const AttentionInputs& inputs,
     return place.error(fmt::format("The window ({} to the left, {} to the right) is less than -1.",
                                    options.left_window, options.right_window));
   }
+  if (options.first_place && (*options.first_place < 0 || *options.first_place > kElementsMax)) {
+    return place.error(fmt::format(
+        "The place ({}) of the first query is outside of any row of keys.", *options.first_place));
+  }
   if (!(options.softcap >= 0)) {
     return place.error(fmt::format("The soft cap ({}) is negative.", options.softcap));
   }
@@ -170,27 +172,21 @@ Result<Attention> resolve(Graph& graph, const Place& place, const AttentionInput
   TRY(check_options(place, inputs, options));
   for (const TensorId x : {inputs.q, inputs.k, inputs.v}) TRY(require_float(graph, place, x));
   TRY(require_same_dtype(graph, place, inputs.q, inputs.k));
-  const Shape shape = shape_of(graph, inputs.q);
-  if (shape.size() != 3 && shape.size() != 4) {
-    return place.error(
-        fmt::format("The shape {} of q has neither 3 nor 4 dimensions.", to_string(shape)));
-  }
-  const bool packed = shape.size() == 3;
   Attention a;
   a.inputs = inputs;
   a.options = options;
-  a.batch = shape[0];
   a.dtype = dtype_of(graph, inputs.q);
   a.softmax_dtype = options.softmax_dtype.value_or(a.dtype);
-  TRY_ASSIGN(a.q, heads_of(graph, place, "q", inputs.q, options.q_heads, packed));
-  TRY_ASSIGN(a.k, heads_of(graph, place, "k", inputs.k, options.kv_heads, packed));
-  TRY_ASSIGN(a.v, heads_of(graph, place, "v", inputs.v, options.kv_heads, packed));
+  TRY_ASSIGN(a.q, heads_of(graph, place, "q", inputs.q, options.q_heads));
+  TRY_ASSIGN(a.k, heads_of(graph, place, "k", inputs.k, options.kv_heads));
+  TRY_ASSIGN(a.v, heads_of(graph, place, "v", inputs.v, options.kv_heads));
+  a.batch = shape_of(graph, inputs.q)[0];
   const int64_t own = a.k.length;
   TRY_ASSIGN(a.k, with_past(graph, place, "k", a.k, inputs.past_key, options.keeps_present,
                             result.present_key));
   TRY_ASSIGN(a.v, with_past(graph, place, "v", a.v, inputs.past_value, options.keeps_present,
                             result.present_value));
-  a.past = a.k.length - own;
+  a.first = options.first_place.value_or(a.k.length - own);
   a.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(a.q.size)));
   TRY(check_heads(graph, place, a));
   for (const TensorId mask : {inputs.mask, inputs.bias}) TRY(check_mask(graph, place, a, mask));
@@ -243,15 +239,15 @@ Seen seen_at(NodeWriter& writer, const Graph& graph, const Attention& a,
     if (mask != kNoTensor) add_mask(writer, graph, a, mask, at, seen);
   }
   const Term j = at[3];
-  Term before = writer.integer(a.past);
+  Term first = writer.integer(a.first);
   if (a.has_counts()) {
     const Term given = writer.load(a.inputs.key_counts, {at[0]});
     const Term count = convert(max(min(given, static_cast<double>(a.keys())), 0), ScalarType::i32);
     seen.require(j < count);
-    before = count - static_cast<double>(a.q.length);
+    if (!a.options.first_place) first = count - static_cast<double>(a.q.length);
   }
   if (!a.has_places()) return seen;
-  const Term here = at[2] + before;
+  const Term here = at[2] + first;
   const AttentionOptions& options = a.options;
   const auto window = [&](int64_t size) {
     return static_cast<double>(std::min(size, a.keys() + a.q.length));
@@ -266,7 +262,7 @@ Seen seen_at(NodeWriter& writer, const Graph& graph, const Attention& a,
 bool all_see(const Attention& a) {
   if (a.inputs.mask != kNoTensor || a.inputs.bias != kNoTensor || a.has_counts()) return false;
   const AttentionOptions& options = a.options;
-  const int64_t last = a.past + a.q.length - 1;
+  const int64_t last = a.first + a.q.length - 1;
   return options.left_window < 0 || last - options.left_window < a.keys();
 }
 
@@ -380,6 +376,17 @@ Result<TensorId> write_values(Graph& graph, const Place& place, const Attention&
       {ReduceOp::sum, {a.keys()}, element}, convert(value, scalar_type_of(a.dtype)));
 }
 
+Result<TensorId> changed(const Graph& graph, const Place& place, const AttentionChange& change,
+                         TensorId before) {
+  if (!change) return before;
+  const Shape shape = shape_of(graph, before);
+  TRY_ASSIGN(const TensorId after, change(before));
+  TRY(require_same_dtype(graph, place, before, after));
+  if (shape_of(graph, after) == shape) return after;
+  return place.error(fmt::format("What changes scores of shape {} gives the shape {}.",
+                                 to_string(shape), to_string(shape_of(graph, after))));
+}
+
 Result<TensorId> write_probabilities(Graph& graph, const Place& place, const Attention& a,
                                      TensorId probabilities, TensorId sees) {
   NodeWriter writer(graph, place, "/probabilities");
@@ -399,8 +406,10 @@ Result<AttentionResult> attention(Graph& graph, std::string_view name,
   if (!all_see(a)) {
     TRY_ASSIGN(sees, sees_any(graph, place, a));
   }
-  TRY_ASSIGN(const TensorId scores, scores_of(graph, place, a, result.scores));
+  TRY_ASSIGN(TensorId scores, scores_of(graph, place, a, result.scores));
+  TRY_ASSIGN(scores, changed(graph, place, options.change_scores, scores));
   TRY_ASSIGN(TensorId probabilities, softmax(graph, place.name + "/softmax", scores, {}));
+  TRY_ASSIGN(probabilities, changed(graph, place, options.change_probabilities, probabilities));
   if (options.scores == AttentionScores::probabilities) {
     TRY_ASSIGN(result.scores, write_probabilities(graph, place, a, probabilities, sees));
   }

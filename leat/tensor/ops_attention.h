@@ -2,6 +2,7 @@
 // all operators share stand in ops.h.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -11,7 +12,7 @@
 namespace leat::ops {
 
 /// B batch elements, S queries, T keys (past ones included), D and Dv elements of a head. Heads lie
-/// apart, (B, heads, S, D), or packed, (B, S, heads * D): all three of q, k and v alike.
+/// apart, (B, heads, S, D), or packed, (B, S, heads * D); y lies as q does.
 struct AttentionInputs {
   TensorId q = kNoTensor;
   TensorId k = kNoTensor;
@@ -31,19 +32,25 @@ struct AttentionInputs {
 /// What AttentionResult::scores is.
 enum class AttentionScores : uint8_t { none, product, capped, biased, probabilities };
 
+using AttentionChange = std::function<Result<TensorId>(TensorId)>;
+
 struct AttentionOptions {
   int64_t q_heads = 0;  // of packed inputs; a multiple of kv_heads, whose heads groups share
   int64_t kv_heads = 0;
   std::optional<double> scale;  // none: 1 / sqrt(D)
   double softcap = 0;           // above 0: scores become softcap * tanh(scores / softcap)
-  /// Query i stands at key p = i + the number of keys before the first query's, and sees keys j
-  /// with p - left_window <= j <= p + right_window; -1: no limit. causal: j <= p.
+  /// Query i stands at key p = i + the number of keys before the first query's, or first_place, and
+  /// sees keys j with p - left_window <= j <= p + right_window; -1: no limit. causal: j <= p.
   bool causal = false;
   int64_t left_window = -1;
   int64_t right_window = -1;
+  std::optional<int64_t> first_place;
   std::optional<DType> softmax_dtype;  // none: q's; of the scores
   AttentionScores scores = AttentionScores::none;
   bool keeps_present = false;
+  /// Make of the scores, masked ones, and of the probabilities others of the same shape and dtype.
+  AttentionChange change_scores;
+  AttentionChange change_probabilities;
 };
 
 struct AttentionResult {

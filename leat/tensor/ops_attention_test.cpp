@@ -185,6 +185,23 @@ TEST(Attention, KnowsHowManyKeysThereAre) {
   }
 }
 
+TEST(Attention, TakesQueriesAndKeysThatLieOtherwise) {
+  Probe probe;
+  const Numbers q = Probe::noise({2, 3, 4}, 1), k = Probe::noise({2, 2, 5, 2}, 2);
+  const TensorId apart = probe.feed({2, 2, 5, 2}, k);
+  const TensorId packed = probe.feed({2, 3, 4}, q);
+  const auto turned = transpose(probe.graph, "", apart, {0, 2, 1, 3});
+  ASSERT_TRUE(turned);
+  const auto rows = reshape(probe.graph, "", *turned, {2, 5, 4});
+  ASSERT_TRUE(rows);
+  const AttentionOptions options = {.q_heads = 2, .kv_heads = 2, .causal = true, .first_place = 1};
+  const auto mixed = attention(probe.graph, "", {.q = packed, .k = apart, .v = apart}, options);
+  const auto alike = attention(probe.graph, "", {.q = packed, .k = *rows, .v = *rows}, options);
+  ASSERT_TRUE(mixed) << mixed.error().message();
+  ASSERT_TRUE(alike) << alike.error().message();
+  EXPECT_EQ(probe.numbers(mixed->y), probe.numbers(alike->y));
+}
+
 TEST(Attention, KeepsThePresent) {
   Probe probe;
   const Shape shape = {1, 2, 2};
@@ -212,7 +229,8 @@ TEST(Attention, RefusesWhatDoesNotFit) {
   expect_error(made({.q = zeros({3, 4})}, {}), "(3, 4)");
   expect_error(made({.q = packed}, {}), "0 heads");
   expect_error(made({.q = packed}, {.q_heads = 2, .kv_heads = 3}), "3 heads");
-  expect_error(made({.q = x, .k = packed, .v = packed}, {}), "rank (4)");
+  expect_error(made({.q = x, .k = packed, .v = packed}, {}), "0 heads");
+  expect_error(made({.q = x}, {.first_place = -1}), "(-1)");
   expect_error(made({.q = x, .k = zeros({1, 2, 3, 5}), .v = x}, {}), "(1, 2, 3, 5)");
   expect_error(made({.q = x, .k = zeros({1, 2, 0, 4}), .v = zeros({1, 2, 0, 4})}, {}), "no key");
   expect_error(made({.q = x, .mask = zeros({4, 3})}, {}), "(4, 3)");

@@ -112,7 +112,7 @@ Result<TensorId> deform_conv(Graph& graph, std::string_view name, const DeformCo
   const Ints input(deform.x.begin() + 2, deform.x.end());
   TRY_ASSIGN(deform.window, resolve_window(place, options.window, kernel, input));
   TRY(check_places(graph, place, deform));
-  TRY(require_bias(graph, place, inputs.x, inputs.bias, deform.w[0]));
+  TRY(require_bias(graph, place, dtype_of(graph, inputs.x), inputs.bias, deform.w[0]));
   const Shape out = deform.with_output({deform.x[0], deform.w[0]});
   TRY(require_shape(place, out));
   TRY_ASSIGN(const TensorId columns, write_columns(graph, place, deform));

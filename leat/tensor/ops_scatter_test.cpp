@@ -17,7 +17,8 @@ double joined(ReduceOp op, double a, double b) {
     case ReduceOp::sum: return a + b;
     case ReduceOp::product: return a * b;
     case ReduceOp::min: return std::min(a, b);
-    case ReduceOp::max: return std::max(a, b);
+    case ReduceOp::max:
+    case ReduceOp::max_number: return std::max(a, b);
   }
   return b;
 }

@@ -72,5 +72,6 @@ void add_feature_cases(OpCases& cases);
 void add_attention_cases(OpCases& cases);
 void add_quantize_cases(OpCases& cases);
 void add_scatter_cases(OpCases& cases);
+void add_recurrent_cases(OpCases& cases);
 
 }  // namespace leat

@@ -95,6 +95,7 @@ OpCases all_cases() {
   add_attention_cases(cases);
   add_quantize_cases(cases);
   add_scatter_cases(cases);
+  add_recurrent_cases(cases);
   return cases;
 }
 
@@ -182,9 +183,10 @@ std::string op_test_name_of(const testing::TestParamInfo<OpParameter>& info) {
   return info.param.device.test_name + "_" + cases()[info.param.row].name;
 }
 
-/// One read of theirs takes four tensors besides the result: indices and masks of two axes.
+/// One read of theirs takes four tensors besides the result: indices and masks of two axes; or a
+/// program takes a state and what tells how it changes.
 bool is_beyond(const std::string& device, const std::string& row) {
-  return device.ends_with("@vulkan-1.1-min") && row.ends_with("_crop");
+  return device.ends_with("@vulkan-1.1-min") && (row.ends_with("_crop") || row.ends_with("_state"));
 }
 
 class Operators : public testing::TestWithParam<OpParameter> {};

@@ -1,6 +1,7 @@
 // A transformer block, a network of odd shapes, and the list of all.
 #include <vector>
 
+#include "leat/tensor/ops_recurrent.h"
 #include "tests/replay/network_builder.h"
 #include "tests/replay/replay_networks.h"
 
@@ -62,6 +63,32 @@ TensorId whole_numbers(NetworkBuilder& net) {
   return net.keep(ops::where(graph, "chosen", less, a, sum));
 }
 
+/// Layers along a sequence whose units and columns are no multiple of any wave.
+TensorId sequences(NetworkBuilder& net) {
+  Graph& graph = net.graph();
+  const TensorId x = net.input({7, 3, 13});
+  const auto layer = [&](CellKind cell, int64_t gates, ops::RecurrentDirection direction,
+                         int64_t directions, int64_t units) {
+    const auto result = ops::recurrent(graph, net.name("layer"),
+                                       {.x = x,
+                                        .w = net.weights({directions, gates * units, 13}),
+                                        .r = net.weights({directions, gates * units, units}),
+                                        .bias = net.weights({directions, 2 * gates * units})},
+                                       {.cell = cell, .direction = direction});
+    return net.reshape(net.keep(result ? Result<TensorId>(result->y) : result.error()), {-1});
+  };
+  using enum ops::RecurrentDirection;
+  const auto linear = ops::linear_attention(
+      graph, net.name("linear"),
+      {.q = net.input({2, 5, 44}), .k = net.input({2, 5, 22}), .v = net.input({2, 5, 38})},
+      {.q_heads = 4, .kv_heads = 2, .corrects = true, .scale = 0});
+  const TensorId parts[] = {
+      layer(CellKind::lstm, 4, bidirectional, 2, 45), layer(CellKind::gru, 3, reverse, 1, 77),
+      layer(CellKind::rnn, 1, forward, 1, 19),
+      net.reshape(net.keep(linear ? Result<TensorId>(linear->y) : linear.error()), {-1})};
+  return net.concat(parts, 0);
+}
+
 TensorId products(NetworkBuilder& net, TensorId x) {
   TensorId few_rows = net.matmul(net.weights({3, 1155}), net.weights({1155, 517}));
   few_rows = net.matmul(net.reshape(x, {5, 1155}), net.weights({1155, 517}));
@@ -76,7 +103,7 @@ TensorId products(NetworkBuilder& net, TensorId x) {
 }  // namespace
 
 /// Primes, odd kernels and strides, dilation, transposed and three-dimensional convolutions, long
-/// and prime reductions, whole numbers.
+/// and prime reductions, whole numbers, layers along a sequence.
 Result<Graph> build_odd_shapes() {
   NetworkBuilder net;
   Graph& graph = net.graph();
@@ -101,7 +128,8 @@ Result<Graph> build_odd_shapes() {
   resize.sizes = {1, 5, 29, 31};
   const TensorId resized = net.keep(ops::resize(graph, "resized", x, resize));
   const TensorId running = net.keep(ops::cumsum(graph, "running", net.input({5, 29}), {.axis = 1}));
-  return net.finish({x, volume, product, sums, most, log, resized, running, whole_numbers(net)});
+  return net.finish(
+      {x, volume, product, sums, most, log, resized, running, whole_numbers(net), sequences(net)});
 }
 
 std::span<const ReplayNetwork> replay_networks() {

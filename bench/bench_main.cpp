@@ -4,7 +4,7 @@
 
 #include "bench/bench_commands.h"
 #include "bench/peers.h"
-#include "cli/program.h"
+#include "cli/cli_program.h"
 #include "cli/report.h"
 
 namespace {

@@ -1,5 +1,5 @@
 // The program `leat`: the table of its commands.
-#include "cli/program.h"
+#include "cli/cli_program.h"
 
 namespace {
 

@@ -6,7 +6,6 @@
 #include "leat/base/hash.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
-#include "leat/lower/lower_recurrent.h"
 #include "leat/lower/passes.h"
 #include "leat/lower/step_source.h"
 

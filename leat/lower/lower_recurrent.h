@@ -8,9 +8,6 @@ namespace leat {
 StepProgram lower_recurrence(const StepSource& source);
 StepProgram lower_linear_attention(const StepSource& source);
 
-/// Bytes of local memory that the node's kernel takes, if it is one of these; else 0.
-uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const Target& target);
-
 /// Sets the grid to `groups` workgroups, or a few more where they do not fit one axis; the number
 /// of the own one. Before anything asks for a group_id.
 ir::ValueId start_groups(KernelBuilder& builder, const Number& groups, const Target& target);

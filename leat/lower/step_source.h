@@ -22,5 +22,7 @@ struct StepSource {
 StepProgram lower_contraction(const StepSource& source);
 StepProgram lower_map_reduce(const StepSource& source, const MapReduceParams& params);
 StepProgram lower_program(const StepSource& source, const ProgramParams& params);
+/// Bytes of local memory that the kernel of a node takes which goes along a sequence; of others 0.
+uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const Target& target);
 
 }  // namespace leat

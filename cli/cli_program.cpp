@@ -1,5 +1,5 @@
-// See program.h.
-#include "cli/program.h"
+// See cli_program.h.
+#include "cli/cli_program.h"
 
 #include <fmt/format.h>
 

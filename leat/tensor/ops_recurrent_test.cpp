@@ -61,7 +61,7 @@ struct Outputs {
 Outputs computed(const Case& test, const Layer& in) {
   using Activation = std::function<double(double)>;
   const auto named = [&](size_t number, double (*usual)(double)) -> Activation {
-    if (test.options.activations.empty()) return usual;
+    if (number >= test.options.activations.size()) return usual;
     const CellActivation& a = test.options.activations[number];
     if (a.function == CellFunction::relu) return [](double v) { return std::max(v, 0.0); };
     if (a.function == CellFunction::scaled_tanh) {

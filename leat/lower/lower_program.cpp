@@ -394,11 +394,17 @@ class ProgramLowering {
       case ReduceOp::none: return update;
       case ReduceOp::sum: return wrapped(builder_.add(before, update));
       case ReduceOp::product: return wrapped(builder_.mul(before, update));
-      case ReduceOp::min: return builder_.select(is_less(update, before), update, before);
-      case ReduceOp::max:
+      case ReduceOp::min: return extreme(ScalarOp::min, before, update);
+      case ReduceOp::max: return extreme(ScalarOp::max, before, update);
       case ReduceOp::max_number: return builder_.select(is_less(before, update), update, before);
     }
     return update;
+  }
+  ValueId extreme(ScalarOp op, ValueId before, ValueId update) {
+    if (is_float(type_)) return apply_extreme(builder_, op, before, update);
+    const bool is_min = op == ScalarOp::min;
+    const ValueId takes = is_min ? is_less(update, before) : is_less(before, update);
+    return builder_.select(takes, update, before);
   }
   ValueId is_less(ValueId a, ValueId b) {
     if (type_ == ScalarType::u64) return apply_unsigned(builder_, ScalarOp::less, a, b);

@@ -107,8 +107,8 @@ double joined(ReduceOp op, double a, double b) {
     case ReduceOp::sum: return a + b;
     case ReduceOp::product: return a * b;
     case ReduceOp::min: return std::isnan(a) || a < b ? a : b;
-    case ReduceOp::max:
-    case ReduceOp::max_number: return std::isnan(a) || a > b ? a : b;
+    case ReduceOp::max: return std::isnan(a) || a > b ? a : b;
+    case ReduceOp::max_number: return std::isnan(b) || a > b ? a : b;
   }
   return b;
 }

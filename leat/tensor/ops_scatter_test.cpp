@@ -69,6 +69,18 @@ TEST(Scatter, OutsideIsSkippedAndWholeNumbersWrap) {
       (Numbers{10, 1, 7}));
 }
 
+TEST(Scatter, ExtremesLetNanThrough) {
+  const double nan = std::nan("");
+  for (const ReduceOp op : {ReduceOp::min, ReduceOp::max}) {
+    Probe probe;
+    const TensorId data = probe.feed({3}, {nan, 1, 2});
+    const TensorId where = probe.feed({3}, {0, 1, 2}, DType::i64);
+    const auto y =
+        scatter_elements(probe.graph, "y", data, where, probe.feed({3}, {5, nan, 2}), 0, op);
+    expect_close(probe.numbers(y), {nan, nan, 2}, 0);
+  }
+}
+
 TEST(Scatter, SlicesOfEveryDepth) {
   const Shape shape = {2, 3, 4};
   const Numbers data = Probe::noise(shape);

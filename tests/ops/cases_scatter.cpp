@@ -2,6 +2,8 @@
 // own rows or share them, and all stored types.
 #include "leat/tensor/ops_scatter.h"
 
+#include <cmath>
+
 #include "tests/ops/op_case.h"
 
 namespace leat {
@@ -53,6 +55,15 @@ void add_elements(OpCases& cases) {
                        },
                        dtype == DType::f16 ? kHalfRounding : kFewUlp});
     }
+  }
+  for (const auto& [name, op] : kReductions) {
+    cases.push_back({"scatter_of_nan_" + std::string(name), [op = op](OpGraph& g) {
+                       const double nan = std::nan("");
+                       const TensorId data = g.feed_values({4}, {nan, 1, 2, nan});
+                       const TensorId where = g.feed_values({5}, {0, 1, 2, 3, 1}, DType::i64);
+                       return scatter_elements(g.graph, "y", data, where,
+                                               g.feed_values({5}, {5, nan, 2, nan, 7}), 0, op);
+                     }});
   }
   cases.push_back({"scatter_of_bool", [](OpGraph& g) {
                      const TensorId data = g.feed({12, 9}, DType::boolean);

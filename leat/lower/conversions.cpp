@@ -2,7 +2,10 @@
 // sign bit, and what twice its quotient leaves is at most one divisor too much.
 #include "leat/lower/conversions.h"
 
+#include <bit>
+#include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "leat/base/check.h"
@@ -113,13 +116,21 @@ static ValueId is_number(Builder& b, ValueId value) {
   return b.not_b(is_nan(b, value));
 }
 
+static bool is_constant_number(const Builder& b, ValueId value) {
+  const std::optional<int64_t> bits = b.constant(value);
+  if (!bits) return false;
+  const bool is_f64 = b.type(value).scalar == Scalar::f64;
+  return !(is_f64 ? std::isnan(std::bit_cast<double>(*bits))
+                  : std::isnan(std::bit_cast<float>(static_cast<int32_t>(*bits))));
+}
+
 ValueId apply_extreme(Builder& b, ScalarOp op, ValueId left, ValueId right) {
-  if (b.constant(left)) std::swap(left, right);
+  if (is_constant_number(b, left)) std::swap(left, right);
   const bool is_min = op == ScalarOp::min;
   const ValueId is_right =
       is_min ? b.binary(Opcode::lt_f, right, left) : b.binary(Opcode::lt_f, left, right);
   const ValueId extreme = b.select(is_right, right, left);
-  if (b.constant(right)) return extreme;
+  if (is_constant_number(b, right)) return extreme;
   return b.select(is_number(b, right), extreme, right);
 }
 

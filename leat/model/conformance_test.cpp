@@ -89,6 +89,11 @@ TEST_F(Conformance, RandomNumbersOfAnotherGeneratorAreSkipped) {
   EXPECT_EQ(to_string(run()), "0 passed, 1 failed, 1 skipped");
 }
 
+TEST_F(Conformance, DropoutThatDrawsNothingIsJudged) {
+  write_case("node/test_inference", "Dropout", tensor_of(DType::f32, {2}, {8, 9}));
+  EXPECT_EQ(to_string(run()), "0 passed, 1 failed, 0 skipped");
+}
+
 TEST_F(Conformance, MakesTheInputOfLightModels) {
   OnnxBuilder builder;
   builder.input("x", {4});

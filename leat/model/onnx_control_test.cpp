@@ -301,6 +301,51 @@ TEST(OnnxFunctions, ThatCallThemselvesAreRefused) {
   expect_refused(builder, "more deeply than the limit");
 }
 
+TEST(OnnxFunctions, ChainsAsLongAsTheFileAllows) {
+  OnnxBuilder builder = calling("Neg");
+  constexpr int kLength = 100'000;
+  builder.proto().clear_functions();
+  for (int i = 0; i < kLength; ++i) {
+    onnx::FunctionProto& function = *builder.proto().add_functions();
+    function.set_domain("mine");
+    function.set_name("F" + std::to_string(i));
+    function.add_input("a");
+    function.add_output("b");
+    onnx::OperatorSetIdProto& opset = *function.add_opset_import();
+    opset.set_domain("mine");
+    opset.set_version(1);
+    onnx::NodeProto& node = *function.add_node();
+    node.set_domain("mine");
+    node.set_op_type("F" + std::to_string(i + 1 < kLength ? i + 1 : i));
+    node.add_input("a");
+    node.add_output("b");
+  }
+  builder.node("F0", {"x"}, {"p"}).proto().set_domain("mine");
+  builder.output("p");
+  expect_refused(builder, "more deeply than the limit");
+}
+
+TEST(OnnxFunctions, AttributesDoNotFillTheMemory) {
+  OnnxBuilder builder = calling("LeakyRelu");
+  onnx::FunctionProto& function = *builder.proto().mutable_functions(0);
+  function.add_attribute("value");
+  for (int i = 0; i < 64; ++i) {
+    onnx::NodeProto& node = *function.add_node();
+    node.set_op_type("Constant");
+    node.add_output("k" + std::to_string(i));
+    OnnxNodeBuilder(node).refer("value", "value", onnx::AttributeProto::TENSOR);
+  }
+  OnnxNodeBuilder call = builder.node("F", {"x"}, {"p"});
+  call.set("value", HostTensor::zeros(DType::f32, {1 << 16})).proto().set_domain("mine");
+  builder.output("p");
+  EXPECT_TRUE(import(builder));
+  ImportOptions options;
+  options.fill_bytes_max = 8 << 20;  // of 64 times 256 KiB
+  const Result<Model> model = import(builder, options);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("more bytes"), std::string::npos);
+}
+
 // --- Values that decide shapes
 // ---------------------------------------------------------------------
 

@@ -14,16 +14,13 @@
 #include <optional>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 
 namespace leat {
 namespace {
 
 /// Bytes that tensors may take of a file, over its size: some share all their data.
 constexpr int64_t kSharesMax = 4;
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
 
 std::optional<int64_t> number_of(const std::string& text) {
   int64_t value = 0;
@@ -95,8 +92,8 @@ Result<void> ExternalData::find_folders() {
   return {};
 }
 
-Result<const ExternalData::File*> ExternalData::open(const std::string& location) {
-  if (const auto found = files_.find(location); found != files_.end()) return &found->second;
+/// For one tensor: some exporters write a file for each of thousands.
+Result<ExternalData::File> ExternalData::open(const std::string& location) {
   const std::filesystem::path relative(location);
   const bool climbs = std::ranges::count(relative, "..") > 0;
   if (model_path_.empty() || relative.is_absolute() || climbs ||
@@ -129,16 +126,19 @@ Result<const ExternalData::File*> ExternalData::open(const std::string& location
                                            path, real, folders_[0]));
   }
   file.size_bytes = status.st_size;
-  bytes_left_ += kSharesMax * file.size_bytes;
-  return &files_.emplace(location, std::move(file)).first->second;
+  // By what it is and not by what it is called: a file has many names.
+  if (known_.emplace(status.st_dev, status.st_ino).second) {
+    bytes_left_ += kSharesMax * file.size_bytes;
+  }
+  return file;
 }
 
 Result<ExternalData::Region> ExternalData::find(const onnx::TensorProto& tensor,
                                                 int64_t size_bytes) {
   TRY_ASSIGN(const Place place, place_of(tensor));
-  Result<const File*> opened = open(place.location);
+  Result<File> opened = open(place.location);
   if (!opened) return opened.error().during(fmt::format("reading tensor \"{}\"", tensor.name()));
-  const File& file = **opened;
+  File& file = *opened;
   const int64_t behind = std::max<int64_t>(file.size_bytes - place.offset, 0);
   if (place.length.value_or(behind) != size_bytes || size_bytes > behind) {
     return invalid(fmt::format(
@@ -152,13 +152,13 @@ Result<ExternalData::Region> ExternalData::find(const onnx::TensorProto& tensor,
                                kSharesMax, place.location));
   }
   bytes_left_ -= size_bytes;
-  return Region{file.descriptor.get(), place.offset, place.location};
+  return Region{std::move(file.descriptor), place.offset, place.location};
 }
 
 Result<void> ExternalData::read(const Region& region, std::span<std::byte> bytes) {
   int64_t offset = region.offset;
   while (!bytes.empty()) {
-    const ssize_t count = pread(region.descriptor, bytes.data(), bytes.size(), offset);
+    const ssize_t count = pread(region.file.get(), bytes.data(), bytes.size(), offset);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) {
       return Error(ErrorKind::io,

@@ -4,9 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "leat/base/result.h"
@@ -27,7 +28,7 @@ class ExternalData {
   explicit ExternalData(std::string model_path) : model_path_(std::move(model_path)) {}
 
   struct Region {
-    int descriptor = -1;  // of a file that this object keeps open
+    UniqueFd file;
     int64_t offset = 0;
     std::string location;
   };
@@ -42,14 +43,14 @@ class ExternalData {
     UniqueFd descriptor;
     int64_t size_bytes = 0;
   };
-  Result<const File*> open(const std::string& location);
+  Result<File> open(const std::string& location);
   Result<void> find_folders();
 
   std::string model_path_;
-  std::vector<std::string> folders_;   // where files may lie, with links resolved
-  std::map<std::string, File> files_;  // by location
-  int64_t bytes_left_ =
-      0;  // tensors may share data, but not so that a small file becomes gigabytes
+  std::vector<std::string> folders_;               // where files may lie, with links resolved
+  std::set<std::pair<uint64_t, uint64_t>> known_;  // device and number of each file, once
+  // Tensors may share data, but not so that a small file becomes gigabytes.
+  int64_t bytes_left_ = 0;
 };
 
 }  // namespace leat

@@ -1,6 +1,7 @@
 // Data of tensors in files beside the model: what is read, and every way out of the folder.
 #include "leat/model/onnx_external.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -36,7 +37,11 @@ class OnnxExternal : public ScratchFolder {
       w.set_data_type(onnx::TensorProto::FLOAT);
       w.add_dims(3);
       w.set_data_location(onnx::TensorProto::EXTERNAL);
-      for (const auto& [key, value] : entries) {
+      Entries all = entries;
+      if (!names_.empty()) {
+        all.emplace_back("location", names_[static_cast<size_t>(i) % names_.size()]);
+      }
+      for (const auto& [key, value] : all) {
         auto* entry = w.add_external_data();
         entry->set_key(key);
         entry->set_value(value);
@@ -55,6 +60,7 @@ class OnnxExternal : public ScratchFolder {
   }
 
   std::string model_ = "net/model.onnx";
+  std::vector<std::string> names_;  // of the files, one after the other, where entries name none
 };
 
 TEST_F(OnnxExternal, ReadsFromTheOffset) {
@@ -110,6 +116,29 @@ TEST_F(OnnxExternal, ASmallFileDoesNotBecomeGigabytes) {
   const Entries whole = {{"location", "parts/w.bin"}, {"offset", "4"}};
   EXPECT_TRUE(import_with(whole, 5));
   expect_refused(whole, "4 times", 6);
+}
+
+TEST_F(OnnxExternal, ManyNamesOfAFileAreOneFile) {
+  std::filesystem::create_hard_link(path("net/parts/w.bin"), path("net/twin.bin"));
+  std::filesystem::create_symlink("parts/w.bin", path("net/link.bin"));
+  names_ = {"parts/w.bin", "./parts/w.bin", "parts/./w.bin", "twin.bin", "link.bin"};
+  EXPECT_TRUE(import_with({{"offset", "4"}}, 5));
+  expect_refused({{"offset", "4"}}, "4 times", 6);
+}
+
+TEST_F(OnnxExternal, AFileForEachOfManyTensors) {
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit few = {32, limit.rlim_max};
+  names_.clear();
+  for (int i = 0; i < 64; ++i) {
+    write("net/w" + std::to_string(i), numbers());
+    names_.push_back("w" + std::to_string(i));
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Result<Model> model = import_with({{"offset", "4"}}, 64);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_TRUE(model) << model.error().message();
 }
 
 TEST_F(OnnxExternal, AModelInMemoryHasNone) {

@@ -8,6 +8,7 @@
 
 #include "leat/base/files.h"
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
@@ -16,14 +17,6 @@ namespace leat {
 namespace {
 
 using onnx_ops::OnnxOperator;
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
-
-Error unsupported(std::string sentence) {
-  return Error(ErrorKind::unsupported, std::move(sentence));
-}
 
 using OpsetEntries = google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>;
 
@@ -93,6 +86,18 @@ class NodeChecks {
  public:
   NodeChecks(ModelFrame& frame, ImportFailure* failure) : frame_(frame), failure_(failure) {}
 
+  Result<void> check_model(const onnx::GraphProto& graph) {
+    TRY(check(graph, frame_.opsets));
+    // One after the other: functions may call each other in a chain as long as the file allows.
+    while (!open_.empty()) {
+      const ModelFunction& function = *open_.back();
+      open_.pop_back();
+      TRY(check(function.proto->node(), function.opsets));
+    }
+    return {};
+  }
+
+ private:
   Result<void> check(const onnx::GraphProto& graph, const Opsets& opsets) {
     if (graph.sparse_initializer_size() > 0) {
       return unsupported(
@@ -101,7 +106,6 @@ class NodeChecks {
     return check(graph.node(), opsets);
   }
 
- private:
   Result<void> check(const OnnxNodes& nodes, const Opsets& opsets) {
     frame_.node_count += nodes.size();
     if (frame_.node_count > kModelNodesMax) {
@@ -128,13 +132,14 @@ class NodeChecks {
                                  proto.name(), node.input_size(), proto.input_size(),
                                  node.output_size(), proto.output_size()));
     }
-    if (!checked_.insert(&proto).second) return {};
-    return check(proto.node(), function.opsets);
+    if (known_.insert(&proto).second) open_.push_back(&function);
+    return {};
   }
 
   ModelFrame& frame_;
   ImportFailure* failure_;
-  std::set<const onnx::FunctionProto*> checked_;
+  std::set<const onnx::FunctionProto*> known_;
+  std::vector<const ModelFunction*> open_;
 };
 
 Result<DeclaredInput> read_input(const onnx::ValueInfoProto& proto) {
@@ -184,6 +189,7 @@ int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
 }
 
 const ModelFunction* ModelFrame::function_of(const onnx::NodeProto& node) const {
+  if (functions.empty()) return nullptr;
   const auto found = functions.find(key_of(node.domain(), node.op_type(), node.overload()));
   return found == functions.end() ? nullptr : &found->second;
 }
@@ -203,7 +209,7 @@ Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* fail
   TRY_ASSIGN(frame.opsets, read_opsets(proto.opset_import()));
   TRY(read_functions(proto, frame));
   if (proto.graph().output_size() == 0) return invalid("The model's graph has no outputs.");
-  TRY(NodeChecks(frame, failure).check(proto.graph(), frame.opsets));
+  TRY(NodeChecks(frame, failure).check_model(proto.graph()));
   TRY(read_inputs(proto.graph(), frame));
   return frame;
 }

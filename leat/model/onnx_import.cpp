@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_external.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_fold.h"
@@ -115,7 +116,8 @@ class Importer : private onnx_ops::NodeHost {
   int depth_ = 0;
   int64_t nodes_left_;
   int64_t fill_bytes_left_;
-  int64_t inner_bytes_left_;  // of constants that graphs within the model's make, turn by turn
+  int64_t inner_bytes_left_;  // of what graphs within the model make, turn by turn
+  size_t charged_ = 0;        // tensors before which are counted in it
   uint64_t folds_ = 0;
   std::unordered_map<const OnnxNodes*, std::vector<int>> orders_;
   std::unordered_map<const onnx::TensorProto*, TensorId> initializers_;
@@ -123,14 +125,6 @@ class Importer : private onnx_ops::NodeHost {
   std::unordered_map<std::string, uint32_t> name_numbers_;
   std::set<std::string> node_names_;
 };
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
-
-Error unsupported(std::string sentence) {
-  return Error(ErrorKind::unsupported, std::move(sentence));
-}
 
 Result<void> Importer::define(const std::string& name, OnnxValue value) {
   if (scope_->define(name, std::move(value))) return {};
@@ -276,6 +270,7 @@ void Importer::take_back(const Mark& mark) {
   if (folds_ != mark.folds) return;
   model_.graph.nodes.resize(mark.nodes);
   model_.graph.tensors.resize(mark.tensors);
+  charged_ = std::min(charged_, mark.tensors);
   std::erase_if(initializers_, [&](const auto& entry) { return entry.second >= mark.tensors; });
 }
 
@@ -290,10 +285,12 @@ Result<void> Importer::charge_turn() {
 Result<void> Importer::charge(const Mark& before) {
   TRY(charge_turn());
   if (depth_ == 0) return {};
-  for (size_t i = before.tensors; i < model_.graph.tensors.size(); ++i) {
+  // Once: nodes hold nodes.
+  for (size_t i = std::max(before.tensors, charged_); i < model_.graph.tensors.size(); ++i) {
     const Tensor& tensor = model_.graph.tensors[i];
     if (tensor.constant) inner_bytes_left_ -= static_cast<int64_t>(tensor.constant->bytes.size());
   }
+  charged_ = model_.graph.tensors.size();
   if (inner_bytes_left_ >= 0) return {};
   return unsupported(
       fmt::format("Loops and functions of the model make more bytes of constants than the limit "
@@ -377,8 +374,9 @@ Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
 }
 
 Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFunction& function) {
-  TRY_ASSIGN(auto bound, bind_attributes(*function.proto, proto));
-  const onnx::FunctionProto& body = *functions_.emplace_back(std::move(bound));
+  TRY_ASSIGN(auto bound, bind_attributes(*function.proto, proto, inner_bytes_left_));
+  const onnx::FunctionProto& body =
+      bound ? *functions_.emplace_back(std::move(bound)) : *function.proto;
   const std::vector<OnnxValue> inputs = inputs_of(proto);
   OnnxScope scope;
   for (int i = 0; i < body.input_size(); ++i) {

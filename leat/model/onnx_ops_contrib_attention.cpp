@@ -5,15 +5,12 @@
 #include <array>
 
 #include "leat/model/onnx_contrib.h"
+#include "leat/model/onnx_errors.h"
 #include "leat/tensor/ops_attention.h"
 #include "leat/tensor/ops_attention_parts.h"
 
 namespace leat::onnx_ops {
 namespace {
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
 
 /// Columns [first, first + count) of the last axis.
 Result<TensorId> columns(OnnxNode& node, std::string_view what, TensorId x, int64_t first,

@@ -7,20 +7,13 @@
 #include <limits>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_ops.h"
 
 namespace leat::onnx_ops {
 namespace {
 
 using Values = std::vector<OnnxValue>;
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
-
-Error unsupported(std::string sentence) {
-  return Error(ErrorKind::unsupported, std::move(sentence));
-}
 
 const Tensor& tensor_of(const OnnxNode& node, const OnnxValue& value) {
   return node.graph().tensors[value.tensor];
@@ -31,6 +24,13 @@ Result<bool> truth_of(const OnnxNode& node, const HostTensor& value) {
   if (element_count(value.shape) == 1) return value.number(0) != 0;
   return invalid(fmt::format("The condition of {} has shape {} instead of one element.", node.op(),
                              to_string(value.shape)));
+}
+
+/// The condition that only the device knows, of rank 0, so that it goes with any shape.
+Result<TensorId> scalar_condition(const OnnxNode& node, std::string_view suffix, TensorId given) {
+  Graph& graph = node.graph();
+  if (graph.tensors[given].shape.empty()) return given;
+  return ops::reshape(graph, fmt::format("{}/{}", node.name(), suffix), given, {});
 }
 
 /// condition ? a : b, of values that only the device knows.
@@ -48,11 +48,8 @@ Result<OnnxValue> choose(const OnnxNode& node, std::string_view suffix, TensorId
         node.op()));
   }
   Graph& graph = node.graph();
-  TRY_ASSIGN(
-      const TensorId scalar,
-      ops::reshape(graph, fmt::format("{}/{}_condition", node.name(), suffix), condition, {}));
   TRY_ASSIGN(const TensorId chosen, ops::where(graph, fmt::format("{}/{}", node.name(), suffix),
-                                               scalar, a.tensor, b.tensor));
+                                               condition, a.tensor, b.tensor));
   return OnnxValue(chosen);
 }
 
@@ -67,11 +64,12 @@ Result<TensorId> import_if(OnnxNode& node) {
     TRY_ASSIGN(const bool condition, truth_of(node, *known));
     TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
   } else {
+    TRY_ASSIGN(const TensorId condition, scalar_condition(node, "condition", node.input(0)));
     TRY_ASSIGN(const Values then_values, node.run(*then_body, {}));
     TRY_ASSIGN(const Values else_values, node.run(*else_body, {}));
     for (size_t i = 0; i < std::min(then_values.size(), else_values.size()); ++i) {
       TRY_ASSIGN(const OnnxValue value,
-                 choose(node, fmt::format("{}", i), node.input(0), then_values[i], else_values[i]));
+                 choose(node, fmt::format("{}", i), condition, then_values[i], else_values[i]));
       chosen.push_back(value);
     }
   }
@@ -169,7 +167,7 @@ class Turns {
     if (start) {
       TRY_ASSIGN(is_going_, truth_of(node_, *start));
     } else if (node_.has_input(1)) {
-      going_ = node_.input(1);
+      TRY_ASSIGN(going_, scalar_condition(node_, "start", node_.input(1)));
     }
     for (int64_t turn = 0; turn < limit && is_going_; ++turn) {
       if (going_ != kNoTensor && (!is_bounded || wants_stacks())) {
@@ -222,11 +220,15 @@ class Turns {
     const HostTensor* known = tensor_of(node_, results[0]).constant.get();
     if (known) {
       TRY_ASSIGN(is_going_, truth_of(node_, *known));
-    } else if (going_ == kNoTensor) {
-      going_ = results[0].tensor;
+      return {};
+    }
+    TRY_ASSIGN(const TensorId on,
+               scalar_condition(node_, fmt::format("condition{}", turn), results[0].tensor));
+    if (going_ == kNoTensor) {
+      going_ = on;
     } else {
       TRY_ASSIGN(going_, ops::binary(node_.graph(), fmt::format("{}/on{}", node_.name(), turn),
-                                     ScalarOp::logical_and, going_, results[0].tensor));
+                                     ScalarOp::logical_and, going_, on));
     }
     return {};
   }

@@ -99,7 +99,7 @@ constexpr OnnxOperator kOperators[] = {
     {"RandomNormalLike", 6, 1, 1, 1, "float", import_normal_like, kSeed, "", false, true},
     {"Bernoulli", 15, 1, 1, 1, "float", import_bernoulli, kSeed, "", false, true},
     {"Multinomial", 7, 1, 1, 1, "float", import_multinomial, kSeed, "", false, true},
-    {"Dropout", 6, 1, 3, 2, "float", import_dropout, "constant training_mode", "", false, true},
+    {"Dropout", 6, 1, 3, 2, "float", import_dropout, "constant training_mode"},
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_ops.h"
 
 namespace leat::onnx_ops {
@@ -15,10 +16,6 @@ namespace {
 
 using Kind = OnnxValue::Kind;
 using Tensors = std::vector<TensorId>;
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
 
 Result<Tensors> sequence_at(const OnnxNode& node, size_t input) {
   const OnnxValue& value = node.value(input);

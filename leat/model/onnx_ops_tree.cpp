@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_scores.h"
 
@@ -18,10 +19,6 @@ namespace {
 using ops::Reals;
 using ops::Trees;
 using ops::TreeTest;
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
-}
 
 Reals numbers_of(const std::optional<HostTensor>& tensor) {
   Reals values;

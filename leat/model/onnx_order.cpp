@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_errors.h"
 
 namespace leat {
 namespace {
@@ -20,10 +21,6 @@ std::string label_of(const onnx::NodeProto& node) {
   const std::string& name =
       node.name().empty() && node.output_size() > 0 ? node.output(0) : node.name();
   return fmt::format("\"{}\" ({})", name, node.op_type());
-}
-
-Error invalid(std::string sentence) {
-  return Error(ErrorKind::invalid_argument, std::move(sentence));
 }
 
 using Producers = std::unordered_map<std::string, int>;

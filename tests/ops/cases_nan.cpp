@@ -46,6 +46,10 @@ void add_pairs(OpCases& cases) {
                        },
                        kFewUlp});
     }
+    cases.push_back({std::string("nan_only_") + name, [=](OpGraph& g) {
+                       return binary(g.graph, "y", op, feed(g, {40}),
+                                     scalar(g.graph, "nan", DType::f32, std::nan("")));
+                     }});
     cases.push_back({std::string("nan_constant_") + name, [=](OpGraph& g) {
                        const TensorId low = g.constant_values({4}, {0, 1, std::nan(""), 3});
                        return binary(g.graph, "y", op, low, feed(g, {5, 4}));

@@ -36,6 +36,7 @@ struct Options {
   std::string suite;
   std::string dtype = "f32";
   std::string device;
+  std::string params;
   bool no_cache = false;
   ConvRowOptions row;
   JsonTarget json;
@@ -79,7 +80,7 @@ Result<Bench> open(const Options& options) {
 /// still faster is not believed.
 Result<void> hold_against_peak(Bench& bench, ConvRow& row) {
   for (int i = 0; i < kPeakAttempts && row.gflops() > bench.peak_gflops; ++i) {
-    TRY_ASSIGN(const double peak, measure_peak_gflops(*bench.device));
+    TRY_ASSIGN(const double peak, measure_peak_gflops(*bench.device, row.dtype));
     bench.peak_gflops = std::max(bench.peak_gflops, peak);
   }
   if (row.gflops() > bench.peak_gflops * (1 + kPeakNoise) && row.failure.empty()) {
@@ -93,7 +94,7 @@ Result<void> measure_rows(Bench& bench, const std::vector<ConvShape>& shapes,
                           const Options& options) {
   Progress progress;
   progress.show("measuring the peak of " + bench.device->info().name);
-  TRY_ASSIGN(bench.peak_gflops, measure_peak_gflops(*bench.device));
+  TRY_ASSIGN(bench.peak_gflops, measure_peak_gflops(*bench.device, options.row.dtype));
   for (const ConvShape& shape : shapes) {
     Result<ConvRow> measured =
         measure_conv(*bench.device, bench.cpu.get(), shape, options.row, progress);
@@ -199,10 +200,13 @@ Result<int> run(Options& options) {
     return Error(ErrorKind::invalid_argument, "There is nothing to measure: --shape or --suite.");
   }
   options.row.dtype = kDTypes.at(options.dtype);
+  if (!options.params.empty()) {
+    TRY_ASSIGN(options.row.params, parse_contraction_params(options.params));
+  }
   options.row.cache_folder = kernel_cache_folder(options.no_cache);
   TRY_ASSIGN(Bench bench, open(options));
   TRY(measure_rows(bench, shapes, options));
-  keep_peak_gflops(*bench.device, options.row.cache_folder, bench.peak_gflops);
+  keep_peak_gflops(*bench.device, options.row.cache_folder, bench.peak_gflops, options.row.dtype);
   if (options.json.wanted()) TRY(write_json(options.json, json_of(bench)));
   if (!options.json.to_stdout()) print_text(text_of(bench, options));
   const bool has_failed =
@@ -239,6 +243,11 @@ CommandRun add_bench_conv2d(CLI::App& command) {
       ->check([](const std::string& text) {  // NaN is in every range
         return text.find_first_of("nN") == std::string::npos ? "" : "is not a number";
       });
+  command
+      .add_option("--params", o.params,
+                  "Kernel parameters, as `leat dump` prints them, in place of the model's choice; "
+                  "where they are not legal, that")
+      ->type_name("TEXT");
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
   add_json_option(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };

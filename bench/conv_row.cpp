@@ -75,6 +75,12 @@ Result<LoadedConv> load_conv(Device& device, const ConvShape& shape, const ConvD
   network.cache_folder = options.cache_folder;
   network.external_memory = MemoryKind::device;
   network.schedule.external_channels_last = true;
+  Chooser chooser(device.target(), [&](const Schedule& schedule, const Node& node,
+                                       const Target& target, Splitting splitting) {
+    const bool asked = options.params && is_legal(schedule, node, *options.params, target);
+    return asked ? *options.params : choose_by_model(schedule, node, target, splitting);
+  });
+  network.schedule.chooser = &chooser;
   LoadedConv conv;
   TRY_ASSIGN(conv.network, Network::load(device, graph, network));
   TRY(conv.network->set_input(0, data.x));

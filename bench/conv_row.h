@@ -9,7 +9,7 @@
 
 #include "bench/conv_case.h"
 #include "cli/progress.h"
-#include "leat/device/device.h"
+#include "leat/run/network.h"
 
 namespace leat::cli {
 
@@ -18,6 +18,8 @@ struct ConvRowOptions {
   std::string peer;          // empty: none
   double min_seconds = 0.4;  // of samples, for each side
   std::string cache_folder;
+  /// Of the convolution's kernel, where it is legal; nothing: the model's choice.
+  std::optional<KernelParams> params;
 };
 
 struct PeerResult {

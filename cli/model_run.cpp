@@ -79,12 +79,26 @@ std::string profile_text(const ModelRun& run) {
   return table.text() + "\n";
 }
 
+/// What matrix units multiply in the network; f32 where none do.
+DType unit_element_of(const Schedule& schedule) {
+  for (const Step& step : schedule.steps) {
+    const auto* tile = std::get_if<ContractionParams>(&step.params);
+    if (tile == nullptr || !tile->by_units()) continue;
+    const Node& node = schedule.graph.nodes[step.node];
+    const auto contraction = find_contraction(schedule.graph, node);
+    if (contraction) return schedule.placements[node.inputs[contraction->a.input]].storage;
+  }
+  return DType::f32;
+}
+
 Result<double> peak_of(LoadedModel& loaded, const ModelRun& run, const std::string& cache_folder) {
-  TRY_ASSIGN(double peak, measured_peak_gflops(loaded.device(), cache_folder));
+  const DType element = unit_element_of(loaded.network().schedule());
+  Device& device = loaded.device();
+  TRY_ASSIGN(double peak, measured_peak_gflops(device, cache_folder, element));
   if (run.gflops() <= peak) return peak;
-  TRY_ASSIGN(const double again, measure_peak_gflops(loaded.device()));  // kept on a busy machine
+  TRY_ASSIGN(const double again, measure_peak_gflops(device, element));  // kept on a busy machine
   peak = std::max(peak, again);
-  keep_peak_gflops(loaded.device(), cache_folder, peak);
+  keep_peak_gflops(device, cache_folder, peak, element);
   return peak;
 }
 

@@ -1,7 +1,7 @@
 // Sources: PTX ISA 8.0, "Release Notes" and the "Target ISA Notes" of dp4a (sm_61), cp.async
-// (sm_80) and mma (sm_75 and sm_80); LLVM's "User Guide for NVPTX Back-end"; AMD's "RDNA3
-// Instruction Set Architecture" and those of RDNA2, RDNA4, CDNA2 and CDNA3, the chapters on vector
-// memory and local memory (loads and stores of 8 and 16 bits, atomics); rounds of loops:
+// (sm_80), mma (sm_75 and sm_80) and wgmma (sm_90a); LLVM's "User Guide for NVPTX Back-end"; AMD's
+// "RDNA3 Instruction Set Architecture" and those of RDNA2, RDNA4, CDNA2 and CDNA3, the chapters on
+// vector memory and local memory (loads and stores of 8 and 16 bits, atomics); rounds of loops:
 // gallivm, LP_MAX_TGSI_LOOP_ITERATIONS, and measured with Mesa 22.3.6.
 #include "leat/base/target_facts.h"
 
@@ -11,6 +11,10 @@ namespace leat {
 namespace {
 
 constexpr uint32_t kAmpere = 80;
+/// The only chips that have wgmma.
+constexpr std::string_view kHopper = "sm_90a";
+/// Of the many widths of its products those that fill a panel of 64 halves.
+constexpr uint16_t kHopperColumns[] = {64, 128, 192, 256};
 
 std::vector<MatrixShape> tensor_core_shapes() {
   std::vector<MatrixShape> shapes = {
@@ -51,6 +55,15 @@ TargetFacts nvidia_facts(const Target& target) {
   if (nvidia_architecture(target.llvm_cpu) < kAmpere) return facts;
   facts.has_async_copy = true;
   facts.matrix_shapes = tensor_core_shapes();
+  facts.knows_sums = true;
+  if (target.llvm_cpu == kHopper) {
+    for (const DType element : {DType::f16, DType::bf16}) {
+      for (const uint16_t n : kHopperColumns) {
+        facts.matrix_shapes.push_back(
+            {.a = element, .b = element, .m = 64, .n = n, .k = 16, .waves = 4});
+      }
+    }
+  }
   return facts;
 }
 

@@ -41,6 +41,7 @@ struct TargetFacts {
   bool has_dot = false;                    // sums of four products of bytes in one instruction
   bool has_async_copy = false;             // from buffers to local memory, going on by itself
   std::vector<MatrixShape> matrix_shapes;  // empty: no matrix units
+  bool knows_sums = false;                 // which lane holds which elements of the units' sums
 
   bool divides_exactly = false;         // quotients and square roots are rounded correctly
   bool has_signed_remainder = false;    // the remainder of negative numbers is defined

@@ -4,6 +4,7 @@
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
+#include "leat/ir/scalar_ops.h"
 
 namespace leat {
 
@@ -12,7 +13,11 @@ using llvm::Intrinsic::ID;
 
 void KernelWriter::write_block(BlockId block) {
   for (InstructionId id : program_.blocks[block].instructions) {
-    write_instruction(program_.instructions[id]);
+    const Instruction& instruction = program_.instructions[id];
+    const bool goes_on = is_pure(instruction.op) || instruction.op == Opcode::mma ||
+                         instruction.op == Opcode::fragment_load_local;
+    if (!goes_on) end_products();
+    write_instruction(instruction);
   }
 }
 
@@ -124,6 +129,10 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case fragment_store:
     case fragment_store_local: return write_fragment_store(instruction);
     case mma: return write_mma(instruction);
+    case mma_wait: return write_mma_wait(instruction);
+    case fragment_part:
+    case fragment_row:
+    case fragment_column: return write_fragment_element(instruction);
     case loop: return write_loop(instruction);
     case branch: return write_branch(instruction);
     case yield: return;  // write_round reads it
@@ -138,7 +147,9 @@ void KernelWriter::write_group_id(const Instruction& instruction) {
 
 // On a CPU a workgroup is one wave and there is nobody to wait for.
 void KernelWriter::write_barrier() {
-  if (features_.lane_is_thread()) features_.gpu->barrier(build_);
+  if (!features_.lane_is_thread()) return;
+  if (has_tile_products(program_)) features_.gpu->tile_unit->fence(build_);
+  features_.gpu->barrier(build_);
 }
 
 void KernelWriter::write_loop(const Instruction& instruction) {

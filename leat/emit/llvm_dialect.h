@@ -68,6 +68,31 @@ struct MatrixUnit {
                            llvm::ArrayRef<llvm::Value*> registers);
 };
 
+/// An operand of a product that four waves do together: it stays in local memory.
+struct TileOperand {
+  llvm::Value* descriptor = nullptr;
+  bool turned = false;  // k is not the axis along which it is contiguous
+};
+
+/// Matrix units that take both operands from swizzled local memory, and go on by themselves.
+struct TileUnit {
+  /// `address` in local memory, 32 bits; `stride_bytes` from one row of 128 bytes to where what it
+  /// holds goes on.
+  llvm::Value* (*descriptor)(llvm::IRBuilder<>& build, llvm::Value* address,
+                             llvm::Value* stride_bytes);
+  /// Before the first product after the sums were touched.
+  void (*begin)(llvm::IRBuilder<>& build);
+  llvm::Value* (*multiply)(llvm::IRBuilder<>& build, const ir::Fragment& a, const TileOperand& left,
+                           const TileOperand& right, llvm::ArrayRef<llvm::Value*> sums);
+  /// After the last of products in a row.
+  void (*commit)(llvm::IRBuilder<>& build);
+  /// The sums, when all but the newest `pending` products in a row are there.
+  llvm::Value* (*wait)(llvm::IRBuilder<>& build, llvm::ArrayRef<llvm::Value*> sums,
+                       uint32_t pending);
+  /// Behind stores to local memory, before the barrier in front of products.
+  void (*fence)(llvm::IRBuilder<>& build);
+};
+
 struct GpuDialect {
   llvm::CallingConv::ID kernel_convention;
   llvm::Intrinsic::ID thread_id;     // along x in the workgroup
@@ -88,6 +113,7 @@ struct GpuDialect {
   const GroupCounter* group_counter = nullptr;
   const AsyncCopies* async_copies = nullptr;
   const MatrixUnit* matrix_unit = nullptr;
+  const TileUnit* tile_unit = nullptr;
 };
 
 /// The row for the target's code format; null when that is not for a GPU.

@@ -5,7 +5,10 @@
 //   b, registers 0..1     row E t + e + 4 E r, column g
 //   sum, registers 0..3   row g + 8 (i >> 1), column 2 t + (i & 1)
 // ldmatrix fetches the same from local memory in one instruction, 16 bytes of a row for each lane.
-// Source: PTX ISA 8.0, "Matrix Fragments for mma.m16n8k16" and its like, "ldmatrix".
+// Of four waves, m64nNk16 of wgmma, only the sum lies in registers, wave w's rows from 16 w on:
+//   sum, registers 0..n/2-1   row 16 w + g + 8 (i >> 1 & 1), column 8 (i >> 2) + 2 t + (i & 1)
+// Source: PTX ISA 8.0, "Matrix Fragments for mma.m16n8k16" and its like, "ldmatrix", "Register
+// Fragments and Shared Memory Matrix Layouts" of wgmma.
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
@@ -32,7 +35,11 @@ const MatrixUnit& KernelWriter::matrix_unit() const {
 
 size_t KernelWriter::component_count(const Type& type) const {
   if (!type.is_fragment()) return type.width;
-  return type.fragment.role == Role::b ? 2 : 4;
+  const Fragment& fragment = type.fragment;
+  if (fragment.role == Role::sum) {
+    return size_t{fragment.m} * fragment.n / (size_t{lanes_} * fragment.waves);
+  }
+  return fragment.role == Role::b || fragment.waves > 1 ? 2 : 4;
 }
 
 KernelWriter::FragmentPlace KernelWriter::place_of(const Instruction& instruction,
@@ -46,7 +53,7 @@ KernelWriter::FragmentPlace KernelWriter::place_of(const Instruction& instructio
   place.index = wide_operand(0);
   place.stride = wide_operand(1);
   place.element_bytes = static_cast<uint32_t>(size_bytes_of(fragment.element));
-  const bool by_columns = instruction.imm != 0;
+  const bool by_columns = (instruction.imm & kByColumns) != 0;
   place.inner_is_contiguous = by_columns == (fragment.role == Role::b);
   return place;
 }
@@ -68,14 +75,30 @@ llvm::Value* KernelWriter::fragment_pointer(const FragmentPlace& place, llvm::Va
 }
 
 void KernelWriter::write_fragment_fill(const Instruction& instruction) {
-  values_[instruction.first_result].assign(4, operand(instruction, 0, 0));
+  values_[instruction.first_result].assign(
+      component_count(program_.values[instruction.first_result]), operand(instruction, 0, 0));
 }
 
 void KernelWriter::write_fragment_load(const Instruction& instruction) {
   const Fragment& fragment = program_.values[instruction.first_result].fragment;
   const FragmentPlace place = place_of(instruction, fragment);
-  values_[instruction.first_result] =
-      fragment.role == Role::sum ? load_sum(place) : load_operand(place);
+  values_[instruction.first_result] = fragment.role == Role::sum ? load_sum(place)
+                                      : fragment.waves > 1       ? tile_operand(instruction, place)
+                                                                 : load_operand(place);
+}
+
+// A descriptor, and whether the operand is turned.
+KernelWriter::Components KernelWriter::tile_operand(const Instruction& instruction,
+                                                    const FragmentPlace& place) {
+  CHECK((instruction.imm & kSwizzled) != 0 && features_.gpu->tile_unit != nullptr);
+  llvm::Value* element_bytes = build_.getInt32(place.element_bytes);
+  const auto in_bytes = [&](size_t i) {
+    return build_.CreateMul(operand(instruction, i, 0), element_bytes);
+  };
+  llvm::Value* base = build_.CreatePtrToInt(place.base, build_.getInt32Ty());
+  llvm::Value* address = build_.CreateAdd(base, in_bytes(0));
+  return {features_.gpu->tile_unit->descriptor(build_, address, in_bytes(1)),
+          build_.getInt1(!place.inner_is_contiguous)};
 }
 
 // ldmatrix turns pairs of bytes only.
@@ -142,15 +165,40 @@ llvm::Value* KernelWriter::load_register(const FragmentPlace& place, uint32_t nu
   return packed;
 }
 
+llvm::Value* KernelWriter::sum_row(const Fragment& sum, uint32_t number) {
+  llvm::Value* row = build_.CreateAdd(lane_part(2, 7, 1), bytes(8 * (number >> 1 & 1)));
+  if (sum.waves == 1) return row;
+  llvm::Value* wave =
+      build_.CreateZExt(build_.CreateAnd(wave_id_, sum.waves - 1u), build_.getInt64Ty());
+  return build_.CreateAdd(row, build_.CreateMul(wave, bytes(sum.m / sum.waves)));
+}
+
+llvm::Value* KernelWriter::sum_column(uint32_t number) {
+  return build_.CreateAdd(lane_part(0, 3, 2), bytes(8 * (number >> 2) + (number & 1)));
+}
+
 llvm::Value* KernelWriter::sum_pointer(const FragmentPlace& place, uint32_t number) {
-  llvm::Value* row = build_.CreateAdd(lane_part(2, 7, 1), bytes(8 * (number >> 1)));
-  llvm::Value* column = build_.CreateAdd(lane_part(0, 3, 2), bytes(number & 1));
-  return fragment_pointer(place, row, column);
+  return fragment_pointer(place, sum_row(place.fragment, number), sum_column(number));
+}
+
+void KernelWriter::write_fragment_element(const Instruction& instruction) {
+  const ValueId sum = program_.operands_of(instruction)[0];
+  const auto number = static_cast<uint32_t>(instruction.imm);
+  llvm::Value* element = nullptr;
+  if (instruction.op == Opcode::fragment_part) {
+    element = values_[sum][number];
+  } else {
+    llvm::Value* place = instruction.op == Opcode::fragment_row
+                             ? sum_row(program_.values[sum].fragment, number)
+                             : sum_column(number);
+    element = build_.CreateTrunc(place, build_.getInt32Ty());
+  }
+  values_[instruction.first_result] = {element};
 }
 
 KernelWriter::Components KernelWriter::load_sum(const FragmentPlace& place) {
   Components registers;
-  for (uint32_t i = 0; i < 4; ++i) {
+  for (uint32_t i = 0; i < component_count({.fragment = place.fragment}); ++i) {
     registers.push_back(build_.CreateAlignedLoad(stored_type(place.fragment.element),
                                                  sum_pointer(place, i), llvm::Align(4)));
   }
@@ -160,7 +208,7 @@ KernelWriter::Components KernelWriter::load_sum(const FragmentPlace& place) {
 void KernelWriter::write_fragment_store(const Instruction& instruction) {
   const ValueId value = program_.operands_of(instruction)[2];
   const FragmentPlace place = place_of(instruction, program_.values[value].fragment);
-  for (uint32_t i = 0; i < 4; ++i) {
+  for (uint32_t i = 0; i < values_[value].size(); ++i) {
     build_.CreateAlignedStore(values_[value][i], sum_pointer(place, i), llvm::Align(4));
   }
 }
@@ -169,6 +217,7 @@ void KernelWriter::write_mma(const Instruction& instruction) {
   const std::span<const ValueId> operands = program_.operands_of(instruction);
   const Fragment& a = program_.values[operands[0]].fragment;
   const Fragment& b = program_.values[operands[1]].fragment;
+  if (a.waves > 1) return multiply_tiles(instruction);
   auto* halves = llvm::FixedVectorType::get(build_.getHalfTy(), 2);
   llvm::SmallVector<llvm::Value*, 10> arguments;
   for (const ValueId id : operands) {
@@ -180,6 +229,48 @@ void KernelWriter::write_mma(const Instruction& instruction) {
   llvm::Value* sums = matrix_unit().multiply(build_, a, b, arguments);
   Components registers;
   for (uint32_t i = 0; i < 4; ++i) registers.push_back(build_.CreateExtractValue(sums, i));
+  values_[instruction.first_result] = std::move(registers);
+}
+
+// The unit reads what the operands say while the kernel goes on; nothing touches the sums'
+// registers until they have been waited for.
+void KernelWriter::multiply_tiles(const Instruction& instruction) {
+  const TileUnit& unit = *features_.gpu->tile_unit;
+  const std::span<const ValueId> operands = program_.operands_of(instruction);
+  const auto operand_of = [&](ValueId id) {
+    const Components& parts = values_[id];
+    return TileOperand{.descriptor = parts[0],
+                       .turned = llvm::cast<llvm::ConstantInt>(parts[1])->isOne()};
+  };
+  if (!products_open_) unit.begin(build_);
+  products_open_ = true;
+  llvm::Value* sums =
+      unit.multiply(build_, program_.values[operands[0]].fragment, operand_of(operands[0]),
+                    operand_of(operands[1]), values_[operands[2]]);
+  Components registers;
+  for (uint32_t i = 0; i < values_[operands[2]].size(); ++i) {
+    registers.push_back(build_.CreateExtractValue(sums, i));
+  }
+  values_[instruction.first_result] = std::move(registers);
+}
+
+void KernelWriter::end_products() {
+  if (products_open_) features_.gpu->tile_unit->commit(build_);
+  products_open_ = false;
+}
+
+void KernelWriter::write_mma_wait(const Instruction& instruction) {
+  const ValueId sum = program_.operands_of(instruction)[0];
+  if (program_.values[sum].fragment.waves == 1) {
+    values_[instruction.first_result] = values_[sum];
+    return;
+  }
+  llvm::Value* sums =
+      features_.gpu->tile_unit->wait(build_, values_[sum], static_cast<uint32_t>(instruction.imm));
+  Components registers;
+  for (uint32_t i = 0; i < values_[sum].size(); ++i) {
+    registers.push_back(build_.CreateExtractValue(sums, i));
+  }
   values_[instruction.first_result] = std::move(registers);
 }
 

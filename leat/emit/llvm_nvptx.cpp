@@ -1,6 +1,6 @@
 // The row of NVIDIA's GPUs. Sources: LLVM's User Guide for NVPTX Back-end (annotations,
 // intrinsics); PTX ISA 8.0, "shfl.sync", "dp4a", "cp.async", "membar", "bar.red", "ldmatrix" and
-// "mma".
+// "mma", "wgmma".
 //
 // A masked load is one predicated instruction in front of which zeros are put into its registers.
 // As a branch around the load it would be a block of its own, across which loads are not gathered.
@@ -202,10 +202,83 @@ llvm::Value* multiply(llvm::IRBuilder<>& build, const ir::Fragment& a, const ir:
   return build.CreateIntrinsic(product_of(a, b), {}, registers);
 }
 
+// 64 bits: address, where a row goes on, from eight rows to the next, all in 16 bytes; swizzled by
+// 128 bytes. Source: PTX ISA 8.0, "Matrix Descriptor".
+llvm::Value* tile_descriptor(llvm::IRBuilder<>& build, llvm::Value* address,
+                             llvm::Value* stride_bytes) {
+  constexpr uint64_t kEightRows = 8 * 128, kSwizzle128 = uint64_t{1} << 62;
+  constexpr uint32_t kAddressMask = 0x3ffff;
+  const auto field = [&](llvm::Value* bytes, uint32_t shift) {
+    llvm::Value* sixteenths = build.CreateLShr(build.CreateAnd(bytes, kAddressMask), 4);
+    return build.CreateShl(build.CreateZExt(sixteenths, build.getInt64Ty()), shift);
+  };
+  llvm::Value* fixed = build.getInt64(kSwizzle128 | kEightRows / 16 << 32);
+  return build.CreateOr(build.CreateOr(field(address, 0), field(stride_bytes, 16)), fixed);
+}
+
+void assembly_line(llvm::IRBuilder<>& build, const char* text) {
+  auto* signature = llvm::FunctionType::get(build.getVoidTy(), false);
+  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "~{memory}", true));
+}
+
+void begin_tiles(llvm::IRBuilder<>& build) { assembly_line(build, "wgmma.fence.sync.aligned;"); }
+
+void fence_tiles(llvm::IRBuilder<>& build) {
+  assembly_line(build, "fence.proxy.async.shared::cta;");
+}
+
+/// A statement that changes registers of f32 in place, with further operands behind them.
+llvm::Value* change_sums(llvm::IRBuilder<>& build, const std::string& text,
+                         llvm::ArrayRef<llvm::Value*> sums, llvm::ArrayRef<llvm::Value*> others) {
+  std::string constraints;
+  for (size_t i = 0; i < sums.size(); ++i) constraints += "=f,";
+  for (size_t i = 0; i < sums.size(); ++i) constraints += std::to_string(i) + ",";
+  for (size_t i = 0; i < others.size(); ++i) constraints += "l,";
+  constraints += "~{memory}";
+  llvm::SmallVector<llvm::Value*, 140> operands(sums.begin(), sums.end());
+  operands.append(others.begin(), others.end());
+  llvm::SmallVector<llvm::Type*, 140> types;
+  for (llvm::Value* operand : operands) types.push_back(operand->getType());
+  auto* result = llvm::StructType::get(build.getContext(),
+                                       std::vector<llvm::Type*>(sums.size(), build.getFloatTy()));
+  auto* signature = llvm::FunctionType::get(result, types, false);
+  return build.CreateCall(signature, llvm::InlineAsm::get(signature, text, constraints, true),
+                          operands);
+}
+
+llvm::Value* multiply_tiles(llvm::IRBuilder<>& build, const ir::Fragment& a,
+                            const TileOperand& left, const TileOperand& right,
+                            llvm::ArrayRef<llvm::Value*> sums) {
+  const char* element = a.element == DType::f16 ? "f16" : "bf16";
+  std::string text = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(a.n) + "k16.f32." +
+                     element + "." + element + " {";
+  for (size_t i = 0; i < sums.size(); ++i) text += (i == 0 ? "$" : ", $") + std::to_string(i);
+  text += "}, $" + std::to_string(2 * sums.size()) + ", $" + std::to_string(2 * sums.size() + 1) +
+          ", 1, 1, 1, " + (left.turned ? "1" : "0") + ", " + (right.turned ? "1" : "0") + ";";
+  return change_sums(build, text, sums, {left.descriptor, right.descriptor});
+}
+
+void commit_tiles(llvm::IRBuilder<>& build) {
+  assembly_line(build, "wgmma.commit_group.sync.aligned;");
+}
+
+llvm::Value* wait_tiles(llvm::IRBuilder<>& build, llvm::ArrayRef<llvm::Value*> sums,
+                        uint32_t pending) {
+  const std::string text = "wgmma.wait_group.sync.aligned " + std::to_string(pending) + ";";
+  return change_sums(build, text, sums, {});
+}
+
 constexpr GroupCounter kGroupCounter = {.fence = fence, .count = count, .any = any};
 constexpr AsyncCopies kAsyncCopies = {.copy = copy_async, .commit = copy_commit, .wait = copy_wait};
 constexpr MatrixUnit kMatrixUnit = {
     .load = load_matrices, .tf32_from_float = tf32_from_float, .multiply = multiply};
+
+constexpr TileUnit kTileUnit = {.descriptor = tile_descriptor,
+                                .begin = begin_tiles,
+                                .multiply = multiply_tiles,
+                                .commit = commit_tiles,
+                                .wait = wait_tiles,
+                                .fence = fence_tiles};
 
 }  // namespace
 
@@ -223,6 +296,7 @@ const GpuDialect kNvptxDialect = {
     .group_counter = &kGroupCounter,
     .async_copies = &kAsyncCopies,
     .matrix_unit = &kMatrixUnit,
+    .tile_unit = &kTileUnit,
 };
 
 }  // namespace leat

@@ -253,7 +253,7 @@ Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target)
 
 Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const std::string ptx, assembly_llvm(program, target));
-  TRY_ASSIGN(AssembledPtx assembled, assemble_ptx(ptx, nvidia_architecture(target.llvm_cpu)));
+  TRY_ASSIGN(AssembledPtx assembled, assemble_ptx(ptx, target.llvm_cpu));
   KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
   binary.local_memory_bytes = local_offsets(program).back();
   binary.code = std::move(assembled.cubin);

@@ -400,7 +400,7 @@ TEST_P(PtxAssembly, TakesEverySample) {
     const ir::Program program = sample.make();
     if (program.wave_lanes != target.wave_lanes) continue;
     const std::string ptx = ptx_of(program, architecture);
-    const Result<AssembledPtx> assembled = assemble_ptx_with(assembler, ptx, architecture);
+    const Result<AssembledPtx> assembled = assemble_ptx_with(assembler, ptx, target.llvm_cpu);
     if (!assembled && assembled.error().kind() == ErrorKind::unsupported) {
       GTEST_SKIP() << assembled.error().message();
     }
@@ -433,7 +433,7 @@ INSTANTIATE_TEST_SUITE_P(Assemblers, PtxAssembly, testing::ValuesIn(assemblies()
 
 TEST(PtxAssembler, SaysWhatIsWrongWithTheText) {
   const std::string text = ".version 8.0\n.target sm_80\nnonsense\n";
-  const Result<AssembledPtx> assembled = assemble_ptx(text, 80);
+  const Result<AssembledPtx> assembled = assemble_ptx(text, "sm_80");
   ASSERT_FALSE(assembled);
   if (assembled.error().kind() == ErrorKind::unsupported) {
     GTEST_SKIP() << assembled.error().message();

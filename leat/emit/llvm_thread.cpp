@@ -4,6 +4,8 @@
 // do not share is in the chip's GpuDialect.
 #include <llvm/IR/MDBuilder.h>
 
+#include <algorithm>
+
 #include "leat/base/kernel_binary.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
@@ -18,6 +20,7 @@ constexpr unsigned kGlobalSpace = 1;
 constexpr unsigned kSharedSpace = 3;
 constexpr uint64_t kBufferAlign = 256;  // BufferRange's offsets, see device/device.h
 constexpr uint32_t kLocalAlign = 16;    // of the widest access, four 32-bit elements
+constexpr uint32_t kTileAlign = 1024;   // of swizzled rows: eight of them repeat
 
 }  // namespace
 
@@ -34,11 +37,25 @@ const GpuDialect* dialect_of(CodeFormat format) {
   return nullptr;
 }
 
+bool has_tile_products(const Program& program) {
+  return std::ranges::any_of(program.values,
+                             [](const Type& type) { return type.fragment.waves > 1; });
+}
+
+namespace {
+
+uint32_t local_align(const Program& program) {
+  return has_tile_products(program) ? kTileAlign : kLocalAlign;
+}
+
+}  // namespace
+
 std::vector<uint32_t> local_offsets(const Program& program) {
+  const uint32_t align = local_align(program);
   std::vector<uint32_t> offsets = {0};
   for (const LocalMemory& local : program.locals) {
     const uint32_t end = offsets.back() + local.size_bytes();
-    offsets.push_back((end + kLocalAlign - 1) / kLocalAlign * kLocalAlign);
+    offsets.push_back((end + align - 1) / align * align);
   }
   return offsets;
 }
@@ -95,7 +112,7 @@ void KernelWriter::write_dynamic_locals() {
   auto* memory = new llvm::GlobalVariable(module_, type, false, llvm::GlobalValue::ExternalLinkage,
                                           nullptr, "leat_local", nullptr,
                                           llvm::GlobalValue::NotThreadLocal, kSharedSpace);
-  memory->setAlignment(llvm::Align(kLocalAlign));
+  memory->setAlignment(llvm::Align(local_align(program_)));
   for (const uint32_t offset : local_offsets(program_)) locals_.push_back(moved(memory, offset));
 }
 

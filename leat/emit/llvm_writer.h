@@ -164,6 +164,13 @@ class KernelWriter {
   llvm::Value* load_register(const FragmentPlace& place, uint32_t number);
   Components load_sum(const FragmentPlace& place);
   void write_fragment_store(const ir::Instruction& instruction);
+  Components tile_operand(const ir::Instruction& instruction, const FragmentPlace& place);
+  void multiply_tiles(const ir::Instruction& instruction);
+  void end_products();
+  void write_mma_wait(const ir::Instruction& instruction);
+  void write_fragment_element(const ir::Instruction& instruction);
+  llvm::Value* sum_row(const ir::Fragment& sum, uint32_t number);
+  llvm::Value* sum_column(uint32_t number);
   llvm::Value* sum_pointer(const FragmentPlace& place, uint32_t number);
   void write_mma(const ir::Instruction& instruction);
   const MatrixUnit& matrix_unit() const;
@@ -214,6 +221,7 @@ class KernelWriter {
   std::vector<llvm::Value*> locals_;
   std::vector<llvm::MDNode*> scopes_;  // by parameter
   std::vector<llvm::MDNode*> other_scopes_;
+  bool products_open_ = false;  // products of several waves in a row have begun
   llvm::Value* lane_id_ = nullptr;
   llvm::Value* wave_id_ = nullptr;
   llvm::Value* group_ids_[3] = {};  // in the type of counters
@@ -222,6 +230,8 @@ class KernelWriter {
 /// Where each local memory begins, and at the end how many bytes all take: one array for all, each
 /// part aligned for its widest access.
 std::vector<uint32_t> local_offsets(const ir::Program& program);
+/// Whether products of several waves take their operands from local memory.
+bool has_tile_products(const ir::Program& program);
 
 /// Conversions between binary16 in integers of 16 bits and f32 in arithmetic of 32 bits, scalar or
 /// vector, for chips without an instruction for it. Rounds to nearest even.

@@ -24,28 +24,28 @@ std::string_view name_of(PtxAssembler assembler) {
 }
 
 Result<AssembledPtx> assemble_ptx_with(PtxAssembler assembler, const std::string& ptx,
-                                       uint32_t architecture) {
+                                       const std::string& chip) {
   switch (assembler) {
-    case PtxAssembler::nvjitlink: return assemble_by_nvjitlink(ptx, architecture);
-    case PtxAssembler::driver: return assemble_by_driver(ptx, architecture);
-    case PtxAssembler::ptxas: return assemble_by_ptxas(ptx, architecture);
+    case PtxAssembler::nvjitlink: return assemble_by_nvjitlink(ptx, chip);
+    case PtxAssembler::driver: return assemble_by_driver(ptx, chip);
+    case PtxAssembler::ptxas: return assemble_by_ptxas(ptx, chip);
   }
   CHECK(false);
 }
 
 // An assembler that refuses the text may only be too old for the chip, so the next one is asked.
-Result<AssembledPtx> assemble_ptx(const std::string& ptx, uint32_t architecture) {
+Result<AssembledPtx> assemble_ptx(const std::string& ptx, const std::string& chip) {
   std::string reasons;
   ErrorKind kind = ErrorKind::unsupported;
   for (const PtxAssembler assembler : ptx_assemblers()) {
-    Result<AssembledPtx> assembled = assemble_ptx_with(assembler, ptx, architecture);
+    Result<AssembledPtx> assembled = assemble_ptx_with(assembler, ptx, chip);
     if (assembled) return assembled;
     if (assembled.error().kind() != ErrorKind::unsupported) kind = ErrorKind::internal;
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", name_of(assembler),
                            assembled.error().message());
   }
-  return Error(kind, fmt::format("Nothing here makes a cubin for (sm_{}) of PTX ({}).",
-                                 architecture, reasons));
+  return Error(kind,
+               fmt::format("Nothing here makes a cubin for ({}) of PTX ({}).", chip, reasons));
 }
 
 std::vector<std::string> cuda_folders() {

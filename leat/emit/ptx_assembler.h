@@ -26,18 +26,18 @@ struct AssembledPtx {
   std::string log;        // registers and spills, from ptxas
 };
 
-/// For compute capability `architecture` (90 is 9.0), by the first assembler that does it.
+/// For `chip`, as Target::llvm_cpu names it ("sm_80"), by the first assembler that does it.
 /// Errors: unsupported, when no assembler is there; internal, when one refuses the text.
-Result<AssembledPtx> assemble_ptx(const std::string& ptx, uint32_t architecture);
+Result<AssembledPtx> assemble_ptx(const std::string& ptx, const std::string& chip);
 
 /// The same with one assembler. Errors: unsupported, when it is not there; internal.
 Result<AssembledPtx> assemble_ptx_with(PtxAssembler assembler, const std::string& ptx,
-                                       uint32_t architecture);
+                                       const std::string& chip);
 
 // One file each.
-Result<AssembledPtx> assemble_by_nvjitlink(const std::string& ptx, uint32_t architecture);
-Result<AssembledPtx> assemble_by_driver(const std::string& ptx, uint32_t architecture);
-Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, uint32_t architecture);
+Result<AssembledPtx> assemble_by_nvjitlink(const std::string& ptx, const std::string& chip);
+Result<AssembledPtx> assemble_by_driver(const std::string& ptx, const std::string& chip);
+Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, const std::string& chip);
 
 /// Where CUDA toolkits are installed: $CUDA_HOME, $CUDA_PATH, and the usual places.
 std::vector<std::string> cuda_folders();

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "leat/base/drivers.h"
+#include "leat/base/nvidia_architecture.h"
 #include "leat/emit/ptx_assembler.h"
 
 namespace leat {
@@ -12,10 +13,11 @@ namespace leat {
 namespace {
 
 constexpr int kSuccess = 0;
-constexpr int kJitErrorLogBuffer = 5;       // CU_JIT_ERROR_LOG_BUFFER
-constexpr int kJitErrorLogBufferBytes = 6;  // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
-constexpr int kJitTarget = 9;               // CU_JIT_TARGET: ten times the capability
-constexpr int kJitInputPtx = 1;             // CU_JIT_INPUT_PTX
+constexpr int kJitErrorLogBuffer = 5;              // CU_JIT_ERROR_LOG_BUFFER
+constexpr int kJitErrorLogBufferBytes = 6;         // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
+constexpr int kJitTarget = 9;                      // CU_JIT_TARGET: ten times the capability
+constexpr uint32_t kJitAcceleratedBase = 0x10000;  // CU_COMPUTE_ACCELERATED_TARGET_BASE
+constexpr int kJitInputPtx = 1;                    // CU_JIT_INPUT_PTX
 constexpr size_t kLogBytes = 4096;
 
 struct DriverLinker {
@@ -85,7 +87,16 @@ void* number_value(uint64_t number) { return reinterpret_cast<void*>(number); }
 
 }  // namespace
 
-Result<AssembledPtx> assemble_by_driver(const std::string& ptx, uint32_t architecture) {
+namespace {
+
+/// Of "sm_90" the number; the chips whose own instructions a name ends with an "a" for are apart.
+uint32_t target_of(const std::string& chip) {
+  return nvidia_architecture(chip) + (chip.ends_with('a') ? kJitAcceleratedBase : 0);
+}
+
+}  // namespace
+
+Result<AssembledPtx> assemble_by_driver(const std::string& ptx, const std::string& chip) {
   static const DriverLinker linker = open_driver_linker();
   if (!linker.missing.empty()) return Error(ErrorKind::unsupported, linker.missing);
   int code = linker.init(0);
@@ -98,7 +109,7 @@ Result<AssembledPtx> assemble_by_driver(const std::string& ptx, uint32_t archite
   }
   std::string log(kLogBytes, '\0');
   int options[] = {kJitTarget, kJitErrorLogBuffer, kJitErrorLogBufferBytes};
-  void* values[] = {number_value(architecture), log.data(), number_value(kLogBytes)};
+  void* values[] = {number_value(target_of(chip)), log.data(), number_value(kLogBytes)};
   void* state = nullptr;
   code = linker.create(3, options, values, &state);
   void* cubin = nullptr;

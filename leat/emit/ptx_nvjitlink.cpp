@@ -103,11 +103,11 @@ struct Session {
 
 }  // namespace
 
-Result<AssembledPtx> assemble_by_nvjitlink(const std::string& ptx, uint32_t architecture) {
+Result<AssembledPtx> assemble_by_nvjitlink(const std::string& ptx, const std::string& chip) {
   static const NvJitLink link = open_nvjitlink();
   if (!link.missing.empty()) return Error(ErrorKind::unsupported, link.missing);
   Session session{link};
-  const std::string option = fmt::format("-arch=sm_{}", architecture);
+  const std::string option = "-arch=" + chip;
   const char* options[] = {option.c_str()};
   int code = link.create(&session.handle, 1, options);
   const auto failed = [&](const char* call) {

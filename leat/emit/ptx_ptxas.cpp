@@ -104,7 +104,7 @@ std::string version_of(const std::string& ptxas) {
 
 }  // namespace
 
-Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, uint32_t architecture) {
+Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, const std::string& chip) {
   static const std::string ptxas = find_ptxas();
   if (ptxas.empty()) return Error(ErrorKind::unsupported, "no program of that name is found.");
   static const std::string version = version_of(ptxas);
@@ -117,9 +117,8 @@ Result<AssembledPtx> assemble_by_ptxas(const std::string& ptx, uint32_t architec
   const std::string cubin = folder.path() + "/kernel.cubin";
   const std::string log_path = folder.path() + "/log";
   TRY(write_file(source, ptx));
-  TRY_ASSIGN(const int status, run_program({ptxas, fmt::format("-arch=sm_{}", architecture), "-v",
-                                            "-o", cubin, source},
-                                           log_path));
+  TRY_ASSIGN(const int status,
+             run_program({ptxas, "-arch=" + chip, "-v", "-o", cubin, source}, log_path));
   TRY_ASSIGN(std::string log, read_file(log_path, kFileBytesMax));
   if (status != 0) {
     return Error(ErrorKind::internal, fmt::format("{} ends with ({}): {}", version, status, log));

@@ -125,7 +125,11 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::fragment_load_local:
     case Opcode::fragment_store:
     case Opcode::fragment_store_local:
-    case Opcode::mma: CHECK(false);  // check_supported refuses them
+    case Opcode::mma:
+    case Opcode::mma_wait:
+    case Opcode::fragment_part:
+    case Opcode::fragment_row:
+    case Opcode::fragment_column: CHECK(false);  // check_supported refuses them
     case Opcode::loop: return emit_loop(instruction);
     case Opcode::branch: return emit_branch(instruction);
     case Opcode::yield: return;  // emit_loop reads it

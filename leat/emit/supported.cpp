@@ -93,6 +93,10 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case fragment_store:
     case fragment_store_local: return !facts.matrix_shapes.empty();
     case mma: return ir::has_product(program, instruction, facts);
+    case mma_wait:
+    case fragment_part:
+    case fragment_row:
+    case fragment_column: return facts.knows_sums;
     case constant:
     case lane_id:
     case wave_id:

@@ -113,6 +113,10 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
     case fragment_store:
     case fragment_store_local:
     case mma:
+    case mma_wait:
+    case fragment_part:
+    case fragment_row:
+    case fragment_column:
     case widen_i:
     case widen_u:
     case narrow_i:

@@ -469,8 +469,9 @@ void Builder::drop_unused() {
   const auto is_droppable = [](Opcode op) {
     return is_pure(op) || op == Opcode::load || op == Opcode::load_local || is_shuffle(op) ||
            op == Opcode::fragment_fill || op == Opcode::fragment_load ||
-           op == Opcode::fragment_load_local || op == Opcode::mma || op == Opcode::reduce_add ||
-           op == Opcode::reduce_min || op == Opcode::reduce_max;
+           op == Opcode::fragment_load_local || op == Opcode::mma || op == Opcode::mma_wait ||
+           is_fragment_element(op) || op == Opcode::reduce_add || op == Opcode::reduce_min ||
+           op == Opcode::reduce_max;
   };
   for (size_t i = program_.instructions.size(); i-- > 0;) {
     const Instruction& instruction = program_.instructions[i];

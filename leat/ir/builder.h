@@ -101,11 +101,16 @@ class Builder {
     ValueId stride = kNone;  // elements from row to row, or from column to column
     bool by_columns = false;
     bool is_local = false;
+    bool swizzled = false;
   };
   ValueId fragment_fill(const Fragment& fragment, ValueId value);
   ValueId fragment_load(const Fragment& fragment, const FragmentPlace& place);
   void fragment_store(const FragmentPlace& place, ValueId fragment);
   ValueId mma(ValueId a, ValueId b, ValueId c);
+  /// At most the newest `pending` products in a row are not there afterwards.
+  ValueId mma_wait(ValueId sum, int pending);
+  /// fragment_part, fragment_row, fragment_column of the lane's element of that number.
+  ValueId fragment_element(Opcode op, ValueId sum, int64_t number);
 
   using LoopBody = std::function<std::vector<ValueId>(ValueId, std::span<const ValueId>)>;
   /// body(counter, carried) returns the next carried values. A carried value is made varying when

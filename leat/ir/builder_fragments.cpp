@@ -13,6 +13,10 @@ bool is_plain_32(const Type& type) {
          (type.scalar == Scalar::f32 || type.scalar == Scalar::i32);
 }
 
+int64_t layout_of(const Builder::FragmentPlace& place) {
+  return (place.by_columns ? kByColumns : 0) | (place.swizzled ? kSwizzled : 0);
+}
+
 }  // namespace
 
 ValueId Builder::shuffle(ValueId value, ValueId index) {
@@ -76,7 +80,7 @@ ValueId Builder::fragment_fill(const Fragment& fragment, ValueId value) {
 ValueId Builder::fragment_load(const Fragment& fragment, const FragmentPlace& place) {
   CHECK(type(place.index) == kUniformInt && type(place.stride) == kUniformInt);
   const Opcode op = place.is_local ? Opcode::fragment_load_local : Opcode::fragment_load;
-  return append_here({.op = op, .slot = place.slot, .imm = place.by_columns ? 1 : 0},
+  return append_here({.op = op, .slot = place.slot, .imm = layout_of(place)},
                      std::array{place.index, place.stride},
                      {compute_of(fragment.element), 1, false, fragment});
 }
@@ -85,7 +89,7 @@ void Builder::fragment_store(const FragmentPlace& place, ValueId fragment) {
   CHECK(type(place.index) == kUniformInt && type(place.stride) == kUniformInt);
   CHECK(type(fragment).fragment.role == Role::sum);
   const Opcode op = place.is_local ? Opcode::fragment_store_local : Opcode::fragment_store;
-  append({.op = op, .slot = place.slot, .imm = place.by_columns ? 1 : 0},
+  append({.op = op, .slot = place.slot, .imm = layout_of(place)},
          std::array{place.index, place.stride, fragment}, {}, open_blocks_.size() - 1);
 }
 
@@ -93,6 +97,17 @@ ValueId Builder::mma(ValueId a, ValueId b, ValueId c) {
   CHECK(type(a).fragment.role == Role::a && type(b).fragment.role == Role::b);
   CHECK(type(c).fragment.role == Role::sum);
   return append_here({.op = Opcode::mma}, std::array{a, b, c}, type(c));
+}
+
+ValueId Builder::mma_wait(ValueId sum, int pending) {
+  CHECK(type(sum).fragment.role == Role::sum);
+  return append_here({.op = Opcode::mma_wait, .imm = pending}, std::span(&sum, 1), type(sum));
+}
+
+ValueId Builder::fragment_element(Opcode op, ValueId sum, int64_t number) {
+  CHECK(is_fragment_element(op) && type(sum).fragment.role == Role::sum);
+  const Scalar scalar = op == Opcode::fragment_part ? type(sum).scalar : Scalar::i32;
+  return append_here({.op = op, .imm = number}, std::span(&sum, 1), {scalar, 1, true});
 }
 
 }  // namespace leat::ir

@@ -142,6 +142,7 @@ void Machine::carry(std::span<const ValueId> from, ValueId first_to, Wave& wave)
     const ValueId to = first_to + static_cast<ValueId>(i);
     if (program_.values[to].is_fragment()) {
       const Word* first = words(from[i], wave);
+      if (wave.products.contains(from[i])) wave.products.insert(to);
       carried_.insert(carried_.end(), first, first + word_count_of(to));
       continue;
     }
@@ -356,6 +357,13 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
     return access_fragment(instruction, wave);
   } else if constexpr (op == mma) {
     multiply(instruction, wave);
+  } else if constexpr (op == mma_wait) {
+    const Word* first = words(program_.operands_of(instruction)[0], wave);
+    std::copy_n(first, word_count_of(result), words(result, wave));
+    if (imm > 0 && program_.values[result].fragment.waves > 1) wave.products.insert(result);
+  } else if constexpr (op == fragment_part || op == fragment_row || op == fragment_column) {
+    TRY(check_products(instruction, program_.operands_of(instruction)[0], wave));
+    take_element(instruction, wave);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     reduce(instruction, wave);
   } else {

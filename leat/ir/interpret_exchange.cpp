@@ -95,9 +95,12 @@ Result<void> Machine::access_fragment(const Instruction& instruction, Wave& wave
   const Fragment& fragment = program_.values[id].fragment;
   const bool is_local = is_local_access(instruction.op);
   const int64_t first = scalar(operands[0], wave), stride = scalar(operands[1], wave);
-  const int64_t inner = instruction.imm != 0 ? fragment.rows() : fragment.columns();
+  const bool by_columns = (instruction.imm & kByColumns) != 0;
+  const int64_t element_bytes = size_bytes_of(fragment.element);
+  const int64_t inner = by_columns ? fragment.rows() : fragment.columns();
   const int64_t bytes = std::min<int64_t>(16, inner * size_bytes_of(fragment.element));
   const int64_t aligned = bytes / size_bytes_of(fragment.element);
+  if (is_store) TRY(check_products(instruction, id, wave));
   if (first % aligned != 0 || stride % aligned != 0 || stride < 0) {
     return wrong(instruction, fmt::format("has an index ({}) or a stride ({}) that is no multiple "
                                           "of ({})",
@@ -106,10 +109,17 @@ Result<void> Machine::access_fragment(const Instruction& instruction, Wave& wave
   Word* word = words(id, wave);
   for (int64_t row = 0; row < fragment.rows(); ++row) {
     for (int64_t column = 0; column < fragment.columns(); ++column, ++word) {
-      const int64_t offset = instruction.imm != 0 ? row + column * stride : row * stride + column;
+      const int64_t outer_at = by_columns ? column : row, inner_at = by_columns ? row : column;
+      int64_t place = first + outer_at * stride + inner_at;
+      if ((instruction.imm & kSwizzled) != 0) {
+        // Rows of 128 bytes; what is longer goes on `stride` behind.
+        const int64_t in_row = kSwizzledRowBytes / element_bytes;
+        place = swizzled(first + inner_at / in_row * stride + outer_at * in_row + inner_at % in_row,
+                         element_bytes);
+      }
       // The lanes of a wave share the matrix in an unknown way: all of them touch each element.
       const uint32_t wave_number = wave.number + (is_local ? 0 : first_wave_);
-      const AccessPoint point = {first + offset, wave_number, 0, false};
+      const AccessPoint point = {place, wave_number, 0, false};
       AccessFault fault = AccessFault::none;
       if (is_local) {
         LocalBuffer& local = locals_[instruction.slot];
@@ -129,7 +139,33 @@ Result<void> Machine::access_fragment(const Instruction& instruction, Wave& wave
   return {};
 }
 
+Result<void> Machine::check_products(const Instruction& instruction, ValueId sum,
+                                     const Wave& wave) const {
+  if (!wave.products.contains(sum)) return {};
+  return wrong(instruction, "takes a sum whose products have not been waited for");
+}
+
+// Pairs of neighbours, the lanes' first ones row after row, then their second ones.
+void Machine::take_element(const Instruction& instruction, Wave& wave) {
+  const ValueId sum = program_.operands_of(instruction)[0];
+  const Fragment& fragment = program_.values[sum].fragment;
+  const Word* elements = words(sum, wave);
+  Word* out = words(instruction.first_result, wave);
+  const int64_t lanes = program_.wave_lanes, pair = instruction.imm / 2;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    const int64_t holder = wave.number % fragment.waves * lanes + lane;
+    const int64_t at = 2 * (pair * lanes * fragment.waves + holder) + instruction.imm % 2;
+    const auto row = static_cast<int32_t>(at / fragment.n);
+    const auto column = static_cast<int32_t>(at % fragment.n);
+    if (instruction.op == Opcode::fragment_part) out[lane] = elements[at];
+    if (instruction.op == Opcode::fragment_row) out[lane] = word_of(row);
+    if (instruction.op == Opcode::fragment_column) out[lane] = word_of(column);
+  }
+}
+
 void Machine::multiply(const Instruction& instruction, Wave& wave) {
+  const ValueId sum = instruction.first_result;
+  if (program_.values[sum].fragment.waves > 1) wave.products.insert(sum);
   if (is_float(program_.values[instruction.first_result].scalar)) {
     multiply_floats(instruction, wave);
   } else {

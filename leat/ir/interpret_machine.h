@@ -5,6 +5,7 @@
 
 #include <array>
 #include <bit>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,7 @@ struct Wave {
   uint32_t step = 0;
   std::vector<Word> words;
   std::vector<std::vector<PendingCopy>> copies;  // by group, oldest first; the last is still open
+  std::set<ValueId> products;                    // sums whose products are under way
 };
 
 class Machine {
@@ -105,6 +107,9 @@ class Machine {
   void multiply_floats(const Instruction& instruction, Wave& wave);
   void multiply_ints(const Instruction& instruction, Wave& wave);
   Result<void> access_fragment(const Instruction& instruction, Wave& wave);
+  void take_element(const Instruction& instruction, Wave& wave);
+  /// That the sum's products are there.
+  Result<void> check_products(const Instruction& instruction, ValueId sum, const Wave& wave) const;
 
   // interpret_access.cpp
   Result<void> access_global(const Instruction& instruction, Wave& wave);

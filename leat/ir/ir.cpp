@@ -88,6 +88,11 @@ bool is_fragment_access(Opcode op) {
          op == fragment_store_local;
 }
 
+bool is_fragment_element(Opcode op) {
+  using enum Opcode;
+  return op == fragment_part || op == fragment_row || op == fragment_column;
+}
+
 int version_of(Opcode op) {
   switch (op) {
 #define LEAT_IR_OP(name, operands, kind, version) \

@@ -61,7 +61,17 @@
 //                       + column, with imm = 1 (columns) at index + row + column * stride, counted
 //                       in elements. The storage is the fragment's element (f32 for tf32)
 //   fragment_store(_local) index, stride, fragment   the same, of a sum
-//   mma a, b, c         the sum c + a * b; the order of its additions is the unit's own
+//                       fragment_load_local with imm = 2 or 3 (swizzled): rows of 128 bytes, see
+//                       docs/kernel-format.md; only of a and b that several waves hold
+//   mma a, b, c         the sum c + a * b; the order of its additions is the unit's own. Of several
+//                       waves it goes on by itself: until a mma_wait only another mma takes its sum
+//   mma_wait c          imm = how many of the wave's newest products in a row need not be there; c,
+//                       which only mma and mma_wait take where that is not 0. Products in a row are
+//                       those with no barrier, copy, branch or loop between them
+//   fragment_part c     varying: element imm of the lane's m * n / (lanes * waves) elements of the
+//                       sum; fragment_row, fragment_column: where it lies in the matrix, varying
+//                       i32. Which those are is the target's own, but elements 2 i and 2 i + 1 are
+//                       neighbours in a row
 //   loop lo, hi, step, init...   operands 0..2 uniform i32 (step > 0); region[0] has as its
 //   arguments the
 //                       counter and the carried values; ends with yield next...; results = the
@@ -152,6 +162,18 @@ bool is_local_access(Opcode op);
 bool is_shuffle(Opcode op);
 /// fragment_load .. fragment_store_local.
 bool is_fragment_access(Opcode op);
+/// fragment_part, fragment_row, fragment_column.
+bool is_fragment_element(Opcode op);
+/// Bits of imm of a fragment's access.
+inline constexpr int64_t kByColumns = 1;
+inline constexpr int64_t kSwizzled = 2;
+/// Bytes of a row of swizzled local memory; eight of them repeat.
+inline constexpr uint32_t kSwizzledRowBytes = 128;
+/// Where element `place` of swizzled local memory lies.
+constexpr int64_t swizzled(int64_t place, int64_t element_bytes) {
+  const int64_t row = place * element_bytes / kSwizzledRowBytes;
+  return place ^ (row % 8 * 16 / element_bytes);
+}
 /// -1 when the number of operands varies.
 int operand_count_of(Opcode op);
 OpClass class_of(Opcode op);

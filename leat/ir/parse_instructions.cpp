@@ -80,6 +80,16 @@ Result<void> Parser::parse_plain(Instruction instruction, const std::vector<Decl
     operands.push_back(value);
     TRY(parse_symbol(','));
     TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of lanes"));
+  } else if (is_fragment_element(op)) {
+    TRY_ASSIGN(const ValueId sum, parse_use());
+    operands.push_back(sum);
+    TRY(parse_symbol(','));
+    TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of an element"));
+  } else if (op == Opcode::mma_wait) {
+    TRY_ASSIGN(const ValueId sum, parse_use());
+    operands.push_back(sum);
+    TRY(parse_symbol(','));
+    TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of products"));
   } else if (op == Opcode::copy_wait) {
     TRY_ASSIGN(instruction.imm, parse_int(0, INT32_MAX, "a number of groups"));
   } else if (op == Opcode::group_id) {
@@ -182,7 +192,8 @@ Result<void> Parser::parse_fragment(Instruction instruction, const std::vector<D
   TRY_ASSIGN(const ValueId index, parse_use());
   TRY(parse_word("by"));
   TRY_ASSIGN(const ValueId stride, parse_use());
-  instruction.imm = skip_word("columns") ? 1 : 0;
+  if (skip_word("columns")) instruction.imm |= kByColumns;
+  if (skip_word("swizzled")) instruction.imm |= kSwizzled;
   TRY(parse_symbol(']'));
   std::vector<ValueId> operands = {index, stride};
   if (results.empty()) {

@@ -21,8 +21,9 @@ Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const 
   return {.slot = instruction.slot,
           .index = operands[0],
           .stride = operands[1],
-          .by_columns = instruction.imm != 0,
-          .is_local = is_local_access(instruction.op)};
+          .by_columns = (instruction.imm & kByColumns) != 0,
+          .is_local = is_local_access(instruction.op),
+          .swizzled = (instruction.imm & kSwizzled) != 0};
 }
 
 class Rewriter {
@@ -349,6 +350,10 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
     builder_.fragment_store(place_of(instruction, operands), operands[2]);
   } else if constexpr (op == mma) {
     return builder_.mma(operands[0], operands[1], operands[2]);
+  } else if constexpr (op == mma_wait) {
+    return builder_.mma_wait(operands[0], static_cast<int>(instruction.imm));
+  } else if constexpr (op == fragment_part || op == fragment_row || op == fragment_column) {
+    return builder_.fragment_element(op, operands[0], instruction.imm);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     return builder_.reduce(op, operands[0]);
   } else if constexpr (is_conversion(op)) {

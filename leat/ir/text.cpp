@@ -184,8 +184,10 @@ std::string Printer::copy_body(const Instruction& instruction,
 std::string Printer::fragment_body(const Instruction& instruction,
                                    std::span<const ValueId> operands) const {
   if (operands.size() < 2) return "?";
-  std::string text = fmt::format("{}[{} by {}{}]", slot_name(instruction), value(operands[0]),
-                                 value(operands[1]), instruction.imm != 0 ? " columns" : "");
+  std::string text =
+      fmt::format("{}[{} by {}{}{}]", slot_name(instruction), value(operands[0]),
+                  value(operands[1]), (instruction.imm & kByColumns) != 0 ? " columns" : "",
+                  (instruction.imm & kSwizzled) != 0 ? " swizzled" : "");
   if (operands.size() > 2) text += ", " + value(operands[2]);
   return text;
 }
@@ -232,7 +234,8 @@ std::string Printer::body(const Instruction& instruction, std::span<const ValueI
   if (op == constant) return constant_body(instruction);
   if (op == group_id || op == copy_wait) return std::to_string(instruction.imm);
   const bool is_exchange = is_shuffle(op) && op != shuffle;
-  if (op == extract || is_exchange) return list(operands) + ", " + std::to_string(instruction.imm);
+  const bool has_number = op == extract || is_exchange || is_fragment_element(op) || op == mma_wait;
+  if (has_number) return list(operands) + ", " + std::to_string(instruction.imm);
   if (op == copy_async) return copy_body(instruction, operands);
   if (is_fragment_access(op)) return fragment_body(instruction, operands);
   if (is_global_access(op) || is_local_access(op)) {

@@ -7,6 +7,7 @@ namespace {
 
 constexpr Type kUniformInt = {Scalar::i32, 1, false};
 constexpr int64_t kPendingGroupsMax = 63;
+constexpr int64_t kPendingProductsMax = 7;
 
 bool is_index(const Type& type) { return type.scalar == Scalar::i32 && type.width == 1; }
 
@@ -102,6 +103,12 @@ Complaint check_access(const Program& program, const Instruction& instruction) {
   if (program.values[operands[0]] != kUniformInt) return "has an index that is no uniform i32";
   if (program.values[operands[1]] != kUniformInt) return "has a stride that is no uniform i32";
   const Type& type = program.values[is_store ? operands[2] : instruction.first_result];
+  if ((instruction.imm & kSwizzled) != 0) {
+    const bool fits = instruction.op == Opcode::fragment_load_local && type.fragment.waves > 1 &&
+                      type.fragment.role != Role::sum;
+    if (!fits)
+      return "is swizzled where only a and b that several waves load from local memory are";
+  }
   if (is_store && type.fragment.role != Role::sum) return "stores a fragment that is no sum";
   if (is_store && is_global && !program.parameters[instruction.slot].written) {
     return "writes a parameter that is declared as read";
@@ -110,6 +117,33 @@ Complaint check_access(const Program& program, const Instruction& instruction) {
                                   : program.locals[instruction.slot].storage;
   return storage == type.fragment.element ? nullptr
                                           : "has a memory of another type than its elements";
+}
+
+Complaint check_wait(const Program& program, const Instruction& instruction) {
+  if (instruction.result_count != 1) return "has a wrong number of results";
+  const Type& sum = program.values[program.operands_of(instruction)[0]];
+  if (sum.fragment.role != Role::sum) return "waits for a fragment that is no sum";
+  if (instruction.imm < 0 || instruction.imm > kPendingProductsMax) {
+    return "waits for no usable number of products";
+  }
+  const bool same = program.values[instruction.first_result] == sum;
+  return same ? nullptr : "has a result of another type than its sum";
+}
+
+Complaint check_element(const Program& program, const Instruction& instruction) {
+  if (instruction.result_count != 1) return "has a wrong number of results";
+  const Type& sum = program.values[program.operands_of(instruction)[0]];
+  const Fragment& fragment = sum.fragment;
+  if (fragment.role != Role::sum) return "takes an element of a fragment that is no sum";
+  const uint32_t lanes = program.wave_lanes * fragment.waves;
+  const uint32_t elements = uint32_t{fragment.m} * fragment.n;
+  if (elements % lanes != 0) return "takes an element of a sum that lanes share unevenly";
+  if (instruction.imm < 0 || instruction.imm >= elements / lanes) {
+    return "takes an element that a lane does not have";
+  }
+  const Scalar scalar = instruction.op == Opcode::fragment_part ? sum.scalar : Scalar::i32;
+  const bool fits = program.values[instruction.first_result] == Type{scalar, 1, true};
+  return fits ? nullptr : "has a result of a wrong type";
 }
 
 }  // namespace
@@ -141,11 +175,13 @@ Complaint check_copy(const Program& program, const Instruction& instruction) {
 }
 
 Complaint check_fragment(const Program& program, const Instruction& instruction) {
-  if (instruction.result_count == 1) {
+  if (instruction.result_count == 1 && !is_fragment_element(instruction.op)) {
     const Type& result = program.values[instruction.first_result];
     if (Complaint complaint = check_type(program, result)) return complaint;
   }
   if (instruction.op == Opcode::mma) return check_mma(program, instruction);
+  if (instruction.op == Opcode::mma_wait) return check_wait(program, instruction);
+  if (is_fragment_element(instruction.op)) return check_element(program, instruction);
   if (instruction.op == Opcode::fragment_fill) return check_fill(program, instruction);
   return check_access(program, instruction);
 }

@@ -7,7 +7,7 @@ namespace leat::ir {
 
 /// Of copy_async and copy_wait.
 Complaint check_copy(const Program& program, const Instruction& instruction);
-/// Of fragment_fill .. mma.
+/// Of fragment_fill .. fragment_column.
 Complaint check_fragment(const Program& program, const Instruction& instruction);
 
 }  // namespace leat::ir

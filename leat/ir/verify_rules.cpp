@@ -15,7 +15,8 @@ constexpr Type kUniformInt = {Scalar::i32, 1, false};
 
 bool takes_fragments(Opcode op) {
   return is_fragment_access(op) || op == Opcode::fragment_fill || op == Opcode::mma ||
-         op == Opcode::loop || op == Opcode::yield;
+         op == Opcode::mma_wait || is_fragment_element(op) || op == Opcode::loop ||
+         op == Opcode::yield;
 }
 
 class Rules {
@@ -93,7 +94,9 @@ Complaint Rules::check(const Instruction& instruction) const {
     else if constexpr (op == copy_async || op == copy_wait)
       complaint = check_copy(program_, instruction);
     else if constexpr (op == fragment_fill || op == fragment_load || op == fragment_load_local ||
-                       op == fragment_store || op == fragment_store_local || op == mma)
+                       op == fragment_store || op == fragment_store_local || op == mma ||
+                       op == mma_wait || op == fragment_part || op == fragment_row ||
+                       op == fragment_column)
       complaint = check_fragment(program_, instruction);
     else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max)
       complaint = check_reduce(instruction);

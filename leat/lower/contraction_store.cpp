@@ -9,24 +9,6 @@ namespace leat {
 using ir::Opcode;
 using ir::ValueId;
 
-namespace {
-
-/// True when groups of vec_n columns are one aligned vector of the output.
-bool columns_vectorise(const ContractionLowering& l, const NumberForm& address) {
-  const int64_t vec = l.params.vec_n;
-  if (vec == 1 || l.numbers.n.size() != 1 || l.n_count % vec != 0) return false;
-  if (size_bytes_of(l.slots.result_storage[0]) > 4) return false;
-  if (address.constant % vec != 0) return false;
-  for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
-    const int64_t wanted = axis == l.whole.batch.size() + l.whole.m.size() ? 1 : 0;
-    const Number& coefficient = address.coefficients[axis];
-    if (wanted == 1 ? coefficient != 1 : coefficient % vec != 0) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 void ContractionLowering::end_tile(std::span<const ValueId> accumulators) {
   if (slots.scratch_slots.empty()) {
     store_tile(accumulators);
@@ -118,51 +100,87 @@ void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
   }
 }
 
+ContractionLowering::OutputRow ContractionLowering::output_row(ValueId row_in_tile) {
+  const ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile);
+  OutputRow found;
+  if (m_tail()) found.mask = builder.binary(Opcode::lt_i, row, builder.i32(m_count));
+  found.coordinates = decompose(builder, row, numbers.m);
+  return found;
+}
+
 void ContractionLowering::store_row(uint32_t i, std::span<const ValueId> accumulators) {
-  const NodeResult& result = node.results[0];
+  store_columns(output_row(row_in_tile(i)), accumulators,
+                [&](uint32_t j) { return column_in_tile(j); });
+}
+
+// A vector has one mask, that of its first column.
+ContractionLowering::OutputColumns ContractionLowering::output_columns(
+    const OutputRow& row, std::span<const ValueId> sums, uint32_t count,
+    const ColumnInTile& column_in_tile) {
   const NumberForm address_form =
       address_of(node_numbers.outputs[0].strides, out_index, whole.axes.size());
-  const ValueId row =
-      builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
-  const ValueId row_mask =
-      m_tail() ? builder.binary(Opcode::lt_i, row, builder.i32(m_count)) : ir::kNone;
-  const std::vector<ValueId> m_coordinates = decompose(builder, row, numbers.m);
-  const bool vectorise = columns_vectorise(*this, address_form);
-  const uint32_t width = vectorise ? params.vec_n : 1;
   ExprLowering exprs(builder, node, node_numbers, slots);
+  OutputColumns columns;
+  columns.mask = row.mask;
+  for (uint32_t v = 0; v < count; ++v) {
+    const ValueId column =
+        builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), column_in_tile(v));
+    if (n_tail() && v == 0) {
+      const ValueId inside = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
+      columns.mask = columns.mask == ir::kNone ? inside : builder.logical_and(columns.mask, inside);
+    }
+    const std::vector<ValueId> n_coordinates = decompose(builder, column, numbers.n);
+    // In the order of the whole's axes; the number of a part is none of them.
+    std::vector<ValueId> found(
+        batch_coordinates.end() - static_cast<std::ptrdiff_t>(whole.batch.size()),
+        batch_coordinates.end());
+    found.insert(found.end(), row.coordinates.begin(), row.coordinates.end());
+    found.insert(found.end(), n_coordinates.begin(), n_coordinates.end());
+    std::vector<ValueId> axes(node.extents.size(), ir::kNone);
+    for (size_t x = 0; x < found.size(); ++x) axes[whole.axes[x]] = found[x];
+    if (!sums.empty()) {
+      columns.values.push_back(
+          exprs.stored_value(node.results[0].value, slots.result_storage[0],
+                             {.axes = axes, .accumulator = sums[v], .mask = columns.mask}));
+    }
+    if (v == 0) columns.address = LinearForm::of(address_form, found);
+  }
+  return columns;
+}
 
-  for (uint32_t j = 0; j < params.reg_n; j += width) {
-    std::vector<ValueId> components;
-    LinearForm address;
-    ValueId mask = row_mask;
-    for (uint32_t v = 0; v < width; ++v) {
-      const ValueId column =
-          builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), column_in_tile(j + v));
-      if (n_tail() && v == 0) {
-        const ValueId inside = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
-        mask = mask == ir::kNone ? inside : builder.logical_and(mask, inside);
-      }
-      const std::vector<ValueId> n_coordinates = decompose(builder, column, numbers.n);
-      // In the order of the whole's axes; the number of a part is none of them.
-      std::vector<ValueId> found(
-          batch_coordinates.end() - static_cast<std::ptrdiff_t>(whole.batch.size()),
-          batch_coordinates.end());
-      found.insert(found.end(), m_coordinates.begin(), m_coordinates.end());
-      found.insert(found.end(), n_coordinates.begin(), n_coordinates.end());
-      std::vector<ValueId> axes(node.extents.size(), ir::kNone);
-      for (size_t x = 0; x < found.size(); ++x) axes[whole.axes[x]] = found[x];
-      components.push_back(
-          exprs.stored_value(result.value, slots.result_storage[0],
-                             {.axes = axes, .accumulator = accumulators[j + v], .mask = mask}));
-      if (v == 0) address = LinearForm::of(address_form, found);
-    }
-    if (!vectorise) {
-      builder.store(slots.result_slots[0], build(builder, address), components[0], mask);
-      continue;
-    }
-    // The address is a multiple of the width by columns_vectorise; the division is a shift.
-    builder.store(slots.result_slots[0], builder.div(build(builder, address), width),
-                  builder.vector(components), mask);
+void ContractionLowering::store_columns(const OutputColumns& columns) {
+  const auto width = static_cast<int64_t>(columns.values.size());
+  if (width == 1) {
+    builder.store(slots.result_slots[0], build(builder, columns.address), columns.values[0],
+                  columns.mask);
+    return;
+  }
+  // The address is a multiple of the width by columns_vectorise; the division is a shift.
+  builder.store(slots.result_slots[0], builder.div(build(builder, columns.address), width),
+                builder.vector(columns.values), columns.mask);
+}
+
+bool ContractionLowering::columns_vectorise() const {
+  const NumberForm address =
+      address_of(node_numbers.outputs[0].strides, out_index, whole.axes.size());
+  const int64_t vec = params.vec_n;
+  if (vec == 1 || numbers.n.size() != 1 || n_count % vec != 0) return false;
+  if (size_bytes_of(slots.result_storage[0]) > 4) return false;
+  if (address.constant % vec != 0) return false;
+  for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
+    const int64_t wanted = axis == whole.batch.size() + whole.m.size() ? 1 : 0;
+    const Number& coefficient = address.coefficients[axis];
+    if (wanted == 1 ? coefficient != 1 : coefficient % vec != 0) return false;
+  }
+  return true;
+}
+
+void ContractionLowering::store_columns(const OutputRow& row, std::span<const ValueId> sums,
+                                        const ColumnInTile& column_in_tile) {
+  const uint32_t width = columns_vectorise() ? params.vec_n : 1;
+  for (uint32_t j = 0; j < sums.size(); j += width) {
+    store_columns(output_columns(row, sums.subspan(j, width), width,
+                                 [&](uint32_t v) { return column_in_tile(j + v); }));
   }
 }
 

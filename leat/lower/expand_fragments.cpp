@@ -73,6 +73,7 @@ ir::Replaced FragmentExpander::replace(Builder& b, const Instruction& instructio
   }
   if (ir::is_fragment_access(instruction.op)) return load(b, instruction, fragment, operands);
   if (instruction.op == Opcode::mma) return multiply(b, fragment, operands);
+  if (instruction.op == Opcode::mma_wait) return Values(operands.begin(), operands.end());
   return std::nullopt;
 }
 
@@ -88,7 +89,7 @@ FragmentExpander::Place FragmentExpander::place_of(Builder& b, const Instruction
     column = b.binary(Opcode::min_i, own, last);
     place.mask = b.binary(Opcode::le_i, own, last);
   }
-  const bool by_columns = instruction.imm != 0;
+  const bool by_columns = (instruction.imm & ir::kByColumns) != 0;
   const ValueId far = by_columns ? column : b.i32(row), near = by_columns ? b.i32(row) : column;
   place.index = b.add(b.add(operands[0], b.mul(far, operands[1])), near);
   return place;
@@ -161,11 +162,16 @@ Result<ir::Program> expand_fragments(const ir::Program& program, const TargetFac
       !facts.matrix_shapes.empty() && std::ranges::none_of(program.instructions, is_missing);
   if (all_there || std::ranges::none_of(program.instructions, uses)) return program;
   const auto is_shared = [](const ir::Type& type) { return type.fragment.waves > 1; };
-  if (std::ranges::any_of(program.values, is_shared)) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("Kernel \"{}\" has fragments of several waves (mma), which the target "
-                             "lacks.",
-                             program.name));
+  const auto asks_for_elements = [](const Instruction& instruction) {
+    return ir::is_fragment_element(instruction.op);
+  };
+  if (std::ranges::any_of(program.values, is_shared) ||
+      std::ranges::any_of(program.instructions, asks_for_elements)) {
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("Kernel \"{}\" has fragments of several waves, or asks which elements a "
+                    "lane holds (mma), which the target lacks.",
+                    program.name));
   }
   const FragmentExpander expander(program);
   return ir::rewrite(

@@ -39,6 +39,9 @@ class KernelBuilder : public ir::Builder {
   void set_grid(const Number& x, const Number& y, const Number& z, const Target& target);
   ir::ValueId group_id(int axis);
 
+  /// Of a workgroup.
+  uint32_t lanes() { return program().wave_lanes * program().waves_per_workgroup; }
+
   StepProgram finish_step();
 
  private:

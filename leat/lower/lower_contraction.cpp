@@ -67,6 +67,10 @@ ContractionLowering::ContractionLowering(const StepSource& source,
       m_first(numbers.batch.size()),
       n_first(m_first + numbers.m.size()),
       k_first(n_first + numbers.n.size()) {
+  if (params.by_units()) {
+    CHECK(params.reg_n * params.unit_n % params.vec_n == 0);
+    return;
+  }
   CHECK(params.lane_m * params.lane_n == target.wave_lanes);
   CHECK(params.lane_m % params.lane_fold == 0);
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
@@ -215,8 +219,8 @@ StepProgram ContractionLowering::emit() {
   n_tile = builder.div(in_block, group_m);
   m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
 
-  set_lane_grid();
-  const ValueId wave = builder.wave_id();
+  if (!params.by_units()) set_lane_grid();
+  const ValueId wave = builder.div(builder.wave_id(), params.unit_waves);
   wave_n = builder.rem(wave, params.waves_n);
   wave_m = builder.div(wave, params.waves_n);
 
@@ -242,7 +246,9 @@ void ContractionLowering::set_lane_grid() {
 }
 
 void ContractionLowering::emit_tile() {
-  if (params.stages == 0) {
+  if (params.by_units()) {
+    emit_units_tile();
+  } else if (params.stages == 0) {
     emit_plain_tile();
   } else {
     emit_staged_tile();

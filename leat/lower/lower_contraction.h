@@ -1,8 +1,8 @@
 // What the parts of the lowering of a product of matrices share: the loop axes with their sizes,
 // the two operands as addresses and bounds, and the tile of the workgroup. lower_contraction.cpp
 // has the plain form (operands straight from global memory, the CPU's microkernel);
-// contraction_staged.cpp passes tiles through local memory; contraction_store.cpp is the epilogue
-// of both.
+// contraction_staged.cpp passes tiles through local memory, contraction_units.cpp on to matrix
+// units; contraction_store.cpp is the epilogue of all.
 #pragma once
 
 #include <functional>
@@ -97,6 +97,7 @@ struct ContractionLowering {
   void emit_tile();
   void emit_plain_tile();
   void emit_staged_tile();
+  void emit_units_tile();
   /// What becomes of `accumulators[i * reg_n + j]`: stored, or of a part of k left for the last
   /// workgroup of the tile, which adds the parts in order and stores the sum.
   void end_tile(std::span<const ir::ValueId> accumulators);
@@ -104,6 +105,28 @@ struct ContractionLowering {
   /// The epilogue.
   void store_tile(std::span<const ir::ValueId> accumulators);
   void store_row(uint32_t i, std::span<const ir::ValueId> accumulators);
+
+  struct OutputRow {
+    ir::ValueId mask = ir::kNone;  // whether there is such a row
+    std::vector<ir::ValueId> coordinates;
+  };
+  OutputRow output_row(ir::ValueId row_in_tile);
+  /// True when groups of vec_n columns are one aligned vector of the output.
+  bool columns_vectorise() const;
+  /// Of sums of one row that stand side by side: `column_in_tile` of each.
+  using ColumnInTile = std::function<ir::ValueId(uint32_t)>;
+  struct OutputColumns {
+    ir::ValueId mask = ir::kNone;  // whether there are such a row and such columns
+    LinearForm address;            // of the first
+    std::vector<ir::ValueId> values;
+  };
+  /// The epilogue; with no sums, where `count` values go.
+  OutputColumns output_columns(const OutputRow& row, std::span<const ir::ValueId> sums,
+                               uint32_t count, const ColumnInTile& column_in_tile);
+  /// As vectors of vec_n where memory takes them.
+  void store_columns(const OutputRow& row, std::span<const ir::ValueId> sums,
+                     const ColumnInTile& column_in_tile);
+  void store_columns(const OutputColumns& columns);
 };
 
 }  // namespace leat

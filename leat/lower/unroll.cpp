@@ -16,7 +16,7 @@ constexpr int64_t kCopiesMax = 256;
 /// text of sixty, each to be written twice, more than any memory holds.
 constexpr int64_t kWrittenMax = 1 << 18;
 
-/// Of a fragment, at most.
+/// Of a fragment of one wave, at most.
 constexpr uint32_t kFragmentRegisters = 4;
 
 /// A body that keeps most registers busy is long enough as it is: unrolled, it gains nothing, and
@@ -27,7 +27,12 @@ bool fills_registers(const ir::Program& program, const ir::Instruction& loop,
   for (uint32_t i = 0; i < loop.result_count; ++i) {
     const ir::Type& type = program.values[loop.first_result + i];
     if (type.varying) registers += type.width;
-    if (type.is_fragment()) registers += kFragmentRegisters;
+    const ir::Fragment& fragment = type.fragment;
+    if (fragment.waves > 1) {
+      registers += uint32_t{fragment.m} * fragment.n / (program.wave_lanes * fragment.waves);
+    } else if (type.is_fragment()) {
+      registers += kFragmentRegisters;
+    }
   }
   return 2 * registers > target.lane_registers();
 }

@@ -9,9 +9,18 @@
 
 namespace leat {
 
+namespace {
+
+/// Chips of this capability have instructions (wgmma) that none after them has; the "a" names them.
+/// Source: PTX ISA 8.0, ".target".
+constexpr uint32_t kCapabilityHopper = 90;
+
+}  // namespace
+
 Target nvidia_target(const NvidiaChip& chip) {
-  const std::string architecture =
-      "sm_" + std::to_string(chip.capability_major * 10 + chip.capability_minor);
+  const uint32_t capability = chip.capability_major * 10 + chip.capability_minor;
+  std::string architecture = "sm_" + std::to_string(capability);
+  if (capability == kCapabilityHopper) architecture += 'a';
   Target target;
   target.name = "nvidia " + architecture;
   target.format = CodeFormat::cubin;

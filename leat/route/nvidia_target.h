@@ -23,7 +23,7 @@ struct NvidiaChip {
 /// The oldest chip that cubins are made for: Turing, compute capability 7.5.
 inline constexpr uint32_t kNvidiaCapabilityMin = 75;
 
-/// A target of format cubin; llvm_cpu is "sm_90" and the like.
+/// A target of format cubin; llvm_cpu is "sm_80", "sm_90a" and the like.
 Target nvidia_target(const NvidiaChip& chip);
 
 // Limits that are the same for all of these chips, beside those in the Target.

@@ -16,7 +16,7 @@ TEST(NvidiaTarget, TakesWhatTheDriverSays) {
                            .l2_bytes = 62914560};
   const Target target = nvidia_target(chip);
   EXPECT_EQ(target.format, CodeFormat::cubin);
-  EXPECT_EQ(target.llvm_cpu, "sm_90");
+  EXPECT_EQ(target.llvm_cpu, "sm_90a");
   EXPECT_EQ(target.wave_lanes, 32u);
   EXPECT_EQ(target.compute_units, 132u);
   EXPECT_EQ(target.local_memory_bytes_max, 232448u);

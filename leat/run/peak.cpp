@@ -37,9 +37,13 @@ double seconds_since(Clock::time_point start) {
 /// The multiply-add kernel on one device, ready to run for any number of rounds.
 class PeakProbe {
  public:
-  static Result<PeakProbe> load(Device& device) {
+  static Result<PeakProbe> load(Device& device, DType element) {
     PeakProbe probe(device);
-    TRY_ASSIGN(FmaKernel kernel, fma_kernel(device.target()));
+    TRY_ASSIGN(std::optional<FmaKernel> kernel_found, unit_kernel(device.target(), element));
+    if (!kernel_found) {
+      TRY_ASSIGN(kernel_found, fma_kernel(device.target()));
+    }
+    FmaKernel& kernel = *kernel_found;
     probe.flop_per_round_ = kernel.flop_per_round;
     TRY_ASSIGN(probe.kernel_, device.load(kernel.binary));
     TRY_ASSIGN(probe.rounds_, device.allocate(sizeof(int32_t), MemoryKind::shared));
@@ -108,7 +112,7 @@ Result<void> warm_up(PeakProbe& probe) {
   return {};
 }
 
-CacheKey key_of(Device& device) {
+CacheKey key_of(Device& device, DType element) {
   SecureHasher hasher;
   for (const std::string& text :
        {device.info().chip, device.info().driver, std::string(name_of(device.info().route)),
@@ -116,6 +120,7 @@ CacheKey key_of(Device& device) {
     hasher.add(text);
   }
   hasher.add(static_cast<int64_t>(device.target().compute_units));
+  if (element != DType::f32) hasher.add(std::string(name_of(element)));
   return {"peak", hasher.digest()};
 }
 
@@ -139,8 +144,8 @@ std::string today() {
 
 }  // namespace
 
-Result<double> measure_peak_gflops(Device& device) {
-  TRY_ASSIGN(PeakProbe probe, PeakProbe::load(device));
+Result<double> measure_peak_gflops(Device& device, DType element) {
+  TRY_ASSIGN(PeakProbe probe, PeakProbe::load(device, element));
   TRY(warm_up(probe));
   TRY_ASSIGN(const int32_t rounds, probe.calibrate());
   double best = 0;
@@ -151,18 +156,20 @@ Result<double> measure_peak_gflops(Device& device) {
   return best;
 }
 
-Result<double> measured_peak_gflops(Device& device, const std::string& cache_folder) {
+Result<double> measured_peak_gflops(Device& device, const std::string& cache_folder,
+                                    DType element) {
   if (const Result<CacheStore> store = CacheStore::open(cache_folder)) {
-    if (const std::optional<double> kept = kept_peak(*store, key_of(device))) return *kept;
+    if (const std::optional<double> kept = kept_peak(*store, key_of(device, element))) return *kept;
   }
-  TRY_ASSIGN(const double gflops, measure_peak_gflops(device));
-  keep_peak_gflops(device, cache_folder, gflops);
+  TRY_ASSIGN(const double gflops, measure_peak_gflops(device, element));
+  keep_peak_gflops(device, cache_folder, gflops, element);
   return gflops;
 }
 
-void keep_peak_gflops(Device& device, const std::string& cache_folder, double gflops) {
+void keep_peak_gflops(Device& device, const std::string& cache_folder, double gflops,
+                      DType element) {
   Result<CacheStore> store = CacheStore::open(cache_folder);
-  const CacheKey key = key_of(device);
+  const CacheKey key = key_of(device, element);
   if (!store || kept_peak(*store, key).value_or(0) >= gflops) return;
   nlohmann::ordered_json object;
   object["chip"] = device.info().chip;

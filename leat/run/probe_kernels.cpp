@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "leat/base/target_facts.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/builder.h"
 #include "leat/ir/verify.h"
@@ -25,6 +26,12 @@ constexpr uint32_t kGroupsPerComputeUnit = 16;
 // Where the number of compute units is not known.
 constexpr uint32_t kGroupsWhenUnknown = 4096;
 constexpr uint32_t kSoftwareGroups = 64;
+
+// Of a wave by matrix units: every a with every b is a chain.
+constexpr int kUnitRows = 2;
+constexpr int kUnitColumns = 4;
+constexpr int kUnitUnroll = 16;
+constexpr uint32_t kUnitGroupsPerComputeUnit = 2;
 
 uint32_t waves_of(const Target& target) {
   if (target.is_cpu) return 1;
@@ -99,6 +106,126 @@ Result<FmaKernel> fma_kernel(const Target& target) {
   builder.store(output, builder.add(group, lane), sum);
   TRY_ASSIGN(kernel.binary, emit_verified(builder.finish(), target));
   return kernel;
+}
+
+namespace {
+
+/// Numbers between -0.5 and 0.5 in local memory: of zeros a chip is faster than of any others.
+uint32_t fill_local(ir::Builder& builder, DType element, int64_t count) {
+  const auto lanes = static_cast<int64_t>(builder.program().wave_lanes);
+  const int64_t rounds = (count + lanes - 1) / lanes;
+  const uint32_t local =
+      builder.local("factors", element, 1, static_cast<uint32_t>(rounds * lanes));
+  for (int64_t r = 0; r < rounds; ++r) {
+    const ir::ValueId place = builder.add(builder.lane_id(), builder.i32(r * lanes));
+    const ir::ValueId number = builder.rem(builder.mul(place, builder.i32(37)), 64);
+    const ir::ValueId real = builder.convert(ir::Opcode::float_from_int, number);
+    builder.store_local(local, place, builder.fma(real, builder.f32(0x1p-6f), builder.f32(-0.5f)));
+  }
+  builder.barrier();
+  return local;
+}
+
+ir::Fragment fragment_of(const MatrixShape& shape, ir::Role role) {
+  return {.role = role,
+          .element = role == ir::Role::sum ? shape.sum
+                     : role == ir::Role::a ? shape.a
+                                           : shape.b,
+          .m = shape.m,
+          .n = shape.n,
+          .k = shape.k,
+          .waves = shape.waves};
+}
+
+/// Of a row of 128 bytes each piece of k is another fragment, where the unit reads such rows.
+std::vector<ir::ValueId> load_fragments(ir::Builder& builder, const ir::Fragment& fragment,
+                                        uint32_t local, int count) {
+  const bool swizzled = fragment.waves > 1;
+  const int64_t size = int64_t{fragment.rows()} * fragment.columns();
+  const int64_t stride =
+      swizzled ? ir::kSwizzledRowBytes / size_bytes_of(fragment.element) : fragment.columns();
+  std::vector<ir::ValueId> found;
+  for (int i = 0; i < count; ++i) {
+    found.push_back(builder.fragment_load(
+        fragment, {.slot = local,
+                   .index = builder.i32(swizzled ? i * int64_t{fragment.k} : i * size),
+                   .stride = builder.i32(stride),
+                   .by_columns = swizzled && fragment.role == ir::Role::b,
+                   .is_local = true,
+                   .swizzled = swizzled}));
+  }
+  return found;
+}
+
+/// The largest product; of those that several waves share, k goes through a row of 128 bytes.
+const MatrixShape* largest_shape(const TargetFacts& facts, DType element) {
+  const MatrixShape* largest = nullptr;
+  for (const MatrixShape& shape : facts.matrix_shapes) {
+    const bool fits =
+        shape.a == element && shape.b == element && shape.sum == DType::f32 && !shape.tf32;
+    const auto size = [](const MatrixShape& s) { return int64_t{s.m} * s.n * s.k; };
+    if (fits && (largest == nullptr || size(shape) > size(*largest))) largest = &shape;
+  }
+  return largest;
+}
+
+}  // namespace
+
+Result<std::optional<FmaKernel>> unit_kernel(const Target& target, DType element) {
+  const TargetFacts facts = facts_of(target);
+  const MatrixShape* shape = largest_shape(facts, element);
+  if (shape == nullptr) return std::optional<FmaKernel>();
+  const bool is_shared = shape->waves > 1;
+  const int row_count = is_shared ? 1 : kUnitRows, column_count = is_shared ? 1 : kUnitColumns;
+  const uint32_t waves = waves_of(target), units = waves / shape->waves;
+  const uint32_t groups = target.compute_units * kUnitGroupsPerComputeUnit;
+  const int64_t sums = int64_t{row_count} * column_count, sum_size = int64_t{shape->m} * shape->n;
+  FmaKernel kernel;
+  kernel.output_count = sums * sum_size * units * groups;
+  kernel.flop_per_round = 2.0 * kUnitUnroll * static_cast<double>(kernel.output_count * shape->k);
+
+  ir::Builder builder("unit_peak", target.wave_lanes, waves);
+  builder.program().grid = {groups, 1, 1};
+  const uint32_t rounds = builder.parameter("rounds", DType::i32, false, 1);
+  const uint32_t output = builder.parameter("output", DType::f32, true, kernel.output_count);
+  const ir::Fragment a = fragment_of(*shape, ir::Role::a), b = fragment_of(*shape, ir::Role::b);
+  const int64_t row_elements = ir::kSwizzledRowBytes / size_bytes_of(element);
+  const int64_t local_elements =
+      is_shared ? std::max<int64_t>(shape->m, shape->n) * row_elements
+                : kUnitColumns * std::max<int64_t>(int64_t{a.rows()} * a.columns(),
+                                                   int64_t{b.rows()} * b.columns());
+  const uint32_t local = fill_local(builder, element, local_elements);
+  const std::vector<ir::ValueId> rows = load_fragments(builder, a, local, row_count);
+  const std::vector<ir::ValueId> columns = load_fragments(builder, b, local, column_count);
+  std::vector<ir::ValueId> chains(static_cast<size_t>(sums));
+  for (ir::ValueId& chain : chains) {
+    chain = builder.fragment_fill(fragment_of(*shape, ir::Role::sum), builder.f32(0));
+  }
+  chains = builder.loop(builder.i32(0), builder.load(rounds, builder.i32(0)), 1, chains, false,
+                        [&](ir::ValueId, std::span<const ir::ValueId> carried) {
+                          std::vector<ir::ValueId> next(carried.begin(), carried.end());
+                          for (size_t u = 0; u < size_t{kUnitUnroll} * next.size(); ++u) {
+                            const size_t c = u % next.size(),
+                                         column = static_cast<size_t>(column_count);
+                            next[c] = builder.mma(rows[c / column], columns[c % column], next[c]);
+                          }
+                          for (ir::ValueId& sum : next)
+                            sum = is_shared ? builder.mma_wait(sum, 0) : sum;
+                          return next;
+                        });
+  const ir::ValueId unit =
+      builder.add(builder.mul(builder.group_id(0), builder.i32(units)),
+                  builder.div(builder.wave_id(), static_cast<int64_t>(shape->waves)));
+  for (size_t c = 0; c < chains.size(); ++c) {
+    const ir::ValueId place =
+        builder.add(builder.mul(unit, builder.i32(sums)), builder.i32(static_cast<int64_t>(c)));
+    builder.fragment_store({.slot = output,
+                            .index = builder.mul(place, builder.i32(sum_size)),
+                            .stride = builder.i32(shape->n)},
+                           chains[c]);
+  }
+  TRY_ASSIGN(kernel.binary, emit_verified(builder.finish(), target));
+  return std::optional(std::move(kernel));
 }
 
 }  // namespace leat

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "leat/base/dtype.h"
 #include "leat/base/kernel_binary.h"
 #include "leat/base/result.h"
 #include "leat/device/device.h"
@@ -25,5 +27,9 @@ struct FmaKernel {
   double flop_per_round = 0;  // of the whole grid
 };
 Result<FmaKernel> fma_kernel(const Target& target);
+
+/// The same by the target's matrix units, of elements that are stored so. Nothing, when it has none
+/// for them.
+Result<std::optional<FmaKernel>> unit_kernel(const Target& target, DType element);
 
 }  // namespace leat

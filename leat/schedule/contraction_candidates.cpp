@@ -20,8 +20,10 @@ namespace {
 /// What the model sees of a node.
 struct Product {
   int64_t m = 1, n = 1, k = 1, k_inner = 1, batch = 1;
-  bool packed = false;     // b comes in whole vectors of columns
-  bool may_split = false;  // k may be split
+  bool packed = false;                   // b comes in whole vectors of columns
+  bool may_split = false;                // k may be split
+  bool is_plain = false;                 // the factors are what is stored
+  DType a = DType::f32, b = DType::f32;  // stored
 };
 
 int64_t workgroups(const ContractionParams& params, const Product& p) {
@@ -109,12 +111,12 @@ std::vector<Candidate> few_columns(const Product& p, const Target& target) {
 
 /// Time of the compute unit that has the most work, in multiply-adds at full speed. Some waves
 /// reach that; of fewer, as in the last round, each does more than its part. Parts of k are added
-/// by another kernel.
-double staged_price(const ContractionParams& params, const TileRate& rate, const Product& p,
-                    const Target& target) {
+/// by another kernel. `resident` workgroups share a compute unit, and reach `share` of its speed.
+double staged_price(const ContractionParams& params, uint32_t resident, double share,
+                    const Product& p, const Target& target) {
   const int64_t units = std::max<int64_t>(1, target.compute_units);
   const int64_t tiles = (workgroups(params, p) * params.split_k + units - 1) / units;
-  const int64_t rest = tiles % rate.resident;
+  const int64_t rest = tiles % resident;
   const double waves = static_cast<double>(rest * params.waves_m * params.waves_n);
   const double speed = std::pow(std::min(1.0, waves / kFullSpeedWaves), kWavesExponent);
   const double rounds =
@@ -122,7 +124,7 @@ double staged_price(const ContractionParams& params, const TileRate& rate, const
   const double work = static_cast<double>(params.tile_m() * params.tile_n()) *
                       static_cast<double>(p.k) / params.split_k;
   const double adding = params.last_adds == 1 ? kJoiningParts : kAddingParts;
-  return rounds * work / rate.share + (params.split_k > 1 ? adding : 0);
+  return rounds * work / share + (params.split_k > 1 ? adding : 0);
 }
 
 /// Pairs of lanes on two rows read local memory in half as many passes: with a fold of 2 the lanes
@@ -161,10 +163,54 @@ std::vector<Candidate> staged_tiles(const Product& p, const Target& target) {
     params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
     params.lane_fold = lane_fold_of(params, target);
     params.last_adds = 0;
-    found.push_back({params, staged_price(params, rate, p, target)});
+    found.push_back({params, staged_price(params, rate.resident, rate.share, p, target)});
     if (params.split_k == 1 || !facts_of(target).joins_parts) continue;
     params.last_adds = 1;
-    found.push_back({params, staged_price(params, rate, p, target)});
+    found.push_back({params, staged_price(params, rate.resident, rate.share, p, target)});
+  }
+  return found;
+}
+
+/// The same by matrix units.
+double unit_price(const ContractionParams& params, const UnitTile& tile, const Product& p,
+                  const Target& target) {
+  const int64_t units = std::max<int64_t>(1, target.compute_units);
+  const int64_t tiles = (workgroups(params, p) * params.split_k + units - 1) / units;
+  const int64_t slabs = (p.k / params.split_k + params.k_step - 1) / params.k_step;
+  const auto round_ns = [&](int64_t count) {
+    const auto q = static_cast<double>(count), n = static_cast<double>(slabs);
+    const double alone = n * tile.slab_ns + tile.end_ns;
+    return count == 0 ? 0 : std::max(alone, q * (n * tile.busy_slab_ns + tile.busy_end_ns));
+  };
+  const double ns = static_cast<double>(tiles / tile.resident) * round_ns(tile.resident) +
+                    round_ns(tiles % tile.resident);
+  return ns * kLaneMacsPerNs + (params.split_k > 1 ? kAddingParts : 0);
+}
+
+/// By matrix units, where they multiply what the operands are stored as.
+std::vector<Candidate> unit_tiles(const Product& p, const Target& target) {
+  std::vector<Candidate> found;
+  const TargetFacts facts = facts_of(target);
+  for (const MatrixShape& shape : facts.matrix_shapes) {
+    if (shape.a != p.a || shape.b != p.b || shape.sum != DType::f32 || shape.tf32) continue;
+    ContractionParams params;
+    params.unit_m = shape.m;
+    params.unit_n = shape.n;
+    params.unit_k = shape.k;
+    params.unit_waves = shape.waves;
+    params.vec_n = facts.knows_sums ? 2 : 4;
+    for (const UnitTile& tile : kUnitTiles) {
+      if (tile.unit_m != shape.m || tile.unit_n != shape.n) continue;
+      params.waves_m = tile.waves_m;
+      params.waves_n = tile.waves_n;
+      params.reg_m = tile.reg_m;
+      params.reg_n = tile.reg_n;
+      params.k_step = tile.k_step;
+      params.stages = tile.stages;
+      params.split_k = 1;
+      params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
+      found.push_back({params, unit_price(params, tile, p, target)});
+    }
   }
   return found;
 }
@@ -182,7 +228,9 @@ std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
       kWavesOfFewColumnsMin * target.compute_units * int64_t{target.wave_lanes};
   if (p.n < kFew && has_rows && p.m * p.batch >= lanes_busy) return few_columns(p, target);
   if (p.k < kFew || p.m < kFew || p.n < kFew) return smallest_tile(target);
-  return staged_tiles(p, target);
+  std::vector<Candidate> found = staged_tiles(p, target);
+  if (p.is_plain) std::ranges::move(unit_tiles(p, target), std::back_inserter(found));
+  return found;
 }
 
 }  // namespace
@@ -200,6 +248,9 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       // The kernel that adds binds the epilogue's inputs, the parts and the output.
       .may_split = splitting == Splitting::allowed && contraction.type == ScalarType::f32 &&
                    node.inputs.size() + 2 <= target.buffer_bindings_max,
+      .is_plain = contraction.a.is_plain() && contraction.b.is_plain(),
+      .a = schedule.placements[node.inputs[contraction.a.input]].storage,
+      .b = schedule.placements[node.inputs[contraction.b.input]].storage,
   };
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {

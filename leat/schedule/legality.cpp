@@ -1,6 +1,8 @@
 // What lowering and the target take; see candidates.h.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "leat/base/target_facts.h"
 #include "leat/schedule/candidates.h"
 #include "leat/schedule/reduction_strides.h"
@@ -14,6 +16,7 @@ namespace {
 /// loop's own (leat/ir/ir.h).
 constexpr uint32_t kAccumulatorsMax = 252;
 constexpr uint32_t kStagesMax = 2;
+constexpr uint32_t kUnitStagesMax = 8;
 constexpr uint32_t kLocalElementBytes = 4;
 
 Error illegal(const Node& node, std::string_view field, uint64_t value, std::string_view rule) {
@@ -58,13 +61,14 @@ Result<void> check_tile(const Node& node, const ContractionParams& p, const Targ
                             {"k", p.k_step},
                             {"group", p.group_m},
                             {"split", p.split_k}}));
-  if (uint64_t{p.lane_m} * p.lane_n != target.wave_lanes) {
+  if (!p.by_units() && uint64_t{p.lane_m} * p.lane_n != target.wave_lanes) {
     return illegal(node, "lanes", uint64_t{p.lane_m} * p.lane_n,
                    fmt::format("is not the wave's ({})", target.wave_lanes));
   }
+  const uint64_t lane_columns = p.by_units() ? uint64_t{p.reg_n} * p.unit_n : p.reg_n;
   TRY(check_divides(node, "fold", p.lane_fold, "lane_m", p.lane_m));
   TRY(check_divides(node, "vec_m", p.vec_m, "reg_m", p.reg_m));
-  TRY(check_divides(node, "vec_n", p.vec_n, "reg_n", p.reg_n));
+  TRY(check_divides(node, "vec_n", p.vec_n, "reg_n", static_cast<int64_t>(lane_columns)));
   TRY(check_width(node, "vec_m", p.vec_m));
   TRY(check_width(node, "vec_n", p.vec_n));
   TRY(check_at_most(node, "regs", uint64_t{p.reg_m} * p.reg_n, "what a loop carries",
@@ -78,6 +82,55 @@ Result<void> check_staging(const Node& node, const ContractionParams& p, const T
   const uint64_t elements = uint64_t{p.tile_m() + p.tile_n()} * p.k_step * p.stages;
   return check_at_most(node, "stages", elements * kLocalElementBytes, "the local memory",
                        target.local_memory_bytes_max);
+}
+
+/// The target's matrix units must multiply what the operands are stored as, and the tiles fit.
+Result<void> check_units(const Schedule& schedule, const Node& node, const ContractionParams& p,
+                         const Target& target) {
+  const auto contraction = find_contraction(schedule.graph, node);
+  if (!contraction || contraction->type != ScalarType::f32) {
+    return illegal(node, "unit", p.unit_m, "takes sums of f32");
+  }
+  const auto storage = [&](const ContractionOperand& operand) {
+    return schedule.placements[node.inputs[operand.input]].storage;
+  };
+  const MatrixShape shape = {.a = storage(contraction->a),
+                             .b = storage(contraction->b),
+                             .m = static_cast<uint16_t>(p.unit_m),
+                             .n = static_cast<uint16_t>(p.unit_n),
+                             .k = static_cast<uint16_t>(p.unit_k),
+                             .waves = static_cast<uint8_t>(p.unit_waves)};
+  const TargetFacts facts = facts_of(target);
+  if (std::ranges::find(facts.matrix_shapes, shape) == facts.matrix_shapes.end()) {
+    return illegal(node, "unit", p.unit_m,
+                   fmt::format("x{}x{} of {} and {} is no product of the target's matrix units",
+                               p.unit_n, p.unit_k, name_of(shape.a), name_of(shape.b)));
+  }
+  if (!contraction->a.is_plain() || !contraction->b.is_plain()) {
+    return illegal(node, "unit", p.unit_m, "takes factors as they are stored");
+  }
+  TRY(check_divides(node, "unit_k", p.unit_k, "k", p.k_step));
+  TRY(check_divides(node, "unit_waves", p.unit_waves, "waves_m", p.waves_m));
+  const int64_t element_bytes = size_bytes_of(shape.a);
+  if (p.unit_waves > 1) {
+    const auto panel = static_cast<uint32_t>(kUnitPanelBytes / element_bytes);
+    TRY(check_divides(node, "panel", panel, "k", p.k_step));
+    TRY(check_divides(node, "panel", panel, "the rows of a tile", p.tile_m()));
+    TRY(check_divides(node, "panel", panel, "the columns of a tile", p.tile_n()));
+  }
+  // Neighbours that a lane is known to have come in twos.
+  if (facts.knows_sums)
+    TRY(check_at_most(node, "vec_n", p.vec_n, "what a lane has side by side", 2));
+  const uint32_t stages_min = p.unit_waves > 1 ? 3 : 2;
+  if (p.stages < stages_min) {
+    return illegal(node, "stages", p.stages, fmt::format("is not {} or more", stages_min));
+  }
+  TRY(check_at_most(node, "stages", p.stages, "the limit", kUnitStagesMax));
+  if (p.last_adds != 0) {
+    return illegal(node, "last_adds", p.last_adds, "is not 0, the sums lie in fragments");
+  }
+  return check_at_most(node, "stages", units_local_bytes(p, element_bytes, !facts.knows_sums),
+                       "the local memory", target.local_memory_bytes_max);
 }
 
 /// Workgroups must be able to tell who comes last, and the parts' sums be an argument.
@@ -97,7 +150,7 @@ Result<void> check_joining(const Schedule& schedule, const Node& node, const Con
 Result<void> check(const Schedule& schedule, const Node& node, const ContractionParams& p,
                    const Target& target) {
   TRY(check_tile(node, p, target));
-  TRY(check_staging(node, p, target));
+  TRY(p.by_units() ? check_units(schedule, node, p, target) : check_staging(node, p, target));
   TRY(check_at_most(node, "last_adds", p.last_adds, "the limit", 1));
   const auto contraction = find_contraction(schedule.graph, node);
   if (!contraction) {

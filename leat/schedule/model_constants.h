@@ -37,6 +37,34 @@ inline constexpr TileRate kPtxasTiles[] = {
     {4, 1, 4, 4, 7, 0.8},  {2, 1, 4, 4, 14, 0.7},  {1, 1, 4, 4, 16, 0.6},
 };
 
+/// Tiles by matrix units, in fragments a wave. A round of q workgroups that share a compute unit
+/// takes as long as one alone, slabs * slab_ns + end_ns, or as q in turns, q * (slabs *
+/// busy_slab_ns
+/// + busy_end_ns), whichever is longer.
+struct UnitTile {
+  uint32_t unit_m, unit_n;
+  uint32_t waves_m, waves_n, reg_m, reg_n, k_step, stages;
+  uint32_t resident;  // workgroups that share a compute unit
+  double slab_ns, end_ns, busy_slab_ns, busy_end_ns;
+};
+/// Fitted to the fp16 convolutions of the suite on an H200 (direct, 2026-11-30,
+/// bench/results/unit-tiles-h200.json), with 4 to 14 % of error (root mean square) each.
+inline constexpr UnitTile kUnitTiles[] = {
+    {64, 256, 12, 1, 1, 1, 64, 4, 1, 1000, 4000, 1000, 4000},
+    {64, 256, 8, 1, 1, 1, 64, 4, 1, 627, 3150, 396, 1360},
+    {64, 128, 8, 1, 1, 1, 64, 4, 1, 321, 2766, 452, 2144},
+    {64, 128, 4, 1, 1, 1, 64, 4, 2, 341, 1259, 257, 1013},
+    {64, 64, 8, 1, 1, 1, 64, 4, 2, 355, 1232, 299, 919},
+    {64, 64, 8, 1, 1, 1, 64, 3, 2, 581, 947, 180, 718},
+    {64, 64, 4, 1, 1, 1, 64, 4, 3, 240, 444, 169, 414},
+    {16, 8, 2, 2, 4, 8, 32, 3, 2, 700, 2400, 560, 1500},
+    {16, 8, 4, 1, 2, 8, 32, 3, 3, 356, 999, 291, 497},
+    {16, 8, 2, 2, 4, 4, 32, 3, 3, 357, 1097, 287, 538},
+    {16, 8, 4, 1, 1, 8, 32, 3, 4, 239, 200, 207, 311},
+};
+/// Multiply-adds of the lanes of a compute unit of that chip in a nanosecond: 128 at 1.98 GHz.
+inline constexpr double kLaneMacsPerNs = 253;
+
 inline std::span<const TileRate> tile_rates(TileRates rates) {
   switch (rates) {
     case TileRates::driver: return kDriverTiles;

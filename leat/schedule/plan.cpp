@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <iterator>
 
@@ -31,6 +32,12 @@ constexpr Field<ContractionParams> kContractionFields[] = {
     {"split", &ContractionParams::split_k},
     {"last_adds", &ContractionParams::last_adds},
     {"group", &ContractionParams::group_m},
+};
+/// Behind the others, where matrix units are used.
+constexpr Field<ContractionParams> kUnitFields[] = {
+    {"unit", &ContractionParams::unit_m, &ContractionParams::unit_n},
+    {"unit_k", &ContractionParams::unit_k},
+    {"unit_waves", &ContractionParams::unit_waves},
 };
 constexpr Field<MapReduceParams> kMapReduceFields[] = {
     {"waves", &MapReduceParams::waves},
@@ -66,10 +73,9 @@ bool take(std::string_view& text, uint32_t& number) {
   return true;
 }
 
+/// Takes the fields from the front of the text; false when they do not stand there.
 template <typename Params, size_t count>
-Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]) {
-  Params params;
-  std::string_view rest = text;
+bool take_fields(std::string_view& rest, Params& params, const Field<Params> (&fields)[count]) {
   bool good = true;
   for (const Field<Params>& field : fields) {
     if (&field != fields) good = good && take(rest, " ");
@@ -77,7 +83,14 @@ Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]
     if (field.second == nullptr) continue;
     good = good && take(rest, "x") && take(rest, params.*field.second);
   }
-  if (good && rest.empty()) return params;
+  return good;
+}
+
+template <typename Params, size_t count>
+Result<Params> parse(std::string_view text, const Field<Params> (&fields)[count]) {
+  Params params;
+  std::string_view rest = text;
+  if (take_fields(rest, params, fields) && rest.empty()) return params;
   return Error(ErrorKind::invalid_argument,
                fmt::format("Kernel parameters (\"{}\") are not of the form \"{}\".", text,
                            print(Params{}, fields)));
@@ -109,7 +122,10 @@ std::string step_text(const Schedule& schedule, const Node& node, const KernelPa
 
 }  // namespace
 
-std::string to_string(const ContractionParams& params) { return print(params, kContractionFields); }
+std::string to_string(const ContractionParams& params) {
+  const std::string text = print(params, kContractionFields);
+  return params.by_units() ? text + " " + print(params, kUnitFields) : text;
+}
 std::string to_string(const MapReduceParams& params) { return print(params, kMapReduceFields); }
 
 std::string to_string(const ProgramParams& params) { return print(params, kProgramFields); }
@@ -118,7 +134,14 @@ std::string to_string(const KernelParams& params) {
 }
 
 Result<ContractionParams> parse_contraction_params(std::string_view text) {
-  return parse(text, kContractionFields);
+  const size_t units = text.find(" unit ");
+  TRY_ASSIGN(ContractionParams params, parse(text.substr(0, units), kContractionFields));
+  if (units == std::string_view::npos) return params;
+  std::string_view rest = text.substr(units + 1);
+  if (take_fields(rest, params, kUnitFields) && rest.empty()) return params;
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Kernel parameters (\"{}\") do not end with a form of \"{}\".", text,
+                           print(ContractionParams{}, kUnitFields)));
 }
 
 Result<MapReduceParams> parse_map_reduce_params(std::string_view text) {
@@ -134,6 +157,20 @@ TensorId root_of(const Schedule& schedule, TensorId tensor) {
     tensor = schedule.placements[tensor].alias_of;
   }
   return tensor;
+}
+
+// The larger of the two ways to pad: a pad for each row of k, or for each k of a row.
+uint64_t units_local_bytes(const ContractionParams& p, int64_t element_bytes, bool patches) {
+  const auto bytes = static_cast<uint64_t>(element_bytes);
+  if (p.unit_waves > 1) {
+    return uint64_t{p.stages} * (p.tile_m() + p.tile_n()) * p.k_step * bytes + 2 * kUnitTileAlign;
+  }
+  const auto slab = [&](uint64_t rows) {
+    return rows * p.k_step * bytes + std::max<uint64_t>(rows, p.k_step) * kUnitRowPadBytes;
+  };
+  const uint64_t patch_bytes = uint64_t{p.waves_m} * p.waves_n * p.unit_m *
+                               (uint64_t{p.reg_n} * p.unit_n + kUnitPatchPad) * sizeof(float);
+  return p.stages * (slab(p.tile_m()) + slab(p.tile_n())) + (patches ? patch_bytes : 0);
 }
 
 int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {

@@ -19,7 +19,8 @@ namespace leat {
 // function; they only decide how fast. Which are possible at all says is_legal() in candidates.h.
 
 /// A workgroup computes a tile of (waves_m * lane_m * reg_m) rows by (waves_n * lane_n * reg_n)
-/// columns.
+/// columns. By matrix units, where unit_m is not 0, a wave has reg_m x reg_n fragments of sums
+/// instead, and there is no grid of lanes.
 struct ContractionParams {
   uint32_t lane_m = 1;  // lane grid; lane_m * lane_n = wave_lanes
   uint32_t lane_n = 8;
@@ -30,14 +31,21 @@ struct ContractionParams {
   uint32_t reg_n = 2;
   uint32_t vec_m = 1;  // consecutive rows / columns a lane owns; divides reg_m / reg_n
   uint32_t vec_n = 1;
-  uint32_t k_step = 4;     // k handled by one round of the inner loop, unrolled
-  uint32_t stages = 0;     // buffers of local memory that tiles pass through: 0, 1 or 2
-  uint32_t split_k = 1;    // parts of the innermost k axis computed apart and then added
+  uint32_t k_step = 4;   // k handled by one round of the inner loop, unrolled
+  uint32_t stages = 0;   // buffers of local memory that tiles pass through: 0, 1 or 2; units: 2..8
+  uint32_t split_k = 1;  // parts of the innermost k axis computed apart and then added
   uint32_t last_adds = 0;  // 1: by the workgroup that comes last, else by another kernel
   uint32_t group_m = 64;   // row tiles that run before the next column tile is taken (cache reuse)
+  uint32_t unit_m = 0;     // one product of the target's matrix units; 0: not by them
+  uint32_t unit_n = 0;
+  uint32_t unit_k = 0;
+  uint32_t unit_waves = 1;  // waves that share a product, one behind the other along m
 
-  uint32_t tile_m() const { return waves_m * lane_m * reg_m; }
-  uint32_t tile_n() const { return waves_n * lane_n * reg_n; }
+  bool by_units() const { return unit_m != 0; }
+  uint32_t tile_m() const {
+    return by_units() ? waves_m / unit_waves * reg_m * unit_m : waves_m * reg_m * lane_m;
+  }
+  uint32_t tile_n() const { return waves_n * reg_n * (by_units() ? unit_n : lane_n); }
   bool operator==(const ContractionParams&) const = default;
 };
 
@@ -60,7 +68,8 @@ struct ProgramParams {
 using KernelParams = std::variant<ContractionParams, MapReduceParams, ProgramParams>;
 
 /// "lanes 1x8 fold 1 waves 1x1 regs 6x2 vec 1x1 k 4 stages 0 split 1 group 64": every field, in an
-/// order that parse_contraction_params reads back.
+/// order that parse_contraction_params reads back; by matrix units "unit 16x8 unit_k 16
+/// unit_waves 1" behind them.
 std::string to_string(const ContractionParams& params);
 /// "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll 8".
 std::string to_string(const MapReduceParams& params);
@@ -133,6 +142,16 @@ TensorId root_of(const Schedule& schedule, TensorId tensor);
 
 /// Elements of the packed b operand: batch * column tiles * k * tile_n, padded with zeros.
 int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params);
+
+/// Bytes behind each row in local memory, and elements behind each row of sums.
+inline constexpr uint32_t kUnitRowPadBytes = 16;
+inline constexpr uint32_t kUnitPatchPad = 8;
+/// Where several waves share a product: rows of 128 bytes, swizzled, eight of which repeat.
+inline constexpr uint32_t kUnitPanelBytes = 128;
+inline constexpr uint32_t kUnitTileAlign = 8 * kUnitPanelBytes;
+/// Local memory of a workgroup that multiplies by matrix units: the stages of both operands, whose
+/// rows are padded or swizzled, and with `patches` those through which the sums come back.
+uint64_t units_local_bytes(const ContractionParams& params, int64_t element_bytes, bool patches);
 
 /// What is decided so far: one line a node or step with its extents, parameters and where its
 /// tensors lie; then the memory plan.

@@ -77,7 +77,7 @@ void check(const Case& test, const Target& target, const ScheduleOptions& option
     ASSERT_TRUE(got) << how << ": " << got.error().message();
     ASSERT_EQ(got->size(), want->size());
     for (size_t i = 0; i < want->size(); ++i) {
-      expect_equal((*got)[i], (*want)[i], tolerance(test.terms), how);
+      expect_equal((*got)[i], (*want)[i], tolerance(test.terms) + test.rounding, how);
     }
   }
 }

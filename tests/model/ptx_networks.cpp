@@ -37,8 +37,7 @@ class PtxNetworks : public testing::TestWithParam<Assembled> {
         GTEST_SKIP() << ptx.error().message();
       }
       ASSERT_TRUE(ptx) << ptx.error().message();
-      const Result<AssembledPtx> assembled =
-          assemble_by_ptxas(*ptx, static_cast<uint32_t>(std::stoi(&GetParam().architecture[3])));
+      const Result<AssembledPtx> assembled = assemble_by_ptxas(*ptx, target->llvm_cpu);
       if (!assembled && assembled.error().kind() == ErrorKind::unsupported) {
         GTEST_SKIP() << "ptxas: " << assembled.error().message();
       }

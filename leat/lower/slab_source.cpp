@@ -1,0 +1,149 @@
+// Rows past the end are read from the last row (their results are never stored); only bounds and
+// the end of k need masks.
+#include "leat/lower/slab_source.h"
+
+namespace leat {
+
+using ir::Opcode;
+using ir::ValueId;
+
+SlabSource::SlabSource(ContractionLowering& lowering, const OperandMap& map, bool is_a)
+    : l_(lowering),
+      builder_(lowering.builder),
+      map_(map),
+      is_a_(is_a),
+      tile_rows_(is_a ? lowering.params.tile_m() : lowering.params.tile_n()),
+      k_inner_(!map.packed && !lowering.numbers.k.empty() &&
+               map.address.coefficients[k_last()] == 1) {}
+
+uint32_t SlabSource::outer_count() const { return k_inner_ ? tile_rows_ : l_.params.k_step; }
+uint32_t SlabSource::inner_count() const { return k_inner_ ? l_.params.k_step : tile_rows_; }
+
+size_t SlabSource::row_axis() const {
+  const Shape& extents = is_a_ ? l_.contraction.m : l_.contraction.n;
+  if (extents.empty()) return SIZE_MAX;
+  return (is_a_ ? l_.m_first : l_.n_first) + extents.size() - 1;
+}
+
+bool SlabSource::comes_in(uint32_t width) const {
+  if (map_.packed) return l_.params.tile_n() % width == 0;
+  const size_t moving = k_inner_ ? k_last() : row_axis();
+  if (moving == SIZE_MAX || map_.address.coefficients[moving] != 1) return false;
+  const Numbers& rows = is_a_ ? l_.numbers.m : l_.numbers.n;
+  const Number run = k_inner_ ? inner_k_extent() : rows.back();
+  if (run % width != 0 || map_.address.constant % width != 0) return false;
+  for (size_t axis = 0; axis < map_.address.coefficients.size(); ++axis) {
+    if (axis != moving && map_.address.coefficients[axis] % width != 0) return false;
+  }
+  for (const OperandMap::Bound& bound : map_.bounds) {
+    if (bound.coordinate.coefficients[moving] != 0) return false;
+  }
+  return true;
+}
+
+void SlabSource::prepare(uint32_t width, bool one_load) {
+  width_ = width;
+  one_load_ = one_load;
+  const uint32_t vectors = outer_count() * inner_count() / width;
+  const ValueId thread =
+      builder_.add(builder_.mul(builder_.wave_id(), builder_.i32(builder_.program().wave_lanes)),
+                   builder_.lane_id());
+  const uint32_t inner_vectors = inner_count() / width_;
+  for (uint32_t s = 0; s < (vectors + builder_.lanes() - 1) / builder_.lanes(); ++s) {
+    Access access;
+    access.place = builder_.add(thread, builder_.i32(int64_t{s} * builder_.lanes()));
+    if (vectors % builder_.lanes() != 0) {
+      // Surplus lanes repeat the last access: the same value to the same place.
+      access.place = builder_.binary(Opcode::min_i, access.place, builder_.i32(vectors - 1));
+    }
+    access.inner = builder_.mul(builder_.rem(access.place, inner_vectors), builder_.i32(width_));
+    access.outer = builder_.div(access.place, inner_vectors);
+    access.k = k_inner_ ? access.inner : access.outer;
+    const ValueId row = k_inner_ ? access.outer : access.inner;
+    access.bases.push_back(base_of(row));
+    for (uint32_t v = 1; v < width_ && !k_inner_ && !(one_load_ && map_.is_plain); ++v) {
+      access.bases.push_back(base_of(row, v));
+    }
+    accesses_.push_back(std::move(access));
+  }
+}
+
+// Of the vector's component: a vector that would end behind the last row starts earlier.
+RowBase SlabSource::base_of(ValueId first_in_tile, uint32_t component) {
+  const bool whole_vector = !k_inner_ && one_load_;
+  const ValueId row_in_tile = builder_.add(first_in_tile, builder_.i32(component));
+  const ValueId tile = is_a_ ? l_.m_tile : l_.n_tile;
+  if (map_.packed) {
+    RowBase base;
+    base.address.add(l_.n_tiles * l_.k_count * l_.params.tile_n(), l_.batch);
+    base.address.add(l_.k_count * l_.params.tile_n(), tile);
+    base.address.add(1, row_in_tile);
+    if (!map_.is_plain) base.axes = l_.packed_column_axes(row_in_tile);
+    return base;
+  }
+  const Number& count = is_a_ ? l_.m_count : l_.n_count;
+  ValueId row = builder_.add(builder_.mul(tile, builder_.i32(tile_rows_)), row_in_tile);
+  if (has_rest(count, tile_rows_)) {
+    const Number last = whole_vector ? count - width_ + component : count - 1;
+    row = builder_.binary(Opcode::min_i, row, builder_.i32(last));
+  }
+  return l_.row_base(map_, row, is_a_ ? l_.m_first : l_.n_first,
+                     is_a_ ? l_.numbers.m : l_.numbers.n);
+}
+
+SlabSource::Element SlabSource::element_at(const RowBase& base, ValueId k_first,
+                                           ValueId k_in_slab) {
+  const ValueId k = builder_.add(k_first, k_in_slab);
+  Element element;
+  if (has_rest(l_.k_count, l_.params.k_step)) {
+    element.mask = builder_.binary(Opcode::lt_i, k, builder_.i32(l_.k_count));
+  }
+  if (map_.packed) {
+    element.address = base.address;
+    element.address.add(l_.params.tile_n(), k);
+    return element;
+  }
+  std::vector<ValueId> coordinates;
+  if (!has_rest(inner_k_extent(), l_.params.k_step)) {  // the slab lies in one run
+    coordinates = decompose(builder_, k_first, l_.numbers.k);
+    if (!coordinates.empty()) coordinates.back() = builder_.add(coordinates.back(), k_in_slab);
+  } else {
+    coordinates = decompose(builder_, k, l_.numbers.k);
+  }
+  const ValueId inside = l_.inside(map_, base, coordinates);
+  if (inside != ir::kNone) {
+    element.mask = element.mask == ir::kNone ? inside : builder_.logical_and(element.mask, inside);
+  }
+  element.address = l_.element_address(map_, base, coordinates);
+  return element;
+}
+
+// What lies at the first of `rows`, from where on a vector goes along k or along the rows.
+ValueId SlabSource::load_at(std::span<const RowBase> rows, ValueId k_first, ValueId k_in_slab,
+                            uint32_t width) {
+  const Element element = element_at(rows[0], k_first, k_in_slab);
+  const ValueId loaded =
+      builder_.load(map_.slot, builder_.div(build(builder_, element.address), width),
+                    static_cast<uint8_t>(width), element.mask);
+  return l_.factors(map_, rows, loaded, element.mask);
+}
+
+ValueId SlabSource::load(const Access& access, ValueId k_first) {
+  if (one_load_) return load_at(access.bases, k_first, access.k, width_);
+  std::vector<ValueId> components;
+  for (uint32_t v = 0; v < width_; ++v) {
+    const auto base = std::span(access.bases).subspan(k_inner_ ? 0 : v, 1);
+    const ValueId k = k_inner_ ? builder_.add(access.k, builder_.i32(v)) : access.k;
+    components.push_back(load_at(base, k_first, k, 1));
+  }
+  return builder_.vector(components);
+}
+
+void SlabSource::copy(const Access& access, ValueId k_first, uint32_t local, ValueId place) {
+  CHECK(one_load_ && map_.is_plain);
+  const Element element = element_at(access.bases[0], k_first, access.k);
+  builder_.copy_async(local, place, map_.slot, build(builder_, element.address),
+                      static_cast<int>(width_), element.mask);
+}
+
+}  // namespace leat

@@ -69,6 +69,7 @@ void limit_as(Target& target, std::string_view profile_name) {
   }
   target.storage_f16 = target.storage_f16 && profile->has_storage_f16;
   target.shader_64bit = target.shader_64bit && profile->has_64bit;
+  target.shader_products = 0;
   // A chip's kernels are wanted, not those for a renderer that runs on a CPU.
   target.waves_hide_latency = true;
   target.local_memory_is_fast = true;

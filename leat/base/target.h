@@ -31,6 +31,10 @@ enum class CodeFormat : uint8_t {
 /// schedule/model_constants.h.
 enum class TileRates : uint8_t { driver, ptxas };
 
+/// Products of matrix units that shaders ask a driver for, with sums of f32 and of one wave. The
+/// numbers are rows, columns and k.
+enum class ShaderProduct : uint8_t { f16_16x16x16, f16_16x8x16, bf16_16x16x16 };
+
 struct Target {
   std::string name;  // "x86-64 avx2", "spirv lavapipe": shown to people, part of cache keys
   CodeFormat format = CodeFormat::interpreted;
@@ -56,6 +60,7 @@ struct Target {
   bool storage_f16 = true;
   /// Shaders compute with whole numbers and floats of 64 bits. What LLVM compiles always does.
   bool shader_64bit = false;
+  uint32_t shader_products = 0;  // bit p: ShaderProduct p, of SPIR-V by addresses
 
   // What decides the speed of a kernel's forms.
   bool waves_hide_latency = true;  // many waves of a compute unit take turns; else one has it alone
@@ -63,6 +68,9 @@ struct Target {
   bool uniform_loads_broadcast = false;  // a uniform load is scalar and feeds all lanes for nothing
   TileRates tile_rates = TileRates::driver;
 
+  bool has_product(ShaderProduct product) const {
+    return (shader_products >> static_cast<uint32_t>(product) & 1) != 0;
+  }
   /// Registers that hold a 32-bit value of every lane.
   uint32_t lane_registers() const { return is_cpu ? vector_registers : 8 * vector_registers; }
 

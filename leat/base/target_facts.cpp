@@ -78,10 +78,23 @@ TargetFacts shader_facts(const Target& target) {
           .loop_rounds_max = target.software ? kSoftwareRoundsMax : 0};
 }
 
+/// Which lane holds which element is the driver's secret (SPV_KHR_cooperative_matrix).
+std::vector<MatrixShape> shader_shapes(const Target& target) {
+  std::vector<MatrixShape> shapes;
+  const auto add = [&](ShaderProduct product, const MatrixShape& shape) {
+    if (target.has_product(product)) shapes.push_back(shape);
+  };
+  add(ShaderProduct::f16_16x16x16, {.a = DType::f16, .b = DType::f16, .n = 16});
+  add(ShaderProduct::f16_16x8x16, {.a = DType::f16, .b = DType::f16, .n = 8});
+  add(ShaderProduct::bf16_16x16x16, {.a = DType::bf16, .b = DType::bf16, .n = 16});
+  return shapes;
+}
+
 TargetFacts spirv_facts(const Target& target) {
   TargetFacts facts = shader_facts(target);
   facts.has_atomic_add = true;
   facts.joins_parts = true;
+  if (target.format == CodeFormat::spirv_pointers) facts.matrix_shapes = shader_shapes(target);
   return facts;
 }
 

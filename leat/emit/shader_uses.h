@@ -19,7 +19,11 @@ struct Uses {
   bool group_id = false;
   bool narrow = false;    // a parameter of 16 bits is accessed
   bool counters = false;  // last_group
-  bool i64 = false;       // values of the type
+  bool atomics = false;   // atomic_add
+  bool fragments = false;
+  bool f16 = false;   // fragments or local memory of them
+  bool bf16 = false;  // the same, or a parameter
+  bool i64 = false;   // values of the type
   bool f64 = false;
   std::set<int32_t> lane_strides;                   // of loads and stores, but 0 and kIndexed
   std::set<std::pair<uint32_t, uint8_t>> accesses;  // (parameter, width in elements)

@@ -2,6 +2,7 @@
 // start of the function where addresses and lane numbers are fetched once. Facts: SPIR-V
 // Specification 1.6; SPV_KHR_physical_storage_buffer; Vulkan 1.3 specification, appendix "Vulkan
 // Environment for SPIR-V"; GL_ARB_gl_spirv (SPIR-V 1.0, Uniform with BufferBlock).
+// Programs with fragments get another frame, see spirv_fragment.cpp.
 #include "leat/emit/emit.h"
 #include "leat/emit/spirv_emitter.h"
 
@@ -14,10 +15,13 @@ ProgramEmitter::ProgramEmitter(const ir::Program& program, const Target& target,
     : program_(program),
       target_(target),
       uses_(uses),
-      writer_(target.opengl ? kVersion10 : kVersion13),
+      writer_(uses.fragments  ? kVersion16
+              : target.opengl ? kVersion10
+                              : kVersion13),
       buffer_class_(target.opengl ? spv::StorageClass::Uniform : spv::StorageClass::StorageBuffer),
       values_(program.values.size()),
-      definitions_(program.values.size(), nullptr) {
+      definitions_(program.values.size(), nullptr),
+      words_(program.values.size(), 0) {
   if (has_pointers()) buffer_class_ = spv::StorageClass::PhysicalStorageBuffer;
   for (const ir::Instruction& instruction : program.instructions) {
     for (uint32_t i = 0; i < instruction.result_count; ++i) {
@@ -36,12 +40,14 @@ std::vector<std::byte> ProgramEmitter::emit() {
   const Id function = writer_.value(spv::Op::OpFunction, void_type, {0, function_type});
   writer_.add_name(function, program_.name);
   start_block(writer_.new_id());
+  writer_.open_variables();
   load_builtins();
   load_arguments();
   emit_block(0);
   writer_.statement(spv::Op::OpReturn);
   writer_.statement(spv::Op::OpFunctionEnd);
-  writer_.set_entry_point(function, inputs_, lanes_per_workgroup(program_));
+  writer_.set_entry_point(function, uses_.fragments ? all_variables() : inputs_,
+                          lanes_per_workgroup(program_));
   return writer_.finish();
 }
 
@@ -54,8 +60,10 @@ void ProgramEmitter::declare_capabilities() {
     writer_.add_capability(spv::Capability::PhysicalStorageBufferAddresses);
     writer_.add_extension("SPV_KHR_physical_storage_buffer");
   }
+  if (uses_.fragments) declare_fragments();
   writer_.set_memory_model(has_pointers() ? spv::AddressingModel::PhysicalStorageBuffer64
-                                          : spv::AddressingModel::Logical);
+                                          : spv::AddressingModel::Logical,
+                           uses_.fragments ? spv::MemoryModel::Vulkan : spv::MemoryModel::GLSL450);
 }
 
 void ProgramEmitter::declare_buffers() {
@@ -116,9 +124,13 @@ void ProgramEmitter::declare_locals() {
     const Id array = writer_.type(spv::Op::OpTypeArray, {element, int_constant(count)});
     return writer_.variable(pointer_type(workgroup, array), workgroup);
   };
-  for (const ir::LocalMemory& local : program_.locals) {
+  for (uint32_t slot = 0; slot < program_.locals.size(); ++slot) {
+    const ir::LocalMemory& local = program_.locals[slot];
     CHECK(local.count > 0);
-    const Id variable = declare(storage_type(local.storage, local.width), local.count);
+    const bool in_pieces = fits_pieces(slot);
+    in_pieces_.push_back(in_pieces);
+    const Id element = in_pieces ? piece_type() : storage_type(local.storage, local.width);
+    const Id variable = declare(element, in_pieces ? local.count / 2 : local.count);
     writer_.add_name(variable, local.name);
     locals_.push_back(variable);
   }
@@ -137,7 +149,9 @@ Id ProgramEmitter::builtin_variable(Id type, spv::BuiltIn builtin) {
 void ProgramEmitter::declare_builtins() {
   const Id unsigned_int = writer_.type(spv::Op::OpTypeInt, {32, 0});
   const Id triple = vector_type(unsigned_int, 3);
-  if (uses_.lane_id || uses_.wave_id || uses_.counters) {
+  if (uses_.fragments) {
+    declare_wave_and_lane();
+  } else if (uses_.lane_id || uses_.wave_id || uses_.counters) {
     local_id_variable_ = builtin_variable(triple, spv::BuiltIn::LocalInvocationId);
   }
   if (uses_.group_id) group_id_variable_ = builtin_variable(triple, spv::BuiltIn::WorkgroupId);
@@ -155,8 +169,20 @@ void ProgramEmitter::load_builtins() {
     const Id loaded = writer_.value(spv::Op::OpLoad, triple, {group_id_variable_});
     for (uint32_t axis = 0; axis < 3; ++axis) group_ids_[axis] = component(loaded, axis);
   }
-  if (local_id_variable_ == 0) return;
-  local_index_ = component(writer_.value(spv::Op::OpLoad, triple, {local_id_variable_}), 0);
+  if (local_id_variable_ != 0) {
+    load_local_index(component(writer_.value(spv::Op::OpLoad, triple, {local_id_variable_}), 0));
+  }
+  if (uses_.fragments) load_wave_and_lane();
+  for (const int32_t stride : uses_.lane_strides) {
+    lane_offsets_[stride] =
+        stride == 1 ? lane_id_
+                    : writer_.value(spv::Op::OpIMul, int_type, {lane_id_, int_constant(stride)});
+  }
+}
+
+void ProgramEmitter::load_local_index(Id index) {
+  const Id int_type = scalar_type(ir::Scalar::i32);
+  local_index_ = index;
   lane_id_ = local_index_;
   wave_id_ = int_constant(0);
   const uint32_t lanes = program_.wave_lanes;
@@ -168,11 +194,6 @@ void ProgramEmitter::load_builtins() {
   } else if (program_.waves_per_workgroup > 1) {
     lane_id_ = writer_.value(spv::Op::OpSRem, int_type, {local_index_, int_constant(lanes)});
     wave_id_ = writer_.value(spv::Op::OpSDiv, int_type, {local_index_, int_constant(lanes)});
-  }
-  for (const int32_t stride : uses_.lane_strides) {
-    lane_offsets_[stride] =
-        stride == 1 ? lane_id_
-                    : writer_.value(spv::Op::OpIMul, int_type, {lane_id_, int_constant(stride)});
   }
 }
 

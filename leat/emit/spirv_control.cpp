@@ -2,7 +2,7 @@
 // merge and continue blocks, every conditional branch its merge block. A loop is
 //   before -> header (phis, test) -> body .. -> continue (counter + step) -> header;  header ->
 //   merge
-// and its results are the header's phis.
+// and its results are the header's phis. Fragments go through variables of the function instead.
 #include "leat/emit/spirv_emitter.h"
 
 namespace leat::spirv {
@@ -105,6 +105,12 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::load_local: return emit_load_local(instruction);
     case Opcode::store_local: return emit_store_local(instruction);
     case Opcode::barrier: return emit_barrier();
+    case Opcode::fragment_fill: return emit_fragment_fill(instruction);
+    case Opcode::fragment_load:
+    case Opcode::fragment_load_local: return emit_fragment_load(instruction);
+    case Opcode::fragment_store:
+    case Opcode::fragment_store_local: return emit_fragment_store(instruction);
+    case Opcode::mma: return emit_mma(instruction);
     case Opcode::atomic_add: return emit_atomic_add(instruction);
     case Opcode::last_group: return emit_last_group(instruction);
     case Opcode::reduce_add:
@@ -120,12 +126,6 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::copy_async:
     case Opcode::copy_commit:
     case Opcode::copy_wait:
-    case Opcode::fragment_fill:
-    case Opcode::fragment_load:
-    case Opcode::fragment_load_local:
-    case Opcode::fragment_store:
-    case Opcode::fragment_store_local:
-    case Opcode::mma:
     case Opcode::mma_wait:
     case Opcode::fragment_part:
     case Opcode::fragment_row:
@@ -142,15 +142,17 @@ void ProgramEmitter::emit_loop(const ir::Instruction& instruction) {
   const Id int_type = scalar_type(ir::Scalar::i32);
   const Id before = label_, header = writer_.new_id(), body = writer_.new_id();
   const Id next = writer_.new_id(), merge = writer_.new_id();
+  const std::vector<CarriedFragment> carried = open_carried(instruction);
   jump(header);
   start_block(header);
-  std::vector<size_t> open_words;  // each phi's value from `next`
+  std::vector<size_t> open_words(block.argument_count, 0);  // each phi's value from `next`
   for (uint32_t i = 0; i < block.argument_count; ++i) {
     const ir::ValueId argument = block.first_argument + i;
+    if (program_.values[argument].is_fragment()) continue;
     const Id first = id_of(operands[i == 0 ? 0 : i + 2]);
     values_[argument] =
         writer_.value(spv::Op::OpPhi, type_of(program_.values[argument]), {first, before, 0, next});
-    open_words.push_back(writer_.body_words() - 2);
+    open_words[i] = writer_.body_words() - 2;
   }
   const Id counter = id_of(block.first_argument);
   const Id more = writer_.value(spv::Op::OpSLessThan, scalar_type(ir::Scalar::b1),
@@ -159,18 +161,22 @@ void ProgramEmitter::emit_loop(const ir::Instruction& instruction) {
                     {merge, next, static_cast<uint32_t>(spv::LoopControlMask::DontUnroll)});
   writer_.statement(spv::Op::OpBranchConditional, {more, body, merge});
   start_block(body);
+  load_carried(carried, block.first_argument + 1);
   emit_block(instruction.regions[0]);
+  const ir::Instruction& yield = program_.instructions[block.instructions.back()];
+  store_carried(carried, yield);
   jump(next);
   start_block(next);
   writer_.set_body_word(open_words[0],
                         writer_.value(spv::Op::OpIAdd, int_type, {counter, id_of(operands[2])}));
   jump(header);
-  const ir::Instruction& yield = program_.instructions[block.instructions.back()];
   for (uint32_t i = 0; i < yield.operand_count; ++i) {
+    if (open_words[i + 1] == 0) continue;  // a fragment
     writer_.set_body_word(open_words[i + 1], id_of(program_.operands_of(yield)[i]));
     values_[instruction.first_result + i] = values_[block.first_argument + 1 + i];
   }
   start_block(merge);
+  load_carried(carried, instruction.first_result);
 }
 
 void ProgramEmitter::emit_branch(const ir::Instruction& instruction) {

@@ -43,6 +43,7 @@ class ProgramEmitter {
   void declare_locals();
   void declare_builtins();
   void load_builtins();
+  void load_local_index(Id index);
   void load_arguments();
   Id load_address(Id block, uint32_t slot);
   Id builtin_variable(Id type, spv::BuiltIn builtin);
@@ -115,23 +116,67 @@ class ProgramEmitter {
   std::optional<int32_t> known(ir::ValueId value) const;
   Words alignment_words(uint32_t bytes) const;
 
+  // spirv_fragment.cpp: matrix units, and the frame and memory of programs that use them.
+  /// A variable of the function through which a fragment goes from round to round.
+  struct CarriedFragment {
+    uint32_t index = 0;  // among the loop's carried values
+    Id type = 0;
+    Id variable = 0;
+  };
+  /// Where a fragment lies: a pointer to an element of an array, and the stride in such elements.
+  struct FragmentPlace {
+    Id pointer = 0;
+    Id layout = 0;
+    Id stride = 0;
+    Words access;
+  };
+  void declare_fragments();
+  void declare_wave_and_lane();
+  void load_wave_and_lane();
+  Words all_variables() const;
+  Id unsigned_constant(uint32_t value);
+  Id unsigned_value(ir::ValueId value, uint32_t divisor);
+  Id matrix_type(const ir::Fragment& fragment);
+  FragmentPlace fragment_place(const ir::Instruction& instruction, bool is_store);
+  void emit_fragment_fill(const ir::Instruction& instruction);
+  void emit_fragment_load(const ir::Instruction& instruction);
+  void emit_fragment_store(const ir::Instruction& instruction);
+  void emit_mma(const ir::Instruction& instruction);
+  std::vector<CarriedFragment> open_carried(const ir::Instruction& loop);
+  void load_carried(const std::vector<CarriedFragment>& carried, ir::ValueId first);
+  void store_carried(const std::vector<CarriedFragment>& carried, const ir::Instruction& yield);
+  Words local_access(bool is_store);
+  bool fits_pieces(uint32_t slot) const;
+  bool is_in_pieces(uint32_t slot) const { return in_pieces_[slot]; }
+  Id piece_type();
+  std::pair<Id, Id> piece_words(uint32_t slot, ir::ValueId index);
+  Id load_pieces(const ir::Instruction& instruction);
+  void store_pieces(const ir::Instruction& instruction);
+  bool loads_halves(const ir::Instruction& instruction) const;
+  void emit_load_halves(const ir::Instruction& instruction);
+  Id words_of(ir::ValueId value, DType storage);
+  Id halves_type(DType storage) { return storage_type(storage, 4); }
+
   const ir::Program& program_;
   const Target& target_;
   const Uses& uses_;
   ModuleWriter writer_;
   spv::StorageClass buffer_class_;
-  std::vector<Id> values_;                              // by ir::ValueId
-  std::vector<const ir::Instruction*> definitions_;     // by ir::ValueId, null for arguments
-  Id label_ = 0;                                        // of the block being written
+  std::vector<Id> values_;                           // by ir::ValueId
+  std::vector<const ir::Instruction*> definitions_;  // by ir::ValueId, null for arguments
+  std::vector<Id> words_;  // by ir::ValueId: 4 halves as memory had them, in two words; or 0
+  Id label_ = 0;           // of the block being written
   std::map<std::pair<uint32_t, uint8_t>, Id> buffers_;  // (parameter, width) -> pointer
   std::map<std::tuple<DType, uint32_t, bool>, Id> buffer_pointers_;
   std::map<std::pair<DType, uint32_t>, Id> buffer_arrays_;
   std::vector<Id> locals_;
+  std::vector<bool> in_pieces_;         // by local memory: an array of pieces of 16 bytes
   Id counter_answer_ = 0;               // one word of local memory, for last_group
   std::map<int32_t, Id> lane_offsets_;  // lane_stride -> lane * lane_stride
   Words inputs_;                        // built-in variables
   Id argument_block_pointer_ = 0, push_constant_ = 0;
   Id local_id_variable_ = 0, group_id_variable_ = 0;
+  Id wave_id_variable_ = 0, lane_id_variable_ = 0;
   Id local_index_ = 0, lane_id_ = 0, wave_id_ = 0;
   Id group_ids_[3] = {0, 0, 0};
 };

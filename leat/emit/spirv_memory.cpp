@@ -86,7 +86,7 @@ Id ProgramEmitter::load_from(uint32_t slot, ir::Type type, Id index) {
 // OpUConvert gives unsigned numbers, of which we have none else.
 Id ProgramEmitter::widened_from(DType storage, ir::Type type, Id value) {
   if (size_bytes_of(storage) >= 4) return value;
-  if (storage == DType::f16) return writer_.value(spv::Op::OpFConvert, type_of(type), {value});
+  if (is_float(storage)) return writer_.value(spv::Op::OpFConvert, type_of(type), {value});
   if (storage == DType::i16) return writer_.value(spv::Op::OpSConvert, type_of(type), {value});
   const Id whole = vector_type(writer_.type(spv::Op::OpTypeInt, {32, 0}), type.width);
   const Id number = writer_.value(spv::Op::OpUConvert, whole, {value});
@@ -96,8 +96,9 @@ Id ProgramEmitter::widened_from(DType storage, ir::Type type, Id value) {
 Id ProgramEmitter::narrowed_to(DType storage, ir::Type type, Id value) {
   if (size_bytes_of(storage) >= 4) return value;
   const Id narrow = storage_type(storage, type.width);
-  if (storage != DType::f16) return writer_.value(spv::Op::OpSConvert, narrow, {value});
+  if (!is_float(storage)) return writer_.value(spv::Op::OpSConvert, narrow, {value});
   const Id rounded = writer_.value(spv::Op::OpFConvert, narrow, {value});
+  if (storage == DType::bf16) return rounded;  // which it was before, see lower/expand_storage
   writer_.decorate(rounded, spv::Decoration::FPRoundingMode,
                    {static_cast<uint32_t>(spv::FPRoundingMode::RTE)});
   return rounded;
@@ -113,6 +114,7 @@ void ProgramEmitter::store_to(uint32_t slot, ir::Type type, Id index, Id value) 
 }
 
 void ProgramEmitter::emit_load(const ir::Instruction& instruction) {
+  if (loads_halves(instruction)) return emit_load_halves(instruction);
   const ir::Type type = result_type(instruction);
   const Id index = access_index(instruction);
   if (!instruction.masked) return set_result(instruction, load_from(instruction.slot, type, index));
@@ -208,16 +210,29 @@ Id ProgramEmitter::local_element(uint32_t slot, uint8_t width, ir::ValueId index
 
 void ProgramEmitter::emit_load_local(const ir::Instruction& instruction) {
   const ir::Type type = result_type(instruction);
+  if (is_in_pieces(instruction.slot)) return set_result(instruction, load_pieces(instruction));
+  const DType storage = program_.locals[instruction.slot].storage;
   const ir::ValueId index = program_.operands_of(instruction)[0];
-  set_result(instruction, writer_.value(spv::Op::OpLoad, type_of(type),
-                                        {local_element(instruction.slot, type.width, index)}));
+  Words operands = {local_element(instruction.slot, type.width, index)};
+  for (const uint32_t word : local_access(false)) operands.push_back(word);
+  const Id loaded = writer_.value(spv::Op::OpLoad, storage_type(storage, type.width), operands);
+  set_result(instruction, widened_from(storage, type, loaded));
 }
 
+// Halves are such that they need no rounding, see lower/expand_storage.
 void ProgramEmitter::emit_store_local(const ir::Instruction& instruction) {
+  if (is_in_pieces(instruction.slot)) return store_pieces(instruction);
   const auto operands = program_.operands_of(instruction);
   const ir::Type type = program_.values[operands[1]];
-  writer_.statement(spv::Op::OpStore,
-                    {local_element(instruction.slot, type.width, operands[0]), id_of(operands[1])});
+  const DType storage = program_.locals[instruction.slot].storage;
+  const Id element = local_element(instruction.slot, type.width, operands[0]);
+  Id value = id_of(operands[1]);
+  if (size_bytes_of(storage) == 2) {
+    value = writer_.value(spv::Op::OpFConvert, storage_type(storage, type.width), {value});
+  }
+  Words stored = {element, value};
+  for (const uint32_t word : local_access(true)) stored.push_back(word);
+  writer_.statement(spv::Op::OpStore, stored);
 }
 
 void ProgramEmitter::emit_barrier() {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "leat/emit/spirv_writer.h"
+
 namespace leat::spirv {
 namespace {
 
@@ -104,6 +106,10 @@ constexpr Row kRows[] = {
     ROW(OpBranch, "i"),
     ROW(OpBranchConditional, "iii"),
     ROW(OpReturn, ""),
+    {kOpTypeCooperativeMatrix, "OpTypeCooperativeMatrixKHR", "riiiii"},
+    {kOpCooperativeMatrixLoad, "OpCooperativeMatrixLoadKHR", "triiin+"},
+    {kOpCooperativeMatrixStore, "OpCooperativeMatrixStoreKHR", "iiiin+"},
+    {kOpCooperativeMatrixMulAdd, "OpCooperativeMatrixMulAddKHR", "triii"},
 };
 #undef ROW
 

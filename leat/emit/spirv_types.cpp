@@ -20,6 +20,7 @@ Id ProgramEmitter::vector_type(Id scalar, uint32_t width) {
 }
 
 Id ProgramEmitter::type_of(ir::Type type) {
+  if (type.is_fragment()) return matrix_type(type.fragment);
   return vector_type(scalar_type(type.scalar), type.width);
 }
 
@@ -40,9 +41,10 @@ Id ProgramEmitter::storage_type(DType storage, uint32_t width) {
     case DType::i64:
     case DType::u64: return vector_type(ints(64), width);
     case DType::f64: return vector_type(floats(64), width);
+    case DType::bf16:  // beside fragments
+      return vector_type(writer_.type(spv::Op::OpTypeFloat, {16, kBFloat16Encoding}), width);
     case DType::i8:
     case DType::u8:
-    case DType::bf16:
     case DType::boolean:
     case DType::f8e4m3fn:
     case DType::f8e4m3fnuz:

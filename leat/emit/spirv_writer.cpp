@@ -33,15 +33,16 @@ void ModuleWriter::add_extension(std::string_view name) {
   put(extensions_, spv::Op::OpExtension, operands);
 }
 
-void ModuleWriter::set_memory_model(spv::AddressingModel addressing) {
+void ModuleWriter::set_memory_model(spv::AddressingModel addressing, spv::MemoryModel memory) {
   put(memory_model_, spv::Op::OpMemoryModel,
-      {static_cast<uint32_t>(addressing), static_cast<uint32_t>(spv::MemoryModel::GLSL450)});
+      {static_cast<uint32_t>(addressing), static_cast<uint32_t>(memory)});
 }
 
-void ModuleWriter::set_entry_point(Id function, const Words& inputs, uint32_t lanes_per_workgroup) {
+void ModuleWriter::set_entry_point(Id function, const Words& interface,
+                                   uint32_t lanes_per_workgroup) {
   Words operands = {static_cast<uint32_t>(spv::ExecutionModel::GLCompute), function};
   put_string(operands, "main");
-  operands.insert(operands.end(), inputs.begin(), inputs.end());
+  operands.insert(operands.end(), interface.begin(), interface.end());
   put(entry_points_, spv::Op::OpEntryPoint, operands);
   put(execution_modes_, spv::Op::OpExecutionMode,
       {function, static_cast<uint32_t>(spv::ExecutionMode::LocalSize), lanes_per_workgroup, 1, 1});
@@ -123,6 +124,13 @@ Id ModuleWriter::variable(Id pointer_type, spv::StorageClass storage_class) {
   return id;
 }
 
+Id ModuleWriter::function_variable(Id pointer_type) {
+  const Id id = new_id();
+  put(variables_, spv::Op::OpVariable,
+      {pointer_type, id, static_cast<uint32_t>(spv::StorageClass::Function)});
+  return id;
+}
+
 Id ModuleWriter::value(spv::Op op, Id type, const Words& operands) {
   const Id id = new_id();
   Words words = {type, id};
@@ -153,9 +161,13 @@ std::vector<std::byte> ModuleWriter::finish() const {
   Words words = {spv::MagicNumber, version_, 0, next_id_, 0};
   for (const Words* section :
        {&capabilities_, &extensions_, &imports_, &memory_model_, &entry_points_, &execution_modes_,
-        &names_, &decorations_, &globals_, &body_}) {
+        &names_, &decorations_, &globals_}) {
     words.insert(words.end(), section->begin(), section->end());
   }
+  const auto first = body_.begin() + static_cast<std::ptrdiff_t>(variables_at_);
+  words.insert(words.end(), body_.begin(), first);
+  words.insert(words.end(), variables_.begin(), variables_.end());
+  words.insert(words.end(), first, body_.end());
   std::vector<std::byte> bytes(words.size() * sizeof(uint32_t));
   std::memcpy(bytes.data(), words.data(), bytes.size());
   return bytes;

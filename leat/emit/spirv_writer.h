@@ -22,6 +22,18 @@ using Words = std::vector<uint32_t>;
 /// Version words of the header, specification section 2.3.
 inline constexpr uint32_t kVersion10 = 0x00010000;
 inline constexpr uint32_t kVersion13 = 0x00010300;
+inline constexpr uint32_t kVersion16 = 0x00010600;
+
+// What the headers of 1.3.239 lack: SPV_KHR_cooperative_matrix and SPV_KHR_bfloat16 of the
+// SPIR-V Registry, their sections on new capabilities and instructions.
+inline constexpr auto kCooperativeMatrix = static_cast<spv::Capability>(6022);
+inline constexpr auto kBFloat16Type = static_cast<spv::Capability>(5116);
+inline constexpr auto kBFloat16CooperativeMatrix = static_cast<spv::Capability>(5118);
+inline constexpr uint32_t kBFloat16Encoding = 0;  // of OpTypeFloat
+inline constexpr auto kOpTypeCooperativeMatrix = static_cast<spv::Op>(4456);
+inline constexpr auto kOpCooperativeMatrixLoad = static_cast<spv::Op>(4457);
+inline constexpr auto kOpCooperativeMatrixStore = static_cast<spv::Op>(4458);
+inline constexpr auto kOpCooperativeMatrixMulAdd = static_cast<spv::Op>(4459);
 
 class ModuleWriter {
  public:
@@ -31,10 +43,10 @@ class ModuleWriter {
 
   void add_capability(spv::Capability capability);
   void add_extension(std::string_view name);
-  void set_memory_model(spv::AddressingModel addressing);
-  /// A compute entry point "main" with workgroups of lanes x 1 x 1. `inputs` are the built-in
-  /// variables that it reads.
-  void set_entry_point(Id function, const Words& inputs, uint32_t lanes_per_workgroup);
+  void set_memory_model(spv::AddressingModel addressing, spv::MemoryModel memory);
+  /// A compute entry point "main" with workgroups of lanes x 1 x 1. `interface` are the built-in
+  /// variables that it reads and, from version 1.4 on, all others of module scope.
+  void set_entry_point(Id function, const Words& interface, uint32_t lanes_per_workgroup);
   void add_name(Id id, std::string_view name);
   void decorate(Id id, spv::Decoration decoration, const Words& literals = {});
   void decorate_member(Id type, uint32_t member, spv::Decoration decoration,
@@ -55,6 +67,11 @@ class ModuleWriter {
   Id constant_splat(Id type, Id component, uint32_t width);
   /// A module-scope variable.
   Id variable(Id pointer_type, spv::StorageClass storage_class);
+
+  /// Says that the function's first label stands: its own variables come behind it.
+  void open_variables() { variables_at_ = body_.size(); }
+  /// A variable of the function.
+  Id function_variable(Id pointer_type);
 
   /// Appends an instruction with a result to the function; returns the result.
   Id value(spv::Op op, Id type, const Words& operands);
@@ -80,6 +97,8 @@ class ModuleWriter {
   std::map<Words, Id> known_;  // opcode, type, operands of a type or constant -> its id
   Words capabilities_, extensions_, imports_, memory_model_, entry_points_, execution_modes_;
   Words names_, decorations_, globals_, body_;
+  Words variables_;          // of the function
+  size_t variables_at_ = 0;  // in body_
 };
 
 }  // namespace leat::spirv

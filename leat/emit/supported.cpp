@@ -10,8 +10,9 @@
 namespace leat {
 namespace {
 
-/// Whether kernels for the target read and write such elements in buffers.
-bool is_stored(DType storage, const Target& target, const TargetFacts& facts) {
+/// Whether kernels for the target read and write such elements in buffers. With fragments matrix
+/// units read halves as they are stored.
+bool is_stored(DType storage, const Target& target, const TargetFacts& facts, bool fragments) {
   switch (storage) {
     case DType::f32:
     case DType::i32:
@@ -19,9 +20,10 @@ bool is_stored(DType storage, const Target& target, const TargetFacts& facts) {
     case DType::f16:
     case DType::i16:
     case DType::u16: return target.storage_f16 || facts.has_narrow_storage;
+    case DType::bf16:  // else see lower/expand_storage
+      return facts.has_narrow_storage || (fragments && ir::multiplies(DType::bf16, facts));
     case DType::i8:
-    case DType::u8:
-    case DType::bf16: return facts.has_narrow_storage;  // for bf16 else see lower/expand_storage
+    case DType::u8: return facts.has_narrow_storage;
     case DType::f64: return facts.has_f64;
     case DType::i64:
     case DType::u64: return facts.has_i64;
@@ -42,14 +44,18 @@ bool is_stored(DType storage, const Target& target, const TargetFacts& facts) {
 
 Result<void> check_types(const ir::Program& program, const Target& target,
                          const TargetFacts& facts) {
+  const bool fragments = ir::uses_fragments(program);
   for (const ir::Parameter& parameter : program.parameters) {
-    if (is_stored(parameter.storage, target, facts)) continue;
+    if (is_stored(parameter.storage, target, facts, fragments)) continue;
     return Error(ErrorKind::unsupported,
                  fmt::format("Kernel \"{}\" has a buffer of {}, which Target \"{}\" cannot access.",
                              program.name, name_of(parameter.storage), target.name));
   }
   for (const ir::LocalMemory& local : program.locals) {
     if (size_bytes_of(local.storage) >= 4 || facts.has_narrow_storage) continue;
+    const bool is_half = local.storage == DType::f16 ||
+                         (local.storage == DType::bf16 && ir::multiplies(DType::bf16, facts));
+    if (fragments && is_half) continue;
     return Error(ErrorKind::unsupported,
                  fmt::format("Kernel \"{}\" has local memory of {}, which Target \"{}\" lacks.",
                              program.name, name_of(local.storage), target.name));

@@ -19,4 +19,24 @@ bool has_product(const Program& program, const Instruction& mma, const TargetFac
   return std::ranges::find(facts.matrix_shapes, shape) != facts.matrix_shapes.end();
 }
 
+bool has_fragment(const Fragment& fragment, const TargetFacts& facts) {
+  return std::ranges::any_of(facts.matrix_shapes, [&](const MatrixShape& shape) {
+    const DType element = fragment.role == Role::a   ? shape.a
+                          : fragment.role == Role::b ? shape.b
+                                                     : shape.sum;
+    return element == fragment.element && shape.m == fragment.m && shape.n == fragment.n &&
+           shape.k == fragment.k && shape.waves == fragment.waves &&
+           (fragment.role == Role::sum || shape.tf32 == fragment.tf32);
+  });
+}
+
+bool multiplies(DType element, const TargetFacts& facts) {
+  return std::ranges::find(facts.matrix_shapes, element, &MatrixShape::a) !=
+         facts.matrix_shapes.end();
+}
+
+bool uses_fragments(const Program& program) {
+  return std::ranges::any_of(program.values, &Type::is_fragment);
+}
+
 }  // namespace leat::ir

@@ -63,8 +63,10 @@ ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts);
 ir::Program expand_int64(const ir::Program& program, const TargetFacts& facts);
 
 /// Replaces storage that emitters for the target do not read, without facts.has_narrow_storage:
-/// after it parameters hold no bf16, local memory nothing below 32 bits. Behind the passes that
-/// write accesses. Kernels without such storage are left as they are.
+/// after it parameters hold no bf16, local memory nothing below 32 bits. In programs that keep
+/// fragments both may be of f16 and bf16, and stores there, save those of f16 to parameters, are of
+/// numbers that the type has. Behind the passes that write accesses. Kernels without such storage
+/// are left as they are.
 ir::Program expand_storage(const ir::Program& program, const TargetFacts& facts);
 
 }  // namespace leat

@@ -1,7 +1,7 @@
 // The contraction by matrix units: slabs of both operands pass through local memory as they are
 // stored, a wave multiplies reg_m x reg_n fragments out of it, and the sums come back to lanes
-// through local memory once more, a row of fragments at a time, since only the unit knows which
-// lane has which.
+// through local memory once more, some fragments of a row at a time, since only the unit knows
+// which lane has which.
 //
 // While a slab is multiplied the copies of the next stages - 1 are on their way; one barrier a slab
 // is enough, as the stage that is written was read a round before. Rows in local memory are 16
@@ -33,7 +33,8 @@ class UnitSlab {
     const uint32_t chunk = kCopyBytes / element_bytes;
     // None may be made twice: of the last ones whole waves have one, or none.
     const uint32_t elements = source_.outer_count() * source_.inner_count();
-    copies_ = map.is_plain && source_.inner_count() % chunk == 0 &&
+    copies_ = facts_of(lowering.target).has_async_copy && map.is_plain &&
+              source_.inner_count() % chunk == 0 &&
               elements / chunk % builder_.program().wave_lanes == 0 && source_.comes_in(chunk);
     width_ = copies_ ? chunk : source_.inner_count() % 4 == 0 ? 4 : 1;
     panel_ = l_.params.unit_waves > 1 ? kUnitPanelBytes / element_bytes : 0;
@@ -372,13 +373,15 @@ class ElementStore {
   ValueId first_ = ir::kNone;
 };
 
-/// Brings rows of fragments to the lanes: vectors of vec_n columns, lanes side by side along a row.
+/// Brings fragments to the lanes, some of a row at once: vectors of vec_n columns, lanes side by
+/// side along a row.
 class UnitStore {
  public:
-  explicit UnitStore(ContractionLowering& lowering)
+  UnitStore(ContractionLowering& lowering, DType storage)
       : l_(lowering),
         builder_(lowering.builder),
-        columns_(lowering.params.reg_n * lowering.params.unit_n),
+        fragments_(unit_patch_fragments(lowering.params, size_bytes_of(storage))),
+        columns_(fragments_ * lowering.params.unit_n),
         stride_(columns_ + kUnitPatchPad) {
     const ContractionParams& p = l_.params;
     patch_ = builder_.local("sums", DType::f32, static_cast<uint8_t>(p.vec_n),
@@ -389,22 +392,30 @@ class UnitStore {
   void run(std::span<const ValueId> sums) {
     const uint32_t reg_n = l_.params.reg_n;
     for (uint32_t i = 0; i < l_.params.reg_m; ++i) {
-      if (i > 0) builder_.barrier();
-      for (uint32_t j = 0; j < reg_n; ++j) {
-        const ValueId index = builder_.add(first_, builder_.i32(int64_t{j} * l_.params.unit_n));
-        builder_.fragment_store(
-            {.slot = patch_, .index = index, .stride = builder_.i32(stride_), .is_local = true},
-            sums[size_t{i} * reg_n + j]);
+      for (uint32_t j = 0; j < reg_n; j += fragments_) {
+        if (i + j > 0) builder_.barrier();
+        store_fragments(sums.subspan(size_t{i} * reg_n + j, fragments_));
+        builder_.barrier();
+        store_rows(i, j);
       }
-      builder_.barrier();
-      store_rows(i);
     }
   }
 
  private:
   uint32_t patch_elements() const { return l_.params.unit_m * stride_; }
 
-  void store_rows(uint32_t i) {
+  void store_fragments(std::span<const ValueId> sums) {
+    for (size_t j = 0; j < sums.size(); ++j) {
+      const auto column = static_cast<int64_t>(j * l_.params.unit_n);
+      builder_.fragment_store({.slot = patch_,
+                               .index = builder_.add(first_, builder_.i32(column)),
+                               .stride = builder_.i32(stride_),
+                               .is_local = true},
+                              sums[j]);
+    }
+  }
+
+  void store_rows(uint32_t i, uint32_t j) {
     const ContractionParams& p = l_.params;
     const uint32_t vectors = p.unit_m * columns_ / p.vec_n, lanes = builder_.program().wave_lanes;
     for (uint32_t first = 0; first < vectors; first += lanes) {
@@ -415,11 +426,11 @@ class UnitStore {
       const ValueId row = builder_.div(vector, columns_ / p.vec_n);
       const ValueId column =
           builder_.mul(builder_.rem(vector, columns_ / p.vec_n), builder_.i32(p.vec_n));
-      store_vector(i, row, column);
+      store_vector(i, j, row, column);
     }
   }
 
-  void store_vector(uint32_t i, ValueId row, ValueId column) {
+  void store_vector(uint32_t i, uint32_t j, ValueId row, ValueId column) {
     const ContractionParams& p = l_.params;
     const ValueId place =
         builder_.add(builder_.add(first_, builder_.mul(row, builder_.i32(stride_))), column);
@@ -433,7 +444,8 @@ class UnitStore {
     row_in_tile.constant = int64_t{i} * p.unit_m;
     row_in_tile.add(int64_t{p.reg_m} * p.unit_m, l_.wave_m);
     row_in_tile.add(1, row);
-    column_in_tile.add(columns_, l_.wave_n);
+    column_in_tile.constant = int64_t{j} * p.unit_n;
+    column_in_tile.add(int64_t{p.reg_n} * p.unit_n, l_.wave_n);
     column_in_tile.add(1, column);
     l_.store_columns(l_.output_row(build(builder_, row_in_tile)), sums, [&](uint32_t v) {
       LinearForm at = column_in_tile;
@@ -444,8 +456,9 @@ class UnitStore {
 
   ContractionLowering& l_;
   KernelBuilder& builder_;
-  uint32_t columns_;  // of a wave
-  uint32_t stride_;   // of a wave's rows, elements
+  uint32_t fragments_;  // side by side, at once
+  uint32_t columns_;    // of these
+  uint32_t stride_;     // of their rows, elements
   uint32_t patch_ = 0;
   ValueId first_ = ir::kNone;
 };
@@ -471,7 +484,7 @@ void ContractionLowering::emit_units_tile() {
     const bool is_a = slab_a.elements() >= slab_b.elements();
     ElementStore(*this, is_a ? slab_a : slab_b).run(sums);
   } else {
-    UnitStore(*this).run(sums);
+    UnitStore(*this, slab_a.storage()).run(sums);
   }
 }
 

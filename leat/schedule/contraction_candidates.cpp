@@ -188,7 +188,7 @@ double unit_price(const ContractionParams& params, const UnitTile& tile, const P
 }
 
 /// By matrix units, where they multiply what the operands are stored as.
-std::vector<Candidate> unit_tiles(const Product& p, const Target& target) {
+std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
   std::vector<Candidate> found;
   const TargetFacts facts = facts_of(target);
   for (const MatrixShape& shape : facts.matrix_shapes) {
@@ -199,7 +199,7 @@ std::vector<Candidate> unit_tiles(const Product& p, const Target& target) {
     params.unit_k = shape.k;
     params.unit_waves = shape.waves;
     params.vec_n = facts.knows_sums ? 2 : 4;
-    for (const UnitTile& tile : kUnitTiles) {
+    for (const UnitTile& tile : unit_tiles(target.tile_rates)) {
       if (tile.unit_m != shape.m || tile.unit_n != shape.n) continue;
       params.waves_m = tile.waves_m;
       params.waves_n = tile.waves_n;
@@ -229,7 +229,7 @@ std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
   if (p.n < kFew && has_rows && p.m * p.batch >= lanes_busy) return few_columns(p, target);
   if (p.k < kFew || p.m < kFew || p.n < kFew) return smallest_tile(target);
   std::vector<Candidate> found = staged_tiles(p, target);
-  if (p.is_plain) std::ranges::move(unit_tiles(p, target), std::back_inserter(found));
+  if (p.is_plain) std::ranges::move(tiles_of_units(p, target), std::back_inserter(found));
   return found;
 }
 

@@ -49,7 +49,7 @@ struct UnitTile {
 };
 /// Fitted to the fp16 convolutions of the suite on an H200 (direct, 2026-11-30,
 /// bench/results/unit-tiles-h200.json), with 4 to 14 % of error (root mean square) each.
-inline constexpr UnitTile kUnitTiles[] = {
+inline constexpr UnitTile kPtxasUnitTiles[] = {
     {64, 256, 12, 1, 1, 1, 64, 4, 1, 1000, 4000, 1000, 4000},
     {64, 256, 8, 1, 1, 1, 64, 4, 1, 627, 3150, 396, 1360},
     {64, 128, 8, 1, 1, 1, 64, 4, 1, 321, 2766, 452, 2144},
@@ -62,6 +62,14 @@ inline constexpr UnitTile kUnitTiles[] = {
     {16, 8, 2, 2, 4, 4, 32, 3, 3, 357, 1097, 287, 538},
     {16, 8, 4, 1, 1, 8, 32, 3, 4, 239, 200, 207, 311},
 };
+/// Where a driver compiles from SPIR-V. Estimates: the first follows from what a kernel of that
+/// form reaches on an H200 (Vulkan, 580.159.04, 149 TFLOPS in a product of 4096), the others from
+/// it.
+inline constexpr UnitTile kDriverUnitTiles[] = {
+    {16, 16, 2, 2, 4, 4, 32, 2, 2, 1300, 3000, 930, 1500},
+    {16, 16, 4, 1, 2, 4, 32, 2, 3, 800, 1500, 520, 900},
+    {16, 16, 2, 2, 2, 2, 32, 2, 4, 550, 700, 290, 450},
+};
 /// Multiply-adds of the lanes of a compute unit of that chip in a nanosecond: 128 at 1.98 GHz.
 inline constexpr double kLaneMacsPerNs = 253;
 
@@ -69,6 +77,14 @@ inline std::span<const TileRate> tile_rates(TileRates rates) {
   switch (rates) {
     case TileRates::driver: return kDriverTiles;
     case TileRates::ptxas: return kPtxasTiles;
+  }
+  return {};
+}
+
+inline std::span<const UnitTile> unit_tiles(TileRates rates) {
+  switch (rates) {
+    case TileRates::driver: return kDriverUnitTiles;
+    case TileRates::ptxas: return kPtxasUnitTiles;
   }
   return {};
 }

@@ -159,18 +159,41 @@ TensorId root_of(const Schedule& schedule, TensorId tensor) {
   return tensor;
 }
 
+namespace {
+
 // The larger of the two ways to pad: a pad for each row of k, or for each k of a row.
+uint64_t unit_stages_bytes(const ContractionParams& p, uint64_t element_bytes) {
+  const auto slab = [&](uint64_t rows) {
+    return rows * p.k_step * element_bytes + std::max<uint64_t>(rows, p.k_step) * kUnitRowPadBytes;
+  };
+  return p.stages * (slab(p.tile_m()) + slab(p.tile_n()));
+}
+
+uint64_t unit_patch_bytes(const ContractionParams& p, uint64_t fragments) {
+  return uint64_t{p.waves_m} * p.waves_n * p.unit_m * (fragments * p.unit_n + kUnitPatchPad) *
+         sizeof(float);
+}
+
+}  // namespace
+
+uint32_t unit_patch_fragments(const ContractionParams& p, int64_t element_bytes) {
+  const uint64_t stages = unit_stages_bytes(p, static_cast<uint64_t>(element_bytes));
+  uint32_t fragments = p.reg_n;
+  while (fragments > 1 && (p.reg_n % fragments != 0 || fragments * p.unit_n % p.vec_n != 0 ||
+                           stages + unit_patch_bytes(p, fragments) > kUnitLocalBytesWanted)) {
+    --fragments;
+  }
+  return fragments;
+}
+
 uint64_t units_local_bytes(const ContractionParams& p, int64_t element_bytes, bool patches) {
   const auto bytes = static_cast<uint64_t>(element_bytes);
   if (p.unit_waves > 1) {
     return uint64_t{p.stages} * (p.tile_m() + p.tile_n()) * p.k_step * bytes + 2 * kUnitTileAlign;
   }
-  const auto slab = [&](uint64_t rows) {
-    return rows * p.k_step * bytes + std::max<uint64_t>(rows, p.k_step) * kUnitRowPadBytes;
-  };
-  const uint64_t patch_bytes = uint64_t{p.waves_m} * p.waves_n * p.unit_m *
-                               (uint64_t{p.reg_n} * p.unit_n + kUnitPatchPad) * sizeof(float);
-  return p.stages * (slab(p.tile_m()) + slab(p.tile_n())) + (patches ? patch_bytes : 0);
+  const uint64_t patch_bytes =
+      patches ? unit_patch_bytes(p, unit_patch_fragments(p, element_bytes)) : 0;
+  return unit_stages_bytes(p, bytes) + patch_bytes;
 }
 
 int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {

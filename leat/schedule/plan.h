@@ -152,6 +152,11 @@ inline constexpr uint32_t kUnitTileAlign = 8 * kUnitPanelBytes;
 /// Local memory of a workgroup that multiplies by matrix units: the stages of both operands, whose
 /// rows are padded or swizzled, and with `patches` those through which the sums come back.
 uint64_t units_local_bytes(const ContractionParams& params, int64_t element_bytes, bool patches);
+/// Fragments side by side whose sums come back at once: as many as divide reg_n and, with the
+/// stages, fit into what drivers mostly offer.
+uint32_t unit_patch_fragments(const ContractionParams& params, int64_t element_bytes);
+/// maxComputeSharedMemorySize of NVIDIA's Vulkan driver (580.159.04, H200) and others.
+inline constexpr uint64_t kUnitLocalBytesWanted = 49152;
 
 /// What is decided so far: one line a node or step with its extents, parameters and where its
 /// tensors lie; then the memory plan.

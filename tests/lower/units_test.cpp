@@ -19,6 +19,7 @@ Target unit_target() {
   target.name = "test gpu with matrix units";
   target.format = CodeFormat::cubin;
   target.llvm_cpu = "sm_80";
+  target.tile_rates = TileRates::ptxas;
   target.local_memory_bytes_max = 160 * 1024;
   return target;
 }
@@ -31,6 +32,19 @@ Target hopper_target() {
   return target;
 }
 
+/// What NVIDIA's Vulkan driver offers.
+Target shader_target() {
+  Target target = gpu_target(32);
+  target.name = "test gpu with cooperative matrices";
+  target.format = CodeFormat::spirv_pointers;
+  target.local_memory_bytes_max = 49152;
+  for (const ShaderProduct product :
+       {ShaderProduct::f16_16x16x16, ShaderProduct::f16_16x8x16, ShaderProduct::bf16_16x16x16}) {
+    target.shader_products |= 1u << static_cast<uint32_t>(product);
+  }
+  return target;
+}
+
 HostTensor random_of(DType dtype, Shape shape, uint32_t seed) {
   const HostTensor real = random_tensor(shape, seed);
   HostTensor value = HostTensor::zeros(dtype, std::move(shape));
@@ -38,8 +52,8 @@ HostTensor random_of(DType dtype, Shape shape, uint32_t seed) {
   return value;
 }
 
-/// Rounding of the output to the element type, which the sums are not.
-constexpr double kHalfUlp = 0x1p-11, kBrainUlp = 0x1p-8;
+/// Sums that hardly differ may be rounded to neighbours among the outputs' numbers.
+constexpr double kHalfUlp = 0x1p-10, kBrainUlp = 0x1p-7;
 
 struct UnitTileForm {
   uint32_t waves_m, waves_n, reg_m, reg_n, vec_n, k_step, stages, split_k;
@@ -82,6 +96,14 @@ constexpr UnitTileForm kTileForms[] = {
     {8, 1, 1, 1, 1, 64, 3, 1, 64, 128, 4},
     {4, 1, 2, 1, 2, 128, 3, 1, 64, 64, 4},
     {4, 2, 1, 2, 2, 64, 4, 2, 64, 64, 4},
+};
+
+/// Of drivers' products, 2 x 2 waves of 64x64 among them, whose sums come back fragment by
+/// fragment.
+constexpr UnitTileForm kShaderForms[] = {
+    {2, 2, 4, 4, 4, 32, 2, 1, 16, 16}, {4, 1, 2, 4, 4, 32, 2, 1, 16, 16},
+    {1, 1, 1, 1, 1, 16, 2, 1, 16, 16}, {1, 2, 1, 3, 4, 16, 2, 2, 16, 16},
+    {2, 1, 2, 2, 2, 48, 2, 1, 16, 16},
 };
 
 Case product_case(DType dtype, Shape a, Shape b, bool constant, bool turn_a, bool turn_b) {
@@ -151,6 +173,7 @@ void check_forms(const Case& test, const Target& target, std::span<const UnitTil
 void check_forms(const Case& test, const std::string& what) {
   check_forms(test, unit_target(), kForms, what);
   check_forms(test, hopper_target(), kTileForms, what + " in tiles");
+  check_forms(test, shader_target(), kShaderForms, what + " by shaders");
 }
 
 TEST(Units, ProductsOfMatrices) {
@@ -183,6 +206,42 @@ TEST(Units, AreChosenWhereTheTargetHasThem) {
   const auto without = make_schedule(test.graph, turing, {});
   ASSERT_TRUE(without);
   EXPECT_FALSE(std::get<ContractionParams>(without->steps[0].params).by_units());
+}
+
+TEST(Units, AreChosenWhereTheDriverOffersThem) {
+  const Case test = conv_case(DType::f16, {2, 64, 28, 28}, {64, 64, 3, 3}, 1, 1);
+  const auto with = make_schedule(test.graph, shader_target(), {});
+  ASSERT_TRUE(with);
+  const auto& params = std::get<ContractionParams>(with->steps[0].params);
+  EXPECT_TRUE(params.by_units());
+  EXPECT_LE(units_local_bytes(params, 2, true), shader_target().local_memory_bytes_max);
+  Target others[] = {shader_target(), shader_target()};
+  others[0].shader_products = 0;
+  others[1].format = CodeFormat::spirv_bindings;
+  for (const Target& other : others) {
+    const auto without = make_schedule(test.graph, other, {});
+    ASSERT_TRUE(without);
+    EXPECT_FALSE(std::get<ContractionParams>(without->steps[0].params).by_units());
+  }
+}
+
+// A whole tile of four waves and its sums do not fit into 48 KiB at once, but fragment by fragment.
+TEST(Units, SumsComeBackInAsManyPartsAsFit) {
+  const ContractionParams params = {.waves_m = 2,
+                                    .waves_n = 2,
+                                    .reg_m = 4,
+                                    .reg_n = 4,
+                                    .vec_n = 4,
+                                    .k_step = 32,
+                                    .stages = 2,
+                                    .unit_m = 16,
+                                    .unit_n = 16,
+                                    .unit_k = 16};
+  EXPECT_EQ(unit_patch_fragments(params, 2), 1u);
+  EXPECT_LE(units_local_bytes(params, 2, true), kUnitLocalBytesWanted);
+  ContractionParams half = params;
+  half.reg_m = half.reg_n = 2;
+  EXPECT_EQ(unit_patch_fragments(half, 2), 2u);
 }
 
 // Illegal ones name the field and its value.

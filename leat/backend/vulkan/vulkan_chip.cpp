@@ -17,6 +17,9 @@ namespace {
 
 using Extensions = std::vector<VkExtensionProperties>;
 
+/// Lanes that share a matrix, as of the products that kernels use.
+constexpr uint32_t kMatrixLanes = 32;
+
 Extensions extensions_of(const VulkanCalls& calls, VkPhysicalDevice device) {
   uint32_t count = 0;
   if (calls.vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr) < 0) return {};
@@ -32,6 +35,11 @@ bool has(const Extensions& extensions, std::string_view name) {
   return std::ranges::any_of(extensions, [name](const VkExtensionProperties& extension) {
     return extension.extensionName == name;
   });
+}
+
+/// Modules with matrices are of SPIR-V 1.6, see leat/emit/spirv_fragment.cpp.
+bool knows_matrices(uint32_t version, const Extensions& extensions) {
+  return version >= VK_API_VERSION_1_3 && has(extensions, kMatrixExtension);
 }
 
 /// A chain of structures that extend one query.
@@ -88,6 +96,9 @@ struct Properties {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD};
   VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM arm = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM};
+  VkPhysicalDeviceSubgroupSizeControlProperties subgroup_sizes = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+  MatrixStagesKhr matrix;
 };
 
 void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t version,
@@ -101,6 +112,10 @@ void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t
   }
   if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
     chain.add(&properties.host_memory);
+  }
+  if (knows_matrices(version, extensions)) {
+    chain.add(&properties.subgroup_sizes);
+    chain.add(&properties.matrix);
   }
   if (has(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME)) chain.add(&properties.nvidia);
   if (has(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME)) chain.add(&properties.amd);
@@ -226,6 +241,7 @@ struct Features {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES};
   VkPhysicalDeviceBufferDeviceAddressFeatures address = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+  MatrixFeatures matrix;
 };
 
 void read_features(const VulkanCalls& calls, uint32_t version, const Extensions& extensions,
@@ -240,7 +256,34 @@ void read_features(const VulkanCalls& calls, uint32_t version, const Extensions&
   };
   add(VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME, &features.timeline);
   add(VK_KHR_BUFFER_DEVICE_ADDRESS_EXTENSION_NAME, &features.address);
+  if (knows_matrices(version, extensions)) {
+    features.core.pNext =
+        features.matrix.chained_before(features.core.pNext, has(extensions, kBFloat16Extension));
+  }
   calls.vkGetPhysicalDeviceFeatures2(chip.handle, &features.core);
+}
+
+/// Matrix units, where the device says so and a wave is what shares a matrix. Others' subgroups
+/// vary in size from kernel to kernel.
+void fill_matrices(const VulkanCalls& calls, const Properties& properties, const Features& features,
+                   VulkanChip& chip) {
+  const auto& sizes = properties.subgroup_sizes;
+  const bool is_wave = sizes.minSubgroupSize == kMatrixLanes &&
+                       sizes.maxSubgroupSize == kMatrixLanes &&
+                       properties.subgroup.subgroupSize == kMatrixLanes;
+  const bool in_kernels =
+      (properties.matrix.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+  const auto list = calls.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
+  if (list == nullptr || chip.info.software || !is_wave || !in_kernels ||
+      !features.matrix.allow_products() || features.storage16.storageBuffer16BitAccess != VK_TRUE) {
+    return;
+  }
+  uint32_t count = 0;
+  if (list(chip.handle, &count, nullptr) < 0) return;
+  std::vector<MatrixProductKhr> offered(count);
+  if (list(chip.handle, &count, offered.data()) < 0) return;
+  offered.resize(count);
+  chip.target.shader_products = shader_products_of(offered, features.matrix.allow_bfloat16());
 }
 
 void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
@@ -258,6 +301,11 @@ void fill_features(const Features& features, const VkPhysicalDeviceLimits& limit
                            limits.maxDescriptorSetStorageBuffers, kBuffersMax});
   if (!pointers) chip.target.argument_bytes_max = limits.maxStorageBufferRange;
   limit_as(chip.target, env("LEAT_AS"));
+  if (chip.target.format != CodeFormat::spirv_pointers) chip.target.shader_products = 0;
+  if (chip.target.shader_products != 0) chip.extensions.push_back(kMatrixExtension);
+  if (chip.target.has_product(ShaderProduct::bf16_16x16x16)) {
+    chip.extensions.push_back(kBFloat16Extension);
+  }
   if (features.timeline.timelineSemaphore != VK_TRUE) {
     chip.refusal = fmt::format("Vulkan device \"{}\" has no timeline semaphores.", chip.info.chip);
   }
@@ -309,6 +357,7 @@ VulkanChip inspect_chip(const VulkanCalls& calls, VkPhysicalDevice device) {
   fill_sharing(calls, properties, extensions, chip);
   Features features;
   read_features(calls, core.apiVersion, extensions, chip, features);
+  fill_matrices(calls, properties, features, chip);
   fill_features(features, core.limits, chip);
   choose_queue_family(calls, chip);
   return chip;

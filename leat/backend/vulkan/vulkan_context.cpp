@@ -87,6 +87,12 @@ Result<void> VulkanContext::create_device() {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
       .pNext = &storage16,
       .bufferDeviceAddress = VK_TRUE};
+  void* features = chip.pointers() ? static_cast<void*>(&address) : static_cast<void*>(&storage16);
+  MatrixFeatures matrix = MatrixFeatures::wanted();
+  if (chip.target.shader_products != 0) {
+    features =
+        matrix.chained_before(features, chip.target.has_product(ShaderProduct::bf16_16x16x16));
+  }
   const VkBool32 has_64bit = chip.target.shader_64bit ? VK_TRUE : VK_FALSE;
   const VkPhysicalDeviceFeatures core = {.shaderFloat64 = has_64bit, .shaderInt64 = has_64bit};
   const float priority = 1.0f;
@@ -98,7 +104,7 @@ Result<void> VulkanContext::create_device() {
   };
   const VkDeviceCreateInfo info = {
       .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-      .pNext = chip.pointers() ? static_cast<void*>(&address) : static_cast<void*>(&storage16),
+      .pNext = features,
       .queueCreateInfoCount = 1,
       .pQueueCreateInfos = &queue_info,
       .enabledExtensionCount = static_cast<uint32_t>(chip.extensions.size()),

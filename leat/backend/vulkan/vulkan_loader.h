@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "leat/backend/vulkan/vulkan_matrix.h"
 #include "leat/base/result.h"
 
 namespace leat {

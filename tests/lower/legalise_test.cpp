@@ -22,6 +22,14 @@ Target plain_target() {
   return target;
 }
 
+/// The same with the products of matrix units that drivers offer.
+Target matrix_target() {
+  Target target = plain_target();
+  target.name = "matrix";
+  target.shader_products = 7;
+  return target;
+}
+
 std::vector<Bytes> run(const ir::Program& program, std::vector<Bytes> buffers) {
   const std::vector<std::span<std::byte>> spans(buffers.begin(), buffers.end());
   const Result<void> done = ir::interpret(program, spans);
@@ -32,6 +40,10 @@ std::vector<Bytes> run(const ir::Program& program, std::vector<Bytes> buffers) {
 TEST(Legalise, TextsComputeTheSame) {
   int changed = 0;
   for (const ir::Program& program : text_programs()) {
+    const PassResult by_units = legalise(program, matrix_target());
+    ASSERT_TRUE(by_units && by_units->has_value());
+    const std::vector<Bytes> words = whole_number_buffers(program);
+    EXPECT_TRUE(run(program, words) == run(**by_units, words)) << program.name << " by units";
     const PassResult legal = legalise(program, plain_target());
     ASSERT_TRUE(legal) << legal.error().message();
     ASSERT_TRUE(legal->has_value());
@@ -42,6 +54,49 @@ TEST(Legalise, TextsComputeTheSame) {
     changed += ir::print_program(**legal) != ir::print_program(program) ? 1 : 0;
   }
   EXPECT_GE(changed, 7);
+}
+
+// What the units read lies in memory as it is said to; what is stored there is rounded, unless it
+// came from such memory.
+TEST(Legalise, HalvesStayBesideFragments) {
+  for (const DType element : {DType::f16, DType::bf16}) {
+    ir::Builder b("halves", 32, 1);
+    const uint32_t x = b.parameter("x", element, false, 256);
+    const uint32_t y = b.parameter("y", DType::f32, true, 256);
+    const uint32_t z = b.parameter("z", element, true, 256);
+    const uint32_t tile = b.local("tile", element, 4, 64);
+    const ir::ValueId one = b.load(x, b.lane_id(), 4), lane = b.lane_id();
+    const ir::ValueId other = b.load(x, b.add(lane, b.i32(32)), 4);
+    b.store_local(tile, lane, one);
+    b.store_local(tile, b.add(lane, b.i32(32)), b.mul(other, b.f32(1.0f / 3)));
+    b.barrier();
+    ir::Fragment fragment = {.role = ir::Role::a, .element = element, .m = 16, .n = 16, .k = 16};
+    const ir::Builder::FragmentPlace place = {
+        .slot = tile, .index = b.i32(0), .stride = b.i32(16), .is_local = true};
+    const ir::ValueId left = b.fragment_load(fragment, place);
+    fragment.role = ir::Role::b;
+    const ir::ValueId right = b.fragment_load(fragment, place);
+    fragment = {.role = ir::Role::sum, .element = DType::f32, .m = 16, .n = 16, .k = 16};
+    const ir::ValueId sum = b.mma(left, right, b.fragment_fill(fragment, b.f32(0)));
+    b.fragment_store({.slot = y, .index = b.i32(0), .stride = b.i32(16)}, sum);
+    b.store(z, lane, b.mul(other, b.f32(0.7f)));
+    const ir::Program program = b.finish();
+    const ir::Program kept = expand_storage(program, facts_of(matrix_target()));
+    const Result<void> verified = ir::verify(kept);
+    ASSERT_TRUE(verified) << verified.error().message();
+    EXPECT_EQ(kept.locals[0].storage, element);
+    EXPECT_EQ(kept.parameters[0].storage, element);
+    const std::string text = ir::print_program(kept);
+    EXPECT_NE(text.find("bits_from_float"), std::string::npos);
+    EXPECT_LT(text.find("store_local"), text.find("bits_from_float"));  // the first as it is
+    Bytes in(512);
+    for (size_t i = 0; i < 256; ++i) {
+      const uint16_t bits = static_cast<uint16_t>(0x3c00 + 37 * i % 1024);
+      std::memcpy(&in[2 * i], &bits, 2);
+    }
+    const std::vector<Bytes> buffers = {in, Bytes(1024), Bytes(512)};
+    EXPECT_TRUE(run(program, buffers) == run(kept, buffers)) << text;
+  }
 }
 
 /// y = x for each element: loads widen, stores round.

@@ -18,7 +18,7 @@ using ir::ValueId;
 
 namespace {
 
-constexpr uint32_t kCopyBytes = 16;
+constexpr uint32_t kCopyBytes = 16;  // at most
 
 /// One operand's stages in local memory, and its fragments.
 class UnitSlab {
@@ -30,12 +30,12 @@ class UnitSlab {
         is_a_(is_a),
         storage_(builder_.program().parameters[map.slot].storage) {
     const auto element_bytes = static_cast<uint32_t>(size_bytes_of(storage_));
-    const uint32_t chunk = kCopyBytes / element_bytes;
-    // None may be made twice: of the last ones whole waves have one, or none.
-    const uint32_t elements = source_.outer_count() * source_.inner_count();
-    copies_ = map.is_plain && source_.inner_count() % chunk == 0 &&
-              elements / chunk % builder_.program().wave_lanes == 0 && source_.comes_in(chunk);
-    width_ = copies_ ? chunk : source_.inner_count() % 4 == 0 ? 4 : 1;
+    width_ = source_.inner_count() % 4 == 0 ? 4 : 1;
+    for (uint32_t bytes = kCopyBytes; map.is_plain && !copies_ && bytes >= 4; bytes /= 2) {
+      const uint32_t chunk = bytes / element_bytes;
+      copies_ = can_copy(chunk);
+      if (copies_) width_ = chunk;
+    }
     panel_ = l_.params.unit_waves > 1 ? kUnitPanelBytes / element_bytes : 0;
     stride_ = source_.inner_count() + (panel_ > 0 ? 0 : kUnitRowPadBytes / element_bytes);
     access_width_ = copies_ ? 2 : width_;  // in twos the results pass through it
@@ -122,6 +122,12 @@ class UnitSlab {
   }
 
  private:
+  /// None may be made twice: of the last ones whole waves have one, or none.
+  bool can_copy(uint32_t chunk) const {
+    const uint32_t elements = source_.outer_count() * source_.inner_count();
+    return source_.inner_count() % chunk == 0 && elements / chunk % l_.target.wave_lanes == 0 &&
+           source_.comes_in(chunk);
+  }
   uint32_t stage_elements() const { return source_.outer_count() * stride_; }
   uint32_t panel_elements() const { return source_.outer_count() * panel_; }
 

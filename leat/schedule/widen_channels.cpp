@@ -115,8 +115,8 @@ void widen_channels(Graph& graph, const Target& target, int64_t macs_min) {
     if (channels) {
       TensorId& x = node.inputs[contraction->a.input];
       TensorId& filters = node.inputs[contraction->b.input];
-      const auto [copy, is_new] = copies.try_emplace(x, kNoTensor);
-      if (is_new) {
+      const auto [copy, is_first] = copies.try_emplace(x, kNoTensor);
+      if (is_first) {
         nodes.push_back(widening_copy(graph, x));
         copy->second = nodes.back().results[0].output;
       }

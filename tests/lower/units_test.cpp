@@ -74,15 +74,15 @@ ChooseFunction tile_of(const UnitTileForm& form, size_t& used) {
 }
 
 constexpr UnitTileForm kForms[] = {
-    {2, 2, 2, 2, 2, 32, 3, 1}, {1, 1, 1, 1, 1, 16, 2, 1}, {2, 1, 1, 4, 2, 16, 4, 1},
+    {2, 2, 2, 2, 4, 32, 3, 1}, {1, 1, 1, 1, 1, 16, 2, 1}, {2, 1, 1, 4, 2, 16, 4, 1},
     {1, 2, 3, 1, 2, 64, 2, 1}, {2, 2, 1, 2, 2, 16, 3, 2},
 };
 /// Of products that four waves share.
 constexpr UnitTileForm kTileForms[] = {
-    {4, 1, 1, 1, 2, 64, 3, 1, 64, 64, 4},
+    {4, 1, 1, 1, 4, 64, 3, 1, 64, 64, 4},
     {8, 1, 1, 1, 1, 64, 3, 1, 64, 128, 4},
     {4, 1, 2, 1, 2, 128, 3, 1, 64, 64, 4},
-    {4, 2, 1, 2, 2, 64, 4, 2, 64, 64, 4},
+    {4, 2, 1, 2, 4, 64, 4, 2, 64, 64, 4},
 };
 
 Case product_case(DType dtype, Shape a, Shape b, bool constant, bool turn_a, bool turn_b) {

@@ -6,6 +6,7 @@
 namespace leat::cli {
 
 CommandRun add_bench_conv2d(CLI::App& command);
+CommandRun add_bench_matmul(CLI::App& command);
 CommandRun add_bench_latency(CLI::App& command);
 CommandRun add_bench_flow(CLI::App& command);
 CommandRun add_bench_library(CLI::App& command);

@@ -32,6 +32,7 @@ const std::map<std::string, DType> kDTypes = {
     {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}};
 
 struct Options {
+  bool products = false;
   std::vector<std::string> shapes;
   std::string suite;
   std::string dtype = "f32";
@@ -52,7 +53,8 @@ struct Bench {
 Result<std::vector<ConvShape>> shapes_of(const Options& options) {
   std::vector<ConvShape> shapes;
   for (const std::string& text : options.shapes) {
-    TRY_ASSIGN(ConvShape shape, parse_conv_shape(text, ""));
+    TRY_ASSIGN(ConvShape shape,
+               options.products ? parse_product_shape(text) : parse_conv_shape(text, ""));
     shapes.push_back(std::move(shape));
   }
   if (!options.suite.empty()) {
@@ -124,7 +126,9 @@ std::vector<std::string> cells_of(const ConvRow& row, bool has_peer, bool has_cl
   const ConvShape& s = row.shape;
   std::vector<std::string> cells = {
       s.name,
-      fmt::format("{}x{}x{}x{} to {}, {}x{}/{}", s.n, s.c, s.h, s.w, s.k, s.r, s.r, s.stride),
+      s.is_product
+          ? fmt::format("{} rows, {} columns, {} deep", s.h, s.k, s.c)
+          : fmt::format("{}x{}x{}x{} to {}, {}x{}/{}", s.n, s.c, s.h, s.w, s.k, s.r, s.r, s.stride),
       number_text(row.median_us()),
       number_text(row.p99_us()),
       number_text(row.gflops()),
@@ -197,7 +201,8 @@ Result<int> run(Options& options) {
   TRY(check_files(options.json, {}, std::span(&options.suite, 1)));
   TRY_ASSIGN(const std::vector<ConvShape> shapes, shapes_of(options));
   if (shapes.empty()) {
-    return Error(ErrorKind::invalid_argument, "There is nothing to measure: --shape or --suite.");
+    return Error(ErrorKind::invalid_argument,
+                 "There is nothing to measure: --shape or, of convolutions, --suite.");
   }
   options.row.dtype = kDTypes.at(options.dtype);
   if (!options.params.empty()) {
@@ -216,15 +221,13 @@ Result<int> run(Options& options) {
 
 }  // namespace
 
-CommandRun add_bench_conv2d(CLI::App& command) {
-  const auto options = std::make_shared<Options>();
-  Options& o = *options;
-  command.add_option("--shape", o.shapes, "A convolution to measure; may be given again")
-      ->type_name("N,C,H,W,K,R,STRIDE,PAD")
-      ->expected(1)
-      ->take_all();
-  command.add_option("--suite", o.suite, "A file of them, one a line: name,N,C,H,W,K,R,STRIDE,PAD")
-      ->type_name("FILE.csv");
+namespace {
+
+void add_shape_option(CLI::App& command, Options& o, const char* text, const char* type) {
+  command.add_option("--shape", o.shapes, text)->type_name(type)->expected(1)->take_all();
+}
+
+void add_common_options(CLI::App& command, Options& o, const char* peers_text) {
   command
       .add_option("--dtype", o.dtype,
                   "What values are rounded to (f32); sums are f32. A device without such storage "
@@ -234,7 +237,7 @@ CommandRun add_bench_conv2d(CLI::App& command) {
   add_device_option(command, o.device);
   if (const std::vector<std::string> peers = peer_names(); !peers.empty()) {
     command.add_option("--peer", o.row.peer, "A library measured in turns with ours, on one chip")
-        ->type_name("onednn|cudnn")
+        ->type_name(peers_text)
         ->check(CLI::IsMember(peers));
   }
   command.add_option("--min-time", o.row.min_seconds, "Seconds of samples for each row (0.4)")
@@ -250,6 +253,30 @@ CommandRun add_bench_conv2d(CLI::App& command) {
       ->type_name("TEXT");
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
   add_json_option(command, o.json);
+}
+
+}  // namespace
+
+CommandRun add_bench_conv2d(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  add_shape_option(command, *options, "A convolution to measure; may be given again",
+                   "N,C,H,W,K,R,STRIDE,PAD");
+  command
+      .add_option("--suite", options->suite,
+                  "A file of them, one a line: name,N,C,H,W,K,R,STRIDE,PAD")
+      ->type_name("FILE.csv");
+  add_common_options(command, *options, "onednn|cudnn");
+  return [options](const ProcessStart&) { return run(*options); };
+}
+
+CommandRun add_bench_matmul(CLI::App& command) {
+  const auto options = std::make_shared<Options>();
+  options->products = true;
+  add_shape_option(command, *options,
+                   "A product of two matrices that are given, (M, K) and (N, K) turned; again for "
+                   "more",
+                   "M,N,K");
+  add_common_options(command, *options, "onednn|cudnn|cublas");
   return [options](const ProcessStart&) { return run(*options); };
 }
 

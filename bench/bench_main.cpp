@@ -22,6 +22,7 @@ CommandRun add_bench_peers(CLI::App&) {
 
 constexpr Command kCommands[] = {
     {"conv2d", "Measures convolutions", add_bench_conv2d},
+    {"matmul", "Measures products of matrices", add_bench_matmul},
     {"latency", "Measures what submitting and waiting cost", add_bench_latency},
     {"flow", "Measures fences, replays and juggled streams", add_bench_flow},
     {"library", "Measures what a call of the C library costs", add_bench_library},
@@ -29,7 +30,8 @@ constexpr Command kCommands[] = {
     {"project", "Says what kernels for a card that is not here are made of", add_bench_project},
     {"host", "Measures what making and replaying packets costs the host", add_bench_host},
     {"report", "Writes what leat doctor --report does", add_bench_report},
-    {"peers", "Names the libraries that conv2d can measure beside ours", add_bench_peers},
+    {"peers", "Names the libraries that conv2d and matmul can measure beside ours",
+     add_bench_peers},
 };
 
 }  // namespace

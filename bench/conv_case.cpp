@@ -129,6 +129,26 @@ Result<ConvShape> parse_conv_shape(std::string_view text, std::string name) {
   return shape;
 }
 
+Result<ConvShape> parse_product_shape(std::string_view text) {
+  int64_t sizes[3] = {};
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (size_t i = 0; i < std::size(sizes); ++i) {
+    const auto [after, code] = std::from_chars(at, end, sizes[i]);
+    const bool is_last = i + 1 == std::size(sizes);
+    if (code != std::errc() || (is_last ? after != end : after == end || *after != ',')) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Shape \"{}\" is not three whole numbers M,N,K.", text));
+    }
+    at = is_last ? after : after + 1;
+  }
+  const auto [m, n, k] = sizes;
+  TRY_ASSIGN(ConvShape shape, parse_conv_shape(fmt::format("1,{},{},1,{},1,1,0", k, m, n),
+                                               fmt::format("{}x{}x{}", m, n, k)));
+  shape.is_product = true;
+  return shape;
+}
+
 Result<std::vector<ConvShape>> read_conv_suite(const std::string& path) {
   TRY_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
   std::vector<ConvShape> shapes;
@@ -156,7 +176,13 @@ Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data) {
   Graph graph;
   const TensorId x = graph.add_tensor("x", data.x.dtype, shape.x_shape());
   graph.inputs = {x};
-  const TensorId w = graph.add_constant("w", data.w);
+  TensorId w = kNoTensor;
+  if (shape.is_product) {
+    w = graph.add_tensor("w", data.w.dtype, shape.w_shape());
+    graph.inputs.push_back(w);
+  } else {
+    w = graph.add_constant("w", data.w);
+  }
   ops::ConvOptions options;
   options.window.strides = {shape.stride, shape.stride};
   options.window.pads = {shape.pad, shape.pad, shape.pad, shape.pad};

@@ -16,6 +16,8 @@ namespace leat::cli {
 struct ConvShape {
   std::string name;
   int64_t n = 1, c = 1, h = 1, w = 1, k = 1, r = 1, stride = 1, pad = 0;
+  /// A product of matrices: h rows, k columns, c deep; w is an input as well.
+  bool is_product = false;
 
   int64_t p() const { return (h + 2 * pad - r) / stride + 1; }
   int64_t q() const { return (w + 2 * pad - r) / stride + 1; }
@@ -31,12 +33,15 @@ Result<ConvShape> parse_conv_shape(std::string_view text, std::string name);
 /// Lines "name,N,C,H,W,K,R,STRIDE,PAD"; empty lines and those that begin with # are skipped.
 Result<std::vector<ConvShape>> read_conv_suite(const std::string& path);
 
+/// "M,N,K". Errors: invalid_argument, naming the text.
+Result<ConvShape> parse_product_shape(std::string_view text);
+
 struct ConvData {
   HostTensor x, w;
 };
 /// Uniform in -1..1, the same for every run.
 ConvData make_conv_data(const ConvShape& shape, DType dtype);
-/// One Conv node; x is the input, w a constant.
+/// One Conv node; x is the input, w a constant, or of a product the second input.
 Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data);
 
 /// The values of an f32, f16 or bf16 tensor.

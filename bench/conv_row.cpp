@@ -84,6 +84,7 @@ Result<LoadedConv> load_conv(Device& device, const ConvShape& shape, const ConvD
   LoadedConv conv;
   TRY_ASSIGN(conv.network, Network::load(device, graph, network));
   TRY(conv.network->set_input(0, data.x));
+  if (shape.is_product) TRY(conv.network->set_input(1, data.w));
   return conv;
 }
 

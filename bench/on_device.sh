@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks and times Leat on the GPUs of a machine: devices, doctor, a small network on every route,
 # the convolutions of a suite in fp32 and fp16, latency, fences and streams, and real networks where
-# they are at hand. Where cuDNN is, the fp32 convolutions are measured beside it.
+# they are at hand. Where cuDNN is, the convolutions are measured beside it.
 #   bench/on_device.sh FOLDER [DEVICE...]
 #     FOLDER      results go there: JSON files, logs, and summary.txt
 #     DEVICE      as `leat devices` names them; default: every GPU route, software ones left out
@@ -126,7 +126,7 @@ for device in json.load(open(sys.argv[1]))["devices"]:
     fi
     if wants f16; then
       step "conv2d-${device//:/-}-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 \
-        --device "$device" --json "$results/conv2d-${device//:/-}-f16.json"
+        --device "$device" "${peer[@]}" --json "$results/conv2d-${device//:/-}-f16.json"
     fi
   done
 }

@@ -23,7 +23,8 @@ struct PeerConv {
 /// Names for --peer; empty when this build has none.
 std::vector<std::string> peer_names();
 
-/// Whether a peer can be measured beside `device`: onednn on the CPU, cudnn on NVIDIA's GPUs.
+/// Whether a peer can be measured beside `device`: onednn on the CPU, cudnn and
+/// cublas on NVIDIA's GPUs.
 /// Errors: invalid_argument, when it runs elsewhere.
 Result<void> check_peer(const std::string& peer, Device& device);
 
@@ -41,6 +42,11 @@ Result<PeerConv> make_cudnn_conv(const ConvShape& shape, const ConvData& data,
                                  const std::string& chip);
 /// "cuDNN 9.19.0"; says so when it does not open.
 std::string cudnn_version();
+/// cuBLAS; peer_cublas.cpp, opened at run time. Errors: unsupported, for what is no product.
+Result<PeerConv> make_cublas_product(const ConvShape& shape, const ConvData& data,
+                                     const std::string& chip);
+/// "cuBLAS 13.0.2"; says so when it does not open.
+std::string cublas_version();
 
 /// One way to launch an empty kernel and to see its end through the CUDA driver itself.
 struct PeerLaunch {

@@ -32,7 +32,8 @@ std::vector<MatrixShape> tensor_core_shapes() {
 
 /// What LLVM makes of arithmetic for all of its targets.
 TargetFacts llvm_facts() {
-  return {.has_i64 = true,
+  return {.has_any_local_width = true,
+          .has_i64 = true,
           .has_f64 = true,
           .has_shuffle = true,
           .divides_exactly = true,

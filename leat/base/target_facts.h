@@ -24,6 +24,7 @@ struct MatrixShape {
 };
 
 struct TargetFacts {
+  bool has_any_local_width = false;  // local memory is accessed in any width up to its own
   // All elements below 32 bits, in buffers and local memory. Without it i16, u16 and f16 in buffers
   // are Target::storage_f16's matter.
   bool has_narrow_storage = false;

@@ -124,6 +124,11 @@ TEST(SpirvEmitter, LeavesToPassesWhatTheyExpand) {
   };
   expect_refused(b.finish(), "(exp)");
   expect_refused(reduce_program(32, 1), "(reduce_add)");
+  ir::Builder narrow("narrow", 32, 1);
+  const uint32_t z = narrow.parameter("z", DType::f32, true, 64);
+  const uint32_t tile = narrow.local("tile", DType::f32, 4, 16);
+  narrow.store_local(tile, narrow.lane_id(), narrow.load(z, narrow.lane_id(), 2));
+  expect_refused(narrow.finish(), "(store_local)");
 }
 
 TEST(SpirvEmitter, RefusesWhatTheTargetCannotHold) {

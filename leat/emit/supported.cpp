@@ -71,10 +71,22 @@ Result<void> check_types(const ir::Program& program, const Target& target,
   return {};
 }
 
+/// Whether local memory can be accessed so.
+bool has_width(const ir::Program& program, const ir::Instruction& instruction,
+               const TargetFacts& facts) {
+  const bool is_load = instruction.op == ir::Opcode::load_local;
+  const ir::ValueId value =
+      is_load ? instruction.first_result : program.operands_of(instruction)[1];
+  const uint8_t width = program.values[value].width;
+  return facts.has_any_local_width || width == 1 || width == program.locals[instruction.slot].width;
+}
+
 bool is_supported(const ir::Program& program, const ir::Instruction& instruction,
                   const TargetFacts& facts) {
   using enum ir::Opcode;
   switch (instruction.op) {
+    case load_local:
+    case store_local: return has_width(program, instruction, facts);
     case atomic_add:
       return program.values[instruction.first_result].scalar == ir::Scalar::f32
                  ? facts.has_atomic_add_f32
@@ -160,8 +172,6 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case extract:
     case load:
     case store:
-    case load_local:
-    case store_local:
     case barrier:
     case loop:
     case branch:

@@ -305,7 +305,7 @@ void Builder::store(uint32_t parameter, ValueId index, ValueId value, ValueId ma
 ValueId Builder::load_local(uint32_t local, ValueId index, uint8_t width) {
   CHECK(local < program_.locals.size() && has_same_shape(type(index), kUniformInt));
   const LocalMemory& memory = program_.locals[local];
-  CHECK(width == 1 || width == memory.width);
+  CHECK(width == 1 || memory.width % width == 0);
   return append_here({.op = Opcode::load_local, .slot = local}, std::span(&index, 1),
                      {compute_of(memory.storage), width, type(index).varying});
 }
@@ -321,8 +321,7 @@ void Builder::store_local(uint32_t local, ValueId index, ValueId value) {
   CHECK(local < program_.locals.size() && has_same_shape(type(index), kUniformInt));
   const LocalMemory& memory = program_.locals[local];
   const Type stored = type(value);
-  CHECK(stored.scalar == compute_of(memory.storage) &&
-        (stored.width == 1 || stored.width == memory.width));
+  CHECK(stored.scalar == compute_of(memory.storage) && memory.width % stored.width == 0);
   if (stored.varying && !type(index).varying) index = as_varying(index);
   append({.op = Opcode::store_local, .slot = local}, std::array{index, value}, {},
          open_blocks_.size() - 1);

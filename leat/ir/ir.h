@@ -25,10 +25,8 @@
 //                       kIndexed, or the address is index + lane*lane_stride with a uniform index
 //                       (the result is then varying; 0 is a broadcast)
 //   store index, value [mask]   the same, the value is narrowed to the storage
-//   load_local / store_local    slot = local memory declaration; no mask; width 1 or the local's
-//   width;
-//                       a width-1 access counts single elements even when the local is declared
-//                       wider
+//   load_local / store_local    slot = local memory declaration; no mask; width 1, the local's
+//                       width, or one that divides it; an access counts in its own width
 //   barrier             all waves of the workgroup arrive; local memory is then visible
 //   atomic_add index, value [mask]   slot = parameter (i32 or f32), width 1, always varying: every
 //   lane

@@ -97,7 +97,7 @@ TEST(Verify, RefusesWrongAccesses) {
       {"store y[%0], %vf", "stores a varying value at a uniform address"},
       {"store_local s[%0], %0", "has a value of a wrong scalar type"},
       {"store_local s[%0], %f4", "has a width that is not the memory's"},
-      {"store_local q[%0], %f2", "has a width that is not the memory's"},
+      {"store_local s[%0], %f2", "has a width that is not the memory's"},
       {"store_local s[%0], %vf", "stores a varying value at a uniform index"},
       {"%a : v.f32 = load_local s[%0]", "has a varying result of uniform operands"},
       {"%a : v.f32x4 = load_local s[%lane]", "has a width that is not the memory's"},

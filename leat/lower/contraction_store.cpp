@@ -160,24 +160,24 @@ void ContractionLowering::store_columns(const OutputColumns& columns) {
                 builder.vector(columns.values), columns.mask);
 }
 
-bool ContractionLowering::columns_vectorise() const {
+bool ContractionLowering::columns_vectorise(int64_t width) const {
   const NumberForm address =
       address_of(node_numbers.outputs[0].strides, out_index, whole.axes.size());
-  const int64_t vec = params.vec_n;
-  if (vec == 1 || numbers.n.size() != 1 || n_count % vec != 0) return false;
+  if (width == 1 || numbers.n.size() != 1 || n_count % width != 0) return false;
   if (size_bytes_of(slots.result_storage[0]) > 4) return false;
-  if (address.constant % vec != 0) return false;
+  if (address.constant % width != 0) return false;
   for (size_t axis = 0; axis < address.coefficients.size(); ++axis) {
     const int64_t wanted = axis == whole.batch.size() + whole.m.size() ? 1 : 0;
     const Number& coefficient = address.coefficients[axis];
-    if (wanted == 1 ? coefficient != 1 : coefficient % vec != 0) return false;
+    if (wanted == 1 ? coefficient != 1 : coefficient % width != 0) return false;
   }
   return true;
 }
 
 void ContractionLowering::store_columns(const OutputRow& row, std::span<const ValueId> sums,
                                         const ColumnInTile& column_in_tile) {
-  const uint32_t width = columns_vectorise() ? params.vec_n : 1;
+  const uint32_t vector = std::min(params.vec_n, static_cast<uint32_t>(sums.size()));
+  const uint32_t width = columns_vectorise(vector) ? vector : 1;
   for (uint32_t j = 0; j < sums.size(); j += width) {
     store_columns(output_columns(row, sums.subspan(j, width), width,
                                  [&](uint32_t v) { return column_in_tile(j + v); }));

@@ -18,7 +18,7 @@ using ir::ValueId;
 
 namespace {
 
-constexpr uint32_t kCopyBytes = 16;
+constexpr uint32_t kCopyBytes = 16;  // at most
 
 /// One operand's stages in local memory, and its fragments.
 class UnitSlab {
@@ -30,16 +30,16 @@ class UnitSlab {
         is_a_(is_a),
         storage_(builder_.program().parameters[map.slot].storage) {
     const auto element_bytes = static_cast<uint32_t>(size_bytes_of(storage_));
-    const uint32_t chunk = kCopyBytes / element_bytes;
-    // None may be made twice: of the last ones whole waves have one, or none.
-    const uint32_t elements = source_.outer_count() * source_.inner_count();
-    copies_ = facts_of(lowering.target).has_async_copy && map.is_plain &&
-              source_.inner_count() % chunk == 0 &&
-              elements / chunk % builder_.program().wave_lanes == 0 && source_.comes_in(chunk);
-    width_ = copies_ ? chunk : source_.inner_count() % 4 == 0 ? 4 : 1;
+    width_ = source_.inner_count() % 4 == 0 ? 4 : 1;
+    const bool may_copy = map.is_plain && facts_of(lowering.target).has_async_copy;
+    for (uint32_t bytes = kCopyBytes; may_copy && !copies_ && bytes >= 4; bytes /= 2) {
+      const uint32_t chunk = bytes / element_bytes;
+      copies_ = can_copy(chunk);
+      if (copies_) width_ = chunk;
+    }
     panel_ = l_.params.unit_waves > 1 ? kUnitPanelBytes / element_bytes : 0;
     stride_ = source_.inner_count() + (panel_ > 0 ? 0 : kUnitRowPadBytes / element_bytes);
-    access_width_ = copies_ ? 2 : width_;  // in twos the results pass through it
+    access_width_ = copies_ ? 4 : width_;  // as the results pass through it
     local_ = builder_.local(is_a ? "a" : "b", storage_, static_cast<uint8_t>(access_width_),
                             l_.params.stages * stage_elements() / access_width_);
   }
@@ -123,6 +123,12 @@ class UnitSlab {
   }
 
  private:
+  /// None may be made twice: of the last ones whole waves have one, or none.
+  bool can_copy(uint32_t chunk) const {
+    const uint32_t elements = source_.outer_count() * source_.inner_count();
+    return source_.inner_count() % chunk == 0 && elements / chunk % l_.target.wave_lanes == 0 &&
+           source_.comes_in(chunk);
+  }
   uint32_t stage_elements() const { return source_.outer_count() * stride_; }
   uint32_t panel_elements() const { return source_.outer_count() * panel_; }
 
@@ -271,8 +277,9 @@ class ElementStore {
             (int64_t{lowering.builder.program().wave_lanes} * lowering.params.unit_waves)) {
     const ContractionParams& p = l_.params;
     const uint32_t units = p.waves_m * p.waves_n / p.unit_waves;
-    passes_ = l_.columns_vectorise() && p.vec_n == kPair &&
-              l_.slots.result_storage[0] == stages.storage() && stages.access_width() == kPair &&
+    passes_ = l_.columns_vectorise(p.vec_n) && p.vec_n % kPair == 0 &&
+              l_.slots.result_storage[0] == stages.storage() &&
+              stages.access_width() % p.vec_n == 0 &&
               units * p.unit_m * stride_ <= stages.elements();
     if (!passes_) return;
     const ValueId unit = builder_.div(builder_.wave_id(), p.unit_waves);
@@ -342,23 +349,28 @@ class ElementStore {
   void store_rows(uint32_t i) {
     const ContractionParams& p = l_.params;
     const uint32_t lanes = builder_.program().wave_lanes * p.unit_waves;
-    const uint32_t pairs = columns_ / kPair;
+    const uint32_t vectors = columns_ / p.vec_n;
     const ValueId wave = builder_.rem(builder_.wave_id(), p.unit_waves);
     const ValueId lane = builder_.add(
         builder_.mul(wave, builder_.i32(builder_.program().wave_lanes)), builder_.lane_id());
-    for (uint32_t begun = 0; begun < p.unit_m * pairs; begun += lanes) {
-      const ValueId at = builder_.add(lane, builder_.i32(begun));
-      const ValueId row = builder_.div(at, pairs);
-      const ValueId column = builder_.mul(builder_.rem(at, pairs), builder_.i32(kPair));
+    for (uint32_t begun = 0; begun < p.unit_m * vectors; begun += lanes) {
+      ValueId at = builder_.add(lane, builder_.i32(begun));
+      if (begun + lanes > p.unit_m * vectors) {  // surplus lanes store the last once more
+        at = builder_.binary(Opcode::min_i, at, builder_.i32(p.unit_m * vectors - 1));
+      }
+      const ValueId row = builder_.div(at, vectors);
+      const ValueId column = builder_.mul(builder_.rem(at, vectors), builder_.i32(p.vec_n));
       LinearForm place;
       place.add(1, first_);
       place.add(stride_, row);
       place.add(1, column);
-      const ValueId loaded =
-          builder_.load_local(local_, builder_.div(build(builder_, place), kPair), kPair);
-      auto out = l_.output_columns(l_.output_row(build(builder_, row_in_tile(i, row))), {}, kPair,
+      const ValueId loaded = builder_.load_local(
+          local_, builder_.div(build(builder_, place), p.vec_n), static_cast<uint8_t>(p.vec_n));
+      auto out = l_.output_columns(l_.output_row(build(builder_, row_in_tile(i, row))), {}, p.vec_n,
                                    column_in_tile(column, 0));
-      for (int v = 0; v < int{kPair}; ++v) out.values.push_back(builder_.extract(loaded, v));
+      for (uint32_t v = 0; v < p.vec_n; ++v) {
+        out.values.push_back(builder_.extract(loaded, static_cast<int>(v)));
+      }
       l_.store_columns(out);
     }
   }

@@ -111,8 +111,8 @@ struct ContractionLowering {
     std::vector<ir::ValueId> coordinates;
   };
   OutputRow output_row(ir::ValueId row_in_tile);
-  /// True when groups of vec_n columns are one aligned vector of the output.
-  bool columns_vectorise() const;
+  /// True when groups of so many columns are one aligned vector of the output.
+  bool columns_vectorise(int64_t width) const;
   /// Of sums of one row that stand side by side: `column_in_tile` of each.
   using ColumnInTile = std::function<ir::ValueId(uint32_t)>;
   struct OutputColumns {

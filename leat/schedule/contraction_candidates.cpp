@@ -184,7 +184,9 @@ double unit_price(const ContractionParams& params, const UnitTile& tile, const P
   };
   const double ns = static_cast<double>(tiles / tile.resident) * round_ns(tile.resident) +
                     round_ns(tiles % tile.resident);
-  return ns * kLaneMacsPerNs + (params.split_k > 1 ? kAddingParts : 0);
+  if (params.split_k == 1) return ns * kLaneMacsPerNs;
+  const double moved = 2.0 * sizeof(float) * params.split_k * static_cast<double>(p.m * p.n);
+  return (ns + moved / kPartsBytesPerNs) * kLaneMacsPerNs + kAddingParts;
 }
 
 /// By matrix units, where they multiply what the operands are stored as.
@@ -198,7 +200,7 @@ std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
     params.unit_n = shape.n;
     params.unit_k = shape.k;
     params.unit_waves = shape.waves;
-    params.vec_n = facts.knows_sums ? 2 : 4;
+    params.vec_n = 4;
     for (const UnitTile& tile : unit_tiles(target.tile_rates)) {
       if (tile.unit_m != shape.m || tile.unit_n != shape.n) continue;
       params.waves_m = tile.waves_m;
@@ -208,7 +210,9 @@ std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
       params.k_step = tile.k_step;
       params.stages = tile.stages;
       params.split_k = 1;
+      found.push_back({params, unit_price(params, tile, p, target)});
       params.split_k = parts_of_k(params, p, target.compute_units, kPartOfTileMin);
+      if (params.split_k == 1) continue;
       found.push_back({params, unit_price(params, tile, p, target)});
     }
   }

@@ -118,9 +118,6 @@ Result<void> check_units(const Schedule& schedule, const Node& node, const Contr
     TRY(check_divides(node, "panel", panel, "the rows of a tile", p.tile_m()));
     TRY(check_divides(node, "panel", panel, "the columns of a tile", p.tile_n()));
   }
-  // Neighbours that a lane is known to have come in twos.
-  if (facts.knows_sums)
-    TRY(check_at_most(node, "vec_n", p.vec_n, "what a lane has side by side", 2));
   const uint32_t stages_min = p.unit_waves > 1 ? 3 : 2;
   if (p.stages < stages_min) {
     return illegal(node, "stages", p.stages, fmt::format("is not {} or more", stages_min));

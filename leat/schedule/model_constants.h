@@ -50,12 +50,12 @@ struct UnitTile {
 /// Fitted to the fp16 convolutions of the suite on an H200 (direct, 2026-11-30,
 /// bench/results/unit-tiles-h200.json), with 4 to 14 % of error (root mean square) each.
 inline constexpr UnitTile kPtxasUnitTiles[] = {
-    {64, 256, 12, 1, 1, 1, 64, 4, 1, 1000, 4000, 1000, 4000},
+    {64, 256, 12, 1, 1, 1, 64, 4, 1, 1035, 6050, 1035, 6050},
     {64, 256, 8, 1, 1, 1, 64, 4, 1, 627, 3150, 396, 1360},
     {64, 128, 8, 1, 1, 1, 64, 4, 1, 321, 2766, 452, 2144},
     {64, 128, 4, 1, 1, 1, 64, 4, 2, 341, 1259, 257, 1013},
     {64, 64, 8, 1, 1, 1, 64, 4, 2, 355, 1232, 299, 919},
-    {64, 64, 8, 1, 1, 1, 64, 3, 2, 581, 947, 180, 718},
+    {64, 64, 8, 1, 1, 1, 64, 3, 2, 690, 1400, 180, 718},
     {64, 64, 4, 1, 1, 1, 64, 4, 3, 240, 444, 169, 414},
     {16, 8, 2, 2, 4, 8, 32, 3, 2, 700, 2400, 560, 1500},
     {16, 8, 4, 1, 2, 8, 32, 3, 3, 356, 999, 291, 497},
@@ -72,6 +72,8 @@ inline constexpr UnitTile kDriverUnitTiles[] = {
 };
 /// Multiply-adds of the lanes of a compute unit of that chip in a nanosecond: 128 at 1.98 GHz.
 inline constexpr double kLaneMacsPerNs = 253;
+/// What parts of k are written and read again with, in bytes a nanosecond: mostly in the cache.
+inline constexpr double kPartsBytesPerNs = 6000;
 
 inline std::span<const TileRate> tile_rates(TileRates rates) {
   switch (rates) {

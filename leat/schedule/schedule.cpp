@@ -5,6 +5,7 @@
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
 #include "leat/schedule/normalise.h"
+#include "leat/schedule/widen_channels.h"
 #include "leat/tensor/fold.h"
 
 namespace leat {
@@ -46,6 +47,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   done(PlanStep::normalise);
   fuse(schedule.graph, target);
   TRY(fold_widened(schedule.graph));
+  widen_channels(schedule.graph, target);
   done(PlanStep::fuse);
   assign_layouts(schedule, target, options.external_channels_last);
   done(PlanStep::layout);

@@ -9,8 +9,9 @@ namespace leat {
 
 namespace {
 
-/// Where a parameter is of use: with tiles in registers alone, with tiles in local memory, or both.
-enum class Use : uint8_t { plain, staged, always };
+/// Where a parameter is of use: with tiles in registers alone, with tiles in local memory, with
+/// those of matrix units, or always.
+enum class Use : uint8_t { plain, staged, units, always };
 
 template <typename Params>
 struct Field {
@@ -34,6 +35,13 @@ const std::vector<Field<ContractionParams>>& fields_of(const ContractionParams&)
       {&P::stages, {1, 2}, false, Use::staged},
       {&P::lane_fold, {1, 2, 4}, false, Use::staged},
       {&P::last_adds, {0, 1}, false, Use::staged},
+      {&P::waves_m, {1, 2, 4, 8, 12}, false, Use::units},
+      {&P::waves_n, {1, 2, 4}, false, Use::units},
+      {&P::reg_m, {1, 2, 4}, false, Use::units},
+      {&P::reg_n, {1, 2, 4, 8}, false, Use::units},
+      {&P::k_step, {32, 64, 128}, false, Use::units},
+      {&P::stages, {2, 3, 4, 5, 6}, false, Use::units},
+      {&P::unit_n, {64, 128, 192, 256}, false, Use::units},
       {&P::vec_m, {1, 2, 4}, false},
       {&P::vec_n, {1, 2, 4}, false},
       {&P::split_k, {1, 2, 4, 8, 16, 32}, false},
@@ -61,7 +69,9 @@ const std::vector<Field<ProgramParams>>& fields_of(const ProgramParams&) {
 }
 
 bool is_of_use(const ContractionParams& params, Use use) {
-  return use == Use::always || (use == Use::staged) == (params.stages > 0);
+  if (use == Use::always) return true;
+  if (params.by_units()) return use == Use::units;
+  return use == (params.stages > 0 ? Use::staged : Use::plain);
 }
 bool is_of_use(const MapReduceParams&, Use) { return true; }
 bool is_of_use(const ProgramParams&, Use) { return true; }

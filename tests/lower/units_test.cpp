@@ -4,6 +4,7 @@
 // them.
 #include <gtest/gtest.h>
 
+#include "leat/schedule/widen_channels.h"
 #include "leat/tensor/ops.h"
 #include "tests/lower/lowered_case.h"
 
@@ -87,15 +88,15 @@ ChooseFunction tile_of(const UnitTileForm& form, size_t& used) {
 }
 
 constexpr UnitTileForm kForms[] = {
-    {2, 2, 2, 2, 2, 32, 3, 1}, {1, 1, 1, 1, 1, 16, 2, 1}, {2, 1, 1, 4, 2, 16, 4, 1},
+    {2, 2, 2, 2, 4, 32, 3, 1}, {1, 1, 1, 1, 1, 16, 2, 1}, {2, 1, 1, 4, 2, 16, 4, 1},
     {1, 2, 3, 1, 2, 64, 2, 1}, {2, 2, 1, 2, 2, 16, 3, 2},
 };
 /// Of products that four waves share.
 constexpr UnitTileForm kTileForms[] = {
-    {4, 1, 1, 1, 2, 64, 3, 1, 64, 64, 4},
+    {4, 1, 1, 1, 4, 64, 3, 1, 64, 64, 4},
     {8, 1, 1, 1, 1, 64, 3, 1, 64, 128, 4},
     {4, 1, 2, 1, 2, 128, 3, 1, 64, 64, 4},
-    {4, 2, 1, 2, 2, 64, 4, 2, 64, 64, 4},
+    {4, 2, 1, 2, 4, 64, 4, 2, 64, 64, 4},
 };
 
 /// Of drivers' products, 2 x 2 waves of 64x64 among them, whose sums come back fragment by
@@ -194,6 +195,30 @@ TEST(Units, Convolutions) {
   check_forms(conv_case(DType::bf16, {1, 32, 8, 8}, {16, 32, 1, 1}, 1, 0), "1x1");
   check_forms(conv_case(DType::f16, {1, 3, 15, 13}, {16, 3, 5, 5}, 2, 2), "few channels");
   check_forms(conv_case(DType::f16, {1, 8, 11, 11}, {10, 8, 3, 3}, 2, 1), "stride");
+}
+
+// The first convolution of a picture: the copy, and what the units make of it.
+TEST(Units, FewChannelsAreWidened) {
+  Case test = conv_case(DType::f16, {1, 3, 15, 13}, {16, 3, 5, 5}, 2, 2);
+  const auto want = evaluate(test.graph, test.inputs);
+  ASSERT_TRUE(want);
+  widen_channels(test.graph, hopper_target(), 1);
+  ASSERT_EQ(test.graph.nodes.size(), 2u);
+  EXPECT_EQ(test.graph.nodes[0].op, "Pad");
+  const auto same = evaluate(test.graph, test.inputs);
+  ASSERT_TRUE(same);
+  EXPECT_EQ((*same)[0].bytes, (*want)[0].bytes);
+  size_t used = 0;
+  Chooser chooser(hopper_target(), tile_of(kTileForms[0], used));
+  check(test, hopper_target(), {.chooser = &chooser, .external_channels_last = true}, "widened");
+  EXPECT_GT(used, 0u);
+
+  Case small = conv_case(DType::f16, {1, 3, 15, 13}, {16, 3, 5, 5}, 2, 2);
+  widen_channels(small.graph, hopper_target());
+  EXPECT_EQ(small.graph.nodes.size(), 1u) << "too small to repay a copy";
+  Case wide = conv_case(DType::f16, {1, 4, 15, 13}, {16, 4, 5, 5}, 2, 2);
+  widen_channels(wide.graph, hopper_target(), 1);
+  EXPECT_EQ(wide.graph.nodes.size(), 1u);
 }
 
 TEST(Units, AreChosenWhereTheTargetHasThem) {

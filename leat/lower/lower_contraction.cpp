@@ -76,6 +76,14 @@ ContractionLowering::ContractionLowering(const StepSource& source,
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
 }
 
+Number ContractionLowering::extent_of(size_t axis) const {
+  for (const Numbers* extents : {&numbers.batch, &numbers.m, &numbers.n, &numbers.k}) {
+    if (axis < extents->size()) return (*extents)[axis];
+    axis -= extents->size();
+  }
+  CHECK(false);
+}
+
 ValueId ContractionLowering::row_in_tile(uint32_t i) {
   const uint32_t chunk = i / params.vec_m;
   LinearForm form;

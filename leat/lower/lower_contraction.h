@@ -66,6 +66,8 @@ struct ContractionLowering {
   /// Row (column) number within the tile of register row i of this lane.
   ir::ValueId row_in_tile(uint32_t i);
   ir::ValueId column_in_tile(uint32_t j);
+  /// Of an axis as the contraction numbers them.
+  Number extent_of(size_t axis) const;
   bool m_tail() const { return has_rest(m_count, params.tile_m()); }
   bool n_tail() const { return has_rest(n_count, params.tile_n()); }
 

@@ -33,7 +33,8 @@ bool SlabSource::comes_in(uint32_t width) const {
   const Number run = k_inner_ ? inner_k_extent() : rows.back();
   if (run % width != 0 || map_.address.constant % width != 0) return false;
   for (size_t axis = 0; axis < map_.address.coefficients.size(); ++axis) {
-    if (axis != moving && map_.address.coefficients[axis] % width != 0) return false;
+    const bool is_aligned = axis == moving || map_.address.coefficients[axis] % width == 0;
+    if (!is_aligned && l_.extent_of(axis) != 1) return false;
   }
   for (const OperandMap::Bound& bound : map_.bounds) {
     if (bound.coordinate.coefficients[moving] != 0) return false;

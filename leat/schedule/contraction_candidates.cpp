@@ -200,7 +200,8 @@ std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
     params.unit_n = shape.n;
     params.unit_k = shape.k;
     params.unit_waves = shape.waves;
-    params.vec_n = 4;
+    params.vec_n =
+        facts.knows_sums && shape.n >= kUnitColumnsWide ? kUnitVectorWide : kUnitVectorNarrow;
     for (const UnitTile& tile : unit_tiles(target.tile_rates)) {
       if (tile.unit_m != shape.m || tile.unit_n != shape.n) continue;
       params.waves_m = tile.waves_m;

@@ -278,6 +278,36 @@ TEST(OnnxFunctions, RefuseAttributesThatTheyLack) {
   expect_refused(builder, "\"slop\"");
 }
 
+/// f(x) of a node If whose branches are what the caller, or a default, says.
+OnnxBuilder choosing(const onnx::GraphProto& fallback) {
+  OnnxBuilder builder = calling("Neg");
+  onnx::FunctionProto& function = *builder.proto().mutable_functions(0);
+  function.add_input("c");
+  onnx::AttributeProto& branch = *function.add_attribute_proto();
+  branch.set_name("branch");
+  branch.set_type(onnx::AttributeProto::GRAPH);
+  *branch.mutable_g() = fallback;
+  onnx::NodeProto& node = *function.mutable_node(0);
+  node.set_op_type("If");
+  node.set_input(0, "c");
+  for (const char* name : {"then_branch", "else_branch"}) {
+    OnnxNodeBuilder(node).refer(name, "branch", onnx::AttributeProto::GRAPH);
+  }
+  builder.constant("c", tensor(DType::boolean, {}, {1}));
+  builder.node("F", {"x", "c"}, {"p"}).proto().set_domain("mine");
+  builder.output("p");
+  return builder;
+}
+
+TEST(OnnxFunctions, GraphsThatAreDefaultsAreCheckedAsAllOthers) {
+  EXPECT_EQ(run(choosing(body_of("Neg", {"a"})), {floats({1, 2})}), (std::vector<double>{-1, -2}));
+  expect_refused(choosing(body_of("NoSuchOperator", {"a"})), "Operator NoSuchOperator of domain");
+  onnx::GraphProto body = body_of("F", {"a", "c"});
+  body.mutable_node(0)->set_domain("mine");
+  body.mutable_node(0)->add_output("more");
+  expect_refused(choosing(body), "2 outputs (of 1)");
+}
+
 TEST(OnnxFunctions, ThatLackAnInputNameTheNodeThatWantsIt) {
   OnnxBuilder builder = calling("Neg");
   builder.node("F", {}, {"p"}).proto().set_domain("mine");
@@ -363,6 +393,20 @@ TEST(OnnxNonZero, OfValuesThatOnlyTheDeviceKnowsIsRefused) {
   builder.node("NonZero", {"x"}, {"y"});
   builder.output("y");
   expect_refused(builder, "must be constant");
+}
+
+TEST(OnnxUnique, WhatIsNoNumberComesLast) {
+  const double nan = std::nan("");
+  OnnxBuilder builder;
+  builder.constant("x", floats({3, nan, 1, nan, 2, 1}));
+  builder.node("Unique", {"x"}, {"y", "", "", "counts"});
+  builder.output("y");
+  builder.output("counts");
+  const std::vector<double> values = run(builder, {});
+  ASSERT_EQ(values.size(), 4u);
+  EXPECT_EQ(std::vector<double>(values.begin(), values.begin() + 3),
+            (std::vector<double>{1, 2, 3}));
+  EXPECT_TRUE(std::isnan(values[3]));
 }
 
 // --- Sequences -----------------------------------------------------------------------------------

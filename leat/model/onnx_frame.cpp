@@ -93,6 +93,10 @@ class NodeChecks {
       const ModelFunction& function = *open_.back();
       open_.pop_back();
       TRY(check(function.proto->node(), function.opsets));
+      // Defaults of attributes become parts of the nodes that name them.
+      for (const onnx::AttributeProto& attribute : function.proto->attribute_proto()) {
+        if (attribute.has_g()) TRY(check(attribute.g(), function.opsets));
+      }
     }
     return {};
   }

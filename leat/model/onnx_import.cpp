@@ -249,6 +249,9 @@ Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string&
     return call_function(proto, *function);
   }
   const OnnxOperator* row = onnx_ops::find_operator(proto.domain(), proto.op_type());
+  if (row == nullptr) {
+    return unsupported(fmt::format("Operator {} is not supported.", proto.op_type()));
+  }
   OnnxNode node(proto, {.graph = model_.graph,
                         .host = *this,
                         .fill_bytes_left = fill_bytes_left_,
@@ -392,6 +395,10 @@ Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFu
   if (!added) return added.error();
   TRY_ASSIGN(const std::vector<OnnxValue> outputs,
              outputs_of(scope, {body.output().begin(), body.output().end()}));
+  if (outputs.size() < static_cast<size_t>(proto.output_size())) {
+    return invalid(fmt::format("Function {} has {} outputs (of {}).", body.name(),
+                               proto.output_size(), outputs.size()));
+  }
   for (int i = 0; i < proto.output_size(); ++i) {
     TRY(keep_output(proto.output(i), outputs[static_cast<size_t>(i)]));
   }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ctime>
+#include <functional>
 
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
@@ -200,6 +202,46 @@ TEST(OnnxLoop, RefusesTurnsThatFillTheMemory) {
   EXPECT_NE(model.error().message().find("bytes of constants"), std::string::npos);
 }
 
+/// y = x after that many turns, in each of which `add` adds nodes to the body; `s` is 10 times x.
+OnnxBuilder turning(int64_t turns, const std::function<void(OnnxBuilder&)>& add) {
+  OnnxBuilder body;
+  body.input("turn", {}, kInt64);
+  body.input("going", {}, kBool);
+  body.input("y", {1});
+  add(body);
+  body.output("going");
+  body.output("y");
+  OnnxBuilder builder;
+  builder.input("x", {1});
+  builder.node("SequenceConstruct", std::vector<std::string>(10, "x"), {"s"});
+  builder.constant("turns", tensor(DType::i64, {}, {static_cast<double>(turns)}));
+  builder.node("Loop", {"turns", "", "x"}, {"z"}).set("body", body.proto().graph());
+  builder.node("Neg", {"z"}, {"p"});
+  builder.output("p");
+  return builder;
+}
+
+TEST(OnnxLoop, LargeNodesCountAsMany) {
+  const auto add = [](OnnxBuilder& body) {
+    body.node("SequenceConstruct", std::vector<std::string>(1600, "x"), {"list"});
+  };
+  EXPECT_TRUE(import(turning(10, add)));
+  expect_refused(turning(1000, add), "more nodes than the");
+}
+
+TEST(OnnxLoop, NamesDoNotFillTheMemory) {
+  const auto add = [](OnnxBuilder& body) {
+    body.node("Neg", {"x"}, {"k"}).proto().set_name(std::string(1 << 20, 'n'));
+  };
+  const Result<Model> model = import(turning(1000, add));
+  ASSERT_TRUE(model) << model.error().message();
+  for (const Tensor& made : model->graph.tensors) EXPECT_LT(made.name.size(), 300u);
+  expect_refused(
+      turning(1000,
+              [](OnnxBuilder& body) { body.node("Neg", {"x"}, {std::string(1 << 20, 'n')}); }),
+      "more bytes of names");
+}
+
 TEST(OnnxScan, RunsBothWays) {
   OnnxBuilder body;
   body.input("sum", {2});
@@ -376,6 +418,42 @@ TEST(OnnxFunctions, AttributesDoNotFillTheMemory) {
   EXPECT_NE(model.error().message().find("more bytes"), std::string::npos);
 }
 
+TEST(OnnxFunctions, CopiesCountAsTheMemoryThatTheyTake) {
+  OnnxBuilder builder = calling("LeakyRelu");
+  onnx::FunctionProto& function = *builder.proto().mutable_functions(0);
+  for (int i = 0; i < 200; ++i) {
+    onnx::NodeProto& node = *function.add_node();
+    node.set_op_type("Neg");
+    node.add_input("a");
+    node.add_output("k" + std::to_string(i));
+  }
+  builder.node("F", {"x"}, {"p"}).proto().set_domain("mine");
+  builder.output("p");
+  EXPECT_TRUE(import(builder));
+  ImportOptions options;
+  options.fill_bytes_max = 16 << 10;  // several times what the file has of the function
+  ASSERT_LT(function.ByteSizeLong(), 8u << 10);
+  const Result<Model> model = import(builder, options);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("more bytes"), std::string::npos);
+}
+
+TEST(OnnxFunctions, OfManyAttributesAreCalledInAMoment) {
+  OnnxBuilder builder = calling("Neg");
+  OnnxNodeBuilder call = builder.node("F", {"x"}, {"p"});
+  call.proto().set_domain("mine");
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string name = "attribute" + std::to_string(i);
+    builder.proto().mutable_functions(0)->add_attribute(name);
+    call.set(name, i);
+  }
+  builder.output("p");
+  const std::clock_t start = std::clock();
+  EXPECT_TRUE(import(builder));
+  // Some 0.2 s; each name compared with each takes more than ten.
+  EXPECT_LT(std::clock() - start, 4 * CLOCKS_PER_SEC);
+}
+
 // --- Values that decide shapes
 // ---------------------------------------------------------------------
 
@@ -464,6 +542,36 @@ TEST(OnnxSequences, GrowInLoops) {
   builder.node("ConcatFromSequence", {"list"}, {"y"}).set("axis", 0).set("new_axis", 1);
   builder.output("y");
   EXPECT_EQ(run(builder, {floats({7})}), (std::vector<double>{7, 7, 7}));
+  // Each longer one is another list.
+  builder.proto().mutable_graph()->mutable_initializer(0)->set_name("few");
+  builder.constant("three", tensor(DType::i64, {}, {8000}));
+  expect_refused(builder, "have more tensors");
+}
+
+TEST(OnnxSequences, PartsAreCountedBeforeTheyAreMade) {
+  for (const bool is_given : {false, true}) {
+    OnnxBuilder builder;
+    builder.input("x", {int64_t{1} << 30});
+    builder.constant("one", tensor(DType::i64, {}, {1}));
+    std::vector<std::string> inputs = {"x"};
+    if (is_given) inputs.push_back("one");
+    builder.node("SplitToSequence", inputs, {"parts"});
+    builder.node("SequenceLength", {"parts"}, {"n"});
+    builder.output("n");
+    expect_refused(builder, "more nodes than the");
+  }
+}
+
+TEST(OnnxSequences, OfManyTensorsAreJoinedOnlyAFewTimes) {
+  OnnxBuilder builder;
+  builder.input("x", {1000});
+  builder.node("SplitToSequence", {"x"}, {"parts"});
+  for (int i = 0; i < 30; ++i) {
+    const std::string y = "y" + std::to_string(i);
+    builder.node("ConcatFromSequence", {"parts"}, {y}).set("axis", 0);
+    builder.output(y);
+  }
+  expect_refused(builder, "more nodes than the");
 }
 
 }  // namespace

@@ -436,6 +436,14 @@ TEST(OnnxContrib, Refuses) {
                  invalid_argument, "(4 + 4 + 5)");
   expect_refused(one("MultiHeadAttention", [](auto& n) { n.set("num_heads", 2); }),
                  invalid_argument, "(4, 12)");
+  expect_refused(
+      [](OnnxBuilder& b) {
+        b.input("q", {});
+        b.input("k", {1, 2, 4});
+        b.input("mask", {1, 2}, onnx::TensorProto::INT32);
+        contrib(b, "MultiHeadAttention", {"q", "k", "k", "", "mask"}, {"y"}).set("num_heads", 1);
+      },
+      invalid_argument, "scalar");
   expect_refused(one("FusedConv", [](auto& n) { n.set("activation", "Mish"); }), invalid_argument,
                  "(2, 3, 4)");
   expect_refused(

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ctime>
+#include <functional>
 
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
@@ -200,6 +202,46 @@ TEST(OnnxLoop, RefusesTurnsThatFillTheMemory) {
   EXPECT_NE(model.error().message().find("bytes of constants"), std::string::npos);
 }
 
+/// y = x after that many turns, in each of which `add` adds nodes to the body; `s` is 10 times x.
+OnnxBuilder turning(int64_t turns, const std::function<void(OnnxBuilder&)>& add) {
+  OnnxBuilder body;
+  body.input("turn", {}, kInt64);
+  body.input("going", {}, kBool);
+  body.input("y", {1});
+  add(body);
+  body.output("going");
+  body.output("y");
+  OnnxBuilder builder;
+  builder.input("x", {1});
+  builder.node("SequenceConstruct", std::vector<std::string>(10, "x"), {"s"});
+  builder.constant("turns", tensor(DType::i64, {}, {static_cast<double>(turns)}));
+  builder.node("Loop", {"turns", "", "x"}, {"z"}).set("body", body.proto().graph());
+  builder.node("Neg", {"z"}, {"p"});
+  builder.output("p");
+  return builder;
+}
+
+TEST(OnnxLoop, LargeNodesCountAsMany) {
+  const auto add = [](OnnxBuilder& body) {
+    body.node("SequenceConstruct", std::vector<std::string>(1600, "x"), {"list"});
+  };
+  EXPECT_TRUE(import(turning(10, add)));
+  expect_refused(turning(1000, add), "more nodes than the");
+}
+
+TEST(OnnxLoop, NamesDoNotFillTheMemory) {
+  const auto add = [](OnnxBuilder& body) {
+    body.node("Neg", {"x"}, {"k"}).proto().set_name(std::string(1 << 20, 'n'));
+  };
+  const Result<Model> model = import(turning(1000, add));
+  ASSERT_TRUE(model) << model.error().message();
+  for (const Tensor& made : model->graph.tensors) EXPECT_LT(made.name.size(), 300u);
+  expect_refused(
+      turning(1000,
+              [](OnnxBuilder& body) { body.node("Neg", {"x"}, {std::string(1 << 20, 'n')}); }),
+      "more bytes of names");
+}
+
 TEST(OnnxScan, RunsBothWays) {
   OnnxBuilder body;
   body.input("sum", {2});
@@ -278,6 +320,36 @@ TEST(OnnxFunctions, RefuseAttributesThatTheyLack) {
   expect_refused(builder, "\"slop\"");
 }
 
+/// f(x) of a node If whose branches are what the caller, or a default, says.
+OnnxBuilder choosing(const onnx::GraphProto& fallback) {
+  OnnxBuilder builder = calling("Neg");
+  onnx::FunctionProto& function = *builder.proto().mutable_functions(0);
+  function.add_input("c");
+  onnx::AttributeProto& branch = *function.add_attribute_proto();
+  branch.set_name("branch");
+  branch.set_type(onnx::AttributeProto::GRAPH);
+  *branch.mutable_g() = fallback;
+  onnx::NodeProto& node = *function.mutable_node(0);
+  node.set_op_type("If");
+  node.set_input(0, "c");
+  for (const char* name : {"then_branch", "else_branch"}) {
+    OnnxNodeBuilder(node).refer(name, "branch", onnx::AttributeProto::GRAPH);
+  }
+  builder.constant("c", tensor(DType::boolean, {}, {1}));
+  builder.node("F", {"x", "c"}, {"p"}).proto().set_domain("mine");
+  builder.output("p");
+  return builder;
+}
+
+TEST(OnnxFunctions, GraphsThatAreDefaultsAreCheckedAsAllOthers) {
+  EXPECT_EQ(run(choosing(body_of("Neg", {"a"})), {floats({1, 2})}), (std::vector<double>{-1, -2}));
+  expect_refused(choosing(body_of("NoSuchOperator", {"a"})), "Operator NoSuchOperator of domain");
+  onnx::GraphProto body = body_of("F", {"a", "c"});
+  body.mutable_node(0)->set_domain("mine");
+  body.mutable_node(0)->add_output("more");
+  expect_refused(choosing(body), "2 outputs (of 1)");
+}
+
 TEST(OnnxFunctions, ThatLackAnInputNameTheNodeThatWantsIt) {
   OnnxBuilder builder = calling("Neg");
   builder.node("F", {}, {"p"}).proto().set_domain("mine");
@@ -346,6 +418,42 @@ TEST(OnnxFunctions, AttributesDoNotFillTheMemory) {
   EXPECT_NE(model.error().message().find("more bytes"), std::string::npos);
 }
 
+TEST(OnnxFunctions, CopiesCountAsTheMemoryThatTheyTake) {
+  OnnxBuilder builder = calling("LeakyRelu");
+  onnx::FunctionProto& function = *builder.proto().mutable_functions(0);
+  for (int i = 0; i < 200; ++i) {
+    onnx::NodeProto& node = *function.add_node();
+    node.set_op_type("Neg");
+    node.add_input("a");
+    node.add_output("k" + std::to_string(i));
+  }
+  builder.node("F", {"x"}, {"p"}).proto().set_domain("mine");
+  builder.output("p");
+  EXPECT_TRUE(import(builder));
+  ImportOptions options;
+  options.fill_bytes_max = 16 << 10;  // several times what the file has of the function
+  ASSERT_LT(function.ByteSizeLong(), 8u << 10);
+  const Result<Model> model = import(builder, options);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("more bytes"), std::string::npos);
+}
+
+TEST(OnnxFunctions, OfManyAttributesAreCalledInAMoment) {
+  OnnxBuilder builder = calling("Neg");
+  OnnxNodeBuilder call = builder.node("F", {"x"}, {"p"});
+  call.proto().set_domain("mine");
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string name = "attribute" + std::to_string(i);
+    builder.proto().mutable_functions(0)->add_attribute(name);
+    call.set(name, i);
+  }
+  builder.output("p");
+  const std::clock_t start = std::clock();
+  EXPECT_TRUE(import(builder));
+  // Some 0.2 s; each name compared with each takes more than ten.
+  EXPECT_LT(std::clock() - start, 4 * CLOCKS_PER_SEC);
+}
+
 // --- Values that decide shapes
 // ---------------------------------------------------------------------
 
@@ -363,6 +471,20 @@ TEST(OnnxNonZero, OfValuesThatOnlyTheDeviceKnowsIsRefused) {
   builder.node("NonZero", {"x"}, {"y"});
   builder.output("y");
   expect_refused(builder, "must be constant");
+}
+
+TEST(OnnxUnique, WhatIsNoNumberComesLast) {
+  const double nan = std::nan("");
+  OnnxBuilder builder;
+  builder.constant("x", floats({3, nan, 1, nan, 2, 1}));
+  builder.node("Unique", {"x"}, {"y", "", "", "counts"});
+  builder.output("y");
+  builder.output("counts");
+  const std::vector<double> values = run(builder, {});
+  ASSERT_EQ(values.size(), 4u);
+  EXPECT_EQ(std::vector<double>(values.begin(), values.begin() + 3),
+            (std::vector<double>{1, 2, 3}));
+  EXPECT_TRUE(std::isnan(values[3]));
 }
 
 // --- Sequences -----------------------------------------------------------------------------------
@@ -420,6 +542,36 @@ TEST(OnnxSequences, GrowInLoops) {
   builder.node("ConcatFromSequence", {"list"}, {"y"}).set("axis", 0).set("new_axis", 1);
   builder.output("y");
   EXPECT_EQ(run(builder, {floats({7})}), (std::vector<double>{7, 7, 7}));
+  // Each longer one is another list.
+  builder.proto().mutable_graph()->mutable_initializer(0)->set_name("few");
+  builder.constant("three", tensor(DType::i64, {}, {8000}));
+  expect_refused(builder, "have more tensors");
+}
+
+TEST(OnnxSequences, PartsAreCountedBeforeTheyAreMade) {
+  for (const bool is_given : {false, true}) {
+    OnnxBuilder builder;
+    builder.input("x", {int64_t{1} << 30});
+    builder.constant("one", tensor(DType::i64, {}, {1}));
+    std::vector<std::string> inputs = {"x"};
+    if (is_given) inputs.push_back("one");
+    builder.node("SplitToSequence", inputs, {"parts"});
+    builder.node("SequenceLength", {"parts"}, {"n"});
+    builder.output("n");
+    expect_refused(builder, "more nodes than the");
+  }
+}
+
+TEST(OnnxSequences, OfManyTensorsAreJoinedOnlyAFewTimes) {
+  OnnxBuilder builder;
+  builder.input("x", {1000});
+  builder.node("SplitToSequence", {"x"}, {"parts"});
+  for (int i = 0; i < 30; ++i) {
+    const std::string y = "y" + std::to_string(i);
+    builder.node("ConcatFromSequence", {"parts"}, {y}).set("axis", 0);
+    builder.output(y);
+  }
+  expect_refused(builder, "more nodes than the");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include "leat/model/onnx.pb.h"
@@ -21,6 +22,7 @@ namespace {
 
 /// Bytes that tensors may take of a file, over its size: some share all their data.
 constexpr int64_t kSharesMax = 4;
+constexpr int64_t kBytesMax = std::numeric_limits<int64_t>::max();
 
 std::optional<int64_t> number_of(const std::string& text) {
   int64_t value = 0;
@@ -128,7 +130,7 @@ Result<ExternalData::File> ExternalData::open(const std::string& location) {
   file.size_bytes = status.st_size;
   // By what it is and not by what it is called: a file has many names.
   if (known_.emplace(status.st_dev, status.st_ino).second) {
-    bytes_left_ += kSharesMax * file.size_bytes;
+    bytes_left_ += std::min(file.size_bytes, (kBytesMax - bytes_left_) / kSharesMax) * kSharesMax;
   }
   return file;
 }

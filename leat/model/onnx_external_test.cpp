@@ -118,6 +118,16 @@ TEST_F(OnnxExternal, ASmallFileDoesNotBecomeGigabytes) {
   expect_refused(whole, "4 times", 6);
 }
 
+/// Of holes: four times its size is no number of bytes.
+TEST_F(OnnxExternal, AFileAsLargeAsAFileSystemAllows) {
+  std::error_code code;
+  std::filesystem::resize_file(path("net/parts/w.bin"), std::uintmax_t{1} << 62, code);
+  if (code) GTEST_SKIP() << "The file system has no files of 2^62 bytes: " << code.message();
+  const Result<Model> model =
+      import_with({{"location", "parts/w.bin"}, {"offset", "4"}, {"length", "12"}}, 2);
+  EXPECT_TRUE(model) << model.error().message();
+}
+
 TEST_F(OnnxExternal, ManyNamesOfAFileAreOneFile) {
   std::filesystem::create_hard_link(path("net/parts/w.bin"), path("net/twin.bin"));
   std::filesystem::create_symlink("parts/w.bin", path("net/link.bin"));

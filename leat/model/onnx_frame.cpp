@@ -47,7 +47,7 @@ Result<void> read_functions(const onnx::ModelProto& proto, ModelFrame& frame) {
   for (const onnx::FunctionProto& function : proto.functions()) {
     TRY_ASSIGN(Opsets opsets, read_opsets(function.opset_import()));
     const std::string key = key_of(function.domain(), function.name(), function.overload());
-    if (!frame.functions.emplace(key, ModelFunction{&function, std::move(opsets)}).second) {
+    if (!frame.functions.emplace(key, describe_function(function, std::move(opsets))).second) {
       return invalid(fmt::format("Function \"{}\" is defined twice.", function.name()));
     }
   }
@@ -93,6 +93,10 @@ class NodeChecks {
       const ModelFunction& function = *open_.back();
       open_.pop_back();
       TRY(check(function.proto->node(), function.opsets));
+      // Defaults of attributes become parts of the nodes that name them.
+      for (const onnx::AttributeProto& attribute : function.proto->attribute_proto()) {
+        if (attribute.has_g()) TRY(check(attribute.g(), function.opsets));
+      }
     }
     return {};
   }

@@ -5,25 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "leat/model/onnx_function.h"
 #include "leat/model/onnx_import.h"
 
 namespace leat::onnx {
-class FunctionProto;
 class NodeProto;
 }  // namespace leat::onnx
 
 namespace leat {
 
-/// Versions of operator sets by domain; "" is ONNX' own.
-using Opsets = std::map<std::string, int64_t>;
 /// Of the node's domain; 0, when the file does not say.
 int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node);
-
-/// An operator that the file defines by other nodes.
-struct ModelFunction {
-  const onnx::FunctionProto* proto = nullptr;  // of the file
-  Opsets opsets;
-};
 
 struct ModelFrame {
   Opsets opsets;

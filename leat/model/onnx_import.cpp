@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "leat/model/onnx.pb.h"
+#include "leat/model/onnx_budget.h"
 #include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_external.h"
 #include "leat/model/onnx_file.h"
@@ -43,7 +44,7 @@ class Importer : private onnx_ops::NodeHost {
         options_(options),
         external_(path.is_file ? path.path : ""),
         opsets_(&frame.opsets),
-        nodes_left_(kWrittenOutNodesMax + kWrittenOutNodesEach * frame.node_count),
+        budget_(frame.node_count),
         fill_bytes_left_(options.fill_bytes_max),
         inner_bytes_left_(options.fill_bytes_max) {
     model_.path = path.path;
@@ -92,7 +93,7 @@ class Importer : private onnx_ops::NodeHost {
   Mark mark() const;
   void take_back(const Mark& mark);
   Result<void> charge(const Mark& before);
-  Result<void> charge_turn();
+  Result<void> charge_nodes(int64_t count) override { return budget_.charge_nodes(count); }
   Result<bool> fix_inputs(const std::vector<std::string>& names);
   Result<void> fix_input(const std::string& name, const HostTensor& value);
   Result<void> add_outputs();
@@ -100,7 +101,9 @@ class Importer : private onnx_ops::NodeHost {
   void drop_unused_nodes();
   std::vector<std::string> inputs_of_value(TensorId tensor) const;
   Result<void> define(const std::string& name, OnnxValue value);
-  std::vector<OnnxValue> inputs_of(const onnx::NodeProto& proto) const;
+  Result<std::vector<OnnxValue>> inputs_of(const onnx::NodeProto& proto);
+  Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
+                                            const std::vector<std::string>& names);
   std::string unique_name(const std::string& name);
 
   const onnx::ModelProto& proto_;
@@ -114,7 +117,7 @@ class Importer : private onnx_ops::NodeHost {
   OnnxScope* scope_ = &names_;
   const Opsets* opsets_;
   int depth_ = 0;
-  int64_t nodes_left_;
+  ImportBudget budget_;
   int64_t fill_bytes_left_;
   int64_t inner_bytes_left_;  // of what graphs within the model make, turn by turn
   size_t charged_ = 0;        // tensors before which are counted in it
@@ -220,10 +223,12 @@ std::string Importer::unique_name(const std::string& name) {
   return unique;
 }
 
-std::vector<OnnxValue> Importer::inputs_of(const onnx::NodeProto& proto) const {
+Result<std::vector<OnnxValue>> Importer::inputs_of(const onnx::NodeProto& proto) {
   std::vector<OnnxValue> inputs;
   for (const std::string& name : proto.input()) {
-    inputs.push_back(name.empty() ? OnnxValue() : *scope_->find(name));
+    const OnnxValue* value = name.empty() ? nullptr : scope_->find(name);
+    if (value != nullptr) TRY(budget_.charge_sequence(*value));
+    inputs.push_back(value == nullptr ? OnnxValue() : *value);
   }
   return inputs;
 }
@@ -249,11 +254,15 @@ Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string&
     return call_function(proto, *function);
   }
   const OnnxOperator* row = onnx_ops::find_operator(proto.domain(), proto.op_type());
+  if (row == nullptr) {
+    return unsupported(fmt::format("Operator {} is not supported.", proto.op_type()));
+  }
+  TRY_ASSIGN(std::vector<OnnxValue> inputs, inputs_of(proto));
   OnnxNode node(proto, {.graph = model_.graph,
                         .host = *this,
                         .fill_bytes_left = fill_bytes_left_,
                         .name = name,
-                        .inputs = inputs_of(proto),
+                        .inputs = std::move(inputs),
                         .opset = opset_of(*opsets_, proto)});
   const Result<void> added = import_node(*row, node, proto);
   if (!added) wanted = node.wanted_constant();
@@ -274,16 +283,8 @@ void Importer::take_back(const Mark& mark) {
   std::erase_if(initializers_, [&](const auto& entry) { return entry.second >= mark.tensors; });
 }
 
-/// A few bytes of a file can ask for many turns, and each for memory.
-Result<void> Importer::charge_turn() {
-  if (--nodes_left_ >= 0) return {};
-  return unsupported(
-      fmt::format("Loops and functions of the model become more nodes than the limit ({}).",
-                  kWrittenOutNodesMax + kWrittenOutNodesEach * frame_.node_count));
-}
-
+/// Constants that nodes of loops and functions made.
 Result<void> Importer::charge(const Mark& before) {
-  TRY(charge_turn());
   if (depth_ == 0) return {};
   // Once: nodes hold nodes.
   for (size_t i = std::max(before.tensors, charged_); i < model_.graph.tensors.size(); ++i) {
@@ -300,7 +301,12 @@ Result<void> Importer::charge(const Mark& before) {
 
 /// A node that wants to know a value is tried again once the inputs that decide it are constants.
 Result<void> Importer::add_node(const onnx::NodeProto& proto) {
-  const std::string name = unique_name(name_of(proto));
+  // A node of the model's own graph is there once, whatever its size.
+  const Result<void> charged = depth_ == 0 ? budget_.charge_nodes(1) : budget_.charge_node(proto);
+  if (!charged) {
+    return located(charged.error(), proto, opset_of(*opsets_, proto), &failure_);
+  }
+  const std::string name = unique_name(name_of(proto).substr(0, kNodeNameBytesMax));
   while (true) {
     const Mark before = mark();
     TensorId wanted = kNoTensor;
@@ -333,8 +339,8 @@ Result<void> Importer::run_nodes(OnnxScope& scope, const OnnxNodes& nodes) {
   return added;
 }
 
-Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
-                                          const std::vector<std::string>& names) {
+Result<std::vector<OnnxValue>> Importer::outputs_of(const OnnxScope& scope,
+                                                    const std::vector<std::string>& names) {
   std::vector<OnnxValue> outputs;
   for (const std::string& name : names) {
     const OnnxValue* value = scope.find(name);
@@ -342,6 +348,7 @@ Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
       return invalid(
           fmt::format("Output \"{}\" of a graph within the model is computed by no node.", name));
     }
+    TRY(budget_.charge_sequence(*value));
     outputs.push_back(*value);
   }
   return outputs;
@@ -353,9 +360,10 @@ Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
     return invalid(fmt::format("Graph \"{}\" within the model has {} inputs where {} are given.",
                                body.name(), body.input_size(), inputs.size()));
   }
-  TRY(charge_turn());
+  TRY(budget_.charge_turn(body));
   OnnxScope scope(scope_);
   for (size_t i = 0; i < inputs.size(); ++i) {
+    TRY(budget_.charge_sequence(inputs[i]));
     const std::string& name = body.input(static_cast<int>(i)).name();
     if (!scope.define(name, inputs[i])) {
       return invalid(fmt::format("Value \"{}\" is defined twice.", name));
@@ -374,10 +382,11 @@ Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
 }
 
 Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFunction& function) {
-  TRY_ASSIGN(auto bound, bind_attributes(*function.proto, proto, inner_bytes_left_));
+  TRY(budget_.charge_call(int64_t{function.proto->input_size()} + function.proto->output_size()));
+  TRY_ASSIGN(auto bound, bind_attributes(function, proto, inner_bytes_left_));
   const onnx::FunctionProto& body =
       bound ? *functions_.emplace_back(std::move(bound)) : *function.proto;
-  const std::vector<OnnxValue> inputs = inputs_of(proto);
+  TRY_ASSIGN(const std::vector<OnnxValue> inputs, inputs_of(proto));
   OnnxScope scope;
   for (int i = 0; i < body.input_size(); ++i) {
     const auto index = static_cast<size_t>(i);
@@ -392,6 +401,10 @@ Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFu
   if (!added) return added.error();
   TRY_ASSIGN(const std::vector<OnnxValue> outputs,
              outputs_of(scope, {body.output().begin(), body.output().end()}));
+  if (outputs.size() < static_cast<size_t>(proto.output_size())) {
+    return invalid(fmt::format("Function {} has {} outputs (of {}).", function.proto->name(),
+                               proto.output_size(), outputs.size()));
+  }
   for (int i = 0; i < proto.output_size(); ++i) {
     TRY(keep_output(proto.output(i), outputs[static_cast<size_t>(i)]));
   }
@@ -485,6 +498,7 @@ Result<void> Importer::import_node(const OnnxOperator& row, OnnxNode& node,
 
 Result<void> Importer::keep_output(const std::string& name, const OnnxValue& value) {
   if (name.empty()) return {};
+  TRY(budget_.charge_sequence(value));
   if (value.kind == OnnxValue::Kind::tensor && value.tensor != kNoTensor) {
     const Tensor& tensor = model_.graph.tensors[value.tensor];
     if (tensor.shape.size() > static_cast<size_t>(kTensorRankMax)) {

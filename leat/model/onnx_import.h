@@ -23,10 +23,6 @@ namespace leat {
 /// Limits of what is read.
 inline constexpr size_t kModelBytesMax = (size_t{1} << 31) - 1;  // protobuf's own limit
 inline constexpr int kModelNodesMax = 1 << 17;
-/// What loops and functions may become when they are written out: so many nodes, and so many more
-/// for each that the file has.
-inline constexpr int64_t kWrittenOutNodesMax = 1 << 14;
-inline constexpr int64_t kWrittenOutNodesEach = 16;
 inline constexpr int kTensorRankMax = 8;
 /// VGG-19 with all its weights filled needs 0.58e9.
 inline constexpr int64_t kFillBytesMax = int64_t{1} << 30;

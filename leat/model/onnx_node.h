@@ -37,6 +37,8 @@ class NodeHost {
   /// Whether the tensor follows from inputs whose values are at hand, and which are small enough to
   /// decide something: then it can become a constant.
   virtual bool may_become_constant(TensorId tensor) const = 0;
+  /// Takes `count` nodes off what the model may become. Errors: unsupported: so many are not left.
+  virtual Result<void> charge_nodes(int64_t count) = 0;
 
  protected:
   ~NodeHost() = default;
@@ -107,6 +109,8 @@ class OnnxNode {
                                      std::span<const OnnxValue> inputs) {
     return frame_.host.run_body(body, inputs);
   }
+  /// To be called before a number in the file becomes as many nodes. See NodeHost.
+  Result<void> charge(int64_t nodes) { return frame_.host.charge_nodes(nodes); }
   /// For attributes that have no effect on inference.
   void ignore(std::initializer_list<std::string_view> attributes);
 

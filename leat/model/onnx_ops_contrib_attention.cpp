@@ -49,11 +49,13 @@ Result<void> add_masks(OnnxNode& node, size_t mask, size_t bias, int64_t queries
   const double masked = node.number("mask_filter_value", -10000);
   inputs.bias = node.input(bias);
   if (!node.has_input(mask)) return {};
+  const Shape shape = node.shape(0);
+  if (shape.empty()) return invalid("The query is a scalar, and has no batch to mask.");
   TRY_ASSIGN(inputs.mask,
              ops::padding_bias(node.graph(), node.name() + "/padding", node.input(mask),
                                {.dtype = node.dtype(0),
                                 .masked = masked,
-                                .batch = node.shape(0)[0],
+                                .batch = shape[0],
                                 .queries = queries,
                                 .keys = keys}));
   return {};

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
@@ -143,7 +144,12 @@ class Slices {
     const auto sign = [](auto left, auto right) {
       return left < right ? -1 : right < left ? 1 : 0;
     };
-    if (is_float(x_.dtype)) return sign(x_.number(a), x_.number(b));
+    if (is_float(x_.dtype)) {
+      // What is no number comes last, and all of it is one: an order has no holes.
+      const double left = x_.number(a), right = x_.number(b);
+      const bool left_is_nan = std::isnan(left), right_is_nan = std::isnan(right);
+      return left_is_nan || right_is_nan ? sign(left_is_nan, right_is_nan) : sign(left, right);
+    }
     if (x_.dtype != DType::u64) return sign(x_.integer(a), x_.integer(b));
     return sign(static_cast<uint64_t>(x_.integer(a)), static_cast<uint64_t>(x_.integer(b)));
   }

@@ -92,6 +92,7 @@ Result<TensorId> import_concat(OnnxNode& node) {
   const bool stacks = node.flag("new_axis", false);
   if (node.failure()) return *node.failure();
   if (tensors.empty()) return invalid("ConcatFromSequence of no tensors.");
+  TRY(node.charge(static_cast<int64_t>(tensors.size())));
   for (size_t i = 0; i < tensors.size() && stacks; ++i) {
     TRY_ASSIGN(tensors[i], ops::unsqueeze(node.graph(), fmt::format("{}/{}", node.name(), i),
                                           tensors[i], {axis}));
@@ -101,12 +102,19 @@ Result<TensorId> import_concat(OnnxNode& node) {
 
 /// Sizes of the parts: as given, or all of the one size that is, but for the last.
 Result<Ints> split_sizes(OnnxNode& node, int64_t extent) {
-  if (!node.has_input(1)) return Ints(static_cast<size_t>(extent), 1);
+  if (!node.has_input(1)) {
+    TRY(node.charge(extent));
+    return Ints(static_cast<size_t>(extent), 1);
+  }
   const HostTensor* split = node.constant(1, "split");
   if (!split) return *node.failure();
-  if (!split->shape.empty()) return node.constant_integers(1, "split");
+  if (!split->shape.empty()) {
+    TRY(node.charge(element_count(split->shape)));
+    return node.constant_integers(1, "split");
+  }
   const int64_t size = split->integer(0);
   if (size < 1) return invalid(fmt::format("Split size ({}) is less than 1.", size));
+  TRY(node.charge(extent / size));
   Ints sizes(static_cast<size_t>(extent / size), size);
   if (extent % size != 0) sizes.push_back(extent % size);
   return sizes;

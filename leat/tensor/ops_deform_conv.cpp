@@ -42,8 +42,9 @@ Result<void> check_channels(const Place& place, const Deform& deform) {
 }
 
 Result<void> check_places(const Graph& graph, const Place& place, const Deform& deform) {
-  const int64_t taps = deform.options.offset_groups * deform.taps();
   const int64_t rank = static_cast<int64_t>(deform.spatial());
+  TRY(require_shape(place, {deform.options.offset_groups, deform.taps(), rank}));
+  const int64_t taps = deform.options.offset_groups * deform.taps();
   const Shape offsets = deform.with_output({deform.x[0], taps * rank});
   const Shape mask = deform.with_output({deform.x[0], taps});
   const auto check = [&](TensorId tensor, const Shape& wanted) -> Result<void> {

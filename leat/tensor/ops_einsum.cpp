@@ -207,25 +207,45 @@ Result<Operand> write_product(Graph& graph, const Place& place, const std::strin
   return product;
 }
 
-/// The labels of `from` that the result or one of `others` has.
-std::string needed(const Sum& sum, std::string_view from, std::span<const Operand> others) {
-  std::string wanted = sum.result, kept;
-  for (const Operand& other : others) wanted += other.labels;
-  for (char label : distinct(from)) {
-    if (wanted.find(label) != std::string::npos) kept += label;
+/// How many of the operands that are not multiplied yet have a label.
+class LabelCounts {
+ public:
+  explicit LabelCounts(const Sum& sum) : result_(sum.result) {
+    for (const Operand& operand : sum.operands) add(operand);
   }
-  return kept;
-}
+  void add(const Operand& operand) { count(operand, 1); }
+  void remove(const Operand& operand) { count(operand, -1); }
+  /// The labels of `from` that the result or one of those operands has.
+  std::string needed(std::string_view from) const {
+    std::string kept;
+    for (char label : distinct(from)) {
+      const auto found = counts_.find(label);
+      const bool is_wanted = found != counts_.end() && found->second > 0;
+      if (is_wanted || result_.find(label) != std::string::npos) kept += label;
+    }
+    return kept;
+  }
+
+ private:
+  void count(const Operand& operand, int64_t step) {
+    for (char label : distinct(operand.labels)) counts_[label] += step;
+  }
+
+  std::string result_;
+  std::map<char, int64_t> counts_;
+};
 
 /// Sums over what no other operand and not the result has, before it is multiplied.
-Result<void> sum_alone(Graph& graph, const Place& place, Sum& sum) {
+Result<void> sum_alone(Graph& graph, const Place& place, Sum& sum, LabelCounts& others) {
   for (size_t i = 0; i < sum.operands.size(); ++i) {
-    std::vector<Operand> others = sum.operands;
-    others.erase(others.begin() + static_cast<ptrdiff_t>(i));
-    const std::string kept = needed(sum, sum.operands[i].labels, others);
-    if (kept == distinct(sum.operands[i].labels)) continue;
-    TRY_ASSIGN(sum.operands[i], write_product(graph, place, fmt::format("/sum_{}", i), sum,
-                                              std::span(&sum.operands[i], 1), kept));
+    Operand& operand = sum.operands[i];
+    others.remove(operand);
+    const std::string kept = others.needed(operand.labels);
+    if (kept != distinct(operand.labels)) {
+      TRY_ASSIGN(operand, write_product(graph, place, fmt::format("/sum_{}", i), sum,
+                                        std::span(&operand, 1), kept));
+    }
+    others.add(operand);
   }
   return {};
 }
@@ -243,16 +263,21 @@ Result<TensorId> einsum(Graph& graph, std::string_view name, std::string_view eq
     return place.error(fmt::format("The dtype ({}) has no products.", name_of(dtype)));
   }
   TRY_ASSIGN(Sum sum, read_equation(graph, place, equation, inputs));
-  if (sum.operands.size() > 1) TRY(sum_alone(graph, place, sum));
-  for (size_t step = 0; sum.operands.size() > 2; ++step) {
-    const std::span<const Operand> all(sum.operands);
-    const std::string kept = needed(sum, all[0].labels + all[1].labels, all.subspan(2));
-    TRY_ASSIGN(const Operand product,
-               write_product(graph, place, fmt::format("/{}", step), sum, all.first(2), kept));
-    sum.operands.erase(sum.operands.begin());
-    sum.operands[0] = product;
+  LabelCounts others(sum);
+  if (sum.operands.size() > 1) TRY(sum_alone(graph, place, sum, others));
+  // Two are left for the last product: what was multiplied so far, and the last operand.
+  std::vector<Operand> factors = {sum.operands[0]};
+  others.remove(sum.operands[0]);
+  for (size_t i = 1; i < sum.operands.size(); ++i) {
+    factors.push_back(sum.operands[i]);
+    others.remove(sum.operands[i]);
+    if (i + 1 == sum.operands.size()) break;
+    const std::string kept = others.needed(factors[0].labels + factors[1].labels);
+    TRY_ASSIGN(Operand product,
+               write_product(graph, place, fmt::format("/{}", i - 1), sum, factors, kept));
+    factors = {std::move(product)};
   }
-  TRY_ASSIGN(const Operand result, write_product(graph, place, "", sum, sum.operands, sum.result));
+  TRY_ASSIGN(const Operand result, write_product(graph, place, "", sum, factors, sum.result));
   return result.tensor;
 }
 

@@ -7,9 +7,11 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 #include <string>
 
 #include "leat/tensor/node_writer.h"
+#include "leat/tensor/positions.h"
 
 namespace leat::ops {
 namespace {
@@ -140,11 +142,17 @@ Result<TensorId> impute_whole(Graph& graph, std::string_view name, TensorId x, i
                                    features_of(shape), name_of(dtype)));
   }
   HostTensor table = HostTensor::zeros(dtype, {count});
-  for (int64_t i = 0; i < count; ++i) table.set_integer(i, values[static_cast<size_t>(i)]);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t given = values[static_cast<size_t>(i)];
+    table.set_integer(i, given);
+    if (table.integer(i) == given && (dtype != DType::u64 || given >= 0)) continue;
+    return place.error(fmt::format("The value ({}) is no {}.", given, name_of(dtype)));
+  }
   const FeatureList list = {graph.add_constant(place.name + "/values", std::move(table)),
                             count == 1};
   NodeWriter writer(graph, place);
   const Term value = writer.load(x, writer.axes(shape.size()));
+  if (!can_be(value, replaced)) return writer.map(dtype, shape, value);
   return writer.map(dtype, shape,
                     select(equal(value, value.constant_whole(replaced)),
                            entry(writer, list, shape.size()), value));
@@ -379,9 +387,16 @@ Result<TensorId> write_counts(Graph& graph, const Place& place, const GramRows& 
   const std::string suffix = fmt::format("/grams_{}", pool.tokens);
   const bool is_counted = pool.tokens >= options.shortest && pool.tokens <= options.longest;
   const int64_t skips = pool.tokens == 1 ? 0 : std::min(options.skips_max, rows.tokens);
-  HostTensor table = HostTensor::zeros(dtype_of(graph, rows.x), {pool.count, pool.tokens});
+  const auto tokens =
+      std::span(options.pool)
+          .subspan(static_cast<size_t>(pool.first), static_cast<size_t>(pool.count * pool.tokens));
+  // A token that x cannot have is compared as what it is.
+  const bool all_fit =
+      std::ranges::all_of(tokens, [](int64_t t) { return t == static_cast<int32_t>(t); });
+  const DType dtype = all_fit ? dtype_of(graph, rows.x) : DType::i64;
+  HostTensor table = HostTensor::zeros(dtype, {pool.count, pool.tokens});
   for (int64_t i = 0; i < pool.count * pool.tokens; ++i) {
-    table.set_integer(i, options.pool[static_cast<size_t>(pool.first + i)]);
+    table.set_integer(i, tokens[static_cast<size_t>(i)]);
   }
   const TensorId grams = graph.add_constant(place.name + suffix + "/pool", std::move(table));
   NodeWriter writer(graph, place, suffix);
@@ -398,7 +413,7 @@ Result<TensorId> write_counts(Graph& graph, const Place& place, const GramRows& 
     if (rows.is_vector) index.erase(index.begin());
     const Term token = writer.load(rows.x, index, inside);
     const Term wanted = writer.load(grams, {writer.axis(1), writer.integer(k)});
-    is_equal = both(is_equal, both(inside, equal(token, wanted)));
+    is_equal = both(is_equal, both(inside, equal(convert(token, wanted.type()), wanted)));
   }
   return writer.reduce(
       DType::i32, {rows.rows, pool.count},

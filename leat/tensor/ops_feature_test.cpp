@@ -41,6 +41,14 @@ TEST(Features, Impute) {
   EXPECT_EQ(probe.numbers(impute(probe.graph, "", zeros, {0, {5}})), (Numbers{5, 1, 2, 5}));
   const TensorId whole = probe.feed({1, 2}, {-1, 3}, DType::i64);
   EXPECT_EQ(probe.numbers(impute_whole(probe.graph, "", whole, -1, {4, 9})), (Numbers{4, 3}));
+  const TensorId narrow = probe.feed({1, 2}, {0, -1}, DType::i32);
+  for (const int64_t shift : {0, 1}) {  // neither is an i32, though its low bits are
+    const int64_t replaced = (int64_t{1} << 32) - shift;
+    EXPECT_EQ(probe.numbers(impute_whole(probe.graph, "", narrow, replaced, {5})),
+              (Numbers{0, -1}));
+  }
+  probe.expect_constants_fit();
+  expect_error(impute_whole(probe.graph, "i", narrow, 0, {int64_t{1} << 32}), "(4294967296)");
   expect_error(impute(probe.graph, "i", zeros, {0, {}}), "(0)");
   expect_error(impute_whole(probe.graph, "i", whole, 0, {1, 2, 3}), "3 values");
 }
@@ -165,6 +173,14 @@ TEST(Grams, CountsAndWeights) {
       EXPECT_EQ(probe.numbers(count_grams(probe.graph, "", x, options)), expected);
     }
   }
+}
+
+TEST(Grams, TokensBeyondTheDTypeMatchNothing) {
+  Probe probe;
+  const TensorId x = probe.feed({3}, {1, 1, 2}, DType::i32);
+  const GramOptions options = {
+      .pool = {(int64_t{1} << 32) + 1, 2}, .starts = {0}, .positions = {0, 1}};
+  EXPECT_EQ(probe.numbers(count_grams(probe.graph, "", x, options)), (Numbers{0, 1}));
 }
 
 TEST(Grams, RefusesBadPools) {

@@ -49,7 +49,7 @@ PointTerms terms_at(NodeWriter& writer, const Loss& loss) {
   const Position position = position_of(writer, given);
   const Term in_range = both(0 <= position.low, position.low < static_cast<double>(loss.shape[1]));
   Term counts = both(position.fits, in_range);
-  if (const auto ignored = loss.options.ignore_index) {
+  if (const auto ignored = loss.options.ignore_index; ignored && can_be(given, *ignored)) {
     counts = both(counts, negate(equal(given, given.constant_whole(*ignored))));
   }
   std::vector<Term> index = at;

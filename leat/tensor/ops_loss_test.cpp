@@ -60,6 +60,18 @@ TEST(Loss, LogLikelihoodOfAllReductions) {
   }
 }
 
+TEST(Loss, WhatIsIgnoredMayBeBeyondTheTargetsType) {
+  Probe probe;
+  const TensorId scores = probe.feed({2, 2}, {1, 2, 3, 4});
+  const TensorId target = probe.feed({2}, {0, 1}, DType::i32);
+  for (const int64_t ignored : {int64_t{1} << 32, (int64_t{1} << 32) + 1}) {
+    const auto loss = negative_log_likelihood(probe.graph, "", scores, target, kNoTensor,
+                                              {LossReduction::none, ignored});
+    EXPECT_EQ(probe.numbers(loss), (Numbers{-1, -4}));
+  }
+  probe.expect_constants_fit();
+}
+
 TEST(Loss, CrossEntropyIsThatOfTheLogSoftMax) {
   const Numbers x = {1, 2, 3, 0, 0, 0};
   Probe probe;

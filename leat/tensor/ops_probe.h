@@ -64,6 +64,16 @@ class Probe {
     EXPECT_TRUE(results) << (results ? "" : results.error().message());
     return results ? (*results)[0] : HostTensor();
   }
+  /// Constants of 32 bits have the value that they say: a device keeps no more of it.
+  void expect_constants_fit() const {
+    for (const Node& node : graph.nodes) {
+      for (ExprId id = 0; id < node.exprs.size(); ++id) {
+        const ExprNode& expr = node.exprs.node(id);
+        if (expr.kind != ExprKind::constant || expr.type != ScalarType::i32) continue;
+        EXPECT_EQ(expr.integer, static_cast<int32_t>(expr.integer)) << node.name;
+      }
+    }
+  }
   Numbers numbers(TensorId output) { return numbers_of(run(output)); }
   /// The operator must have succeeded; runs it.
   Numbers numbers(const Result<TensorId>& output) {

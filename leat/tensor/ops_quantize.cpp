@@ -467,7 +467,8 @@ Result<TensorId> matmul_blocked(Graph& graph, std::string_view name, TensorId a,
   if (bias != kNoTensor) {
     TRY(require_same_dtype(graph, place, a, bias));
     TRY(check_spreads(graph, place, "bias", bias, {b.n}));
-    value = value + writer.broadcast(bias, shape);
+    value = value + (has_one_element(graph, bias) ? writer.only_element(bias)
+                                                  : writer.broadcast(bias, shape));
   }
   return writer.reduce(dtype, shape, {ReduceOp::sum, {blocks, b.block_size}, left * weight}, value);
 }

@@ -91,6 +91,26 @@ TEST(Quantize, SmallFloatsAndHalfPrecision) {
   EXPECT_EQ(probe.numbers(single), (Numbers{3, 3}));
 }
 
+/// What the folding of constants divides is what a device divides: floats.
+TEST(Quantize, HalvesAreThoseOfFloats) {
+  Numbers x, expected;
+  for (int i = 0; i < 255; ++i) {
+    const float value = static_cast<float>(i) * 0.05f;
+    x.push_back(static_cast<double>(value));
+    expected.push_back(static_cast<double>(std::nearbyint(value / 0.1f)));
+  }
+  Probe probe;
+  const TensorId scale = probe.constant({}, {static_cast<double>(0.1f)});
+  const auto y =
+      quantize(probe.graph, "", probe.constant({255}, x), scale, kNoTensor, DType::u8, {});
+  EXPECT_EQ(probe.numbers(y), expected);
+  // 2^24 + 1 is no float.
+  const TensorId sums = probe.constant({1}, {16777217}, DType::i32);
+  const TensorId by = probe.constant({}, {0x1p-24 * 2.5});
+  EXPECT_EQ(probe.numbers(requantize(probe.graph, "", sums, by, {by, kNoTensor, DType::u8})),
+            (Numbers{2}));
+}
+
 TEST(Quantize, DynamicRangeHoldsZero) {
   for (const Numbers& x :
        {Numbers{1, 2, 4}, Numbers{-4, -2, -1}, Numbers{-1, 0.5, 2}, Numbers{0}}) {
@@ -242,6 +262,11 @@ TEST(BlockedWeights, AreUnpackedWhereTheyAreRead) {
       if (zeros == 2) weights.zero_points = probe.feed({kN, kBlocks}, Numbers(kN * kBlocks, 1.5));
       const auto y = matmul_blocked(probe.graph, "y", probe.feed({2, kK}, a), weights, kNoTensor);
       expect_close(probe.numbers(y), expected, kRounding);
+      const TensorId bias = probe.feed({1, 1, 1, 1}, {2});
+      const auto moved =
+          matmul_blocked(probe.graph, "moved", probe.feed({2, kK}, a), weights, bias);
+      for (double& value : expected) value += 2;
+      expect_close(probe.numbers(moved), expected, kRounding);
     }
   }
 }

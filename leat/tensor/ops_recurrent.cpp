@@ -303,10 +303,13 @@ Result<void> check_linear(const Graph& graph, const Place& place, const LinearAt
     if (x != kNoTensor) TRY(require_same_dtype(graph, place, in.q, x));
   }
   if (in.past != kNoTensor) TRY(require_float(graph, place, in.past));
-  const bool by_head = in.decay != kNoTensor && shape_of(graph, in.decay).back() == heads;
+  const auto ends_with = [&](TensorId x, int64_t extent) {
+    return x != kNoTensor && !shape_of(graph, x).empty() && shape_of(graph, x).back() == extent;
+  };
+  const bool by_head = ends_with(in.decay, heads);
   const Shape decay = {batch, steps, by_head ? heads : heads * size};
   TRY(require_shape_of(graph, place, "the decay", in.decay, decay));
-  const bool is_shared = in.beta != kNoTensor && shape_of(graph, in.beta).back() == 1;
+  const bool is_shared = ends_with(in.beta, 1);
   return require_shape_of(graph, place, "beta", in.beta, {batch, steps, is_shared ? 1 : heads});
 }
 

@@ -355,6 +355,8 @@ TEST(LinearAttention, RefusesWhatDoesNotFit) {
   expect_error(made({.q = x, .k = x, .v = x, .past = x}, {}), "(1, 1, 4, 4)");
   expect_error(made({.q = x, .k = x, .v = x, .decay = zeros({1, 2, 2})}, {}), "(1, 2, 2)");
   expect_error(made({.q = x, .k = x, .v = x, .beta = zeros({1, 3, 1})}, {}), "(1, 3, 1)");
+  expect_error(made({.q = x, .k = x, .v = x, .decay = zeros({})}, {}), "The shape () of the decay");
+  expect_error(made({.q = x, .k = x, .v = x, .beta = zeros({})}, {}), "The shape () of beta");
 }
 
 }  // namespace

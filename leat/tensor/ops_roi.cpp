@@ -13,7 +13,7 @@
 namespace leat::ops {
 namespace {
 
-/// Of an axis of samples: above any that is useful.
+/// Of an axis of samples that the model asks for: above any that is useful.
 constexpr int64_t kSamplesMax = 1024;
 
 Result<void> check_regions(const Graph& graph, const Place& place, TensorId x, TensorId regions,
@@ -78,7 +78,7 @@ Cell cell_of(NodeWriter& writer, const Align& align, size_t d) {
 
 /// How many samples a cell can have inside an image. Their distance is more than half a pixel, and
 /// nearly a whole one where there are many.
-int64_t samples_in(int64_t extent) { return std::min(extent + 4, kSamplesMax); }
+int64_t samples_in(int64_t extent) { return extent + 4; }
 
 /// The samples that a node walks in dimension d.
 int64_t walked_samples(const Graph& graph, const Align& align, size_t d) {
@@ -136,6 +136,7 @@ Result<TensorId> roi_align(Graph& graph, std::string_view name, TensorId x, Tens
                                    options.sampling_ratio, kSamplesMax));
   }
   if (align.in[2] < 1 || align.in[3] < 1) return place.error("The input has no pixels.");
+  for (size_t d = 2; d < 4; ++d) TRY(require_shape(place, {samples_in(align.in[d])}));
   NodeWriter writer(graph, place);
   const Pixel image = image_of(writer, writer.load(images, {writer.axis(0)}), align.in[0]);
   std::vector<Term> index = {image.index, writer.axis(1)};

@@ -202,6 +202,22 @@ TEST(RoiAlign, MeansOfFixedAndAdaptiveSamples) {
   }
 }
 
+TEST(RoiAlign, AsManySamplesAsALongCellHas) {
+  constexpr int64_t kLength = 3000;
+  Numbers pixels(kLength, 1);
+  std::fill(pixels.begin() + 1500, pixels.end(), 3.0);
+  for (bool constant : {false, true}) {
+    Probe probe;
+    const TensorId x = probe.feed({1, 1, 1, kLength}, pixels);
+    const Numbers roi = {0, 0, kLength, 1};
+    const TensorId regions = constant ? probe.constant({1, 4}, roi) : probe.feed({1, 4}, roi);
+    const TensorId images = probe.feed({1}, {0}, DType::i64);
+    expect_close(probe.numbers(roi_align(probe.graph, "", x, regions, images,
+                                         {.output = {1, 1}, .half_pixel = false})),
+                 {2}, 1e-3);
+  }
+}
+
 TEST(RoiAlign, RefusesWhatDoesNotFit) {
   Probe probe;
   const TensorId x = probe.feed({1, 1, 2, 2}, Numbers(4));
@@ -250,6 +266,15 @@ TEST(DeformConv, WholeOffsetsMoveTaps) {
   wrong.offsets = inputs.mask;
   expect_error(deform_conv(probe.graph, "d", wrong, options), "(1, 4, 3, 3)");
   expect_error(deform_conv(probe.graph, "d", inputs, {.groups = 3}), "3 groups");
+  // Tensors without elements, of as many channels and taps as there may be.
+  const int64_t many = kElementsMax;
+  const DeformConvInputs none = {.x = probe.feed({0, many, 1}, {}),
+                                 .w = probe.feed({0, 1, many}, {}),
+                                 .offsets = probe.feed({0, 1, 1}, {})};
+  expect_error(
+      deform_conv(probe.graph, "d", none,
+                  {.window = {.pads = {many - 1, 0}}, .groups = many, .offset_groups = many}),
+      "elements than the limit");
 }
 
 TEST(DeformConv, WithoutOffsetsIsAConvolution) {

@@ -13,6 +13,10 @@ namespace leat::ops {
 namespace {
 
 constexpr int64_t kStepsPerNode = 4;
+/// Entries of the table of votes, which has as many for each node as for the leaf of most: so many
+/// in any case, and so many for each node and vote. Leaves that all vote for all classes need two.
+constexpr int64_t kVoteTableFree = 1 << 20;
+constexpr int64_t kVoteTableEach = 8;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Error beyond(const Place& place, std::string_view what, int64_t value, int64_t limit) {
@@ -210,21 +214,23 @@ Result<VoteTables> vote_tables(Graph& graph, const Place& place, const Trees& tr
     tables.width = std::max(tables.width, ++counts[static_cast<size_t>(vote.leaf)]);
   }
   const Shape shape = {nodes, tables.width};
-  // One leaf of many votes among many leaves of few: not more memory than a hundred times theirs.
+  // One leaf of many votes among many leaves of few: not much more memory than theirs.
   const int64_t given = nodes + static_cast<int64_t>(trees.votes.size());
-  if (nodes * tables.width / 128 > given) {
+  if (nodes * tables.width > std::max(kVoteTableFree, kVoteTableEach * given)) {
     return place.error(fmt::format("One leaf has many votes ({}) for an ensemble of {} nodes.",
                                    tables.width, nodes));
   }
-  Ints targets(static_cast<size_t>(nodes * tables.width), -1);
+  TRY(require_shape(place, shape));
+  HostTensor targets = HostTensor::zeros(DType::i32, shape);
+  for (int64_t at = 0; at < nodes * tables.width; ++at) targets.set_integer(at, -1);
   HostTensor weights = HostTensor::zeros(dtype, shape);
   std::ranges::fill(counts, 0);
   for (const TreeVote& vote : trees.votes) {
     const int64_t at = vote.leaf * tables.width + counts[static_cast<size_t>(vote.leaf)]++;
-    targets[static_cast<size_t>(at)] = vote.target;
+    targets.set_integer(at, vote.target);
     weights.set_number(at, vote.weight);
   }
-  tables.target = add_table_i32(graph, place.name + "/target", shape, targets);
+  tables.target = graph.add_constant(place.name + "/target", std::move(targets));
   tables.weight = graph.add_constant(place.name + "/weight", std::move(weights));
   return tables;
 }

@@ -148,6 +148,7 @@ TEST(Trees, RefusesWhatIsNoTree) {
   refused([](Trees& t) { t.votes[0].leaf = 0; }, "(0)");
   refused([](Trees& t) { t.base = {1}; }, "(1)");
   refused([](Trees& t) { t.votes.resize(5000, t.votes[0]), t.nodes.resize(100000); }, "many votes");
+  refused([](Trees& t) { t.votes.resize(500'000, t.votes[0]), t.nodes.resize(120); }, "many votes");
   expect_error(tree_scores(probe.graph, "t", probe.feed({2}, Numbers(2)), sample_trees()), "(2)");
 }
 

@@ -18,4 +18,11 @@ inline Position position_of(NodeWriter& writer, Term given) {
   return {low, equal(convert(low, given.type()), given)};
 }
 
+/// Whether an element of the whole number's type can have the value; a constant of the type can
+/// only then.
+inline bool can_be(Term whole, int64_t value) {
+  if (whole.type() == ScalarType::u64) return value >= 0;
+  return whole.type() != ScalarType::i32 || value == static_cast<int32_t>(value);
+}
+
 }  // namespace leat::ops

@@ -187,16 +187,16 @@ int64_t wrapped_to(ScalarType type, int64_t value) {
   return type == ScalarType::i32 ? static_cast<int32_t>(value) : value;
 }
 
-/// The nearest f32 to a whole number that is no double: rounded once.
-template <typename Int>
-double single_of(Int value) {
-  const double number = static_cast<double>(value);
-  return std::fabs(number) <= 0x1p53 ? number : static_cast<double>(static_cast<float>(value));
+/// The nearest f32, rounded once.
+template <typename Number>
+double single_of(Number value) {
+  return static_cast<double>(static_cast<float>(value));
 }
 
-/// The operand as an f32, or the double that stands for it.
+/// The operand as an f32; of what is one, the double that stands for it.
 double narrow_number_of(ScalarType type, const ScalarValue& value) {
-  if (is_float(type)) return value.number;
+  if (type == ScalarType::f32) return value.number;
+  if (is_float(type)) return single_of(value.number);
   return type == ScalarType::u64 ? single_of(static_cast<uint64_t>(value.integer))
                                  : single_of(value.integer);
 }
@@ -238,6 +238,10 @@ ScalarValue apply_scalar(ScalarOp op, ScalarType type, const std::array<ScalarVa
   }
   if (op == ScalarOp::less || op == ScalarOp::less_equal || op == ScalarOp::equal) {
     return whole(apply_compare(op, type, a, b) ? 1 : 0);
+  }
+  // Half of what is near a half in double is one in f32, where a device has it.
+  if (op == ScalarOp::round_even && type == ScalarType::f32) {
+    return number(apply_number(op, static_cast<double>(static_cast<float>(a.number)), 0));
   }
   if (is_float(type)) return number(apply_number(op, a.number, b.number));
   return whole(wrapped_to(type, apply_integer(op, type, a.integer, b.integer)));

@@ -111,6 +111,7 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case reduce_add:
     case reduce_min:
     case reduce_max: return set(reduce(instruction.op, operand(instruction, 0, 0)));
+    case rounds: return set(rounds_of(operand(instruction, 0, 0)));
     case shuffle:
     case shuffle_xor:
     case shuffle_up:
@@ -232,6 +233,10 @@ void KernelWriter::write_round(const Instruction& instruction, std::vector<llvm:
   CHECK(last.op == Opcode::yield);
   state = {build_.CreateAdd(counter, step, "", false, true)};
   append_carried(program_.operands_of(last), body, state);
+}
+
+llvm::Value* KernelWriter::rounds_of(llvm::Value* own) {
+  return features_.lane_is_thread() ? own : build_.CreateIntMaxReduce(splat(own), true);
 }
 
 void KernelWriter::write_branch(const Instruction& instruction) {

@@ -146,6 +146,19 @@ ValueId row_sum(Bench& t, ValueId lo, ValueId hi, int64_t step, int unroll) {
       unroll)[0];
 }
 
+// As many rounds as each lane wants, of which others may take more.
+Program rounds_program(uint32_t lanes) {
+  Bench t("rounds", lanes);
+  const ValueId own = t.b.binary(Opcode::and_i, t.whole(0), t.b.i32(7));
+  const Values init = {t.whole(1)};
+  t.keep(t.b.loop(t.b.i32(0), t.b.rounds(own), 1, init, true,
+                  [&](ValueId i, std::span<const ValueId> sum) {
+                    const ValueId next = t.b.add(t.b.mul(sum[0], t.b.i32(3)), i);
+                    return Values{t.b.select(t.b.binary(Opcode::lt_i, i, own), next, sum[0])};
+                  })[0]);
+  return t.b.finish();
+}
+
 Program loop_program(uint32_t lanes) {
   Bench t("loops", lanes);
   const ValueId limit = t.b.group_id(0);
@@ -233,6 +246,7 @@ TEST_P(LlvmRun, Conversions) {
 }
 
 TEST_P(LlvmRun, Reductions) { expect(reduce_program(lanes())); }
+TEST_P(LlvmRun, RoundsOfLanes) { expect(rounds_program(lanes())); }
 
 // As for FusedMultiplyAdd, added up over 16 rounds; the scale of a sum may be below its terms'.
 TEST_P(LlvmRun, Loops) {

@@ -118,6 +118,7 @@ class KernelWriter {
                     llvm::Value* hi, llvm::Value* step);
   void write_round(const ir::Instruction& instruction, std::vector<llvm::Value*>& state,
                    llvm::Value* step);
+  llvm::Value* rounds_of(llvm::Value* own);
   void write_branch(const ir::Instruction& instruction);
 
   // Values: llvm_arithmetic.cpp.

@@ -113,6 +113,9 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::mma: return emit_mma(instruction);
     case Opcode::atomic_add: return emit_atomic_add(instruction);
     case Opcode::last_group: return emit_last_group(instruction);
+    case Opcode::rounds:
+      values_[instruction.first_result] = id_of(program_.operands_of(instruction)[0]);
+      return;
     case Opcode::reduce_add:
     case Opcode::reduce_min:
     case Opcode::reduce_max:

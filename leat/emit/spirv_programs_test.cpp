@@ -150,6 +150,21 @@ ir::Program control_program() {
   return b.finish();
 }
 
+ir::Program rounds_program() {
+  Builder b("rounds", 32, 2);
+  const uint32_t x = b.parameter("x", DType::i32, false, 4096);
+  const uint32_t y = b.parameter("y", DType::i32, true, 4096);
+  const ValueId index = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
+  const ValueId own = b.binary(Opcode::and_i, b.load(x, index), b.i32(7));
+  const Values init = {b.load(x, b.add(index, b.i32(64)))};
+  const auto body = [&](ValueId i, std::span<const ValueId> sum) {
+    const ValueId next = b.add(b.mul(sum[0], b.i32(3)), i);
+    return Values{b.select(b.binary(Opcode::lt_i, i, own), next, sum[0])};
+  };
+  b.store(y, index, b.loop(b.i32(0), b.rounds(own), 1, init, true, body)[0]);
+  return b.finish();
+}
+
 ir::Program wide_loop_program() {
   Builder b("wide_loop", 32, 1);
   const uint32_t x = b.parameter("x", DType::f32, false, 4096);
@@ -299,6 +314,7 @@ std::vector<NamedProgram> shader_programs() {
       {"empty", empty_program},
       {"atomics", [] { return atomic_program(false); }},
       {"atomics_and_vectors", [] { return atomic_program(true); }},
+      {"rounds", rounds_program},
       {"memory_f32", [] { return memory_program(DType::f32); }},
       {"memory_i32", [] { return memory_program(DType::i32); }},
       {"memory_f16", [] { return memory_program(DType::f16); }, true},

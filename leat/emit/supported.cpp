@@ -176,6 +176,7 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case loop:
     case branch:
     case yield:
+    case rounds:
 #define LEAT_IR_FUNCTION(name, operands, version) case name:
 #include "leat/ir/functions.def"
       return true;

@@ -182,6 +182,7 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
       return set(instruction, is_vector ? fmt::format("v{}.{}", whole, "xyzw"[instruction.imm])
                                         : fmt::format("v{}", whole));
     }
+    case rounds: return set(instruction, value(0));
     case load: return emit_load(instruction, buffers_[instruction.slot]);
     case store: return emit_store(instruction, buffers_[instruction.slot]);
     case load_local: return emit_load(instruction, locals_[instruction.slot]);

@@ -367,6 +367,13 @@ ValueId Builder::reduce(Opcode op, ValueId a) {
   return mul(a, f32(static_cast<float>(program_.wave_lanes)));
 }
 
+ValueId Builder::rounds(ValueId own) {
+  const Type operand = type(own);
+  CHECK(operand.scalar == Scalar::i32 && operand.width == 1);
+  if (!operand.varying) return own;
+  return append_here({.op = Opcode::rounds}, std::span(&own, 1), {Scalar::i32, 1, false});
+}
+
 // --- Control flow ---
 
 BlockId Builder::open_block(bool is_loop) {
@@ -470,7 +477,7 @@ void Builder::drop_unused() {
            op == Opcode::fragment_fill || op == Opcode::fragment_load ||
            op == Opcode::fragment_load_local || op == Opcode::mma || op == Opcode::mma_wait ||
            is_fragment_element(op) || op == Opcode::reduce_add || op == Opcode::reduce_min ||
-           op == Opcode::reduce_max;
+           op == Opcode::reduce_max || op == Opcode::rounds;
   };
   for (size_t i = program_.instructions.size(); i-- > 0;) {
     const Instruction& instruction = program_.instructions[i];

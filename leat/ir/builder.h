@@ -74,6 +74,8 @@ class Builder {
   void store_local(uint32_t local, ValueId index, ValueId value);
   void barrier();
   ValueId reduce(Opcode op, ValueId a);
+  /// The bound of a loop of which each lane needs `own` rounds, and may take more: see ir.h.
+  ValueId rounds(ValueId own);
   /// Every lane adds its value (i32 or f32, width 1) and gets what was there before. Lanes of which
   /// only one shall add are masked off. `mask` may be kNone.
   ValueId atomic_add(uint32_t parameter, ValueId index, ValueId value, ValueId mask = kNone);

@@ -366,6 +366,11 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
     take_element(instruction, wave);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     reduce(instruction, wave);
+  } else if constexpr (op == rounds) {
+    const Word* own = words(program_.operands_of(instruction)[0], wave);
+    const size_t lanes = lanes_of(program_.operands_of(instruction)[0]);
+    const auto less = [](Word a, Word b) { return number<int32_t>(a) < number<int32_t>(b); };
+    *words(result, wave) = *std::max_element(own, own + lanes, less);
   } else {
     static_assert(op == barrier || op == last_group || op == loop || op == branch || op == yield,
                   "an instruction without a meaning");

@@ -39,6 +39,10 @@
 //                       the others stored to parameters before is then visible there
 //   reduce_add/min/max  varying -> uniform, over all lanes of the wave; the order of the sum is a
 //                       halving tree (lane i + lane i+n/2, ...)
+//   rounds a            varying i32 -> uniform: the bound of a loop that each lane needs another
+//                       number of rounds of. Where lanes are threads it is the lane's own number,
+//                       where they are not the largest of the wave; so what a lane gets in rounds
+//                       beyond its own is not to be used, and no barrier stands in the loop
 //   shuffle v, i        the value of lane i of the wave (modulo wave_lanes); as varying as i is.
 //                       shuffle_xor: of lane l xor imm; shuffle_up, shuffle_down: of lane l - imm,
 //                       l

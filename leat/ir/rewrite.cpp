@@ -356,6 +356,8 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
     return builder_.fragment_element(op, operands[0], instruction.imm);
   } else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max) {
     return builder_.reduce(op, operands[0]);
+  } else if constexpr (op == rounds) {
+    return builder_.rounds(operands[0]);
   } else if constexpr (is_conversion(op)) {
     const Scalar to = program_.values[instruction.first_result].scalar;
     return builder_.convert(op, operands[0], to);

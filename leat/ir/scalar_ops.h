@@ -141,6 +141,8 @@ Float apply_binary_float(Float a, Float b) {
     return std::fmax(a, b);
   else if constexpr (op == pow)
     return std::pow(a, b);
+  else if constexpr (op == fmod)
+    return std::fmod(a, b);
   else
     static_assert(scalar_ops_detail::kUnknown<op>, "an instruction without a meaning");
 }

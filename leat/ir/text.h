@@ -11,7 +11,7 @@ namespace leat::ir {
 /// the program uses, so that older programs keep their text. Each version reads all before it.
 ///   1: f32, f16 and i32 in memory; all but what follows
 ///   2: all other types in memory, i64 and f64, widen_i .. narrow_f; atomic_add, last_group;
-///      shuffles, dot products, asynchronous copies, fragments
+///      shuffles, dot products, asynchronous copies, fragments, rounds
 inline constexpr int kTextVersion = 2;
 /// The version that print_program writes for `program`.
 int text_version_of(const Program& program);

@@ -251,6 +251,7 @@ Complaint Verifier::check_meeting(const Instruction& instruction) const {
 // A loop's carried values count as different: nothing that a barrier depends on is carried.
 bool Verifier::is_same(const Instruction& instruction) const {
   using enum Opcode;
+  if (instruction.op == rounds) return false;
   if (program_.waves_per_workgroup == 1) return true;
   if (instruction.op == wave_id || instruction.op == loop || instruction.op == atomic_add) {
     return false;

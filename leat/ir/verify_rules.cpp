@@ -41,6 +41,7 @@ class Rules {
   Complaint check_dot(const Instruction& instruction) const;
   bool uses_fragment(const Instruction& instruction) const;
   Complaint check_reduce(const Instruction& instruction) const;
+  Complaint check_rounds(const Instruction& instruction) const;
   Complaint check_loop(const Instruction& instruction) const;
   Complaint check_branch(const Instruction& instruction) const;
   Complaint check_result(const Instruction& instruction, Type type) const;
@@ -100,6 +101,8 @@ Complaint Rules::check(const Instruction& instruction) const {
       complaint = check_fragment(program_, instruction);
     else if constexpr (op == reduce_add || op == reduce_min || op == reduce_max)
       complaint = check_reduce(instruction);
+    else if constexpr (op == rounds)
+      complaint = check_rounds(instruction);
     else if constexpr (op == loop)
       complaint = check_loop(instruction);
     else if constexpr (op == branch)
@@ -363,6 +366,14 @@ Complaint Rules::check_reduce(const Instruction& instruction) const {
   if (operand.width != 1) return "has an operand that is a vector";
   if (!operand.varying) return "has a uniform operand";
   return check_result(instruction, {operand.scalar, 1, false});
+}
+
+Complaint Rules::check_rounds(const Instruction& instruction) const {
+  const Type operand = operand_type(instruction, 0);
+  if (operand.scalar != Scalar::i32) return "has an operand of a wrong scalar type";
+  if (operand.width != 1) return "has an operand that is a vector";
+  if (!operand.varying) return "has a uniform operand";
+  return check_result(instruction, kUniformInt);
 }
 
 Complaint Rules::check_loop(const Instruction& instruction) const {

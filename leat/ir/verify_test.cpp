@@ -79,6 +79,11 @@ TEST(Verify, RefusesWrongTypes) {
       {"%a : u.f32 = reduce_add %f", "has a uniform operand"},
       {"%a : v.f32 = reduce_add %vf", "has a varying result of uniform operands"},
       {"%a : u.b1 = reduce_max %vb", "has an operand of a wrong scalar type"},
+      {"%a : u.i32 = rounds %0", "has a uniform operand"},
+      {"%a : v.i32 = rounds %lane", "has a varying result of uniform operands"},
+      {"%a : u.f32 = rounds %vf", "has an operand of a wrong scalar type"},
+      {"%a : u.i32 = rounds %lane\nloop %i : u.i32 = %0 to %a step %1 {\nbarrier\nyield\n}",
+       "may not be reached by all waves of the workgroup"},
   };
   for (const BadProgram& bad : cases) expect_refused(bad.body, bad.message);
 }

@@ -170,7 +170,7 @@ ValueId apply_unsigned(Builder& b, ScalarOp op, ValueId left, ValueId right) {
 }
 
 ValueId apply_function(Builder& builder, Opcode op, ValueId a, ValueId b) {
-  const bool narrows = builder.type(a).scalar == Scalar::f64;
+  const bool narrows = builder.type(a).scalar == Scalar::f64 && op != Opcode::fmod;
   if (narrows) a = builder.convert(Opcode::narrow_f, a);
   if (narrows && b != ir::kNone) b = builder.convert(Opcode::narrow_f, b);
   const ValueId result = b == ir::kNone ? builder.unary(op, a) : builder.binary(op, a, b);

@@ -201,6 +201,7 @@ Opcode float_opcode(ScalarOp op) {
     case ScalarOp::mul: return Opcode::mul_f;
     case ScalarOp::div: return Opcode::div_f;
     case ScalarOp::pow: return Opcode::pow;
+    case ScalarOp::fmod: return Opcode::fmod;
     case ScalarOp::less: return Opcode::lt_f;
     case ScalarOp::less_equal: return Opcode::le_f;
     case ScalarOp::equal: return Opcode::eq_f;

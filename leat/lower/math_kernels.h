@@ -1,9 +1,10 @@
-// The elementary functions as sequences of basic IR arithmetic, for f32 of any width.
+// The elementary functions as sequences of basic IR arithmetic, for f32 of any width; those with a
+// loop, sin, cos, tan and fmod, of one number.
 // Accuracy: 1 to 4 units in the last place over the whole range, measured in
 // tests/ops/scalar_functions.cpp, with these exceptions: pow, whose error grows with |y log x| (5
-// units at a result near 1, 120 near the largest); sin, cos and tan, which are within 1e-6 up to
-// |x| = 1e5, where the argument reduction (three-part pi/2) runs out of bits, and noise in [-1, 1]
-// beyond 1e8; and the sign of a zero, which is lost in places.
+// units at a result near 1, 120 near the largest); sin, cos and tan near their zeros, where up to
+// |x| = 8192 it is within 1e-7 (pi/2 has three parts there); and the sign of a zero, which is lost
+// in places.
 #pragma once
 
 #include "leat/ir/builder.h"
@@ -30,5 +31,7 @@ ir::ValueId math_acosh(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_atanh(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_erf(ir::Builder& b, ir::ValueId x);
 ir::ValueId math_pow(ir::Builder& b, ir::ValueId x, ir::ValueId y);
+/// f64, too; exact, save results below the normal numbers on devices that have none.
+ir::ValueId math_fmod(ir::Builder& b, ir::ValueId x, ir::ValueId y);
 
 }  // namespace leat

@@ -208,30 +208,13 @@ Result<TensorId> pow(Graph& graph, std::string_view name, TensorId base, TensorI
   });
 }
 
-namespace {
-
-/// The remainder with the dividend's sign. Rounding of a / b may leave it one divisor off. An
-/// infinite divisor leaves the dividend, of which an infinite one has no remainder.
-Term float_remainder(Term a, Term b) {
-  const Term quotient = a / b;
-  const Term truncated =
-      select(quotient < 0, apply(ScalarOp::ceil, quotient), apply(ScalarOp::floor, quotient));
-  const Term size = abs(b);
-  const Term rest = select(equal(size, kInfinity), a + a * 0, a - b * truncated);
-  const Term raised = select(both(rest < 0, 0 <= a), rest + size, rest);
-  return select(both(0 < raised, a < 0), raised - size, raised);
-}
-
-}  // namespace
-
 Result<TensorId> mod(Graph& graph, std::string_view name, TensorId a, TensorId b, bool fmod) {
   const Place place(graph, "Mod", name);
   TRY(require_same_dtype(graph, place, a, b));
   const DType dtype = dtype_of(graph, a);
   if (dtype == DType::boolean) return place.error("The dtype (bool) has no remainder.");
   return map_two(graph, place, a, b, dtype, [&](Term left, Term right) {
-    const Term rest =
-        is_float(dtype) ? float_remainder(left, right) : apply(ScalarOp::rem, left, right);
+    const Term rest = apply(is_float(dtype) ? ScalarOp::fmod : ScalarOp::rem, left, right);
     if (fmod) return rest;
     const Term signs_differ = apply(ScalarOp::logical_xor, rest < 0, right < 0);
     const Term signed_rest = select(both(negate(equal(rest, 0)), signs_differ), rest + right, rest);

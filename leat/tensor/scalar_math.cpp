@@ -61,6 +61,7 @@ double apply_number(ScalarOp op, double a, double b) {
     case ScalarOp::min: return b < a || std::isnan(b) ? b : a;
     case ScalarOp::max: return a < b || std::isnan(b) ? b : a;
     case ScalarOp::pow: return std::pow(a, b);
+    case ScalarOp::fmod: return std::fmod(a, b);
     case ScalarOp::rem:
     case ScalarOp::bit_and:
     case ScalarOp::bit_or:
@@ -139,6 +140,7 @@ int64_t apply_integer(ScalarOp op, ScalarType type, int64_t a, int64_t b) {
     case ScalarOp::atanh:
     case ScalarOp::erf:
     case ScalarOp::pow:
+    case ScalarOp::fmod:
     case ScalarOp::less:
     case ScalarOp::less_equal:
     case ScalarOp::equal:

@@ -136,6 +136,18 @@ void add_binary_cases(OpCases& cases) {
            }});
     }
   }
+  // Quotients of more bits than a number has; the remainders are numbers of 32 bits, too.
+  for (DType dtype : {DType::f32, DType::f64, DType::f16}) {
+    const double scale = dtype == DType::f16 ? 0x1p0 : 0x1p100;
+    cases.push_back({"fmod_far_" + std::string(name_of(dtype)),
+                     [dtype, scale](OpGraph& g) {
+                       const TensorId a =
+                           g.feed_values({4}, {1999 * scale, -1027 * scale, 1.5 * scale, 3}, dtype);
+                       const TensorId b = g.feed_values({4}, {0.296875, 3, -0.625, 0.3125}, dtype);
+                       return mod(g.graph, "y", a, b, true);
+                     },
+                     0});
+  }
   cases.push_back({"mod_f32_infinities", [](OpGraph& g) {
                      constexpr double kInfinite = std::numeric_limits<double>::infinity();
                      const TensorId a = g.feed_values({6}, {-3, 3, -1, 1, kInfinite, 1});

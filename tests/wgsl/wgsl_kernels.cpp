@@ -279,7 +279,14 @@ Kernel exchange_kernel() {
   };
   const std::vector<ValueId> sums =
       b.loop(b.i32(0), b.i32(13), 1, init, std::vector<bool>{true, false}, body, 4);
-  b.store(y, index, b.mul(b.load_local(tile, b.sub(b.i32(63), index), 4), sums[0]));
+  const ValueId own = b.binary(Opcode::and_i, b.mul(index, b.i32(5)), b.i32(7));
+  const std::vector<ValueId> one = {b.f32(1.0f)};
+  const auto growth = [&](ValueId i, std::span<const ValueId> carried) {
+    const ValueId next = b.mul(carried[0], b.f32(1.5f));
+    return std::vector<ValueId>{b.select(b.binary(Opcode::lt_i, i, own), next, carried[0])};
+  };
+  const ValueId grown = b.loop(b.i32(0), b.rounds(own), 1, one, true, growth)[0];
+  b.store(y, index, b.mul(b.load_local(tile, b.sub(b.i32(63), index), 4), b.mul(sums[0], grown)));
   b.branch(
       b.binary(Opcode::eq_i, b.wave_id(), b.i32(0)),
       [&] { b.store(z, b.lane_id(), b.add(b.lane_id(), sums[1])); },

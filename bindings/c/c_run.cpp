@@ -265,7 +265,9 @@ leat_status leat_model_start(leat_model* model, size_t slot, leat_fence* fence) 
 leat_status leat_model_run_in_place(leat_model* model, size_t slot) {
   return c::guarded([&]() -> Result<void> {
     TRY_ASSIGN(const StartedRun run, c::start(model, slot));
-    return model->loaded->network().wait(run.point.value);
+    Network& network = model->loaded->network();
+    TRY(network.wait(run.point.value));
+    return network.check_indices(slot);
   });
 }
 

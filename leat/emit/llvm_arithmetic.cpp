@@ -1,6 +1,8 @@
 // KernelWriter, values: what each arithmetic instruction becomes. Instructions exist with scalar
 // and with vector operands alike, so one rule serves both uniform and varying values. Division by
 // zero would trap on x86, where it must only be undefined: the divisor is replaced.
+#include <cmath>
+
 #include "leat/base/check.h"
 #include "leat/emit/llvm_writer.h"
 
@@ -78,10 +80,24 @@ void KernelWriter::write_vector(const Instruction& instruction) {
   values_[instruction.first_result] = std::move(components);
 }
 
+// LLVM 19 takes the intrinsic of vectors apart for x86, lane by lane. There what does not fit is
+// held off by comparisons, all of which a NaN fails.
 void KernelWriter::write_saturated(const Instruction& instruction) {
   llvm::Type* type = type_of(program_.values[instruction.first_result]);
-  set_lanewise(instruction, [&](llvm::ArrayRef<llvm::Value*> v) {
-    return build_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {type, v[0]->getType()}, {v[0]});
+  set_lanewise(instruction, [&](llvm::ArrayRef<llvm::Value*> v) -> llvm::Value* {
+    llvm::Type* from = v[0]->getType();
+    if (features_.saturates_vectors || !from->isVectorTy()) {
+      return build_.CreateIntrinsic(llvm::Intrinsic::fptosi_sat, {type, from}, {v[0]});
+    }
+    const unsigned bits = type->getScalarSizeInBits();
+    llvm::Value* limit = llvm::ConstantFP::get(from, std::ldexp(1.0, static_cast<int>(bits) - 1));
+    llvm::Value* lowest = build_.CreateFNeg(limit);
+    llvm::Value* above = build_.CreateFCmpOGE(v[0], limit);
+    llvm::Value* bounded = build_.CreateSelect(build_.CreateFCmpOLT(v[0], lowest), lowest, v[0]);
+    llvm::Value* fits = build_.CreateFCmpOLT(bounded, limit);
+    llvm::Value* safe = build_.CreateSelect(fits, bounded, llvm::Constant::getNullValue(from));
+    llvm::Value* most = llvm::ConstantInt::get(type, llvm::APInt::getSignedMaxValue(bits));
+    return build_.CreateSelect(above, most, build_.CreateFPToSI(safe, type));
   });
 }
 

@@ -236,7 +236,15 @@ void KernelWriter::write_round(const Instruction& instruction, std::vector<llvm:
 }
 
 llvm::Value* KernelWriter::rounds_of(llvm::Value* own) {
-  return features_.lane_is_thread() ? own : build_.CreateIntMaxReduce(splat(own), true);
+  if (features_.lane_is_thread()) return own;
+  // Of truths that is whether one holds, which is one test of a mask.
+  if (auto* flag = llvm::dyn_cast<llvm::ZExtInst>(own); flag != nullptr) {
+    llvm::Value* truths = flag->getOperand(0);
+    if (truths->getType()->isVectorTy() && truths->getType()->isIntOrIntVectorTy(1)) {
+      return build_.CreateZExt(build_.CreateOrReduce(truths), build_.getInt32Ty());
+    }
+  }
+  return build_.CreateIntMaxReduce(splat(own), true);
 }
 
 void KernelWriter::write_branch(const Instruction& instruction) {

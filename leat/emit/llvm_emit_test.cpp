@@ -1,5 +1,6 @@
 // Every instruction but memory's, on every target that runs here, against the interpreter.
 #include <gtest/gtest.h>
+#include <cmath>
 
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_machine_test.h"
@@ -115,6 +116,10 @@ Program conversion_program(uint32_t lanes, uint8_t width) {
     t.keep(t.b.convert(Opcode::float_from_bits, t.whole(row, width)));
   }
   t.keep(t.b.convert(Opcode::int_from_float, t.b.load(t.floats, t.b.i32(3))));
+  for (const float end : {0x1p31f, -0x1p31f, 0x1.fffffep30f, 3e38f, std::nanf("")}) {
+    const ValueId below = t.b.binary(Opcode::lt_i, t.lane, t.b.i32(2));
+    t.keep(t.b.convert(Opcode::int_from_float, t.b.select(below, t.b.f32(end), t.real(0))));
+  }
   const ValueId four = t.real(1, 4);
   const Values parts = {t.b.extract(four, 3), t.b.load(t.floats, t.b.i32(0))};
   t.keep(t.b.vector(parts));

@@ -87,6 +87,7 @@ ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
   if (features.lane_is_thread() || machine.getTargetTriple().isAArch64()) {
     features.fma = true;
     features.half_conversion = true;
+    features.saturates_vectors = true;
     return features;
   }
   const llvm::MCSubtargetInfo& chip = *machine.getMCSubtargetInfo();

@@ -35,6 +35,8 @@ class FloatBits {
   ValueId to_whole(ValueId value) const {
     return b.convert(Opcode::int_from_float, value, is_double_ ? ir::Scalar::i64 : ir::Scalar::i32);
   }
+  /// What is below it is less than half of the mantissa's bits.
+  int64_t half_unit() const { return int64_t{1} << (mantissa_bits_ + 1) / 2; }
   int64_t hidden_bit() const { return int64_t{1} << mantissa_bits_; }
   int64_t sign_bit() const { return is_double_ ? INT64_MIN : INT32_MIN; }
   int64_t infinity() const { return int64_t{2 * bias_ + 1} << mantissa_bits_; }
@@ -82,13 +84,10 @@ ValueId rest_of_shifted(const FloatBits& f, ValueId number, ValueId shift, Value
                   raised);
 }
 
-}  // namespace
-
-/// Long division of the mantissas, 16 bits of the quotient a round; the first is no loop.
-ValueId math_fmod(Builder& b, ValueId x, ValueId y) {
-  const FloatBits f(b, b.type(x).scalar);
-  const ValueId a = f.magnitude_of(x);
-  const ValueId c = f.magnitude_of(y);
+/// Of the magnitudes' bits: long division of the mantissas, 16 bits of the quotient a round; the
+/// first is no loop.
+ValueId rest_by_mantissas(const FloatBits& f, ValueId a, ValueId c) {
+  Builder& b = f.b;
   const ValueId exponent = f.exponent_of(c);
   const ValueId divisor = f.mantissa_of(c);
   const ValueId distance = b.binary(Opcode::sub_i, f.exponent_of(a), exponent);
@@ -103,7 +102,7 @@ ValueId math_fmod(Builder& b, ValueId x, ValueId y) {
       b.rounds(f.as_i32(f.with(Opcode::shr_s, f.with(Opcode::add_i, left, kQuotientBits - 1), 4)));
   static_assert(kQuotientBits == 1 << 4);
   const ValueId init[] = {rest_of_shifted(f, f.mantissa_of(a), first, divisor), left};
-  const bool varying = b.type(x).varying || b.type(y).varying;
+  const bool varying = b.type(a).varying || b.type(c).varying;
   const std::vector<ValueId> found =
       b.loop(b.i32(0), rounds, 1, init, varying, [&](ValueId, std::span<const ValueId> carried) {
         const ValueId part = part_of(carried[1]);
@@ -112,16 +111,64 @@ ValueId math_fmod(Builder& b, ValueId x, ValueId y) {
       });
   const double unit = 1.0 / static_cast<double>(f.hidden_bit());
   const ValueId rest = b.mul(b.mul(f.to_float(found[0]), f.number(unit)), f.power_of_two(exponent));
-  const ValueId sign = f.with(Opcode::and_i, b.convert(Opcode::bits_from_float, x), f.sign_bit());
-  const ValueId signed_rest =
-      b.convert(Opcode::float_from_bits,
-                b.binary(Opcode::or_i, b.convert(Opcode::bits_from_float, rest), sign));
-  const ValueId value = b.select(b.binary(Opcode::lt_i, a, c), x, signed_rest);
+  const ValueId value =
+      b.select(b.binary(Opcode::lt_i, a, c), b.convert(Opcode::float_from_bits, a), rest);
   const ValueId no_dividend = b.binary(Opcode::le_i, f.whole(f.infinity()), a);
   const ValueId no_divisor = b.binary(
       Opcode::or_b, b.binary(Opcode::lt_i, f.whole(f.infinity()), c), f.with(Opcode::eq_i, c, 0));
   return b.select(b.binary(Opcode::or_b, no_dividend, no_divisor),
                   f.number(std::numeric_limits<double>::quiet_NaN()), value);
+}
+
+struct NearRest {
+  ValueId rest;
+  ValueId holds;  // b1
+};
+
+/// Where the quotient has 10 bits and nothing is near the ends of the exponents: the divisor in two
+/// parts, whose products with the quotient are exact. To the nearest whole quotient what is left of
+/// the dividend after each is a number, too.
+NearRest rest_of_few_bits(const FloatBits& f, ValueId a, ValueId c) {
+  Builder& b = f.b;
+  const ValueId dividend = b.convert(Opcode::float_from_bits, a);
+  const ValueId divisor = b.convert(Opcode::float_from_bits, c);
+  const ValueId quotient = b.unary(Opcode::round_even, b.binary(Opcode::div_f, dividend, divisor));
+  const ValueId high =
+      b.convert(Opcode::float_from_bits, f.with(Opcode::and_i, c, ~(f.half_unit() - 1)));
+  const ValueId low = b.sub(divisor, high);
+  const ValueId rest = b.sub(b.sub(dividend, b.mul(quotient, high)), b.mul(quotient, low));
+  const ValueId is_below = b.binary(Opcode::lt_f, rest, f.number(0));
+  const auto less = [&](ValueId left, ValueId right) {
+    return b.binary(Opcode::lt_f, left, right);
+  };
+  const ValueId largest = f.number(0x1p126), smallest = f.number(0x1p-100);
+  const ValueId in_range = b.logical_and(
+      b.logical_and(less(dividend, largest), less(divisor, largest)), less(smallest, divisor));
+  return {b.select(is_below, b.add(rest, divisor), rest),
+          b.logical_and(in_range, less(quotient, f.number(1024)))};
+}
+
+}  // namespace
+
+/// The long way is a loop that the lanes take which need it, and nobody where none does.
+ValueId math_fmod(Builder& b, ValueId x, ValueId y) {
+  const FloatBits f(b, b.type(x).scalar);
+  const bool varying = b.type(x).varying || b.type(y).varying;
+  const ValueId a = f.magnitude_of(x);
+  const ValueId c = f.magnitude_of(y);
+  const NearRest near = rest_of_few_bits(f, a, c);
+  const ValueId is_far = b.not_b(near.holds);
+  // The magnitudes are carried so that the builder leaves what they are used for in the loop.
+  const ValueId init[] = {near.rest, a, c};
+  const ValueId rounds = b.rounds(b.convert(Opcode::int_from_bool, is_far));
+  const std::vector<ValueId> found =
+      b.loop(b.i32(0), rounds, 1, init, varying, [&](ValueId, std::span<const ValueId> carried) {
+        const ValueId rest = rest_by_mantissas(f, carried[1], carried[2]);
+        return std::vector<ValueId>{b.select(is_far, rest, carried[0]), carried[1], carried[2]};
+      });
+  const ValueId sign = f.with(Opcode::and_i, b.convert(Opcode::bits_from_float, x), f.sign_bit());
+  return b.convert(Opcode::float_from_bits,
+                   b.binary(Opcode::or_i, b.convert(Opcode::bits_from_float, found[0]), sign));
 }
 
 }  // namespace leat

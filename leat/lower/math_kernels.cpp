@@ -66,7 +66,8 @@ Reduced reduce_near(Builder& b, ValueId x) {
   ValueId r = b.fma(minus, b.f32(1.5703125f), x);
   r = b.fma(minus, b.f32(4.837512969970703125e-4f), r);
   r = b.fma(minus, b.f32(7.54978995489188e-8f), r);
-  return {r, b.convert(Opcode::int_from_float, n)};
+  // Beside 1.5 * 2^23 the bits of n are the last of the mantissa, which takes no conversion.
+  return {r, b.convert(Opcode::bits_from_float, b.add(n, b.f32(12582912.0f)))};
 }
 
 /// The bits of 2/pi, behind as many zeros as there are in 2^kNearExponent: bit 0, the top one, has

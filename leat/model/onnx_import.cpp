@@ -463,7 +463,13 @@ bool Importer::may_become_constant(TensorId tensor) const {
 /// Such as the mask of a Dropout that nobody reads.
 void Importer::drop_unused_nodes() {
   Graph& graph = model_.graph;
-  const std::vector<bool> seen = needed_tensors(graph, graph.outputs);
+  std::vector<bool> seen = needed_tensors(graph, graph.outputs);
+  std::erase_if(graph.checks, [&](const IndexCheck& check) { return !seen[check.guarded]; });
+  std::vector<TensorId> roots = graph.outputs;
+  for (const IndexCheck& check : graph.checks) {
+    roots.insert(roots.end(), {check.position, check.index});
+  }
+  seen = needed_tensors(graph, roots);
   std::erase_if(graph.nodes, [&](const Node& node) { return !writes_any(node, seen); });
 }
 

@@ -65,8 +65,10 @@ Result<TensorId> import_if(OnnxNode& node) {
     TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
   } else {
     TRY_ASSIGN(const TensorId condition, scalar_condition(node, "condition", node.input(0)));
+    const size_t checks = node.graph().checks.size();
     TRY_ASSIGN(const Values then_values, node.run(*then_body, {}));
     TRY_ASSIGN(const Values else_values, node.run(*else_body, {}));
+    node.graph().checks.resize(checks);  // the indices of what is not chosen may be anything
     for (size_t i = 0; i < std::min(then_values.size(), else_values.size()); ++i) {
       TRY_ASSIGN(const OnnxValue value,
                  choose(node, fmt::format("{}", i), condition, then_values[i], else_values[i]));
@@ -207,7 +209,10 @@ class Turns {
   }
 
   Result<void> take(int64_t turn) {
+    const size_t checks = node_.graph().checks.size();
     TRY_ASSIGN(const Values results, results_of(turn));
+    // The indices of a turn that may not be taken may be anything.
+    if (going_ != kNoTensor) node_.graph().checks.resize(checks);
     if (results.empty() || results[0].tensor == kNoTensor) {
       return invalid("The body of Loop gives no condition.");
     }

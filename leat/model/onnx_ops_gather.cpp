@@ -3,23 +3,45 @@
 #include <fmt/format.h>
 
 #include "leat/model/onnx_ops.h"
+#include "leat/tensor/index_check.h"
 
 namespace leat::onnx_ops {
 namespace {
 
+/// Of an axis that was found to be one.
+int64_t extent_of(const OnnxNode& node, int64_t axis) {
+  const Shape& shape = node.graph().tensors[node.input(0)].shape;
+  return shape[static_cast<size_t>(axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis)];
+}
+
+/// `y`, which was computed with the indices of input 1.
+Result<TensorId> checked(const OnnxNode& node, TensorId y, const std::vector<int64_t>& extents) {
+  TRY(ops::check_indices(node.graph(), node.op(), node.name(), y, node.input(1), extents));
+  return y;
+}
+
 Result<TensorId> import_gather(OnnxNode& node) {
   const int64_t axis = node.integer("axis", 0);
-  return ops::gather(node.graph(), node.name(), node.input(0), node.input(1), axis);
+  TRY_ASSIGN(const TensorId y,
+             ops::gather(node.graph(), node.name(), node.input(0), node.input(1), axis));
+  return checked(node, y, {extent_of(node, axis)});
 }
 
 Result<TensorId> import_gather_elements(OnnxNode& node) {
   const int64_t axis = node.integer("axis", 0);
-  return ops::gather_elements(node.graph(), node.name(), node.input(0), node.input(1), axis);
+  TRY_ASSIGN(const TensorId y,
+             ops::gather_elements(node.graph(), node.name(), node.input(0), node.input(1), axis));
+  return checked(node, y, {extent_of(node, axis)});
 }
 
 Result<TensorId> import_gather_nd(OnnxNode& node) {
   const int64_t batch_dims = node.integer("batch_dims", 0);
-  return ops::gather_nd(node.graph(), node.name(), node.input(0), node.input(1), batch_dims);
+  TRY_ASSIGN(const TensorId y,
+             ops::gather_nd(node.graph(), node.name(), node.input(0), node.input(1), batch_dims));
+  const Shape& shape = node.graph().tensors[node.input(0)].shape;
+  const int64_t depth = node.graph().tensors[node.input(1)].shape.back();
+  const auto first = shape.begin() + batch_dims;
+  return checked(node, y, std::vector<int64_t>(first, first + depth));
 }
 
 Result<TensorId> import_one_hot(OnnxNode& node) {

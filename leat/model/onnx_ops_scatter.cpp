@@ -9,6 +9,7 @@
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_window.h"
+#include "leat/tensor/index_check.h"
 #include "leat/tensor/ops_scatter.h"
 
 namespace leat::onnx_ops {
@@ -27,19 +28,32 @@ ReduceOp read_reduction(OnnxNode& node) {
   return ReduceOp::none;
 }
 
+/// `y`, which was computed with the indices of input 1.
+Result<TensorId> checked(const OnnxNode& node, TensorId y, const std::vector<int64_t>& extents) {
+  TRY(ops::check_indices(node.graph(), node.op(), node.name(), y, node.input(1), extents));
+  return y;
+}
+
 Result<TensorId> import_scatter_elements(OnnxNode& node) {
   const int64_t axis = node.integer("axis", 0);
   const ReduceOp reduction = read_reduction(node);
   if (node.failure()) return *node.failure();
-  return ops::scatter_elements(node.graph(), node.name(), node.input(0), node.input(1),
-                               node.input(2), axis, reduction);
+  TRY_ASSIGN(const TensorId y,
+             ops::scatter_elements(node.graph(), node.name(), node.input(0), node.input(1),
+                                   node.input(2), axis, reduction));
+  const Shape& shape = node.graph().tensors[node.input(0)].shape;
+  const int64_t place = axis < 0 ? axis + static_cast<int64_t>(shape.size()) : axis;
+  return checked(node, y, {shape[static_cast<size_t>(place)]});
 }
 
 Result<TensorId> import_scatter_nd(OnnxNode& node) {
   const ReduceOp reduction = read_reduction(node);
   if (node.failure()) return *node.failure();
-  return ops::scatter_nd(node.graph(), node.name(), node.input(0), node.input(1), node.input(2),
-                         reduction);
+  TRY_ASSIGN(const TensorId y, ops::scatter_nd(node.graph(), node.name(), node.input(0),
+                                               node.input(1), node.input(2), reduction));
+  const Shape& shape = node.graph().tensors[node.input(0)].shape;
+  const int64_t depth = node.graph().tensors[node.input(1)].shape.back();
+  return checked(node, y, std::vector<int64_t>(shape.begin(), shape.begin() + depth));
 }
 
 Result<TensorId> import_tensor_scatter(OnnxNode& node) {

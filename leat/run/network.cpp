@@ -450,8 +450,13 @@ Result<void> Network::run_once() {
   return wait(value);
 }
 
-// No kernel writes an input, so a second run finds what the first one found.
 Result<void> Network::run() {
+  TRY(run_to_end());
+  return check_indices();
+}
+
+// No kernel writes an input, so a second run finds what the first one found.
+Result<void> Network::run_to_end() {
   const Result<void> done = run_once();
   if (done || done.error().kind() != ErrorKind::device_lost) return done;
   const Result<void> abandoned = device_.queue().abandon();
@@ -467,9 +472,38 @@ Result<void> Network::run() {
                done.error().message() + " So is its repetition: " + again.error().message());
 }
 
+/// Of the element at a row-major position.
+static Shape coordinates_of(int64_t position, const Shape& shape) {
+  Shape coordinates(shape.size());
+  for (size_t d = shape.size(); d-- > 0; position /= shape[d]) {
+    coordinates[d] = position % shape[d];
+  }
+  return coordinates;
+}
+
+Result<void> Network::check_indices(size_t slot) {
+  for (const IndexCheck& check : schedule_.graph.checks) {
+    TRY_ASSIGN(const HostTensor position, external(check.position, slot));
+    const int64_t at = position.integer(0);
+    if (at == element_count(check.shape)) continue;
+    TRY_ASSIGN(const HostTensor index, external(check.index, slot));
+    const int64_t extent = check.extents[static_cast<size_t>(at) % check.extents.size()];
+    return Error(ErrorKind::invalid_argument,
+                 check.node + " has an index (" + std::to_string(index.integer(0)) +
+                     ") outside the extent (" + std::to_string(extent) + "), at position " +
+                     to_string(coordinates_of(at, check.shape)) + " of the indices " +
+                     to_string(check.shape) + ".");
+  }
+  return {};
+}
+
 Result<HostTensor> Network::output(size_t index, size_t slot) {
   CHECK(index < schedule_.graph.outputs.size() && slot < slots_.size());
-  const TensorId id = schedule_.graph.outputs[index];
+  TRY(check_indices(slot));
+  return external(schedule_.graph.outputs[index], slot);
+}
+
+Result<HostTensor> Network::external(TensorId id, size_t slot) {
   const Tensor& tensor = schedule_.graph.tensors[id];
   const size_t size_bytes = bytes_of(id);
   const DType storage = schedule_.placements[id].storage;

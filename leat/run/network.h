@@ -102,6 +102,9 @@ class Network {
   Result<uint64_t> start(size_t slot = 0);
   /// Waits for a started run.
   Result<void> wait(uint64_t fence_value);
+  /// Whether all indices of the slot's last finished run were in their extents: what depends on one
+  /// that was not is no result. run() and output() ask it. Errors: invalid_argument.
+  Result<void> check_indices(size_t slot = 0);
   /// The output of the last finished run of the slot.
   Result<HostTensor> output(size_t index, size_t slot = 0);
 
@@ -168,6 +171,8 @@ class Network {
   };
 
   Result<void> run_once();
+  Result<void> run_to_end();
+  Result<HostTensor> external(TensorId id, size_t slot);
   Result<void> plan(const Graph& graph);
   Result<void> prepare();
   Result<void> allocate();

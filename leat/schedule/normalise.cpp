@@ -50,18 +50,35 @@ void copy_unwritten_outputs(Graph& graph) {
   }
 }
 
-void remove_dead_nodes(Graph& graph) {
+bool writes_any(const Node& node, const std::vector<bool>& wanted) {
+  return std::ranges::any_of(node.results, [&](const auto& r) { return wanted[r.output]; });
+}
+
+/// What the outputs are computed of, and they.
+std::vector<bool> wanted_tensors(const Graph& graph) {
   std::vector<bool> wanted(graph.tensors.size(), false);
   for (TensorId output : graph.outputs) wanted[output] = true;
   for (size_t n = graph.nodes.size(); n > 0; --n) {
-    Node& node = graph.nodes[n - 1];
-    if (std::ranges::none_of(node.results, [&](const auto& r) { return wanted[r.output]; })) {
-      node.results.clear();
-      continue;
-    }
+    const Node& node = graph.nodes[n - 1];
+    if (!writes_any(node, wanted)) continue;
     for (TensorId input : node.inputs) wanted[input] = true;
   }
-  std::erase_if(graph.nodes, [](const Node& node) { return node.results.empty(); });
+  return wanted;
+}
+
+/// Checks of what is wanted are outputs behind the graph's own; the others go.
+void ask_checks(Graph& graph) {
+  if (graph.checks.empty()) return;
+  const std::vector<bool> wanted = wanted_tensors(graph);
+  std::erase_if(graph.checks, [&](const IndexCheck& check) { return !wanted[check.guarded]; });
+  for (const IndexCheck& check : graph.checks) {
+    graph.outputs.insert(graph.outputs.end(), {check.position, check.index});
+  }
+}
+
+void remove_dead_nodes(Graph& graph) {
+  const std::vector<bool> wanted = wanted_tensors(graph);
+  std::erase_if(graph.nodes, [&](const Node& node) { return !writes_any(node, wanted); });
 }
 
 /// Each contraction packs its weights in its own way, so each has a tensor of its own for them.
@@ -111,6 +128,7 @@ bool needs_f64_as_f32(const Graph& graph, const Target& target) {
 
 Result<void> normalise(Graph& graph, const Target& target) {
   copy_unwritten_outputs(graph);
+  ask_checks(graph);
   remove_dead_nodes(graph);
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);

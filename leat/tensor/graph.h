@@ -87,11 +87,23 @@ struct Node {
 /// Whether the node computes a value of its axes alone, without a reduction.
 inline bool is_map(const Node& node) { return node.reduce_op == ReduceOp::none && !node.program; }
 
+/// Indices that are known when the network runs only, and have to be in their extents then.
+struct IndexCheck {
+  std::string node;               // that takes them, with its operator
+  TensorId guarded = kNoTensor;   // what is computed with them: where nobody wants it, none asks
+  TensorId position = kNoTensor;  // i32, of rank 0: of the first that is outside, row-major, or
+                                  // their count
+  TensorId index = kNoTensor;     // i64, of rank 0: that index, or 0
+  Shape shape;                    // of the indices
+  std::vector<int64_t> extents;   // of the index at position p: extents[p % size]
+};
+
 struct Graph {
   std::vector<Tensor> tensors;
   std::vector<Node> nodes;  // in an order in which they can run
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
+  std::vector<IndexCheck> checks;
   /// What may still be folded: some seconds, some memory, and more in proportion to the constants
   /// that the graph is given, so that a small file does not buy hours or gigabytes.
   double fold_steps_left = 1 << 26;

@@ -1,6 +1,7 @@
 // Which drivers and chips the direct route takes, and with what sentence it refuses the others; and
 // chips that were never held, whose descriptors and banks are checked against the mock alone.
 #include "leat/backend/nvidia/nvidia_device.h"
+#include "leat/base/nvidia_architecture.h"
 #include "tests/wire/mock_cubin.h"
 #include "tests/wire/wire_suite.h"
 
@@ -122,7 +123,7 @@ TEST(WireChips, EachRunsAKernelOnTheMock) {
     mock::Nvidia nvidia(chip.options);
     Result<std::unique_ptr<Device>> device = open_nvidia_device_on(nvidia.os(), 0, "mock");
     ASSERT_OK(device);
-    EXPECT_EQ((*device)->target().llvm_cpu, "sm_" + std::to_string(chip.sm_version));
+    EXPECT_EQ(nvidia_architecture((*device)->target().llvm_cpu), chip.sm_version);
     const Result<int32_t> seen = run_move(**device, chip);
     ASSERT_OK(seen);
     EXPECT_EQ(*seen, 38) << chip.name;

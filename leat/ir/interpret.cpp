@@ -142,6 +142,7 @@ void Machine::carry(std::span<const ValueId> from, ValueId first_to, Wave& wave)
     const ValueId to = first_to + static_cast<ValueId>(i);
     if (program_.values[to].is_fragment()) {
       const Word* first = words(from[i], wave);
+      wave.products.erase(to);
       if (wave.products.contains(from[i])) wave.products.insert(to);
       carried_.insert(carried_.end(), first, first + word_count_of(to));
       continue;

@@ -278,8 +278,7 @@ Complaint Rules::check_local(const Instruction& instruction) const {
   const Type value = is_store ? operand_type(instruction, 1) : result_type(instruction);
   const Scalar scalar = compute_of(local.storage);
   if (value.scalar != scalar) return "has a value of a wrong scalar type";
-  if (local.width % value.width != 0 && value.width != 1)
-    return "has a width that is not the memory's";
+  if (local.width % value.width != 0) return "has a width that is not the memory's";
   if (is_store) {
     const bool races = value.varying && !index.varying && program_.wave_lanes > 1;
     return races ? "stores a varying value at a uniform index" : nullptr;

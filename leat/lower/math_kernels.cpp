@@ -59,13 +59,18 @@ constexpr int kNearExponent = 13;
 constexpr int kFloatBias = 127;
 constexpr int kMantissaBits = 23;
 
+/// pi/2 in three parts, the first of 8 bits.
+constexpr float kHalfPiFirst = 1.5703125f;
+constexpr float kHalfPiMiddle = 4.837512969970703125e-4f;
+constexpr float kHalfPiLast = 7.54978995489188e-8f;
+
 /// x = quadrant * pi/2 + r, with pi/2 in three parts of falling size.
 Reduced reduce_near(Builder& b, ValueId x) {
   const ValueId n = b.unary(Opcode::round_even, b.mul(x, b.f32(0.636619772367581f)));
   const ValueId minus = b.unary(Opcode::neg, n);
-  ValueId r = b.fma(minus, b.f32(1.5703125f), x);
-  r = b.fma(minus, b.f32(4.837512969970703125e-4f), r);
-  r = b.fma(minus, b.f32(7.54978995489188e-8f), r);
+  ValueId r = b.fma(minus, b.f32(kHalfPiFirst), x);
+  r = b.fma(minus, b.f32(kHalfPiMiddle), r);
+  r = b.fma(minus, b.f32(kHalfPiLast), r);
   // Beside 1.5 * 2^23 the bits of n are the last of the mantissa, which takes no conversion.
   return {r, b.convert(Opcode::bits_from_float, b.add(n, b.f32(12582912.0f)))};
 }
@@ -110,6 +115,21 @@ std::array<ValueId, 3> window_of_two_over_pi(Builder& b, ValueId place) {
   return window;
 }
 
+/// (large + small) * pi/2, rounded about once without a fused multiply-add, too: what is not small
+/// beside the result are products of 12 bits and 8, which are exact.
+ValueId quarters_to_radians(Builder& b, ValueId large, ValueId small) {
+  const ValueId sum = b.add(large, small);
+  const ValueId left = b.sub(small, b.sub(sum, large));
+  const ValueId bits = b.convert(Opcode::bits_from_float, sum);
+  const ValueId upper =
+      b.convert(Opcode::float_from_bits, b.binary(Opcode::and_i, bits, b.i32(~0xfff)));
+  const ValueId lower = b.sub(sum, upper);
+  ValueId rest = b.fma(sum, b.f32(kHalfPiLast), b.mul(left, b.f32(kHalfPiFirst)));
+  rest = b.fma(sum, b.f32(kHalfPiMiddle), rest);
+  rest = b.fma(lower, b.f32(kHalfPiFirst), rest);
+  return b.fma(upper, b.f32(kHalfPiFirst), rest);
+}
+
 /// The same from 2^kNearExponent on, exact but for the last rounding: x is a whole number of 24
 /// bits times a power of two, so of 2/pi only the bits count that are below the weight 4 with that
 /// power taken in. Three words of them leave 32 good bits of the r that is nearest to 0. Source: M.
@@ -139,9 +159,8 @@ Reduced reduce_far(Builder& b, ValueId x) {
       b.convert(Opcode::float_from_int,
                 b.binary(Opcode::or_i, with(Opcode::shl_i, with(Opcode::and_i, size, 63), 24),
                          with(Opcode::shr_u, size_low, 8)));
-  const ValueId quarters = b.mul(b.add(above, b.mul(below, b.f32(0x1p-24f))), b.f32(0x1p-30f));
   const ValueId magnitude =
-      b.fma(quarters, b.f32(kHalfPi), b.mul(quarters, b.f32(-4.37113883e-8f)));
+      quarters_to_radians(b, b.mul(above, b.f32(0x1p-30f)), b.mul(below, b.f32(0x1p-54f)));
 
   const ValueId signs = b.binary(Opcode::xor_i, sign, bits);
   const ValueId is_negative = b.binary(Opcode::lt_i, bits, b.i32(0));

@@ -91,6 +91,9 @@ Result<void> check_units(const Schedule& schedule, const Node& node, const Contr
   if (!contraction || contraction->type != ScalarType::f32) {
     return illegal(node, "unit", p.unit_m, "takes sums of f32");
   }
+  if (element_count(contraction->k) == 0) {
+    return illegal(node, "unit", p.unit_m, "takes a k of one or more");
+  }
   const auto storage = [&](const ContractionOperand& operand) {
     return schedule.placements[node.inputs[operand.input]].storage;
   };

@@ -291,6 +291,12 @@ TEST(Units, WhatTheUnitsDoNotTakeIsRefused) {
   refuses("stages (1)", [](ContractionParams& p) { p.stages = 1; });
   refuses("stages (9)", [](ContractionParams& p) { p.stages = 9; });
   refuses("last_adds (1)", [](ContractionParams& p) { p.split_k = 2, p.last_adds = 1; });
+  Node of_nothing = node;
+  of_nothing.reduce.assign(of_nothing.reduce.size(), 0);
+  const Result<void> legal = is_legal(*schedule, of_nothing, good, unit_target());
+  ASSERT_FALSE(legal);
+  EXPECT_NE(legal.error().message().find("k of one or more"), std::string::npos)
+      << legal.error().message();
   refuses("local memory", [](ContractionParams& p) { p.reg_m = p.reg_n = 12, p.k_step = 512; });
 }
 

@@ -3,12 +3,15 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <chrono>
 
 #include "leat/base/drivers.h"
 
 namespace leat::cli {
 
 namespace {
+
+constexpr int kCaptureRelaxed = 2;  // CU_STREAM_CAPTURE_MODE_RELAXED
 
 struct Opened {
   CudaDriver driver;
@@ -95,6 +98,51 @@ Result<CudaPeer> CudaPeer::open(const std::string& chip) {
   constexpr unsigned kNonBlocking = 1;  // CU_STREAM_NON_BLOCKING
   TRY(check_cuda(driver->stream_create(&peer.stream_, kNonBlocking), "cuStreamCreate"));
   return peer;
+}
+
+Result<uint64_t> CudaPeer::allocate(size_t size_bytes) const {
+  uint64_t address = 0;
+  TRY(check_cuda(driver_->mem_alloc(&address, size_bytes), "cuMemAlloc"));
+  return address;
+}
+
+Result<uint64_t> CudaPeer::upload(std::span<const std::byte> bytes) const {
+  TRY_ASSIGN(const uint64_t address, allocate(bytes.size()));
+  TRY(check_cuda(driver_->copy_in(address, bytes.data(), bytes.size()), "cuMemcpyHtoD"));
+  return address;
+}
+
+CudaRepeats::~CudaRepeats() {
+  for (const auto& [count, executable] : graphs_) {
+    if (executable != nullptr) peer_.driver().graph_exec_destroy(executable);
+  }
+}
+
+Result<double> CudaRepeats::run(uint32_t repeats) {
+  TRY_ASSIGN(void* const graph, graph_of(repeats));
+  const CudaDriver& driver = peer_.driver();
+  const auto start = std::chrono::steady_clock::now();
+  if (graph != nullptr) {
+    TRY(check_cuda(driver.graph_launch(graph, peer_.stream()), "cuGraphLaunch"));
+  } else {
+    TRY(execute_(repeats));
+  }
+  TRY(check_cuda(driver.stream_synchronize(peer_.stream()), "cuStreamSynchronize"));
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+Result<void*> CudaRepeats::graph_of(uint32_t repeats) {
+  if (const auto known = graphs_.find(repeats); known != graphs_.end()) return known->second;
+  const CudaDriver& driver = peer_.driver();
+  void* graph = nullptr;
+  void* executable = nullptr;
+  TRY(check_cuda(driver.begin_capture(peer_.stream(), kCaptureRelaxed), "cuStreamBeginCapture"));
+  const bool executed = execute_(repeats).has_value();
+  const bool captured = driver.end_capture(peer_.stream(), &graph) == 0 && executed;
+  if (captured && driver.graph_instantiate(&executable, graph, 0) != 0) executable = nullptr;
+  if (graph != nullptr) driver.graph_destroy(graph);
+  graphs_[repeats] = executable;
+  return executable;
 }
 
 }  // namespace leat::cli

@@ -5,6 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -64,11 +67,34 @@ class CudaPeer {
 
   const CudaDriver& driver() const { return *driver_; }
   void* stream() const { return stream_; }
+  /// Memory of the GPU, freed by driver().mem_free. Errors: io.
+  Result<uint64_t> allocate(size_t size_bytes) const;
+  Result<uint64_t> upload(std::span<const std::byte> bytes) const;
 
  private:
   explicit CudaPeer(const CudaDriver* driver) : driver_(driver) {}
   const CudaDriver* driver_;
   void* stream_ = nullptr;
+};
+
+/// A peer's executions, so many at once as one CUDA graph, recorded once for each number of them;
+/// or, what cannot be captured, as many calls in the stream. `peer` outlives it.
+class CudaRepeats {
+ public:
+  using Execute = std::function<Result<void>(uint32_t repeats)>;
+  CudaRepeats(const CudaPeer& peer, Execute execute) : peer_(peer), execute_(std::move(execute)) {}
+  CudaRepeats(const CudaRepeats&) = delete;
+  ~CudaRepeats();
+
+  /// Seconds from the launch to the end of the last execution.
+  Result<double> run(uint32_t repeats);
+
+ private:
+  Result<void*> graph_of(uint32_t repeats);
+
+  const CudaPeer& peer_;
+  Execute execute_;
+  std::map<uint32_t, void*> graphs_;  // null: it cannot be captured
 };
 
 }  // namespace leat::cli

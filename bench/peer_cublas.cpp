@@ -5,9 +5,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstring>
-#include <map>
 #include <memory>
 
 #include "bench/cuda_driver.h"
@@ -21,7 +19,6 @@ constexpr int kPlain = 0, kTransposed = 1;                    // CUBLAS_OP_N, CU
 constexpr int kRealFloat = 0, kRealHalf = 2, kRealBf16 = 14;  // CUDA_R_32F, _16F, _16BF
 constexpr int kComputeFloat = 68;                             // CUBLAS_COMPUTE_32F
 constexpr int kDefaultAlgorithm = -1;                         // CUBLAS_GEMM_DEFAULT
-constexpr int kCaptureRelaxed = 2;                            // CU_STREAM_CAPTURE_MODE_RELAXED
 constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 
 struct Cublas {
@@ -82,9 +79,6 @@ class CublasProduct {
       : peer_(std::move(peer)), shape_(shape), dtype_(dtype) {}
   CublasProduct(const CublasProduct&) = delete;
   ~CublasProduct() {
-    for (const auto& [count, executable] : graphs_) {
-      if (executable != nullptr) peer_.driver().graph_exec_destroy(executable);
-    }
     for (const uint64_t address : {x_, w_, y_, workspace_}) {
       if (address != 0) peer_.driver().mem_free(address);
     }
@@ -94,23 +88,16 @@ class CublasProduct {
     const Cublas& cublas = the_cublas();
     TRY(check(cublas.create(&handle_), "cublasCreate"));
     TRY(check(cublas.set_stream(handle_, peer_.stream()), "cublasSetStream"));
-    TRY_ASSIGN(workspace_, allocate(kWorkspaceBytes));
+    TRY_ASSIGN(workspace_, peer_.allocate(kWorkspaceBytes));
     TRY(check(cublas.set_workspace(handle_, workspace_, kWorkspaceBytes), "cublasSetWorkspace"));
-    TRY_ASSIGN(x_, upload(turned(data.x, shape_.c, shape_.h)));
-    TRY_ASSIGN(w_, upload(data.w.bytes));
-    TRY_ASSIGN(y_, allocate(static_cast<size_t>(shape_.h * shape_.k) * element_bytes()));
+    TRY_ASSIGN(x_, peer_.upload(turned(data.x, shape_.c, shape_.h)));
+    TRY_ASSIGN(w_, peer_.upload(data.w.bytes));
+    TRY_ASSIGN(y_, peer_.allocate(static_cast<size_t>(shape_.h * shape_.k) * element_bytes()));
     return execute(1);
   }
 
   /// Seconds of `repeats` executions.
-  Result<double> run(uint32_t repeats) {
-    TRY_ASSIGN(void* const graph, graph_of(repeats));
-    const CudaDriver& driver = peer_.driver();
-    const auto start = std::chrono::steady_clock::now();
-    TRY(check_cuda(driver.graph_launch(graph, peer_.stream()), "cuGraphLaunch"));
-    TRY(check_cuda(driver.stream_synchronize(peer_.stream()), "cuStreamSynchronize"));
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  Result<double> run(uint32_t repeats) { return repeats_.run(repeats); }
 
   Result<std::vector<float>> output() {
     HostTensor y = HostTensor::zeros(dtype_, {shape_.h, shape_.k});
@@ -135,18 +122,6 @@ class CublasProduct {
     return result;
   }
 
-  Result<uint64_t> allocate(size_t size_bytes) {
-    uint64_t address = 0;
-    TRY(check_cuda(peer_.driver().mem_alloc(&address, size_bytes), "cuMemAlloc"));
-    return address;
-  }
-
-  Result<uint64_t> upload(std::span<const std::byte> bytes) {
-    TRY_ASSIGN(const uint64_t address, allocate(bytes.size()));
-    TRY(check_cuda(peer_.driver().copy_in(address, bytes.data(), bytes.size()), "cuMemcpyHtoD"));
-    return address;
-  }
-
   Result<void> execute(uint32_t repeats) {
     const float one = 1, zero = 0;
     const int m = static_cast<int>(shape_.h), n = static_cast<int>(shape_.k),
@@ -159,27 +134,12 @@ class CublasProduct {
     return {};
   }
 
-  Result<void*> graph_of(uint32_t repeats) {
-    if (const auto known = graphs_.find(repeats); known != graphs_.end()) return known->second;
-    const CudaDriver& driver = peer_.driver();
-    void* graph = nullptr;
-    void* executable = nullptr;
-    TRY(check_cuda(driver.begin_capture(peer_.stream(), kCaptureRelaxed), "cuStreamBeginCapture"));
-    const Result<void> executed = execute(repeats);
-    TRY(check_cuda(driver.end_capture(peer_.stream(), &graph), "cuStreamEndCapture"));
-    TRY(executed);
-    TRY(check_cuda(driver.graph_instantiate(&executable, graph, 0), "cuGraphInstantiate"));
-    driver.graph_destroy(graph);
-    graphs_[repeats] = executable;
-    return executable;
-  }
-
   CudaPeer peer_;
   ConvShape shape_;
   DType dtype_;
   void* handle_ = nullptr;
   uint64_t x_ = 0, w_ = 0, y_ = 0, workspace_ = 0;
-  std::map<uint32_t, void*> graphs_;
+  CudaRepeats repeats_{peer_, [this](uint32_t repeats) { return execute(repeats); }};
 };
 
 }  // namespace

@@ -8,9 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <map>
 #include <memory>
 
 #include "bench/cuda_driver.h"
@@ -28,7 +26,6 @@ constexpr int kCrossCorrelation = 1;  // CUDNN_CROSS_CORRELATION
 constexpr int kTensorOpMath = 1;      // CUDNN_TENSOR_OP_MATH
 constexpr int kFmaMath = 3;           // CUDNN_FMA_MATH
 constexpr int kAlgorithmsMax = 16;
-constexpr int kCaptureRelaxed = 2;  // CU_STREAM_CAPTURE_MODE_RELAXED
 
 struct AlgorithmPerformance {
   int algorithm;
@@ -130,9 +127,6 @@ class CudnnConv {
       : peer_(std::move(peer)), shape_(shape), dtype_(dtype), format_(format) {}
   CudnnConv(const CudnnConv&) = delete;
   ~CudnnConv() {
-    for (const auto& [count, executable] : graphs_) {
-      if (executable != nullptr) peer_.driver().graph_exec_destroy(executable);
-    }
     for (const uint64_t address : {x_, w_, y_, workspace_}) {
       if (address != 0) peer_.driver().mem_free(address);
     }
@@ -142,25 +136,14 @@ class CudnnConv {
     TRY(describe());
     TRY_ASSIGN(x_, upload(data.x));
     TRY_ASSIGN(w_, upload(data.w));
-    TRY_ASSIGN(y_, allocate(output_bytes()));
+    TRY_ASSIGN(y_, peer_.allocate(output_bytes()));
     return choose_algorithm();
   }
 
   float found_milliseconds() const { return milliseconds_; }
 
   /// Seconds of `repeats` executions.
-  Result<double> run(uint32_t repeats) {
-    TRY_ASSIGN(void* const graph, graph_of(repeats));
-    const CudaDriver& driver = peer_.driver();
-    const auto start = std::chrono::steady_clock::now();
-    if (graph != nullptr) {
-      TRY(check_cuda(driver.graph_launch(graph, peer_.stream()), "cuGraphLaunch"));
-    } else {
-      TRY(execute(repeats));
-    }
-    TRY(check_cuda(driver.stream_synchronize(peer_.stream()), "cuStreamSynchronize"));
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  Result<double> run(uint32_t repeats) { return repeats_.run(repeats); }
 
   Result<std::vector<float>> output() {
     HostTensor y = HostTensor::zeros(dtype_, shape_.y_shape());
@@ -175,19 +158,9 @@ class CudnnConv {
     return static_cast<size_t>(element_count(shape_.y_shape())) * element_bytes();
   }
 
-  Result<uint64_t> allocate(size_t size_bytes) {
-    uint64_t address = 0;
-    TRY(check_cuda(peer_.driver().mem_alloc(&address, size_bytes), "cuMemAlloc"));
-    return address;
-  }
-
   Result<uint64_t> upload(const HostTensor& tensor) {
-    TRY_ASSIGN(const uint64_t address, allocate(tensor.bytes.size()));
-    const std::vector<std::byte> bytes =
-        format_ == kNhwc ? reordered(tensor.bytes, tensor.shape, element_bytes(), true)
-                         : std::vector<std::byte>(tensor.bytes.begin(), tensor.bytes.end());
-    TRY(check_cuda(peer_.driver().copy_in(address, bytes.data(), bytes.size()), "cuMemcpyHtoD"));
-    return address;
+    if (format_ != kNhwc) return peer_.upload(tensor.bytes);
+    return peer_.upload(reordered(tensor.bytes, tensor.shape, element_bytes(), true));
   }
 
   Result<void> describe() {
@@ -233,7 +206,7 @@ class CudnnConv {
       workspace_bytes_ = found.workspace_bytes;
       TRY(check(the_cudnn().set_math(conv_descriptor_, found.math), "cudnnSetConvolutionMathType"));
       if (workspace_bytes_ == 0) return {};
-      TRY_ASSIGN(workspace_, allocate(workspace_bytes_));
+      TRY_ASSIGN(workspace_, peer_.allocate(workspace_bytes_));
       return {};
     }
     return Error(ErrorKind::unsupported, "cuDNN has no algorithm for this convolution.");
@@ -251,21 +224,6 @@ class CudnnConv {
     return {};
   }
 
-  /// Null where it cannot be captured.
-  Result<void*> graph_of(uint32_t repeats) {
-    if (const auto known = graphs_.find(repeats); known != graphs_.end()) return known->second;
-    const CudaDriver& driver = peer_.driver();
-    void* graph = nullptr;
-    void* executable = nullptr;
-    TRY(check_cuda(driver.begin_capture(peer_.stream(), kCaptureRelaxed), "cuStreamBeginCapture"));
-    const bool executed = execute(repeats).has_value();
-    const bool captured = driver.end_capture(peer_.stream(), &graph) == 0 && executed;
-    if (captured && driver.graph_instantiate(&executable, graph, 0) != 0) executable = nullptr;
-    if (graph != nullptr) driver.graph_destroy(graph);
-    graphs_[repeats] = executable;
-    return executable;
-  }
-
   CudaPeer peer_;
   ConvShape shape_;
   DType dtype_;
@@ -279,7 +237,7 @@ class CudnnConv {
   size_t workspace_bytes_ = 0;
   int algorithm_ = 0;
   float milliseconds_ = 0;
-  std::map<uint32_t, void*> graphs_;
+  CudaRepeats repeats_{peer_, [this](uint32_t repeats) { return execute(repeats); }};
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "leat/base/target_facts.h"
+#include "leat/schedule/join_concats.h"
 #include "leat/schedule/split_wide.h"
 #include "leat/tensor/contraction.h"
 
@@ -130,6 +131,7 @@ Result<void> normalise(Graph& graph, const Target& target) {
   copy_unwritten_outputs(graph);
   ask_checks(graph);
   remove_dead_nodes(graph);
+  join_concats(graph);
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);
   TRY(check_shapes(graph));

@@ -32,7 +32,7 @@ constexpr EnvVariable kVariables[] = {
     {"LEAT_VULKAN_VALIDATION", "1 turns the Khronos validation layer on, where it is installed.",
      flag},
     {"LEAT_VULKAN_MATRIX",
-     "1 lets the vulkan route use a device's matrix units, which was not tried on hardware yet.",
+     "0 keeps the vulkan route from using a device's matrix units.",
      flag},
     {"LEAT_VULKAN_BINDINGS", "1 makes the vulkan route bind buffers instead of using addresses.",
      flag},

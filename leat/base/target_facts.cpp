@@ -10,7 +10,7 @@
 namespace leat {
 namespace {
 
-constexpr uint32_t kAmpere = 80;
+constexpr uint32_t kAmpere = 80, kHopperArchitecture = 90;
 /// The only chips that have wgmma.
 constexpr std::string_view kHopper = "sm_90a";
 /// Of the many widths of its products those that fill a panel of 64 halves.
@@ -57,6 +57,7 @@ TargetFacts nvidia_facts(const Target& target) {
   facts.has_async_copy = true;
   facts.matrix_shapes = tensor_core_shapes();
   facts.knows_sums = true;
+  facts.has_prefetch = nvidia_architecture(target.llvm_cpu) >= kHopperArchitecture;
   if (target.llvm_cpu == kHopper) {
     for (const DType element : {DType::f16, DType::bf16}) {
       for (const uint16_t n : kHopperColumns) {

@@ -41,6 +41,7 @@ struct TargetFacts {
   bool has_shuffle = false;
   bool has_dot = false;                    // sums of four products of bytes in one instruction
   bool has_async_copy = false;             // from buffers to local memory, going on by itself
+  bool has_prefetch = false;               // of many bytes into a cache, by one instruction
   std::vector<MatrixShape> matrix_shapes;  // empty: no matrix units
   bool knows_sums = false;                 // which lane holds which elements of the units' sums
 

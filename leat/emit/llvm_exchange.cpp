@@ -93,6 +93,15 @@ void KernelWriter::write_copy_wait(const Instruction& instruction) {
   async_copies().wait(build_, static_cast<uint32_t>(instruction.imm));
 }
 
+void KernelWriter::write_prefetch(const Instruction& instruction) {
+  CHECK(features_.lane_is_thread() && features_.gpu->prefetch != nullptr);
+  const DType storage = program_.parameters[instruction.slot].storage;
+  const int64_t bytes = size_bytes_of(storage) * instruction.imm;
+  llvm::Value* first =
+      element_pointer(parameters_[instruction.slot], program_.operands_of(instruction)[0], storage);
+  features_.gpu->prefetch(build_, first, static_cast<uint32_t>(bytes));
+}
+
 const AsyncCopies& KernelWriter::async_copies() const {
   CHECK(features_.lane_is_thread() && features_.gpu->async_copies != nullptr);
   return *features_.gpu->async_copies;

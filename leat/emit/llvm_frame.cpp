@@ -64,8 +64,8 @@ void KernelWriter::write_entry(const std::string& entry) {
   }
 }
 
-// A written buffer overlaps no other buffer of the same launch, so accesses through one parameter
-// never depend on those through another.
+// What is written through one parameter is neither read nor written through another, so accesses
+// through one never depend on those through another. Two may be parts of one tensor.
 void KernelWriter::make_alias_scopes() {
   llvm::MDBuilder metadata(context_);
   llvm::MDNode* domain = metadata.createAnonymousAliasScopeDomain("buffers");

@@ -38,6 +38,22 @@ void describe(llvm::Function& kernel, const KernelShape& shape) {
   if (nvidia_architecture(cpu.str()) <= kTuring) annotate(kernel, "minctasm", 1);
 }
 
+constexpr uint32_t kHopper = 90;  // and later ones have dependent launches and bulk copies
+
+void assembly_line(llvm::IRBuilder<>& build, const char* text) {
+  auto* signature = llvm::FunctionType::get(build.getVoidTy(), false);
+  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "~{memory}", true));
+}
+
+// Source: PTX ISA 8.0, "griddepcontrol". Whoever launches a kernel without a wait does it when all
+// before is over; so behind a wait all that was launched before is over.
+void follow(llvm::IRBuilder<>& build, const llvm::Function& kernel) {
+  const llvm::StringRef cpu = kernel.getFnAttribute("target-cpu").getValueAsString();
+  if (nvidia_architecture(cpu.str()) < kHopper) return;
+  assembly_line(build, "griddepcontrol.launch_dependents;");
+  assembly_line(build, "griddepcontrol.wait;");
+}
+
 void barrier(llvm::IRBuilder<>& build) {
   build.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
 }
@@ -170,6 +186,17 @@ void copy_wait(llvm::IRBuilder<>& build, uint32_t groups_left) {
                         {build.getInt32(groups_left)});
 }
 
+// Into the second level cache. Source: PTX ISA 8.0, "cp.async.bulk.prefetch".
+void prefetch(llvm::IRBuilder<>& build, llvm::Value* first, uint32_t bytes) {
+  llvm::Type* i32 = build.getInt32Ty();
+  auto* signature = llvm::FunctionType::get(build.getVoidTy(), {first->getType(), i32}, false);
+  const char* text =
+      "{ .reg .pred p; .reg .b32 lane; mov.u32 lane, %laneid; setp.eq.u32 p, lane, 0; "
+      "@p cp.async.bulk.prefetch.L2.global [$0], $1; }";
+  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "l,r", true),
+                   {first, build.getInt32(bytes)});
+}
+
 llvm::Value* load_matrices(llvm::IRBuilder<>& build, llvm::Value* row, uint32_t count,
                            bool turned) {
   llvm::Intrinsic::ID intrinsic = count == 4
@@ -214,11 +241,6 @@ llvm::Value* tile_descriptor(llvm::IRBuilder<>& build, llvm::Value* address,
   };
   llvm::Value* fixed = build.getInt64(kSwizzle128 | kEightRows / 16 << 32);
   return build.CreateOr(build.CreateOr(field(address, 0), field(stride_bytes, 16)), fixed);
-}
-
-void assembly_line(llvm::IRBuilder<>& build, const char* text) {
-  auto* signature = llvm::FunctionType::get(build.getVoidTy(), false);
-  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "~{memory}", true));
 }
 
 void begin_tiles(llvm::IRBuilder<>& build) { assembly_line(build, "wgmma.fence.sync.aligned;"); }
@@ -293,6 +315,8 @@ const GpuDialect kNvptxDialect = {
     .shuffle = shuffle,
     .load_where = load_where,
     .dot = dot,
+    .follow = follow,
+    .prefetch = prefetch,
     .group_counter = &kGroupCounter,
     .async_copies = &kAsyncCopies,
     .matrix_unit = &kMatrixUnit,

@@ -109,6 +109,7 @@ class KernelWriter {
 
   // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
+  void follow();
   void write_instruction(const ir::Instruction& instruction);
   void write_group_id(const ir::Instruction& instruction);
   void write_barrier();
@@ -151,6 +152,7 @@ class KernelWriter {
   void write_copy(const ir::Instruction& instruction);
   void write_copy_commit();
   void write_copy_wait(const ir::Instruction& instruction);
+  void write_prefetch(const ir::Instruction& instruction);
   const AsyncCopies& async_copies() const;
   llvm::Value* element_pointer(llvm::Value* base, ir::ValueId index, DType storage);
 
@@ -223,6 +225,7 @@ class KernelWriter {
   std::vector<llvm::Value*> locals_;
   std::vector<llvm::MDNode*> scopes_;  // by parameter
   std::vector<llvm::MDNode*> other_scopes_;
+  bool follows_ = false;        // the wait for the launch before is written
   bool products_open_ = false;  // products of several waves in a row have begun
   llvm::Value* lane_id_ = nullptr;
   llvm::Value* wave_id_ = nullptr;

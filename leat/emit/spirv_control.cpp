@@ -129,6 +129,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::copy_async:
     case Opcode::copy_commit:
     case Opcode::copy_wait:
+    case Opcode::prefetch:
     case Opcode::mma_wait:
     case Opcode::fragment_part:
     case Opcode::fragment_row:

@@ -105,6 +105,7 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case copy_async:
     case copy_commit:
     case copy_wait: return facts.has_async_copy;
+    case prefetch: return facts.has_prefetch;
     case fragment_fill:
     case fragment_load:
     case fragment_load_local:

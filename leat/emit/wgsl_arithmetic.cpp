@@ -107,6 +107,7 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
     case copy_async:
     case copy_commit:
     case copy_wait:
+    case prefetch:
     case fragment_fill:
     case fragment_load:
     case fragment_load_local:

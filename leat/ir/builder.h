@@ -96,6 +96,8 @@ class Builder {
   void copy_commit();
   /// At most the newest `pending` groups have not arrived afterwards.
   void copy_wait(int pending);
+  /// Elements of a parameter that are read soon; of 16 bytes or a multiple.
+  void prefetch(uint32_t parameter, ValueId index, int64_t count);
 
   struct FragmentPlace {
     uint32_t slot = 0;

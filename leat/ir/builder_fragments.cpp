@@ -70,6 +70,12 @@ void Builder::copy_wait(int pending) {
   append({.op = Opcode::copy_wait, .imm = pending}, {}, {}, open_blocks_.size() - 1);
 }
 
+void Builder::prefetch(uint32_t parameter, ValueId index, int64_t count) {
+  CHECK(parameter < program_.parameters.size() && (type(index) == Type{Scalar::i32, 1, false}));
+  append({.op = Opcode::prefetch, .slot = parameter, .imm = count}, std::span(&index, 1), {},
+         open_blocks_.size() - 1);
+}
+
 ValueId Builder::fragment_fill(const Fragment& fragment, ValueId value) {
   const Scalar scalar = compute_of(fragment.element);
   CHECK(fragment.role == Role::sum && (type(value) == Type{scalar, 1, false}));

@@ -351,6 +351,8 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
     wave.copies.emplace_back();
   } else if constexpr (op == copy_wait) {
     return finish_copies(instruction, wave, imm);
+  } else if constexpr (op == prefetch) {
+    return check_prefetch(instruction, wave);
   } else if constexpr (op == fragment_fill) {
     fill_fragment(instruction, wave);
   } else if constexpr (op == fragment_load || op == fragment_load_local || op == fragment_store ||

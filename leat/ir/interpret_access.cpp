@@ -130,6 +130,19 @@ Result<void> Machine::copy_lane(const Instruction& instruction, Wave& wave, uint
   return {};
 }
 
+// Nothing is fetched; but it has to be there, at whole pieces.
+Result<void> Machine::check_prefetch(const Instruction& instruction, Wave& wave) {
+  const int64_t first = scalar(program_.operands_of(instruction)[0], wave);
+  const int64_t count = buffers_[instruction.slot].element_count();
+  const int64_t bytes = size_bytes_of(program_.parameters[instruction.slot].storage);
+  const bool fits =
+      first >= 0 && first + instruction.imm <= count && first * bytes % kPrefetchedBytes == 0;
+  if (fits) return {};
+  return wrong(instruction, fmt::format("fetches elements ({}) to ({}) of ({}), in pieces of ({}) "
+                                        "bytes",
+                                        first, first + instruction.imm, count, kPrefetchedBytes));
+}
+
 Result<void> Machine::finish_copies(const Instruction& instruction, Wave& wave,
                                     size_t pending_groups) {
   while (wave.copies.size() > pending_groups + 1) {  // the open one is behind them

@@ -149,6 +149,27 @@ TEST(InterpretExchange, NoticesMistakesWithCopies) {
   }
 }
 
+TEST(InterpretExchange, WhatIsFetchedAheadIsThereInWholePieces) {
+  for (const auto& [first, part] : {std::pair(32, ""),
+                                    {36, "fetches elements (36) to (68) of (64)"},
+                                    {-4, "(-4) to (28)"},
+                                    {2, "in pieces of (16) bytes"}}) {
+    Builder b("prefetch", 4, 1);
+    const uint32_t x = b.parameter("x", DType::f32, false, 64);
+    const uint32_t y = b.parameter("y", DType::f32, true, 4);
+    b.prefetch(x, b.i32(first), 32);
+    b.store(y, b.lane_id(), b.load(x, b.lane_id()));
+    Floats in(64, 3), out(4);
+    const Result<void> done = run(b.finish(), in, out);
+    if (*part == 0) {
+      ASSERT_TRUE(done) << done.error().message();
+      EXPECT_EQ(out, Floats(4, 3));
+    } else {
+      EXPECT_NE(message_of(done).find(part), std::string::npos) << message_of(done);
+    }
+  }
+}
+
 TEST(InterpretExchange, NumbersOf64Bits) {
   Builder b("wide", 1, 1);
   const uint32_t n = b.parameter("n", DType::i64, false, 2);

@@ -116,6 +116,7 @@ class Machine {
   Result<void> add_atomically(const Instruction& instruction, Wave& wave);
   Result<void> access_local(const Instruction& instruction, Wave& wave);
   Result<void> start_copy(const Instruction& instruction, Wave& wave);
+  Result<void> check_prefetch(const Instruction& instruction, Wave& wave);
   Result<void> copy_lane(const Instruction& instruction, Wave& wave, uint32_t lane);
   Result<void> finish_copies(const Instruction& instruction, Wave& wave, size_t pending_groups);
   Result<void> check_copies() const;

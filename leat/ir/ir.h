@@ -57,6 +57,8 @@
 //                       touched until then
 //   copy_commit         closes the group of the wave's copies since the last;  copy_wait: imm = how
 //                       many of the newest groups need not have arrived
+//   prefetch index      slot = parameter; imm elements from the uniform index on, a multiple of 16
+//                       bytes, will be read soon: a hint that changes no value
 //   fragment_fill v     a sum all of whose elements are the uniform v, rounded to its type
 //   fragment_load(_local) index, stride   slot; element (row, column) is read at index + row *
 //   stride
@@ -167,6 +169,8 @@ bool is_fragment_access(Opcode op);
 /// fragment_part, fragment_row, fragment_column.
 bool is_fragment_element(Opcode op);
 /// Bits of imm of a fragment's access.
+/// prefetch: bytes of a piece.
+inline constexpr int64_t kPrefetchedBytes = 16;
 inline constexpr int64_t kByColumns = 1;
 inline constexpr int64_t kSwizzled = 2;
 /// Bytes of a row of swizzled local memory; eight of them repeat.

@@ -47,7 +47,7 @@ Result<void> Parser::parse_instruction(int depth) {
   if (!op) return expected("an instruction");
   const bool has_no_result = *op == store || *op == store_local || *op == barrier || *op == yield ||
                              *op == branch || *op == copy_async || *op == copy_commit ||
-                             *op == copy_wait || *op == fragment_store ||
+                             *op == copy_wait || *op == prefetch || *op == fragment_store ||
                              *op == fragment_store_local;
   if (*op != loop && results.size() != (has_no_result ? 0 : 1)) {
     return misused(start, fmt::format("Instruction {} has {} results in place of {}.", name_of(*op),
@@ -59,6 +59,7 @@ Result<void> Parser::parse_instruction(int depth) {
   if (*op == branch) return parse_branch(depth);
   const Instruction instruction{.op = *op};
   if (*op == copy_async) return parse_copy();
+  if (*op == prefetch) return parse_prefetch();
   if (is_fragment_access(*op)) return parse_fragment(instruction, results);
   if (is_global_access(*op) || is_local_access(*op)) {
     return parse_memory(instruction, results);
@@ -183,6 +184,18 @@ Result<void> Parser::parse_copy() {
     operands.push_back(mask);
   }
   return append(instruction, operands, {});
+}
+
+// name[%index] of count
+Result<void> Parser::parse_prefetch() {
+  Instruction instruction{.op = Opcode::prefetch};
+  TRY_ASSIGN(instruction.slot, parse_slot(false));
+  TRY(parse_symbol('['));
+  TRY_ASSIGN(const ValueId index, parse_use());
+  TRY(parse_symbol(']'));
+  TRY(parse_word("of"));
+  TRY_ASSIGN(instruction.imm, parse_int(1, INT32_MAX, "a number of elements"));
+  return append(instruction, std::vector{index}, {});
 }
 
 // name[%index by %stride columns], %fragment

@@ -61,6 +61,7 @@ class Parser {
   Result<void> parse_memory(Instruction instruction, const std::vector<Declared>& results);
   Result<uint32_t> parse_slot(bool is_local);
   Result<void> parse_copy();
+  Result<void> parse_prefetch();
   Result<void> parse_fragment(Instruction instruction, const std::vector<Declared>& results);
   Result<void> parse_loop(const std::vector<Declared>& results, int depth);
   Result<void> parse_branch(int depth);

@@ -342,6 +342,8 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
     builder_.copy_commit();
   } else if constexpr (op == copy_wait) {
     builder_.copy_wait(static_cast<int>(instruction.imm));
+  } else if constexpr (op == prefetch) {
+    builder_.prefetch(instruction.slot, operands[0], instruction.imm);
   } else if constexpr (op == fragment_fill) {
     return builder_.fragment_fill(fragment_of(instruction), operands[0]);
   } else if constexpr (op == fragment_load || op == fragment_load_local) {

@@ -237,6 +237,9 @@ std::string Printer::body(const Instruction& instruction, std::span<const ValueI
   const bool has_number = op == extract || is_exchange || is_fragment_element(op) || op == mma_wait;
   if (has_number) return list(operands) + ", " + std::to_string(instruction.imm);
   if (op == copy_async) return copy_body(instruction, operands);
+  if (op == prefetch) {
+    return fmt::format("{}[{}] of {}", slot_name(instruction), list(operands), instruction.imm);
+  }
   if (is_fragment_access(op)) return fragment_body(instruction, operands);
   if (is_global_access(op) || is_local_access(op)) {
     return memory_body(instruction, operands);

@@ -174,6 +174,17 @@ Complaint check_copy(const Program& program, const Instruction& instruction) {
   return mask.scalar == Scalar::b1 && mask.width == 1 ? nullptr : "has a mask of no b1 type";
 }
 
+Complaint check_prefetch(const Program& program, const Instruction& instruction) {
+  if (instruction.result_count != 0) return "has a result";
+  if (instruction.slot >= program.parameters.size()) return "has no such parameter";
+  const Type index = program.values[program.operands_of(instruction)[0]];
+  if (!is_index(index) || index.varying) return "has an index of no uniform i32 type";
+  const int64_t bytes = size_bytes_of(program.parameters[instruction.slot].storage);
+  const bool fits = instruction.imm > 0 && instruction.imm <= INT32_MAX / bytes &&
+                    instruction.imm * bytes % kPrefetchedBytes == 0;
+  return fits ? nullptr : "fetches no multiple of 16 bytes";
+}
+
 Complaint check_fragment(const Program& program, const Instruction& instruction) {
   if (instruction.result_count == 1 && !is_fragment_element(instruction.op)) {
     const Type& result = program.values[instruction.first_result];

@@ -5,6 +5,8 @@
 
 namespace leat::ir {
 
+/// Of prefetch.
+Complaint check_prefetch(const Program& program, const Instruction& instruction);
 /// Of copy_async and copy_wait.
 Complaint check_copy(const Program& program, const Instruction& instruction);
 /// Of fragment_fill .. fragment_column.

@@ -94,6 +94,8 @@ Complaint Rules::check(const Instruction& instruction) const {
       complaint = check_dot(instruction);
     else if constexpr (op == copy_async || op == copy_wait)
       complaint = check_copy(program_, instruction);
+    else if constexpr (op == prefetch)
+      complaint = check_prefetch(program_, instruction);
     else if constexpr (op == fragment_fill || op == fragment_load || op == fragment_load_local ||
                        op == fragment_store || op == fragment_store_local || op == mma ||
                        op == mma_wait || op == fragment_part || op == fragment_row ||

@@ -121,6 +121,7 @@ std::vector<ValueId> multiply(ContractionLowering& l, SlabLoader& a, SlabLoader&
 
 void ContractionLowering::emit_staged_tile() {
   CHECK(params.stages == 1 || params.stages == 2);
+  prefetch_weights(*this);
   SlabLoader slab_a(*this, a, true);
   SlabLoader slab_b(*this, b, false);
   slab_a.prepare();

@@ -479,6 +479,7 @@ class UnitStore {
 
 void ContractionLowering::emit_units_tile() {
   CHECK(params.stages >= 2 && whole.type == ScalarType::f32);
+  prefetch_weights(*this);
   UnitSlab slab_a(*this, a, true);
   UnitSlab slab_b(*this, b, false);
   slab_a.prepare();

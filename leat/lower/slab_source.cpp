@@ -2,10 +2,20 @@
 // the end of k need masks.
 #include "leat/lower/slab_source.h"
 
+#include "leat/base/target_facts.h"
+
 namespace leat {
 
 using ir::Opcode;
 using ir::ValueId;
+
+namespace {
+
+constexpr int64_t kLineBytes = 128;  // of a cache
+/// With more workgroups on the same columns others have fetched what one needs.
+constexpr int64_t kPanelSharersMax = 32;
+
+}  // namespace
 
 SlabSource::SlabSource(ContractionLowering& lowering, const OperandMap& map, bool is_a)
     : l_(lowering),
@@ -145,6 +155,25 @@ void SlabSource::copy(const Access& access, ValueId k_first, uint32_t local, Val
   const Element element = element_at(access.bases[0], k_first, access.k);
   builder_.copy_async(local, place, map_.slot, build(builder_, element.address),
                       static_cast<int>(width_), element.mask);
+}
+
+void prefetch_weights(ContractionLowering& l) {
+  const OperandMap& map = l.b;
+  const bool knows = !l.k_count.is_open() && !l.m_tiles.is_open() && !l.n_tiles.is_open();
+  if (!facts_of(l.target).has_prefetch || !map.packed || !knows) return;
+  const int64_t sharers = l.m_tiles.fixed(),
+                line = kLineBytes / size_bytes_of(l.builder.program().parameters[map.slot].storage);
+  const int64_t panel = l.k_count.fixed() * l.params.tile_n();
+  if (sharers > kPanelSharersMax || panel % line != 0) return;
+  const int64_t piece = (panel / line + sharers - 1) / sharers * line;
+  KernelBuilder& builder = l.builder;
+  LinearForm first;
+  first.add(l.n_tiles.fixed() * panel, l.batch);
+  first.add(panel, l.n_tile);
+  first.add(1, builder.binary(Opcode::min_i, builder.mul(l.m_tile, builder.i32(piece)),
+                              builder.i32(panel - piece)));
+  const ValueId is_first = builder.binary(Opcode::eq_i, builder.wave_id(), builder.i32(0));
+  builder.branch(is_first, [&] { builder.prefetch(map.slot, build(builder, first), piece); });
 }
 
 }  // namespace leat

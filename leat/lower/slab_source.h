@@ -65,4 +65,9 @@ class SlabSource {
   std::vector<Access> accesses_;
 };
 
+/// Fetches what the workgroup's columns read of packed weights into the cache, where the target has
+/// an instruction for that: with few workgroups a slab's way from memory would not be hidden by
+/// those that are on their way. Workgroups on the same columns share it.
+void prefetch_weights(ContractionLowering& lowering);
+
 }  // namespace leat

@@ -94,10 +94,10 @@ Node redirected(const Node& reader, TensorId from, TensorId to, const Shape& off
 class Joining {
  public:
   explicit Joining(Graph& graph) : graph_(graph), uses_(graph.tensors.size()) {
-    for (TensorId output : graph.outputs) uses_[output].is_fixed = true;
-    for (TensorId input : graph.inputs) uses_[input].is_fixed = true;
+    for (TensorId output : graph.outputs) uses_[output].stays = true;
+    for (TensorId input : graph.inputs) uses_[input].stays = true;
     for (const IndexCheck& check : graph.checks) {
-      for (TensorId id : {check.guarded, check.position, check.index}) uses_[id].is_fixed = true;
+      for (TensorId id : {check.guarded, check.position, check.index}) uses_[id].stays = true;
     }
     for (size_t n = 0; n < graph.nodes.size(); ++n) note(n);
   }
@@ -119,7 +119,7 @@ class Joining {
   struct Uses {
     std::vector<size_t> writers, readers;  // each once
     std::vector<Part> parts;               // of what is put together, taken apart
-    bool is_fixed = false;                 // the graph's own, or read as a whole
+    bool stays = false;                    // the graph's own, or read as a whole
   };
 
   void note(size_t n) {
@@ -127,18 +127,18 @@ class Joining {
     for (TensorId input : node.inputs) {
       std::vector<size_t>& readers = uses_[input].readers;
       if (readers.empty() || readers.back() != n) readers.push_back(n);
-      if (node.program || node.reshape) uses_[input].is_fixed = true;
+      if (node.program || node.reshape) uses_[input].stays = true;
     }
     for (const NodeResult& result : node.results) {
       uses_[result.output].writers.push_back(n);
-      if (node.program || node.reshape) uses_[result.output].is_fixed = true;
+      if (node.program || node.reshape) uses_[result.output].stays = true;
     }
     copies_.push_back(copied_part(graph_, node));
   }
 
   bool is_assembled(TensorId id) const {
     const Uses& uses = uses_[id];
-    return !uses.is_fixed && uses.writers.size() >= 2 && uses.writers.size() <= kPartsMax &&
+    return !uses.stays && uses.writers.size() >= 2 && uses.writers.size() <= kPartsMax &&
            std::ranges::all_of(uses.writers, [&](size_t w) { return copies_[w].has_value(); });
   }
 
@@ -213,7 +213,7 @@ class Joining {
       for (const Part& part : uses_[whole].parts) {
         const Uses& uses = uses_[part.tensor];
         const bool is_moved = places_.contains(part.tensor) || is_whole[part.tensor];
-        if (uses.is_fixed || uses.writers.empty() || is_moved) continue;
+        if (uses.stays || uses.writers.empty() || is_moved) continue;
         if (can_move(part.tensor, whole, part.offset)) {
           places_[part.tensor] = {whole, part.offset};
         }

@@ -57,18 +57,19 @@ inline constexpr UnitTile kPtxasUnitTiles[] = {
     {64, 64, 8, 1, 1, 1, 64, 4, 2, 355, 1232, 299, 919},
     {64, 64, 8, 1, 1, 1, 64, 3, 2, 690, 1106, 180, 718},
     {64, 64, 4, 1, 1, 1, 64, 4, 3, 240, 444, 169, 414},
+    {64, 64, 4, 1, 1, 1, 64, 6, 2, 231, 150, 180, 414},
+    {64, 64, 4, 1, 1, 1, 128, 6, 1, 325, 600, 325, 600},
     {16, 8, 2, 2, 4, 8, 32, 3, 2, 700, 2400, 560, 1500},
     {16, 8, 4, 1, 2, 8, 32, 3, 3, 356, 999, 291, 497},
     {16, 8, 2, 2, 4, 4, 32, 3, 3, 357, 1097, 287, 538},
     {16, 8, 4, 1, 1, 8, 32, 3, 4, 239, 200, 207, 311},
 };
-/// Where a driver compiles from SPIR-V. Estimates: the first follows from what a kernel of that
-/// form reaches on an H200 (Vulkan, 580.159.04, 149 TFLOPS in a product of 4096), the others from
-/// it.
+/// Where a driver compiles from SPIR-V: by hand from four convolutions of the suite's kind on an
+/// H200 (Vulkan, 580.159.04, 2026-11-30), bench/results/unit-tiles-h200-vulkan.json.
 inline constexpr UnitTile kDriverUnitTiles[] = {
-    {16, 16, 2, 2, 4, 4, 32, 2, 2, 1300, 3000, 930, 1500},
-    {16, 16, 4, 1, 2, 4, 32, 2, 3, 800, 1500, 520, 900},
-    {16, 16, 2, 2, 2, 2, 32, 2, 4, 550, 700, 290, 450},
+    {16, 16, 2, 2, 4, 4, 32, 2, 2, 980, 2000, 590, 1200},
+    {16, 16, 4, 1, 2, 4, 32, 2, 3, 700, 1300, 440, 800},
+    {16, 16, 2, 2, 2, 2, 32, 2, 4, 500, 650, 220, 420},
 };
 /// Results of 16 bits leave in vectors of so many columns: of a wide tile the longer ones cost 6 %
 /// (epic_mid), of narrow ones they gain 2 % (r50_c2_b64), in the same run as the fit.

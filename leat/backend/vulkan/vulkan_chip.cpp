@@ -274,7 +274,7 @@ void fill_matrices(const VulkanCalls& calls, const Properties& properties, const
   const bool in_kernels =
       (properties.matrix.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   const auto list = calls.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
-  if (list == nullptr || !env_flag("LEAT_VULKAN_MATRIX") || chip.info.software || !is_wave ||
+  if (list == nullptr || !env_flag("LEAT_VULKAN_MATRIX", true) || chip.info.software || !is_wave ||
       !in_kernels || !features.matrix.allow_products() ||
       features.storage16.storageBuffer16BitAccess != VK_TRUE) {
     return;

@@ -50,7 +50,9 @@ class CaptureWriter {
     Json step = step_of(*submit);
     root_["steps"].push_back(std::move(step));
     for (size_t i = 0; i < parts_.expected.size(); ++i) TRY(add_expected(i));
-    TRY(write_file(path_of("capture.json"), root_.dump(1, ' ', true) + "\n"));
+    // Names of a model may be no UTF-8, which JSON cannot say.
+    const std::string text = root_.dump(1, ' ', true, Json::error_handler_t::replace);
+    TRY(write_file(path_of("capture.json"), text + "\n"));
     return submit;
   }
 
@@ -187,7 +189,8 @@ class CaptureWriter {
       Json output = json_of(name, id);
       const DType storage = network_.schedule().placements[id].storage;
       if (is_float(storage)) {
-        output["atol"] = has_halves_ ? kRelativeOfHalf : kAbsolute;
+        output["atol"] =
+            std::max(has_halves_ ? kRelativeOfHalf : kAbsolute, of_largest() * operation.largest);
         output["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
       }
       json["outputs"].push_back(std::move(output));
@@ -220,17 +223,14 @@ class CaptureWriter {
     step["do"] = "expect";
     step["file"] = file;
     if (is_float(storage)) {
-      double largest = 0;
-      for (int64_t i = 0; i < count; ++i) {
-        const double size = std::fabs(value.number(i));
-        if (std::isfinite(size)) largest = std::max(largest, size);
-      }
-      step["atol"] = (has_halves_ ? kOfLargestOfHalf : kOfLargest) * largest + 1e-30;
+      step["atol"] = of_largest() * largest_of(value) + 1e-30;
       step["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
     }
     root_["steps"].push_back(std::move(step));
     return {};
   }
+
+  double of_largest() const { return has_halves_ ? kOfLargestOfHalf : kOfLargest; }
 
   Recorder& recorder_;
   Network& network_;
@@ -247,6 +247,15 @@ class CaptureWriter {
 };
 
 }  // namespace
+
+double largest_of(const HostTensor& tensor) {
+  double largest = 0;
+  for (int64_t i = 0; i < element_count(tensor.shape); ++i) {
+    const double size = std::fabs(tensor.number(i));
+    if (std::isfinite(size)) largest = std::max(largest, size);
+  }
+  return largest;
+}
 
 Result<void> make_capture_folder(const std::string& folder) {
   std::error_code error;

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "cli/dump_packets.h"
 #include "leat/base/output_file.h"
@@ -155,6 +157,56 @@ TEST_P(DumpCapture, TolerancesGrowWithTheValues) {
   EXPECT_NEAR(tolerances["y"], expected, 1e-6 * expected);
   EXPECT_NEAR(tolerances["b"] * 40 * 64, expected, 1e-3 * expected);
   EXPECT_GT(tolerances["a"], 1e-4);
+}
+
+// The second launch of a divided sum may write where the first has read: a checker that overwrites
+// outputs before the first could not judge it.
+TEST_P(DumpCapture, OutputsOfOperationsDoNotLieOnWhatTheyRead) {
+  OnnxBuilder model;
+  model.input("x", {64, 1024});
+  model.node("Tanh", {"x"}, {"bent"});
+  model.weights("v", {1024, 64});
+  model.node("MatMul", {"bent", "v"}, {"narrow"});
+  model.node("Tanh", {"narrow"}, {"y"});
+  model.output("y");
+  ASSERT_OK(dump(write_model(model.bytes())));
+  const json submit = root().at("steps").at(0);
+  const auto range = [](const json& tensor) {
+    const uint64_t begin = std::stoull(tensor.at("va").get<std::string>(), nullptr, 16);
+    uint64_t count = 1;
+    for (const uint64_t extent : tensor.at("shape")) count *= extent;
+    return std::pair(begin, begin + count * sizeof(float));
+  };
+  EXPECT_GT(submit.at("dispatches").size(), 2u) << "nothing is divided";
+  for (const json& operation : submit.at("ops")) {
+    const auto [begin, end] = range(operation.at("outputs").at(0));
+    for (const json& input : operation.at("inputs")) {
+      const auto [first, last] = range(input);
+      EXPECT_TRUE(last <= begin || end <= first) << operation;
+    }
+  }
+  const auto report = check_capture(capture_folder(), {});
+  ASSERT_OK(report);
+  EXPECT_EQ(report->failures, std::vector<std::string>());
+}
+
+// Another rounding of one value is another result of the next layer.
+TEST_P(DumpCapture, LayersInBf16) {
+  OnnxBuilder model(22);
+  model.input("x", {32, 64}, onnx::TensorProto::BFLOAT16);
+  std::string last = "x";
+  for (const char* name : {"a", "b", "c", "y"}) {
+    const std::string weights = std::string(name) + "_w";
+    HostTensor values = HostTensor::zeros(DType::bf16, {64, 64});
+    for (int64_t i = 0; i < 64 * 64; ++i) values.set_number(i, 0.25 * std::sin(double(i * i)));
+    model.constant(weights, values);
+    model.node("MatMul", {last, weights}, {std::string(name) + "_m"});
+    model.node("Relu", {std::string(name) + "_m"}, {name});
+    last = name;
+  }
+  model.output("y");
+  ASSERT_OK(dump(write_model(model.bytes())));
+  expect_passes();
 }
 
 // An infinite bound cannot be said, so the kernel gets no operation; a name may be any bytes.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "leat/model/onnx_operations.h"
@@ -26,18 +27,38 @@ HostTensor random_input(const ModelValue& value, std::mt19937& random) {
   return tensor;
 }
 
-Result<std::vector<HostTensor>> computed_by_cpu(const FedModel& fed, SessionOptions options) {
+/// The model's outputs; what is largest in those of `operations` is told to them.
+Result<std::vector<HostTensor>> computed_by_cpu(const FedModel& fed, SessionOptions options,
+                                                std::vector<CapturedOperation>& operations) {
+  Model model = fed.model;
+  std::vector<TensorId>& outputs = model.graph.outputs;
+  std::vector<size_t> places;
+  for (const CapturedOperation& operation : operations) {
+    const TensorId id = model.values.at(operation.name);
+    const Tensor& tensor = model.graph.tensors[id];
+    const auto found = std::ranges::find(outputs, id);
+    places.push_back(static_cast<size_t>(found - outputs.begin()));
+    if (found != outputs.end()) continue;
+    outputs.push_back(id);
+    model.outputs.push_back({operation.name, tensor.dtype, tensor.shape, id});
+  }
   Session session(std::move(options));
   LoadOptions load;
   load.device = "cpu";
-  TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(fed.model, load));
-  return loaded->run(fed.inputs);
+  TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(model, load));
+  TRY_ASSIGN(std::vector<HostTensor> values, loaded->run(fed.inputs));
+  for (size_t i = 0; i < operations.size(); ++i) {
+    operations[i].largest = largest_of(values[places[i]]);
+  }
+  values.resize(fed.model.outputs.size());
+  return values;
 }
 
 Result<std::string> capture(Recorder& recorder, Network& network, const FedModel& fed,
                             const PacketOptions& options) {
-  TRY_ASSIGN(const std::vector<HostTensor> expected, computed_by_cpu(fed, options.session));
-  const std::vector<CapturedOperation> operations = operations_of(fed.file, fed.model, network);
+  std::vector<CapturedOperation> operations = operations_of(fed.file, fed.model, network);
+  TRY_ASSIGN(const std::vector<HostTensor> expected,
+             computed_by_cpu(fed, options.session, operations));
   CaptureParts parts;
   parts.producer = options.producer;
   for (const ModelValue& output : fed.model.outputs) parts.output_names.push_back(output.name);

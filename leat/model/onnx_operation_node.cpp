@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "leat/model/onnx.pb.h"
@@ -93,6 +94,7 @@ class PlainNode {
     if (attribute.has_i()) {
       value = attribute.i();
     } else if (attribute.has_f()) {
+      if (!std::isfinite(attribute.f())) return false;  // which JSON cannot say
       value = attribute.f();
     } else if (attribute.has_s()) {
       value = attribute.s();
@@ -174,12 +176,15 @@ class PlainNode {
     }
     std::erase_if(node_.attributes, [](const auto& attribute) {
       return attribute.first == "auto_pad" || attribute.first == "ceil_mode" ||
-             attribute.first == "storage_order";
+             attribute.first == "storage_order" || attribute.first == "dilations";
     });
     set("kernel_shape", kernel);
     set("strides", strides);
-    set("dilations", dilations);
     set("pads", pads);
+    // Pools of older operator sets know none.
+    if (std::ranges::any_of(dilations, [](int64_t step) { return step != 1; })) {
+      set("dilations", dilations);
+    }
     return true;
   }
 

@@ -21,7 +21,10 @@ constexpr size_t kNodesMax = 64;  // of one operation
 class Operations {
  public:
   Operations(const OnnxModel& file, const Model& model, const Network& network)
-      : model_(model), schedule_(network.schedule()) {
+      : model_(model),
+        network_(network),
+        schedule_(network.schedule()),
+        launches_(network.launches()) {
     for (const onnx::NodeProto& node : file.proto().graph().node()) {
       for (const std::string& output : node.output()) producers_[output] = &node;
     }
@@ -96,9 +99,28 @@ class Operations {
     }
     known_.clear();
     followed_ = 0;
-    if (!follow(operation_.name)) return std::nullopt;
+    if (!follow(operation_.name) || !is_free_before(id)) return std::nullopt;
     operation_.outputs.emplace_back(operation_.name, id);
     return std::move(operation_);
+  }
+
+  /// Whether no launch of the operation reads where the value will lie, so that a checker may write
+  /// anything there before the first.
+  bool is_free_before(TensorId id) const {
+    const BufferRange place = network_.range_of(id, 0);
+    const auto overlaps = [&](const BufferRange& range) {
+      return range.buffer == place.buffer &&
+             range.offset_bytes < place.offset_bytes + place.size_bytes &&
+             place.offset_bytes < range.offset_bytes + range.size_bytes;
+    };
+    for (uint32_t i = operation_.first; i <= operation_.last; ++i) {
+      const Network::PlannedLaunch& launch = launches_[i];
+      for (size_t k = 0; k < launch.arguments.size(); ++k) {
+        const bool is_read = !launch.kernel->arguments()[k].written;
+        if (is_read && overlaps(launch.arguments[k])) return false;
+      }
+    }
+    return true;
   }
 
   /// Adds what makes the value, in order; false when that cannot be said.
@@ -136,7 +158,9 @@ class Operations {
   }
 
   const Model& model_;
+  const Network& network_;
   const Schedule& schedule_;
+  const std::vector<Network::PlannedLaunch> launches_;
   std::map<std::string, const onnx::NodeProto*> producers_;
   std::map<TensorId, std::string> names_;              // of what nodes of the file make
   std::map<TensorId, std::vector<uint32_t>> writers_;  // by root

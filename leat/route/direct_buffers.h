@@ -30,6 +30,13 @@ class DirectBuffers {
     TRY_ASSIGN(const DirectRange range, context_.memory.import(pages));
     return Buffer(owner, ranges_.add(range), pages.size(), pages.data());
   }
+  /// The same of a dma-buf, where the memory takes one.
+  Result<Buffer> import_dma_buf(Device* owner, int fd, size_t size_bytes) {
+    TRY(check_size(size_bytes));
+    context_.drain_retired();
+    TRY_ASSIGN(const DirectRange range, context_.memory.import_dma_buf(fd, size_bytes));
+    return Buffer(owner, ranges_.add(range), size_bytes, nullptr);
+  }
   void free(uint64_t handle) { context_.retire(ranges_.take(handle)); }
 
   /// The memory that a command reads or writes.

@@ -44,11 +44,17 @@ class DirectDevice final : public Device {
                              kind == MemoryKind::shared ? Place::shared : Place::device);
   }
   MemoryFacts memory_facts() const override {
-    return facts_with_import(Device::memory_facts(), Context::kPage);
+    MemoryFacts facts = facts_with_import(Device::memory_facts(), Context::kPage);
+    facts.imports_dma_buf = takes_dma_buf();
+    return facts;
   }
   Result<Buffer> import_host(std::span<std::byte> memory) override {
     TRY(check_import(memory, Context::kPage));
     return buffers_.import(this, memory);
+  }
+  Result<Buffer> import_dma_buf(int fd, size_t size_bytes) override {
+    if constexpr (takes_dma_buf()) return buffers_.import_dma_buf(this, fd, size_bytes);
+    return Device::import_dma_buf(fd, size_bytes);
   }
   void free_buffer(uint64_t handle) override { buffers_.free(handle); }
 
@@ -57,6 +63,10 @@ class DirectDevice final : public Device {
   }
 
  private:
+  static constexpr bool takes_dma_buf() {
+    return requires(Context & context) { context.memory.import_dma_buf(0, 1); };
+  }
+
   Context context_;
   DirectBuffers<Context> buffers_;
   DirectQueue<Submitter> queue_;

@@ -23,9 +23,14 @@ using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr uint64_t kPage = 4096, kConstantAlignment = 256, kConstantsGap = uint64_t{1} << 21;
-// Sums differ by their order: a share of the value, and of the largest value for what cancels.
-constexpr double kRelative = 1e-3, kAbsolute = 1e-4, kOfLargest = 1e-5, kRelativeOfHalf = 1e-2,
-                 kOfLargestOfHalf = 1e-3;
+/// Sums differ by their order: a share of the value, and of the largest value for what cancels.
+struct Tolerance {
+  double relative, of_largest;
+  double least;  // of an operation
+};
+constexpr Tolerance kSingle = {1e-3, 1e-5, 1e-4}, kHalf = {1e-2, 1e-3, 1e-2};
+// As many roundings as in f16, which has 8 times as many numbers.
+constexpr Tolerance kBfloat = {8e-2, 8e-3, 0};
 
 std::string hex(uint64_t value) { return fmt::format("0x{:x}", value); }
 
@@ -50,7 +55,9 @@ class CaptureWriter {
     Json step = step_of(*submit);
     root_["steps"].push_back(std::move(step));
     for (size_t i = 0; i < parts_.expected.size(); ++i) TRY(add_expected(i));
-    TRY(write_file(path_of("capture.json"), root_.dump(1, ' ', true) + "\n"));
+    // Names of a model may be no UTF-8, which JSON cannot say.
+    const std::string text = root_.dump(1, ' ', true, Json::error_handler_t::replace);
+    TRY(write_file(path_of("capture.json"), text + "\n"));
     return submit;
   }
 
@@ -187,8 +194,10 @@ class CaptureWriter {
       Json output = json_of(name, id);
       const DType storage = network_.schedule().placements[id].storage;
       if (is_float(storage)) {
-        output["atol"] = has_halves_ ? kRelativeOfHalf : kAbsolute;
-        output["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
+        // Inputs are as they lie there, so a result is rounded once, in bf16 too.
+        const Tolerance& tolerance = has(DType::f16) || has(DType::bf16) ? kHalf : kSingle;
+        output["atol"] = std::max(tolerance.least, tolerance.of_largest * operation.largest);
+        output["rtol"] = tolerance.relative;
       }
       json["outputs"].push_back(std::move(output));
     }
@@ -220,16 +229,19 @@ class CaptureWriter {
     step["do"] = "expect";
     step["file"] = file;
     if (is_float(storage)) {
-      double largest = 0;
-      for (int64_t i = 0; i < count; ++i) {
-        const double size = std::fabs(value.number(i));
-        if (std::isfinite(size)) largest = std::max(largest, size);
-      }
-      step["atol"] = (has_halves_ ? kOfLargestOfHalf : kOfLargest) * largest + 1e-30;
-      step["rtol"] = has_halves_ ? kRelativeOfHalf : kRelative;
+      const Tolerance& tolerance = has(DType::bf16) ? kBfloat : has(DType::f16) ? kHalf : kSingle;
+      step["atol"] = tolerance.of_largest * largest_of(value) + 1e-30;
+      step["rtol"] = tolerance.relative;
     }
     root_["steps"].push_back(std::move(step));
     return {};
+  }
+
+  /// Whether values are rounded to this type on their way.
+  bool has(DType type) const {
+    return std::ranges::any_of(network_.schedule().placements, [&](const Placement& p) {
+      return p.space != Space::none && p.storage == type;
+    });
   }
 
   Recorder& recorder_;
@@ -237,16 +249,21 @@ class CaptureWriter {
   const CaptureParts& parts_;
   const std::string& folder_;
   std::vector<Network::PlannedLaunch> launches_ = network_.launches();
-  /// Whether values are rounded to 16 bits on their way.
-  bool has_halves_ = std::ranges::any_of(network_.schedule().placements, [](const Placement& p) {
-    return p.space != Space::none && (p.storage == DType::f16 || p.storage == DType::bf16);
-  });
   std::map<const Kernel*, std::string> kernel_names_;
   std::map<TensorId, uint64_t> constants_;  // addresses
   Json root_;
 };
 
 }  // namespace
+
+double largest_of(const HostTensor& tensor) {
+  double largest = 0;
+  for (int64_t i = 0; i < element_count(tensor.shape); ++i) {
+    const double size = std::fabs(tensor.number(i));
+    if (std::isfinite(size)) largest = std::max(largest, size);
+  }
+  return largest;
+}
 
 Result<void> make_capture_folder(const std::string& folder) {
   std::error_code error;

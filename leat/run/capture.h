@@ -31,8 +31,12 @@ struct CapturedOperation {
   /// Values of the model itself, which the device may hold in another order; its graph has them.
   std::vector<std::pair<std::string, TensorId>> constants;
   std::vector<std::pair<std::string, TensorId>> outputs;
+  double largest = 0;  // of the outputs' values, as another device computes them
   std::vector<OperationNode> nodes;
 };
+
+/// The largest finite value, without its sign.
+double largest_of(const HostTensor& tensor);
 
 struct CaptureParts {
   std::string producer;

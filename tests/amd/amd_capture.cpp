@@ -23,6 +23,7 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kBytesMax = uint64_t{1} << 33;  // of all regions together
 constexpr uint8_t kGarbage = 0xf5;                 // floats of it are large negative numbers
 constexpr size_t kFailuresMax = 20;
+constexpr uint32_t kPriv = 1 << 20;  // RSRC1
 
 Error malformed(const std::string& text) { return Error(ErrorKind::invalid_argument, text); }
 
@@ -117,7 +118,7 @@ class Capture {
     for (const BitFlip& flip : options_.flips) {
       uint8_t* byte = bytes_at(flip.va, 1);
       if (byte == nullptr) return malformed("A bit to be turned lies in no region.");
-      *byte = uint8_t(*byte ^ 1U << flip.bit);
+      *byte = uint8_t(*byte ^ flip.mask);
     }
     processor_ = std::make_unique<PacketProcessor>(memory_, options);
     processor_->before_launch = [this](const DispatchRecord& record) {
@@ -266,7 +267,8 @@ class Capture {
     if (step.contains("ring") == step.contains("ib")) {
       return malformed("A submission has either a ring or an ib.");
     }
-    const json& place = step.contains("ring") ? step["ring"] : step["ib"];
+    is_by_ring_ = step.contains("ring");
+    const json& place = is_by_ring_ ? step["ring"] : step["ib"];
     TRY_ASSIGN(uint64_t va, parse_number(place.at("va")));
     if (step.contains("ib")) {
       TRY_ASSIGN(uint64_t size_dw, parse_number(place.at("dw")));
@@ -321,6 +323,11 @@ class Capture {
                          meant[key].dump()));
       }
     };
+    // On KFD's queues it keeps hardware traps out of gfx11.0, and nobody else asks for it.
+    const bool has_priv = (launch.rsrc1 & kPriv) != 0;
+    if (is_by_ring_ && has_priv != root_.at("target").get<std::string>().starts_with("gfx110")) {
+      fail(fmt::format("launch {} {} PRIV", record.number, has_priv ? "has" : "lacks"));
+    }
     triple("groups", launch.groups);
     triple("local", launch.threads);
     const uint64_t arguments = uint64_t{launch.user_data[1]} << 32 | launch.user_data[0];
@@ -357,13 +364,18 @@ class Capture {
                          launch.rsrc3 == words[11] && local >= words[0] &&
                          (has_scratch ? launch.scratch_bytes >= words[1] : words[1] == 0);
     if (!is_same) fail(fmt::format("launch {} differs from its descriptor", record.number));
-    // What is reserved, and properties that no dispatcher of ours serves.
-    constexpr uint32_t kServed = 1 << 3 | 1 << 10, kWave32 = 1 << 10;
+    // What is reserved, PRIV, and properties that no dispatcher of ours serves.
+    constexpr uint32_t kArguments = 1 << 3, kWave32 = 1 << 10, kServed = kArguments | kWave32;
     bool is_clean = words[3] == 0 && words[15] == 0 && (words[14] & ~kServed) == 0 &&
-                    (words[14] & kWave32) != 0 && (words[13] & 0x00ff8000) == 0;
+                    (words[14] & kWave32) != 0 && (words[13] & 0x00ff8000) == 0 &&
+                    (words[12] & kPriv) == 0 && (words[2] == 0 || (words[14] & kArguments) != 0);
     for (size_t k = 6; k < 11; ++k) is_clean = is_clean && words[k] == 0;
     if (!is_clean) fail(fmt::format("launch {}: its descriptor has unknown fields", record.number));
     const uint64_t arguments = uint64_t{launch.user_data[1]} << 32 | launch.user_data[0];
+    // HSA Runtime: a segment of arguments begins at a multiple of 16.
+    if (words[2] > 0 && arguments % 16 != 0) {
+      fail(fmt::format("launch {}: arguments at 0x{:x} are not aligned", record.number, arguments));
+    }
     if (words[2] > 0 && memory_.at(arguments, words[2], kRead) == nullptr) {
       fail(fmt::format("launch {}: {} bytes of arguments are not mapped", record.number, words[2]));
     }
@@ -463,7 +475,7 @@ class Capture {
   std::map<std::string, std::map<std::string, Values>> computed_;
   uint32_t first_launch_ = 0;
   uint64_t bytes_ = 0;
-  bool is_hidden_ = false, is_lost_ = false;
+  bool is_hidden_ = false, is_lost_ = false, is_by_ring_ = false;
   CaptureReport report_;
 };
 

@@ -12,10 +12,10 @@
 
 namespace leat::amd_card {
 
-/// One bit of GPU memory that is turned before the first step.
+/// Bits of one byte of GPU memory that are turned before the first step.
 struct BitFlip {
   uint64_t va = 0;
-  uint32_t bit = 0;  // 0..7
+  uint8_t mask = 0;
 };
 
 struct CaptureOptions {

@@ -1,6 +1,6 @@
 // amd-capture-check: runs captures of GPU submissions on the emulated card and says what is wrong.
-// --mutations turns each bit of packets, descriptors and code once, and tells what nobody noticed;
-// --json writes that to a file too, --code-stride takes every n-th bit of code.
+// --mutations turns each bit of packets and descriptors and each byte of code once, and tells what
+// nobody noticed; --json writes that to a file too, --bit-stride takes every n-th bit of code.
 // Exit status 0: all pass; 1: something failed; 2: a capture cannot be read.
 #include <fmt/format.h>
 
@@ -36,6 +36,10 @@ nlohmann::ordered_json json_of(const leat::amd_card::MutationReport& report) {
                                 {"caught", share.caught},
                                 {"caught_percent", 100.0 * share.caught / share.turned}});
   }
+  const leat::amd_card::MutationShare whole = leat::amd_card::whole_of(report);
+  object["turned"] = whole.turned;
+  object["caught"] = whole.caught;
+  object["caught_percent"] = 100.0 * whole.caught / whole.turned;
   object["survivors"] = report.survivors;
   return object;
 }
@@ -70,8 +74,8 @@ int main(int argc, char** argv) {
       options.seed = std::strtoull(argv[++k], nullptr, 10);
     } else if (word == "--mutations") {
       mutates = true;
-    } else if (word == "--code-stride" && k + 1 < argc) {
-      strides.code = std::max(1u, uint32_t(std::strtoul(argv[++k], nullptr, 10)));
+    } else if (word == "--bit-stride" && k + 1 < argc) {
+      strides.code_bits = std::max(1u, uint32_t(std::strtoul(argv[++k], nullptr, 10)));
     } else if (word == "--json" && k + 1 < argc) {
       file = argv[++k];
     } else if (word.starts_with("--")) {
@@ -84,7 +88,7 @@ int main(int argc, char** argv) {
   }
   if (count == 0) {
     fmt::print(stderr,
-               "usage: amd-capture-check [--backward | --mixed SEED | --mutations [--code-stride "
+               "usage: amd-capture-check [--backward | --mixed SEED | --mutations [--bit-stride "
                "N] [--json FILE]] "
                "DIR...\n");
     return 2;

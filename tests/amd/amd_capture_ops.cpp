@@ -156,16 +156,29 @@ Result<Values> pooling(const json& attributes, const Values& x, bool is_maximum)
   return out;
 }
 
-Result<Values> matrix_product(const Values& a, const Values& b) {
-  if (a.shape.size() < 2 || b.shape.size() < 2) return unsupported("Vectors in MatMul.");
+/// As numpy.matmul: vectors are a row or a column, the axes before the last two broadcast.
+Result<Values> matrix_product(Values a, Values b) {
+  if (a.shape.empty() || b.shape.empty()) return unsupported("A scalar in MatMul.");
+  const bool is_row = a.shape.size() == 1, is_column = b.shape.size() == 1;
+  if (is_row) a.shape.insert(a.shape.begin(), 1);
+  if (is_column) b.shape.push_back(1);
   const int64_t m = a.shape[a.shape.size() - 2], k = a.shape.back(), n = b.shape.back();
-  const int64_t batches = product(a.shape) / (m * k), others = product(b.shape) / (k * n);
-  if (others != 1 && others != batches) return unsupported("This broadcast in MatMul.");
+  if (b.shape[b.shape.size() - 2] != k) return unsupported("Shapes that differ in MatMul.");
+  // Which matrix of each, by the index of the result's.
+  const auto numbered = [](const std::vector<int64_t>& shape) {
+    Values numbers{{shape.begin(), shape.end() - 2}, {}};
+    for (int64_t i = 0; i < product(numbers.shape); ++i) numbers.at.push_back(double(i));
+    return numbers;
+  };
+  const std::vector<Values> both = {numbered(a.shape), numbered(b.shape)};
+  TRY_ASSIGN(const Values firsts, elementwise(both, [](double x, double) { return x; }));
+  TRY_ASSIGN(const Values seconds, elementwise(both, [](double, double y) { return y; }));
   Values out;
-  out.shape.assign(a.shape.begin(), a.shape.end() - 1);
-  out.shape.push_back(n);
-  for (int64_t batch = 0; batch < batches; ++batch) {
-    const int64_t at = batch * m * k, bt = others == 1 ? 0 : batch * k * n;
+  out.shape = firsts.shape;
+  if (!is_row) out.shape.push_back(m);
+  if (!is_column) out.shape.push_back(n);
+  for (size_t batch = 0; batch < firsts.at.size(); ++batch) {
+    const int64_t at = int64_t(firsts.at[batch]) * m * k, bt = int64_t(seconds.at[batch]) * k * n;
     for (int64_t i = 0; i < m * n; ++i) {
       double sum = 0;
       for (int64_t j = 0; j < k; ++j) {

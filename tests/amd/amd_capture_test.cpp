@@ -86,6 +86,7 @@ struct CaptureFolder {
     Stream stream(target.starts_with("gfx12"));
     Launch launch = *launch_of(kernel, kCode, kArguments);
     launch.groups = {2, 1, 1}, launch.threads = {kThreads, 1, 1};
+    if (target.starts_with("gfx110")) launch.rsrc1 |= 1U << 20;  // PRIV
     stream.system_acquire();
     stream.launch(launch);
     stream.partial_flush(), stream.light_acquire();
@@ -211,21 +212,20 @@ TEST_P(CaptureTest, TellsWhatIsWrong) {
   tells("overlaps", [&](json& r) { r["regions"][1]["va"] = r["regions"][2]["va"]; });
   tells("no gpu-capture", [&](json& r) { r["version"] = 2; });
   tells("capture.json: ", [&](json& r) { r.erase("target"); });
+  if (GetParam() == "gfx1100") {
+    tells("has PRIV", [&](json& r) { r["target"] = "gfx1150"; });
+  }
 }
 
-/// The share of caught bits in percent, those of hints left out.
+/// The share of caught bits and bytes in percent.
 double caught_percent(const std::string& target, uint32_t stride, std::string& text) {
   CaptureFolder capture(target, "mutations");
-  const auto report = mutate_capture(capture.path.string(), {stride, stride});
+  const auto report = mutate_capture(capture.path.string(), {stride, stride, stride});
   if (!report) return text = report.error().message(), 0;
   text = summary_of(*report) + "\n";
   for (const std::string& survivor : report->survivors) text += survivor + "\n";
-  uint32_t turned = 0, caught = 0;
-  for (const MutationShare& share : report->shares) {
-    if (share.what == "hints") continue;
-    turned += share.turned, caught += share.caught;
-  }
-  return turned == 0 ? 0 : 100.0 * caught / turned;
+  const MutationShare whole = whole_of(*report);
+  return whole.turned == 0 ? 0 : 100.0 * whole.caught / whole.turned;
 }
 
 // A sample, so that the test is quick; a prime stride meets all positions of a word.

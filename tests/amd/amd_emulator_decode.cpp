@@ -117,6 +117,14 @@ struct Decoder {
     return true;
   }
   bool has_literal = false;
+  bool is_with_constant() const { return has(*i.opcode, "fmamk") || has(*i.opcode, "fmaak"); }
+  /// The K of D = S0 * K + S1 (fmamk) and of D = S0 * S1 + K (fmaak).
+  bool take_constant() {
+    if (!literal_for(kLiteral)) return false;
+    i.src[2] = kLiteral;
+    if (has(*i.opcode, "fmamk")) std::swap(i.src[1], i.src[2]);
+    return true;
+  }
   void finish_literal() {
     if (has_literal) ++i.size_dwords;
   }
@@ -182,6 +190,7 @@ bool Decoder::scalar_format() {
   if (has(*i.opcode, "s_waitcnt_") && format == Format::sopk && i.dst != kNull) {
     return refuse("the register of this wait must be NULL");
   }
+  if (is_with_constant() && !take_constant()) return false;
   for (uint32_t k = 0; k < i.source_count; ++k) {
     if (!check_source(i.src[k]) || !literal_for(i.src[k])) return false;
   }
@@ -301,11 +310,8 @@ bool Decoder::vop12c(Format format) {
   if (i.source_count == 0) return word(0) == 0x7e000000 || refuse("operands of v_nop");
   if (has(*i.opcode, "_co_ci_")) i.src[2] = kVcc, i.sdst = kVcc;
   if (has(*i.opcode, "cndmask")) i.src[2] = kVcc;
-  if (has(*i.opcode, "fmamk") || has(*i.opcode, "fmaak")) {
-    // D = S0 * K + S1 and D = S0 * S1 + K.
-    if (!literal_for(kLiteral)) return false;
-    i.src[2] = kLiteral;
-    if (has(*i.opcode, "fmamk")) std::swap(i.src[1], i.src[2]);
+  if (is_with_constant()) {
+    if (!take_constant()) return false;
     finish_literal();
     return check_source(i.src[0]) && check_halves();
   }
@@ -340,8 +346,8 @@ bool Decoder::vop3() {
   }
   if (!found) return false;
   const Opcode& opcode = *i.opcode;
-  if (has(opcode, "fmamk") || has(opcode, "fmaak") || has(opcode, "swap") ||
-      has(opcode, "dot2acc") || has(opcode, "readfirstlane")) {
+  if (is_with_constant() || has(opcode, "swap") || has(opcode, "dot2acc") ||
+      has(opcode, "readfirstlane")) {
     return refuse("the instruction has no long form");
   }
   const bool is_sd = opcode.format == Format::vop3sd || has(opcode, "_co_ci_");

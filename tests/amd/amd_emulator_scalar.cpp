@@ -191,6 +191,7 @@ SOP(s_min_num_f32, set(w, i, bits_of(minimum_number(fa(), fb()))))
 SOP(s_max_num_f32, set(w, i, bits_of(maximum_number(fa(), fb()))))
 SOP(s_minimum_f32, set(w, i, bits_of(minimum_nan(fa(), fb()))))
 SOP(s_maximum_f32, set(w, i, bits_of(maximum_nan(fa(), fb()))))
+SOP(s_fma_f32, set(w, i, bits_of(std::fma(fa(), fb(), real(w, i, 2)))))
 SOP(s_fmac_f32, set(w, i, bits_of(std::fma(fa(), fb(), std::bit_cast<float>(w.scalar(i, i.dst))))))
 SOP(s_cvt_pk_rtz_f16_f32, const uint32_t low = _cvtss_sh(fa(), _MM_FROUND_TO_ZERO);
     set(w, i, low | uint32_t(_cvtss_sh(fb(), _MM_FROUND_TO_ZERO)) << 16))

@@ -9,6 +9,7 @@ namespace leat::amd_card {
 namespace {
 
 constexpr uint32_t kRsrc1 = 0x40af0001;  // 16 vector registers, default modes, CU mode
+constexpr uint32_t kRsrc1Gfx12 = 0x400f0001;
 constexpr uint32_t kRsrc2 = 2 << 1 | 1 << 7 | 1 << 15;  // 2 user SGPRs, workgroup X, 512 B of LDS
 
 /// Assembles for gfx1100 and runs one workgroup of `threads` with one buffer of 64 words.
@@ -37,6 +38,23 @@ void expect_runs(const std::string& text, uint32_t threads = 32,
 constexpr char kPointer[] =
     "s_load_b64 s[4:5], s[0:1], null\ns_waitcnt lgkmcnt(0)\n"
     "v_lshlrev_b32 v1, 2, v0\n";
+
+TEST(EmulatorScalar, FloatsWithAConstant) {
+  const auto words = assemble("gfx1201",
+                              "s_mov_b32 s4, 2.0\ns_mov_b32 s5, 0.5\n"
+                              "s_fmamk_f32 s6, s4, 0x40600000, s5\n"  // 2 * 3.5 + 0.5
+                              "s_fmaak_f32 s7, s4, s5, 0x42000000\n"  // 2 * 0.5 + 32
+                              "s_load_b64 s[2:3], s[0:1], null\ns_wait_kmcnt 0\n"
+                              "v_dual_mov_b32 v2, s6 :: v_dual_mov_b32 v3, s7\nv_mov_b32 v1, 0\n"
+                              "global_store_b64 v1, v[2:3], s[2:3]\ns_endpgm\n");
+  ASSERT_TRUE(words.has_value()) << words.error().message();
+  KernelRun device("gfx1201", WaveOrder::forward);
+  device.load_words(*words, kRsrc1Gfx12, kRsrc2);
+  const uint64_t data = device.buffer_of(std::vector<uint32_t>(64, 17));
+  const auto done = device.launch({data}, 1, 32);
+  ASSERT_TRUE(done.has_value()) << done.error().message();
+  EXPECT_EQ(device.values_at<float>(data, 2), (std::vector<float>{7.5F, 33.0F}));
+}
 
 TEST(EmulatorStrict, UndefinedRegisters) {
   expect_refused("v_add_f32 v1, v0, v2", "v2 is read but was never written");

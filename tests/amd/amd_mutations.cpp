@@ -128,7 +128,7 @@ Result<void> add_kernels(const json& root, const Contents& contents, Generation 
       }
       for (uint32_t k = 0; k < instruction.size_dwords; ++k) {
         out.push_back(
-            {is_hint(instruction) ? "hints" : "code",
+            {is_hint(instruction) ? "hint" : "code",
              fmt::format("{}, {} at 0x{:x}, dword {}", name, instruction.opcode->name, at, k),
              at + 4 * k, next[k]});
       }
@@ -160,6 +160,45 @@ Result<bool> is_caught(const std::string& folder, const BitFlip& flip) {
   return false;
 }
 
+/// One capture whose bits are turned, and what became of them.
+struct Turning {
+  std::string folder;
+  MutationStrides strides;
+  MutationReport report;
+  std::map<std::string, uint32_t> positions;  // of the next bit or byte, by what it is part of
+
+  Result<void> turn(const Target& target) {
+    const bool is_code = target.what == "code" || target.what == "hint";
+    const uint32_t stride = is_code ? strides.code_bits : strides.packets;
+    const std::string what = is_code ? target.what + " bits" : target.what;
+    for (uint32_t bit = 0; bit < 32; ++bit) {
+      const BitFlip flip = {target.va + bit / 8, uint8_t(1U << bit % 8)};
+      TRY(turn(what, stride, flip, fmt::format("{}, bit {}", target.name, bit), target.word));
+    }
+    for (uint32_t byte = 0; is_code && byte < 4; ++byte) {
+      TRY(turn(target.what + " bytes", strides.code_bytes, {target.va + byte, 0xff},
+               fmt::format("{}, byte {}", target.name, byte), target.word));
+    }
+    return {};
+  }
+
+ private:
+  Result<void> turn(const std::string& what, uint32_t stride, const BitFlip& flip,
+                    const std::string& name, uint32_t word) {
+    if (positions[what]++ % stride != 0) return {};
+    auto share = std::ranges::find(report.shares, what, &MutationShare::what);
+    if (share == report.shares.end()) {
+      report.shares.push_back({what, 0, 0});
+      share = report.shares.end() - 1;
+    }
+    TRY_ASSIGN(const bool caught, is_caught(folder, flip));
+    ++share->turned;
+    share->caught += caught ? 1 : 0;
+    if (!caught) report.survivors.push_back(fmt::format("{}: {} of {:08x}", what, name, word));
+    return {};
+  }
+};
+
 }  // namespace
 
 Result<MutationReport> mutate_capture(const std::string& folder, const MutationStrides& strides) {
@@ -176,42 +215,32 @@ Result<MutationReport> mutate_capture(const std::string& folder, const MutationS
   TRY(add_packets(root, contents, targets));
   const bool is_gfx12 = root.at("target").get<std::string>().starts_with("gfx12");
   TRY(add_kernels(root, contents, is_gfx12 ? Generation::gfx12 : Generation::gfx11, targets));
-  MutationReport report;
-  uint32_t position = 0;
-  for (const Target& target : targets) {
-    auto share = std::ranges::find(report.shares, target.what, &MutationShare::what);
-    if (share == report.shares.end()) {
-      report.shares.push_back({target.what, 0, 0});
-      share = report.shares.end() - 1;
+  Turning turning = {folder, strides, {}, {}};
+  for (const Target& target : targets) TRY(turning.turn(target));
+  return turning.report;
+}
+
+MutationShare whole_of(const MutationReport& report) {
+  MutationShare whole = {"in all", 0, 0};
+  for (const MutationShare& share : report.shares) {
+    if (share.what != "packets" && share.what != "descriptors" && share.what != "code bytes") {
+      continue;
     }
-    const bool is_code = target.what == "code" || target.what == "hints";
-    const uint32_t stride = is_code ? strides.code : strides.packets;
-    for (uint32_t bit = 0; bit < 32; ++bit) {
-      if (position++ % stride != 0) continue;
-      TRY_ASSIGN(bool caught, is_caught(folder, {target.va + bit / 8, bit % 8}));
-      ++share->turned;
-      share->caught += caught ? 1 : 0;
-      if (caught) continue;
-      report.survivors.push_back(
-          fmt::format("{}: {}, bit {} of {:08x}", target.what, target.name, bit, target.word));
-    }
+    whole.turned += share.turned;
+    whole.caught += share.caught;
   }
-  return report;
+  return whole;
 }
 
 std::string summary_of(const MutationReport& report) {
   std::string text;
-  uint32_t turned = 0, caught = 0;
-  const auto add = [&](const std::string& what, uint32_t n, uint32_t of) {
-    text += fmt::format("{}{} {} of {} ({:.1f} %)", text.empty() ? "" : ", ", what, n, of,
-                        of == 0 ? 0.0 : 100.0 * n / of);
-  };
-  for (const MutationShare& share : report.shares) {
-    add(share.what, share.caught, share.turned);
-    if (share.what == "hints") continue;
-    turned += share.turned, caught += share.caught;
+  std::vector<MutationShare> shares = report.shares;
+  shares.push_back(whole_of(report));
+  for (const MutationShare& share : shares) {
+    text +=
+        fmt::format("{}{} {} of {} ({:.1f} %)", text.empty() ? "" : ", ", share.what, share.caught,
+                    share.turned, share.turned == 0 ? 0.0 : 100.0 * share.caught / share.turned);
   }
-  add("caught in all", caught, turned);
   return text;
 }
 

@@ -1,5 +1,6 @@
-// How much the checks notice: each bit of a capture's packets, kernel descriptors and code is
-// turned, one at a time, and the capture is run. What passes all the same is a survivor, and named.
+// How much the checks notice: each bit of a capture's packets and kernel descriptors is turned, one
+// at a time, and each byte of its code, and a sample of the code's bits; and the capture is run.
+// What passes all the same is a survivor, and named.
 #pragma once
 
 #include <string>
@@ -10,8 +11,9 @@
 namespace leat::amd_card {
 
 struct MutationShare {
-  std::string
-      what;  // "packets", "descriptors", "code"; "hints": not counted, they change no result
+  /// "packets", "descriptors", "code bytes"; not counted in all: "code bits", and "hint bytes" and
+  /// "hint bits", which change no result.
+  std::string what;
   uint32_t turned = 0;
   uint32_t caught = 0;
 };
@@ -24,7 +26,8 @@ struct MutationReport {
 /// Which bits are turned: each, or every n-th.
 struct MutationStrides {
   uint32_t packets = 1;  // descriptors too
-  uint32_t code = 1;
+  uint32_t code_bytes = 1;
+  uint32_t code_bits = 1;
 };
 
 /// Turns these bits. The capture must pass as it is. Errors: those of check_capture, and
@@ -32,6 +35,8 @@ struct MutationStrides {
 Result<MutationReport> mutate_capture(const std::string& folder,
                                       const MutationStrides& strides = {});
 
+/// Of packets, descriptors and code bytes.
+MutationShare whole_of(const MutationReport& report);
 /// "packets 1500 of 1568 (95.7 %), ..."
 std::string summary_of(const MutationReport& report);
 

@@ -43,6 +43,8 @@ constexpr uint32_t kShaderEnable = 1, kPartialGroups = 1 << 1, kForceStart = 1 <
                    kThreadDimensions = 1 << 5, kOrderMode = 1 << 6, kWave32 = 1 << 15;
 constexpr uint32_t kPriv = 1 << 20;  // RSRC1
 constexpr uint32_t kScratchUnit = 256;
+constexpr uint32_t kSimdDestControl = 1 << 22;  // RESOURCE_LIMITS
+constexpr uint64_t kSimds = 4;                  // of a workgroup's two compute units
 
 }  // namespace
 
@@ -140,10 +142,19 @@ Result<Launch> PacketProcessor::launch_from_registers(const Packet& packet,
     if (partial != 0 && (initiator & kPartialGroups) == 0) {
       return refused(packet, "NUM_THREAD_PARTIAL is set without PARTIAL_TG_EN");
     }
+    if ((initiator & (kPartialGroups | kThreadDimensions)) == kPartialGroups && partial == 0) {
+      return refused(packet, "PARTIAL_TG_EN is set, and a last group has no work-items");
+    }
     const auto restart = registers_.find(kRestartX + axis);
     if (restart != registers_.end() && restart->second != 0) {
       return refused(packet, "RESTART is not 0");
     }
+  }
+  // Mesa and PAL: only where the waves of a workgroup fill all SIMDs.
+  const uint64_t threads = uint64_t{launch.threads[0]} * launch.threads[1] * launch.threads[2];
+  const bool spreads = (registers_.at(kResourceLimits) & kSimdDestControl) != 0;
+  if (spreads && (threads + kLanes - 1) / kLanes % kSimds != 0) {
+    return refused(packet, "SIMD_DEST_CNTL is set for waves that do not fill the SIMDs");
   }
   return launch;
 }

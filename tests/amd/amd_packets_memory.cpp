@@ -86,6 +86,9 @@ Result<void> PacketProcessor::acquire(const Packet& packet) {
   if (!is_gfx12 && ((gcr & kGl2Inv) != 0) != ((gcr & kGlmInv) != 0)) {
     return refused(packet, "GL2_INV and GLM_INV go together");
   }
+  if ((gcr & kGl2Inv) != 0 && (gcr & kGl2Wb) == 0) {
+    return refused(packet, "GL2_INV without GL2_WB loses what other queues have in L2");
+  }
   const bool gl1 = is_gfx12 || (gcr & kGl1Inv) != 0;
   if ((gcr & kGlvInv) != 0 && gl1) visible_vector_ = complete_;
   if ((gcr & kGlkInv) != 0) visible_scalar_ = complete_;

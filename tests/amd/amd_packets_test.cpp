@@ -302,6 +302,25 @@ TEST_F(PacketsTest, UnsetRegistersAreErrors) {
   }
 }
 
+TEST_F(PacketsTest, WhatALaunchDoesNotHaveIsRefused) {
+  Stream partial(false);
+  partial.system_acquire();
+  partial.launch(add_one(1, 0));
+  partial.words.back() |= 2;
+  expect_refused(partial, "PARTIAL_TG_EN");
+  begin_again();
+  Stream spread(false);
+  spread.system_acquire();
+  spread.launch(add_one(1, 0));
+  spread.set(0x215, {1U << 22});
+  spread.dispatch(add_one(2, 0));
+  expect_refused(spread, "SIMD_DEST_CNTL");
+  begin_again();
+  Stream lossy(false);
+  lossy.acquire(0x43a1);
+  expect_refused(lossy, "without GL2_WB");
+}
+
 TEST_F(PacketsTest, ReservedBitsAreRefused) {
   const auto refuses = [&](const std::vector<uint32_t>& words) {
     PacketProcessor fresh(memory_, {});

@@ -71,6 +71,12 @@ TEST(AmdPm4, GoldenWords) {
             (Words{0xc0023f02, 0x789abc00, 0x3456, 0x800028}));
   EXPECT_EQ(written([&](auto& words) { pm4::wait_least(words, address, 7); }),
             (Words{0xc0079300, 0x15, 0x789abc00, 0x3456, 7, 0, 0xffffffff, 0xffffffff, 4}));
+  EXPECT_EQ(written([&](auto& words) { pm4::wait_equal(words, address, 7); }),
+            (Words{0xc0053c00, 0x13, 0x789abc00, 0x3456, 7, 0xffffffff, 0x8000000a}));
+  EXPECT_EQ(written([&](auto& words) {
+              pm4::set_registers(words, pm4::kUserData, {low(address), high(address)});
+            }),
+            (Words{0xc0027602, 0x240, 0x789abc00, 0x3456}));
   EXPECT_EQ(written([&](auto& words) { pm4::copy(words, address, 0x100002000, 64); }),
             (Words{0xc0055000, 0x60300000, 0x2000, 1, 0x789abc00, 0x3456, 0x40000040}));
 }

@@ -2,9 +2,13 @@
 // packets in a ring, over the fake kernel driver. After each test nothing may have gone wrong on
 // the GPU's side.
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <numeric>
 
+#include "leat/backend/amd/amd_kfd_abi.h"
+#include "leat/base/unique_fd.h"
 #include "tests/amd/amd_fake_card.h"
 
 namespace leat {
@@ -173,6 +177,33 @@ TEST_P(AmdRouteTest, RecordedListsReplay) {
   wait(*value);
 }
 
+// A file of pages stands in for the dma-buf of another driver.
+TEST_P(AmdRouteTest, ADmaBufIsUsedInPlace) {
+  constexpr size_t kPages = 2 * kfd::kPageBytes;
+  const auto step = load(step_kernel(1));
+  ASSERT_NE(step, nullptr);
+  EXPECT_TRUE(device_->memory_facts().imports_dma_buf);
+  const UniqueFd file(::memfd_create("dma-buf", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), kPages), 0);
+  std::vector<int32_t> values = numbers(64);
+  ASSERT_EQ(::pwrite(file.get(), values.data(), 256, 0), 256);
+  for (int k = 0; k < 2; ++k) {  // a buffer that is gone is in nobody's way
+    const Result<Buffer> shared = device_->import_dma_buf(file.get(), kPages);
+    ASSERT_OK(shared);
+    EXPECT_EQ(shared->host_pointer(), nullptr);
+    EXPECT_FALSE(device_->import_dma_buf(file.get(), 2 * kPages)) << "larger than the file";
+    launch(*step, {&*shared});
+    submit_and_wait();
+  }
+  ASSERT_EQ(::pread(file.get(), values.data(), 256, 0), 256);
+  for (int32_t i = 0; i < 64; ++i) EXPECT_EQ(values[size_t(i)], 4 * i + 3);
+  ASSERT_EQ(::ftruncate(file.get(), 100), 0);
+  const Result<Buffer> odd = device_->import_dma_buf(file.get(), 100);
+  ASSERT_FALSE(odd.has_value());
+  EXPECT_EQ(odd.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_FALSE(device_->import_dma_buf(-1, kPages).has_value());
+}
+
 TEST_P(AmdRouteTest, EmptyListsAndSubmits) {
   ASSERT_OK(queue().begin_record());
   Result<std::unique_ptr<RecordedList>> list = queue().end_record();
@@ -269,26 +300,32 @@ TEST_P(AmdRouteTest, LocalMemoryAndBarriers) {
   }
 }
 
-TEST_P(AmdRouteTest, ScratchOfKernels) {
-  const auto sum = load({.name = "sum_of_scratch",
-                         .written = {true, false},
-                         .body = R"(  %array = alloca [48 x i32], align 4, addrspace(5)
+/// b0[i] = b1[i] squared, by an array of that many squares in scratch.
+TestKernel squares_kernel(uint32_t count) {
+  return {.name = "squares",
+          .written = {true, false},
+          .body = fmt::format(R"(  %array = alloca [{0} x i32], align 4, addrspace(5)
   br label %fill
 fill:
   %k = phi i32 [0, %entry], [%k1, %fill]
   %q = mul i32 %k, %k
-  %a = getelementptr [48 x i32], ptr addrspace(5) %array, i32 0, i32 %k
+  %a = getelementptr [{0} x i32], ptr addrspace(5) %array, i32 0, i32 %k
   store volatile i32 %q, ptr addrspace(5) %a
   %k1 = add i32 %k, 1
-  %more = icmp ult i32 %k1, 48
+  %more = icmp ult i32 %k1, {0}
   br i1 %more, label %fill, label %done
 done:
   %in = getelementptr i32, ptr addrspace(1) %b1, i64 %i
   %index = load i32, ptr addrspace(1) %in
-  %p = getelementptr [48 x i32], ptr addrspace(5) %array, i32 0, i32 %index
+  %p = getelementptr [{0} x i32], ptr addrspace(5) %array, i32 0, i32 %index
   %y = load volatile i32, ptr addrspace(5) %p
   %out = getelementptr i32, ptr addrspace(1) %b0, i64 %i
-  store i32 %y, ptr addrspace(1) %out)"});
+  store i32 %y, ptr addrspace(1) %out)",
+                              count)};
+}
+
+TEST_P(AmdRouteTest, ScratchOfKernels) {
+  const auto sum = load(squares_kernel(48));
   const auto step = load(step_kernel(1));
   ASSERT_TRUE(sum != nullptr && step != nullptr);
   const Buffer out = buffer(256), in = buffer(256);
@@ -301,6 +338,17 @@ done:
   for (size_t i = 0; i < 64; ++i) {
     EXPECT_EQ(values_of<int32_t>(out)[i], 2 * indices[i] * indices[i] + 1);
   }
+}
+
+// What TMPRING_SIZE cannot say.
+TEST_P(AmdRouteTest, TooMuchScratchIsRefused) {
+  const Result<KernelBinary> binary = compile_kernel(card_->target, squares_kernel(20'000));
+  ASSERT_OK(binary);
+  const auto loaded = device_->load(*binary);
+  ASSERT_FALSE(loaded.has_value());
+  EXPECT_EQ(loaded.error().kind(), ErrorKind::unsupported) << loaded.error().message();
+  EXPECT_NE(loaded.error().message().find("scratch (80"), std::string::npos)
+      << loaded.error().message();
 }
 
 TEST_P(AmdRouteTest, ManyLaunchesFillBlocksAndTheRing) {

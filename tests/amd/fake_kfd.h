@@ -106,6 +106,8 @@ class FakeKfd {
   int kfd_call(uint32_t request, void* argument);
   int acquire_vm(const KfdAcquireVm& in);
   int alloc_memory(KfdAllocMemory& in);
+  int import_dma_buf(KfdImportDmaBuf& in);
+  Buffer* import_file(int fd);  // a file of pages, which stands in for a dma-buf
   int free_memory(uint64_t handle);
   int map_memory(KfdMapMemory& in, bool maps);
   int create_event(KfdCreateEvent& in);
@@ -121,6 +123,7 @@ class FakeKfd {
   int drm_info(const DrmInfo& in);
   int gem_create(DrmGemCreate& in);
   int gem_userptr(DrmUserptr& in);
+  int fd_to_handle(DrmFdToHandle& in);
   int gem_va(const DrmGemVa& in);
   int submit(DrmSubmit& in);
   int check_list(const DrmChunk& chunk, DrmJob& job);
@@ -133,6 +136,7 @@ class FakeKfd {
   Buffer* mapping_at(uint64_t va);  // mapped to the GPU, begins there
   Buffer* mapping_around(uint64_t va);
   Buffer* new_buffer(uint64_t size);
+  Buffer* new_buffer_of(int fd, uint64_t size);  // takes the descriptor
   bool map_to_gpu(Buffer& buffer, uint64_t va, uint8_t access);
   bool poll_queue(Queue& queue);
   Result<void> run_queue(Queue& queue, uint64_t written);

@@ -15,7 +15,8 @@ inline constexpr uint32_t kKfdGetVersion = 0x80084b01, kKfdCreateQueue = 0xc0604
                           kKfdGetApertures = 0xc0104b14, kKfdAcquireVm = 0x40084b15,
                           kKfdAllocMemory = 0xc0284b16, kKfdFreeMemory = 0x40084b17,
                           kKfdMapMemory = 0xc0184b18, kKfdUnmapMemory = 0xc0184b19,
-                          kKfdAvailableMemory = 0xc0104b23, kKfdRuntimeEnable = 0xc0104b25;
+                          kKfdImportDmaBuf = 0xc0184b1d, kKfdAvailableMemory = 0xc0104b23,
+                          kKfdRuntimeEnable = 0xc0104b25;
 
 struct KfdVersion {
   uint32_t major, minor;
@@ -30,6 +31,14 @@ struct KfdAllocMemory {
 struct KfdMapMemory {
   uint64_t handle, device_ids;
   uint32_t device_count, success_count;
+};
+struct DrmFdToHandle {
+  uint32_t handle, flags;
+  int32_t fd;
+};
+struct KfdImportDmaBuf {
+  uint64_t va, handle;
+  uint32_t gpu_id, dmabuf_fd;
 };
 struct KfdCreateQueue {
   uint64_t ring_va, write_pointer_va, read_pointer_va, doorbell_offset;
@@ -103,7 +112,7 @@ inline constexpr uint32_t kDrmInfo = 0x40206445, kDrmContext = 0xc0106442, kDrmS
                           kDrmWaitSubmit = 0xc0206449, kDrmGemCreate = 0xc0206440,
                           kDrmGemMmap = 0xc0086441, kDrmGemVa = 0x40286448,
                           kDrmGemClose = 0x40086409, kDrmVersion = 0xc0406400,
-                          kDrmGemUserptr = 0xc0186451;
+                          kDrmGemUserptr = 0xc0186451, kDrmFdToHandle = 0xc00c642e;
 
 struct DrmVersion {
   int32_t major, minor, patch, pad;

@@ -73,6 +73,16 @@ int FakeKfd::gem_userptr(DrmUserptr& in) {
   return 0;
 }
 
+// Flags are for exports.
+int FakeKfd::fd_to_handle(DrmFdToHandle& in) {
+  if (in.flags != 0) return fail(EINVAL);
+  Buffer* buffer = import_file(in.fd);
+  if (buffer == nullptr) return fail(EINVAL);
+  buffer->is_by_handle = true;
+  in.handle = uint32_t(buffer->handle);
+  return 0;
+}
+
 int FakeKfd::gem_create(DrmGemCreate& in) {
   const uint64_t domain = in.in.domains;
   if (in.in.size == 0 || (domain != kDomainGtt && domain != kDomainVram)) return fail(EINVAL);
@@ -254,6 +264,7 @@ int FakeKfd::drm_call(Fd& fd, uint32_t request, void* argument) {
     case kDrmWaitSubmit: return wait_submit(*static_cast<DrmWaitSubmit*>(argument));
     case kDrmVersion: return drm_version(*static_cast<DrmVersion*>(argument));
     case kDrmInfo: return drm_info(*static_cast<const DrmInfo*>(argument));
+    case kDrmFdToHandle: return fd_to_handle(*static_cast<DrmFdToHandle*>(argument));
     case kDrmGemUserptr: return gem_userptr(*static_cast<DrmUserptr*>(argument));
     default: return fail(EINVAL);
   }

@@ -42,14 +42,18 @@ FakeKfd::Buffer* FakeKfd::mapping_around(uint64_t va) {
 }
 
 FakeKfd::Buffer* FakeKfd::new_buffer(uint64_t size) {
+  const int fd = ::memfd_create("fake-amd-memory", MFD_CLOEXEC);
+  if (fd < 0) return nullptr;
+  if (::ftruncate(fd, off_t(size)) == 0) return new_buffer_of(fd, size);
+  ::close(fd);
+  return nullptr;
+}
+
+FakeKfd::Buffer* FakeKfd::new_buffer_of(int fd, uint64_t size) {
   auto buffer = std::make_unique<Buffer>();
   buffer->size = size;
-  buffer->memory_fd = ::memfd_create("fake-amd-memory", MFD_CLOEXEC);
-  if (buffer->memory_fd < 0) return nullptr;
-  void* host = MAP_FAILED;
-  if (::ftruncate(buffer->memory_fd, off_t(size)) == 0) {
-    host = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->memory_fd, 0);
-  }
+  buffer->memory_fd = fd;
+  void* host = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (host == MAP_FAILED) {
     ::close(buffer->memory_fd);
     return nullptr;
@@ -115,6 +119,32 @@ int FakeKfd::alloc_memory(KfdAllocMemory& in) {
   if (kinds == kMemVram) vram_used_ += in.size;
   in.handle = buffer->handle;
   in.mmap_offset = buffer->mmap_offset;
+  return 0;
+}
+
+FakeKfd::Buffer* FakeKfd::import_file(int fd) {
+  const off_t size = ::lseek(fd, 0, SEEK_END);
+  const int own = size > 0 && size % off_t(kFakePage) == 0 ? ::dup(fd) : -1;
+  Buffer* buffer = own < 0 ? nullptr : new_buffer_of(own, uint64_t(size));
+  if (buffer != nullptr) buffer->flags = kMemGtt | kMemWritable | kMemExecutable;
+  return buffer;
+}
+
+// The whole buffer is mapped, whatever the caller has reserved.
+int FakeKfd::import_dma_buf(KfdImportDmaBuf& in) {
+  if (vm_fd_ < 0 || in.gpu_id != kGpuId) return fail(EINVAL);
+  if (in.va == 0 || in.va % kFakePage != 0) return fail(EINVAL);
+  Buffer* made = import_file(int(in.dmabuf_fd));
+  if (made == nullptr) return fail(EINVAL);
+  for (const auto& [handle, buffer] : buffers_) {
+    if (buffer.get() != made && buffer->va < in.va + made->size &&
+        in.va < buffer->va + buffer->size) {
+      (void)free_memory(made->handle);
+      return fail(EADDRINUSE);
+    }
+  }
+  made->va = in.va;
+  in.handle = made->handle;
   return 0;
 }
 

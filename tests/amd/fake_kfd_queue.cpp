@@ -242,6 +242,7 @@ int FakeKfd::kfd_call(uint32_t request, void* argument) {
     case kKfdAllocMemory: return alloc_memory(as((KfdAllocMemory*)nullptr));
     case kKfdFreeMemory: return free_memory(as((uint64_t*)nullptr));
     case kKfdMapMemory: return map_memory(as((KfdMapMemory*)nullptr), true);
+    case kKfdImportDmaBuf: return import_dma_buf(as((KfdImportDmaBuf*)nullptr));
     case kKfdUnmapMemory: return map_memory(as((KfdMapMemory*)nullptr), false);
     case kKfdCreateQueue: return create_queue(as((KfdCreateQueue*)nullptr));
     case kKfdDestroyQueue: return destroy_queue(as((KfdQueueId*)nullptr).queue_id);

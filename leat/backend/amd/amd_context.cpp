@@ -2,6 +2,8 @@
 // ROCm/hrx-system libamdf/docs/gpu.md has it.
 #include "leat/backend/amd/amd_context.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -48,6 +50,15 @@ void AmdContext::drain_retired() {
 Result<AmdScratch> AmdContext::reserve_scratch(uint32_t bytes_per_item) {
   constexpr uint32_t kLanes = 64;  // of a wave's scratch, for waves of 32 lanes too
   if (bytes_per_item <= scratch_bytes_per_item_) return scratch_;
+  constexpr uint32_t kBytesMax =
+      std::bit_floor(pm4::kScratchUnitsMax * pm4::kScratchUnitBytes / kLanes);
+  if (bytes_per_item > kBytesMax) {
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("A kernel's scratch ({} bytes of a work-item) is larger than the limit "
+                    "({}).",
+                    bytes_per_item, kBytesMax));
+  }
   // By powers of two, so that what is left behind is no more than what is in use.
   const uint32_t per_item = std::bit_ceil(std::max(bytes_per_item, 64u));
   const uint32_t wave_units =

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -87,6 +88,18 @@ Result<uint32_t> AmdDrm::import(std::span<std::byte> pages) {
   drm::GemUserptr import = {reinterpret_cast<uint64_t>(pages.data()), pages.size(),
                             drm::kUserptrFlags, 0};
   TRY(call(drm::kGemUserptr, &import, "memory of the host"));
+  imported_.push_back({import.handle, 0});
+  return import.handle;
+}
+
+// The driver gives one handle for one dma-buf, however often it is asked.
+Result<uint32_t> AmdDrm::import_dma_buf(int fd) {
+  drm::FdToHandle import = {0, 0, fd};
+  TRY(call(drm::kFdToHandle, &import, "a dma-buf"));
+  if (std::ranges::count(imported_, import.handle, &drm::BufferEntry::handle) > 0) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("The dma-buf of descriptor ({}) is imported already.", fd));
+  }
   imported_.push_back({import.handle, 0});
   return import.handle;
 }

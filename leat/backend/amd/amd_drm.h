@@ -33,6 +33,7 @@ class AmdDrm {
   /// Memory by its handle. Errors: out_of_memory, io.
   Result<uint32_t> create(uint64_t size_bytes, uint64_t domain);
   Result<uint32_t> import(std::span<std::byte> pages);
+  Result<uint32_t> import_dma_buf(int fd);
   Result<void> map(uint32_t handle, uint64_t address, uint64_t size_bytes, bool is_executable);
   void unmap(uint32_t handle, uint64_t address, uint64_t size_bytes);
   Result<std::byte*> map_host(uint32_t handle, uint64_t address, uint64_t size_bytes);

@@ -10,6 +10,7 @@ namespace leat::drm {
 
 inline constexpr uint32_t kVersion = 0xc0406400;     // DRM_IOCTL_VERSION
 inline constexpr uint32_t kGemClose = 0x40086409;    // DRM_IOCTL_GEM_CLOSE
+inline constexpr uint32_t kFdToHandle = 0xc00c642e;  // DRM_IOCTL_PRIME_FD_TO_HANDLE
 inline constexpr uint32_t kGemCreate = 0xc0206440;   // DRM_IOCTL_AMDGPU_GEM_CREATE
 inline constexpr uint32_t kGemMmap = 0xc0086441;     // DRM_IOCTL_AMDGPU_GEM_MMAP
 inline constexpr uint32_t kContext = 0xc0106442;     // DRM_IOCTL_AMDGPU_CTX
@@ -25,6 +26,10 @@ struct Version {
 };
 struct GemClose {
   uint32_t handle, pad;
+};
+struct FdToHandle {
+  uint32_t handle, flags;
+  int32_t fd;
 };
 union GemCreate {
   struct {
@@ -104,7 +109,8 @@ struct FaultAnswer {
   uint32_t status, hub;
 };
 static_assert(sizeof(Version) == 64 && sizeof(GemCreate) == 32 && sizeof(GemVa) == 40);
-static_assert(sizeof(GemUserptr) == 24 && sizeof(Context) == 16 && sizeof(Submit) == 24);
+static_assert(sizeof(FdToHandle) == 12 && sizeof(GemUserptr) == 24 && sizeof(Context) == 16 &&
+              sizeof(Submit) == 24);
 static_assert(sizeof(IndirectBuffer) == 32 && sizeof(BufferList) == 24 && sizeof(WaitSubmit) == 32);
 static_assert(sizeof(Info) == 32 && offsetof(DeviceAnswer, address_first) == 144);
 

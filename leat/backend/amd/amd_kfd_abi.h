@@ -19,6 +19,7 @@ inline constexpr uint32_t kAllocMemory = 0xc0284b16;   // AMDKFD_IOC_ALLOC_MEMOR
 inline constexpr uint32_t kFreeMemory = 0x40084b17;    // AMDKFD_IOC_FREE_MEMORY_OF_GPU
 inline constexpr uint32_t kMapMemory = 0xc0184b18;     // AMDKFD_IOC_MAP_MEMORY_TO_GPU
 inline constexpr uint32_t kUnmapMemory = 0xc0184b19;   // AMDKFD_IOC_UNMAP_MEMORY_FROM_GPU
+inline constexpr uint32_t kImportDmaBuf = 0xc0184b1d;  // AMDKFD_IOC_IMPORT_DMABUF
 
 struct Version {
   uint32_t major, minor;
@@ -33,6 +34,10 @@ struct AllocMemory {
 struct MapMemory {
   uint64_t handle, gpu_ids;
   uint32_t gpu_count, done_count;  // done_count stays from a call that was interrupted
+};
+struct ImportDmaBuf {
+  uint64_t address, handle;
+  uint32_t gpu_id, fd;
 };
 struct CreateQueue {
   uint64_t ring, write_pointer, read_pointer, doorbell_offset;
@@ -63,6 +68,7 @@ struct WaitEvents {
   uint32_t count, wait_for_all, timeout_ms, result;
 };
 static_assert(sizeof(AllocMemory) == 40 && sizeof(MapMemory) == 24 && sizeof(CreateQueue) == 96);
+static_assert(sizeof(ImportDmaBuf) == 24);
 static_assert(sizeof(CreateEvent) == 32 && sizeof(EventData) == 48 && sizeof(WaitEvents) == 24);
 
 // KFD_IOC_ALLOC_MEM_FLAGS_*.

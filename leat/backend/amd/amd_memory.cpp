@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -43,10 +44,39 @@ Result<DirectRange> AmdMemory::import(std::span<std::byte> pages) {
   return blocks_.add_whole(std::move(block));
 }
 
+// A dma-buf tells its size by where it ends: Linux Documentation/driver-api/dma-buf.rst.
+Result<DirectRange> AmdMemory::import_dma_buf(int fd, uint64_t size_bytes) {
+  const off_t end = ::lseek(fd, 0, SEEK_END);
+  if (end <= 0 || static_cast<uint64_t>(end) < size_bytes || end % kfd::kPageBytes != 0) {
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("Descriptor ({}) is no dma-buf of ({}) bytes in whole pages.", fd, size_bytes));
+  }
+  Block block;
+  block.driver.flags = kfd::kGtt | kfd::kWritable;
+  block.driver.dma_buf = fd;
+  block.size_bytes = static_cast<uint64_t>(end);
+  return blocks_.add_whole(std::move(block));
+}
+
 Result<void> AmdMemory::fill(Block& block) {
   if (block.is_divided) block.driver.flags = kFlags[static_cast<size_t>(block.place)];
   TRY(reserve(block));
   if (drm_.is_open()) return fill_by_drm(block);
+  if (block.driver.dma_buf < 0) {
+    TRY(fill_by_kfd(block));
+  } else {
+    kfd::ImportDmaBuf import = {block.address, 0, kfd_.gpu_id(),
+                                static_cast<uint32_t>(block.driver.dma_buf)};
+    TRY(kfd_.call(kfd::kImportDmaBuf, import, "a dma-buf"));
+    block.driver.handle = import.handle;
+  }
+  TRY(set_mapped(block, kfd::kMapMemory, "to map memory for the GPU"));
+  block.driver.is_mapped = true;
+  return {};
+}
+
+Result<void> AmdMemory::fill_by_kfd(Block& block) {
   // For pages of the caller the offset takes their address.
   kfd::AllocMemory memory = {
       block.address, block.size_bytes,  0, reinterpret_cast<uint64_t>(block.host),
@@ -57,8 +87,6 @@ Result<void> AmdMemory::fill(Block& block) {
     TRY_ASSIGN(block.host, kfd_.map_memory(reinterpret_cast<void*>(block.address), block.size_bytes,
                                            memory.mmap_offset));
   }
-  TRY(set_mapped(block, kfd::kMapMemory, "to map memory for the GPU"));
-  block.driver.is_mapped = true;
   return {};
 }
 
@@ -66,12 +94,14 @@ Result<void> AmdMemory::fill_by_drm(Block& block) {
   AmdMapping& mapping = block.driver;
   const bool is_callers = (mapping.flags & kfd::kUserptr) != 0;
   const bool is_video = (mapping.flags & kfd::kVram) != 0;
-  Result<uint32_t> handle = is_callers
-                                ? drm_.import({block.host, block.size_bytes})
+  const bool is_dma_buf = mapping.dma_buf >= 0;
+  Result<uint32_t> handle = is_callers ? drm_.import({block.host, block.size_bytes})
+                            : is_dma_buf
+                                ? drm_.import_dma_buf(mapping.dma_buf)
                                 : drm_.create(block.size_bytes, is_video ? drm::kVram : drm::kGtt);
   TRY(handle);
   mapping.handle = *handle;
-  if (!is_callers && !is_video) {
+  if (!is_callers && !is_video && !is_dma_buf) {
     TRY_ASSIGN(block.host, drm_.map_host(*handle, block.address, block.size_bytes));
   }
   TRY(drm_.map(*handle, block.address, block.size_bytes, (mapping.flags & kfd::kExecutable) != 0));

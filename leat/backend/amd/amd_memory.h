@@ -20,6 +20,7 @@ enum class AmdPlace : uint8_t { device, shared, code };
 struct AmdMapping {
   uint32_t flags = 0;
   uint64_t handle = 0;
+  int dma_buf = -1;          // the caller's descriptor, while the block is made
   void* reserved = nullptr;  // addresses, the block's and the guard's
   uint64_t reserved_bytes = 0;
   bool is_mapped = false;
@@ -43,6 +44,9 @@ class AmdMemory {
   /// Pages of the caller, in place; address and size are multiples of kfd::kPageBytes. Errors: as
   /// allocate.
   Result<DirectRange> import(std::span<std::byte> pages);
+  /// All pages of a dma-buf, in place; the host does not see them here. `size_bytes` is what of it
+  /// is wanted. Errors: invalid_argument (no such file, a smaller one); as allocate.
+  Result<DirectRange> import_dma_buf(int fd, uint64_t size_bytes);
   /// What is empty is ignored. Memory that a queue used may be freed once the queue is gone.
   void free(const DirectRange& range) { blocks_.free(range); }
   /// The GPU may still use the pages of this range, which is no part of a larger block: they stay
@@ -60,6 +64,7 @@ class AmdMemory {
   friend class DirectBlocks<Block, AmdMemory>;
 
   Result<void> fill(Block& block);
+  Result<void> fill_by_kfd(Block& block);
   Result<void> fill_by_drm(Block& block);
   Result<void> reserve(Block& block);
   Result<void> set_mapped(Block& block, uint32_t request, const char* what);

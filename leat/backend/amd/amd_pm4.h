@@ -52,6 +52,7 @@ inline constexpr uint32_t kSimdDestControl = 1u << 22;  // RESOURCE_LIMITS
 inline constexpr uint32_t kScratchUnitBytes = 256;      // TMPRING_SIZE.WAVESIZE
 inline constexpr uint32_t kWaveSizeShift = 12;          // TMPRING_SIZE: WAVES [11:0], WAVESIZE
 inline constexpr uint32_t kScratchWavesMax = 0xfff;
+inline constexpr uint32_t kScratchUnitsMax = 0x7fff;  // 15 bits on gfx11, 18 on gfx12
 
 /// DISPATCH_INITIATOR: COMPUTE_SHADER_EN, FORCE_START_AT_000, CS_W32_EN; counts workgroups.
 inline constexpr uint32_t kInitiator = 1u << 0 | 1u << 2 | 1u << 15;
@@ -64,6 +65,7 @@ inline constexpr uint32_t kBufferDwordsMax = 0xfffff;
 inline constexpr uint32_t kWaitMemoryLeast = 0x15;  // WAIT_REG_MEM64: memory, >=
 inline constexpr uint32_t kWaitMemoryEqual = 0x13;  // WAIT_REG_MEM: memory, ==
 inline constexpr uint32_t kWaitInterval = 4;
+inline constexpr uint32_t kWaitIntervalEqual = 1u << 31 | 10;  // OPTIMIZE_ACE_OFFLOAD
 inline constexpr uint32_t kAcquireInterval = 10;
 inline constexpr uint32_t kDmaL2ToL2 = 3u << 29 | 3u << 20;  // DMA_DATA: SRC_SEL, DST_SEL
 inline constexpr uint32_t kDmaRawWait = 1u << 30;            // DMA_DATA's command: RAW_WAIT
@@ -123,7 +125,7 @@ inline constexpr uint32_t kWaitValueWord = 4;
 /// Until the dword at `address` is `value`.
 inline void wait_equal(CommandWords& words, uint64_t address, uint32_t value) {
   words.add({header(kWaitRegMem, 6), kWaitMemoryEqual, low(address), high(address), value, ~0u,
-             kWaitInterval});
+             kWaitIntervalEqual});
 }
 /// At most kDmaBytesMax; 0 bytes wait until those before are done.
 inline void copy(CommandWords& words, uint64_t target, uint64_t source, uint32_t size_bytes) {

@@ -23,6 +23,8 @@ namespace {
 constexpr int64_t kZeroBytesMax = 65536;
 // Accesses that are only this far apart share one pointer into the zeros, and so one register.
 constexpr int64_t kZeroStepBytes = 4096;
+// An asynchronous copy is addressed by its first element.
+constexpr int64_t kCopyBytesMax = 16;
 
 // Position of each component of each lane in memory order, or back: 0, width, 2*width, .., 1, ..
 llvm::SmallVector<int, 64> every(uint32_t step, uint32_t count, uint32_t first) {
@@ -178,7 +180,7 @@ llvm::GlobalVariable* KernelWriter::new_zeros(int64_t size_bytes) {
 
 void KernelWriter::size_zeros() {
   if (zeros_ == nullptr) return;
-  zeros_->replaceAllUsesWith(new_zeros(zeros_bytes_));
+  zeros_->replaceAllUsesWith(new_zeros(zeros_bytes_ + (uses_tiles() ? kCopyBytesMax : 0)));
   zeros_->eraseFromParent();
 }
 

@@ -2,7 +2,9 @@
 // the two operands as addresses and bounds, and the tile of the workgroup. lower_contraction.cpp
 // has the plain form (operands straight from global memory, the CPU's microkernel);
 // contraction_staged.cpp passes tiles through local memory, contraction_units.cpp on to matrix
-// units; contraction_store.cpp is the epilogue of all.
+// units, contraction_fragments.cpp has units whose operands come from where they lie;
+// contraction_store.cpp is the epilogue of all. Where k_dot k are multiplied at once, numbers.k
+// counts groups of them.
 #pragma once
 
 #include <functional>
@@ -71,6 +73,19 @@ struct ContractionLowering {
   bool m_tail() const { return has_rest(m_count, params.tile_m()); }
   bool n_tail() const { return has_rest(n_count, params.tile_n()); }
 
+  /// Of a group of k, as `map` counts them.
+  uint32_t group_elements() const { return params.by_fragments() ? params.k_dot : 1; }
+  /// The parameter of `map` as words, each of which holds a group of k.
+  void read_words(OperandMap& map);
+  /// Makes k of A's address count groups.
+  void count_groups(NumberForm& address);
+  /// Of B's tile, packed.
+  LinearForm panel_base();
+  /// Of A's tile.
+  std::vector<RowBase> rows_of_tile();
+  /// Uniform b1: no k of any row leaves A's bounds.
+  ir::ValueId all_inside(const std::vector<RowBase>& rows);
+
   /// Base of a row of A: `row` is m's flat index, already below m_count.
   RowBase row_base(const OperandMap& map, ir::ValueId row, size_t first_axis,
                    const Numbers& extents);
@@ -99,6 +114,7 @@ struct ContractionLowering {
   void emit_tile();
   void emit_plain_tile();
   void emit_staged_tile();
+  void emit_fragment_tile();
   void emit_units_tile();
   /// What becomes of `accumulators[i * reg_n + j]`: stored, or of a part of k left for the last
   /// workgroup of the tile, which adds the parts in order and stores the sum.

@@ -35,6 +35,11 @@ llvm::SmallVector<int, 64> every(uint32_t step, uint32_t count, uint32_t first) 
 
 }  // namespace
 
+// Two that follow each other become one load of 32 bits, if they have one pointer.
+bool KernelWriter::may_be_half_of_pair(const Access& access) {
+  return access.storage == DType::bf16 && access.width == 1;
+}
+
 KernelWriter::Access KernelWriter::access_of(const Instruction& instruction) {
   const std::span<const ValueId> operands = program_.operands_of(instruction);
   const bool is_load = instruction.op == Opcode::load || instruction.op == Opcode::load_local;
@@ -107,7 +112,8 @@ llvm::Value* KernelWriter::address(Access& access, llvm::Value* base, const Affi
   };
   add_terms(terms.first(outer_count));
   if (reach) {
-    if (outer_count == terms.size()) {  // one address of zeros then serves all constants
+    if (outer_count == terms.size() && !may_be_half_of_pair(access)) {
+      // One address of zeros then serves all constants.
       base = moved(base, constant * access.unit_bytes());
       reach->low -= index.constant * access.unit_bytes();
       reach->high -= index.constant * access.unit_bytes();
@@ -137,7 +143,9 @@ std::optional<KernelWriter::Reach> KernelWriter::reach_of(const Access& access,
     const int64_t factor = index.terms[i].factor * access.unit_bytes();
     extend(range->first * factor, range->last * factor);
   }
-  if (first < index.terms.size()) reach.low = reach.low & ~(kZeroStepBytes - 1);
+  if (first < index.terms.size() || may_be_half_of_pair(access)) {
+    reach.low = reach.low & ~(kZeroStepBytes - 1);
+  }
   if (reach.high - reach.low > kZeroBytesMax) return std::nullopt;
   return reach;
 }

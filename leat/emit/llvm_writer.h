@@ -195,6 +195,7 @@ class KernelWriter {
   Access access_of(const ir::Instruction& instruction);
   void set_place(Access& access, llvm::Value* base, ir::ValueId index, int64_t lane_stride);
   llvm::Value* address(Access& access, llvm::Value* base, const AffineIndex& index);
+  static bool may_be_half_of_pair(const Access& access);
   std::optional<Reach> reach_of(const Access& access, const AffineIndex& index, size_t first);
   llvm::Value* wide(ir::ValueId value);
   llvm::Constant* bytes(int64_t size_bytes);

@@ -37,11 +37,12 @@ OperandMap make_operand(const StepSource& source, const KernelSlots& slots,
   return map;
 }
 
-/// With k in groups of `k_dot`.
-ContractionNumbers in_groups(ContractionNumbers numbers, uint32_t k_dot) {
+/// With the innermost k in groups of `k_dot`; `k_inner` becomes what it was.
+ContractionNumbers in_groups(ContractionNumbers numbers, uint32_t k_dot, Number& k_inner) {
+  if (numbers.k.empty()) return numbers;
+  k_inner = numbers.k.back();
   if (k_dot == 1) return numbers;
-  CHECK(numbers.k.back() % k_dot == 0);
-  numbers.k.back() = numbers.k.back() / k_dot;
+  numbers.k.back() = divided_up(numbers.k.back(), k_dot);
   return numbers;
 }
 
@@ -52,7 +53,7 @@ ContractionLowering::ContractionLowering(const StepSource& source,
     : node(source.node),
       node_numbers(source.numbers),
       numbers(in_groups(numbers_of(contraction_in, source.take),
-                        std::get<ContractionParams>(source.step.params).k_dot)),
+                        std::get<ContractionParams>(source.step.params).k_dot, k_inner)),
       contraction(contraction_in),
       whole(*find_contraction(source.schedule.graph, node)),
       params(std::get<ContractionParams>(source.step.params)),
@@ -80,11 +81,10 @@ ContractionLowering::ContractionLowering(const StepSource& source,
     CHECK(params.reg_n * params.unit_n % params.vec_n == 0);
     return;
   }
-  if (params.k_dot > 1) count_groups(a.address);
-  if (params.k_dot > 1 && !params.by_fragments()) {
-    read_words(a);
-    read_words(b);
-  }
+  a.in_words = params.k_dot > 1 && !params.by_fragments() && comes_in_words(a.address);
+  if (a.in_words || params.by_fragments()) count_groups(a.address);
+  if (a.in_words) read_words(a);
+  if (params.k_dot > 1 && !params.by_fragments()) read_words(b);
   CHECK(params.lane_m * params.lane_n == target.wave_lanes);
   CHECK(params.lane_m % params.lane_fold == 0);
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
@@ -95,6 +95,16 @@ void ContractionLowering::read_words(OperandMap& map) {
   CHECK(size_bytes_of(parameter.storage) * params.k_dot == size_bytes_of(DType::i32));
   parameter.storage = DType::i32;
   parameter.element_count /= params.k_dot;
+}
+
+bool ContractionLowering::comes_in_words(const NumberForm& address) const {
+  const size_t last = k_first + numbers.k.size() - 1;
+  if (address.coefficients[last] != 1 || k_inner % params.k_dot != 0) return false;
+  if (address.constant % params.k_dot != 0) return false;
+  for (size_t axis = 0; axis < last; ++axis) {
+    if (address.coefficients[axis] % params.k_dot != 0) return false;
+  }
+  return true;
 }
 
 void ContractionLowering::count_groups(NumberForm& address) {
@@ -351,7 +361,18 @@ class PlainTile {
       k_coordinates_[axis] = builder_.i32(0);
       compute_row_masks();
     }
-    const Number& extent = extents[axis];
+    const bool has_half = l_.params.k_dot > 1 && l_.k_inner % l_.params.k_dot != 0;
+    accumulators = whole_groups(axis, has_half ? extents[axis] - 1 : extents[axis], accumulators);
+    if (!has_half) return accumulators;
+    k_coordinates_[axis] = builder_.i32(extents[axis] - 1);
+    is_half_ = true;
+    accumulators = step(std::move(accumulators), 0);
+    is_half_ = false;
+    return accumulators;
+  }
+
+  std::vector<ValueId> whole_groups(size_t axis, const Number& extent,
+                                    std::vector<ValueId> accumulators) {
     const int64_t unroll = smaller_of(l_.params.k_step, extent).fixed();
     row_width_ = row_vector_width(unroll);
     const Number main = extent - extent % unroll;
@@ -405,7 +426,23 @@ class PlainTile {
     }
   }
 
+  /// The k of a group that do not lie in one word, or only the first of them.
+  ValueId gather_pair(uint32_t i) {
+    std::vector<ValueId> coordinates = k_coordinates_;
+    const auto bits_at = [&](ValueId k) {
+      coordinates.back() = k;
+      const LinearForm address = l_.element_address(l_.a, (*rows_)[i], coordinates);
+      const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
+      return builder_.convert(Opcode::bits_from_float, loaded);
+    };
+    const ValueId first = builder_.mul(k_coordinates_.back(), builder_.i32(l_.params.k_dot));
+    const ValueId low = builder_.binary(Opcode::shr_u, bits_at(first), builder_.i32(16));
+    if (is_half_) return low;
+    return builder_.binary(Opcode::or_i, low, bits_at(builder_.add(first, builder_.i32(1))));
+  }
+
   ValueId load_a(uint32_t i, int component) {
+    if (l_.params.k_dot > 1 && !l_.a.in_words) return gather_pair(i);
     if (!row_vectors_.empty()) return builder_.extract(row_vectors_[i], component);
     const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
     const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
@@ -468,6 +505,7 @@ class PlainTile {
   const std::vector<RowBase>* columns_ = nullptr;
   const std::vector<ValueId>* column_masks_ = nullptr;
   std::vector<ValueId> row_masks_;
+  bool is_half_ = false;  // the last group is one k
   int64_t row_width_ = 1;
   std::vector<ValueId> row_vectors_;  // present vector of k of every row; empty: scalar loads
   std::vector<ValueId> k_coordinates_;

@@ -25,7 +25,8 @@ struct OperandMap {
     Number extent;
   };
   std::vector<Bound> bounds;
-  bool packed = false;  // b only: pack_b's order, no bounds, no column tail
+  bool packed = false;    // b only: pack_b's order, no bounds, no column tail
+  bool in_words = false;  // a only: a dot product's k are one word of the parameter
   // Where the factor is more than the load: the expressions of the node (ContractionOperand).
   bool is_plain = true;
   ExprId load = kNoExpr, value = kNoExpr, inside = kNoExpr;
@@ -45,6 +46,7 @@ struct ContractionLowering {
 
   const Node& node;
   const NodeNumbers& node_numbers;
+  Number k_inner = 1;                // the innermost k; of the next it is how many groups of k_dot
   const ContractionNumbers numbers;  // of `contraction`
   const Contraction& contraction;
   const Contraction whole;  // the node's
@@ -77,7 +79,9 @@ struct ContractionLowering {
   uint32_t group_elements() const { return params.by_fragments() ? params.k_dot : 1; }
   /// The parameter of `map` as words, each of which holds a group of k.
   void read_words(OperandMap& map);
-  /// Makes k of A's address count groups.
+  /// Whether the k of each group of A are one word.
+  bool comes_in_words(const NumberForm& address) const;
+  /// Makes k of A's address count groups; of words its elements as well.
   void count_groups(NumberForm& address);
   /// Of B's tile, packed.
   LinearForm panel_base();

@@ -134,8 +134,22 @@ Result<void> check_units(const Schedule& schedule, const Node& node, const Contr
                        "the local memory", target.local_memory_bytes_max);
 }
 
-/// The target must have the dot product, and all its k lie where one load takes them, inside of A
-/// together, wherever they start.
+/// Rows of A are made of whole fragments, each an aligned vector.
+Result<void> check_rows(const Node& node, const Contraction& contraction, const Placement& a,
+                        const ContractionParams& p) {
+  const size_t last = contraction.axes.size() - 1;
+  const Affine address = address_of(a.strides, contraction.a.index, last + 1);
+  const int64_t aligned = kFragmentRowAlign / size_bytes_of(a.storage);
+  bool in_rows = address.coefficients[last] == 1 && address.constant % aligned == 0 &&
+                 contraction.k.back() % p.k_dot == 0;
+  for (size_t axis = 0; axis < last; ++axis) {
+    in_rows = in_rows && address.coefficients[axis] % aligned == 0;
+  }
+  if (in_rows) return {};
+  return illegal(node, "k_dot", p.k_dot, "takes rows of A in groups of so many k");
+}
+
+/// The target must have the product, and all its k be inside of A together.
 Result<void> check_dot(const Schedule& schedule, const Node& node, const ContractionParams& p,
                        const Target& target) {
   const auto contraction = find_contraction(schedule.graph, node);
@@ -172,20 +186,16 @@ Result<void> check_dot(const Schedule& schedule, const Node& node, const Contrac
   if (!alone) return illegal(node, "k_dot", p.k_dot, "takes packed weights and an A read once");
   const size_t last = contraction->axes.size() - 1;
   const Affine address = address_of(placed_a.strides, contraction->a.index, last + 1);
-  // Words start at whole words, rows of fragments at more.
-  const int64_t word =
-      (p.by_fragments() ? kFragmentRowAlign : kLocalElementBytes) / size_bytes_of(placed_a.storage);
-  bool in_groups = address.coefficients[last] == 1 && address.constant % word == 0 &&
-                   contraction->k.back() % p.k_dot == 0;
-  for (size_t axis = 0; axis < last; ++axis) {
-    in_groups = in_groups && address.coefficients[axis] % word == 0;
-  }
   for (size_t d = 0; d < contraction->a.index.size(); ++d) {
-    const bool moves = contraction->a.index[d].coefficients[last] != 0;
-    in_groups = in_groups && !(contraction->a.bounded[d] && moves);
+    const bool moves = contraction->a.index[d].coefficients[contraction->axes.size() - 1] != 0;
+    if (!contraction->a.bounded[d] || !moves) continue;
+    return illegal(node, "k_dot", p.k_dot, "takes rows whose innermost k are inside of A together");
   }
-  if (in_groups) return {};
-  return illegal(node, "k_dot", p.k_dot, "takes rows of A in groups of so many k");
+  if (!p.by_fragments()) {
+    return contraction->k.back() > 1 ? Result<void>()
+                                     : illegal(node, "k_dot", p.k_dot, "takes two k or more");
+  }
+  return check_rows(node, *contraction, placed_a, p);
 }
 
 /// Workgroups must be able to tell who comes last, and the parts' sums be an argument.

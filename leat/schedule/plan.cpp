@@ -204,7 +204,9 @@ uint64_t units_local_bytes(const ContractionParams& p, int64_t element_bytes, bo
 int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {
   const int64_t n = element_count(contraction.n);
   const int64_t columns = (n + params.tile_n() - 1) / params.tile_n() * params.tile_n();
-  return element_count(contraction.batch) * columns * element_count(contraction.k);
+  Shape k = contraction.k;
+  if (params.k_dot > 1) k.back() = (k.back() + params.k_dot - 1) / params.k_dot * params.k_dot;
+  return element_count(contraction.batch) * columns * element_count(k);
 }
 
 std::string to_string(const Schedule& schedule) {

@@ -36,10 +36,8 @@ std::optional<size_t> dimension_of(const std::vector<Affine>& index, size_t axis
   return found;
 }
 
-/// By matrix units, or by dot products.
-bool multiplies_groups(const Target& target, DType storage) {
+bool units_multiply(const Target& target, DType storage) {
   const TargetFacts facts = facts_of(target);
-  if (storage == DType::bf16 && facts.has_dot_bf16) return true;
   return std::ranges::any_of(facts.matrix_shapes, [&](const MatrixShape& shape) {
     return shape.a == storage && shape.b == storage && shape.sum == DType::f32;
   });
@@ -56,7 +54,7 @@ std::optional<Channels> channels_of(const Graph& graph, const Node& node,
                     b.is_plain() && filters.constant && !x.constant && x.shape.size() >= 3 &&
                     x.dtype == filters.dtype && size_bytes_of(storage) == 2 &&
                     load_count(node, a.input) == 1 && load_count(node, b.input) == 1;
-  if (!fits || !multiplies_groups(target, storage)) return std::nullopt;
+  if (!fits || !units_multiply(target, storage)) return std::nullopt;
   const int64_t macs =
       element_count(contraction.m) * element_count(contraction.n) * element_count(contraction.k);
   if (x.shape[1] >= kChannels || x.shape[1] < 2 || macs < macs_min) return std::nullopt;
@@ -107,8 +105,7 @@ Node widening_copy(Graph& graph, TensorId x) {
 }  // namespace
 
 void widen_channels(Graph& graph, const Target& target, int64_t macs_min) {
-  const TargetFacts facts = facts_of(target);
-  if (facts.matrix_shapes.empty() && !facts.has_dot_bf16) return;
+  if (facts_of(target).matrix_shapes.empty() || target.uniform_loads_broadcast) return;
   std::vector<Node> nodes;
   std::map<TensorId, TensorId> copies;
   for (Node& node : graph.nodes) {

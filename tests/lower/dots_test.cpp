@@ -130,22 +130,27 @@ TEST(Dots, ProductsOfMatrices) {
   check_forms(product_case(1, 33, 32), "one row");
 }
 
-// Whatever does not lie in groups takes multiply-adds.
-TEST(Dots, OddDepthsAreMultipliedOneByOne) {
-  const Case odd = conv_case({.x = {1, 3, 9, 9}, .w = {16, 3, 3, 3}, .pad = 1});
-  check(odd, dot_target(), {.external_channels_last = true}, "three channels");
-  check(odd, tile_target(), {.external_channels_last = true}, "three channels");
-  const Case even = conv_case({.x = {1, 6, 9, 9}, .w = {16, 6, 3, 3}, .pad = 1});
+// What does not lie in words is paired one by one: channels that are odd, or outermost.
+TEST(Dots, PairsAreGathered) {
   const auto k_dot = [](const Case& test, const Target& target, bool last) {
     const auto schedule = make_schedule(test.graph, target, {.external_channels_last = last});
     CHECK(schedule.has_value());
     return std::get<ContractionParams>(schedule->steps[0].params).k_dot;
   };
-  EXPECT_EQ(k_dot(odd, dot_target(), true), 1u);
-  EXPECT_EQ(k_dot(even, dot_target(), true), 2u);
-  EXPECT_EQ(k_dot(even, dot_target(), false), 1u);  // channels are outermost
-  EXPECT_EQ(k_dot(even, tile_target(), true), 2u);
-  EXPECT_EQ(k_dot(even, cpu_target(16), true), 1u);
+  const Case odd = conv_case({.x = {1, 3, 9, 9}, .w = {16, 3, 3, 3}, .pad = 1});
+  const Case even = conv_case({.x = {1, 6, 9, 9}, .w = {20, 6, 3, 3}, .stride = 2, .pad = 1});
+  for (const bool last : {false, true}) {
+    for (const Case* test : {&odd, &even}) {
+      check(*test, dot_target(), {.external_channels_last = last}, "dots");
+      check(*test, tile_target(), {.external_channels_last = last}, "tiles");
+      EXPECT_EQ(k_dot(*test, dot_target(), last), 2u);
+      EXPECT_EQ(k_dot(*test, tile_target(), last), 2u);
+      EXPECT_EQ(k_dot(*test, cpu_target(16), last), 1u);
+    }
+  }
+  const Case one = conv_case({.x = {1, 1, 9, 9}, .w = {16, 1, 3, 3}, .pad = 1});
+  EXPECT_EQ(k_dot(one, dot_target(), true), 1u);
+  check(product_case(5, 17, 19), dot_target(), {}, "an odd depth");
 }
 
 TEST(Dots, WhatIsNotInGroupsIsRefused) {

@@ -6,6 +6,8 @@
 // What is copied is multiplied a step later, as a unit that reads local memory by itself waits
 // until it is written. The sums come back to lanes through local memory, and the epilogue is that
 // of a plain tile with as many rows.
+#include <optional>
+
 #include "leat/lower/lower_contraction.h"
 
 namespace leat {
@@ -27,9 +29,11 @@ class FragmentTile {
         storage_(builder_.program().parameters[lowering.a.slot].storage),
         word_(static_cast<uint32_t>(ir::rows_in_word(size_bytes_of(storage_)))) {}
 
-  std::vector<ValueId> run(const std::vector<RowBase>& rows, bool check_bounds) {
+  enum class Rows { in_place, copied, copied_where_inside };
+
+  std::vector<ValueId> run(const std::vector<RowBase>& rows, Rows how) {
     rows_ = &rows;
-    check_bounds_ = check_bounds;
+    how_ = how;
     k_coordinates_.assign(l_.numbers.k.size(), ir::kNone);
     const ValueId zero = builder_.fragment_fill(fragment(ir::Role::sum), builder_.f32(0));
     std::vector<ValueId> sums = {zero};
@@ -49,12 +53,23 @@ class FragmentTile {
   }
   uint32_t row_fragments() const { return l_.params.reg_m / unit_; }
 
- private:
-  /// Whether fragments of A are read where they lie.
-  bool rows_are_even() const {
-    return l_.numbers.m.size() == 1 && l_.a.bounds.empty() && !l_.m_tail();
+  /// From a row of A to the next, where that is the same for all of them and none has bounds.
+  std::optional<Number> row_step() const {
+    if (!l_.a.bounds.empty()) return std::nullopt;
+    std::optional<Number> step;
+    Number reach = 0;
+    for (size_t axis = l_.numbers.m.size(); axis > 0; --axis) {
+      const Number& extent = l_.numbers.m[axis - 1];
+      const Number& coefficient = l_.a.address.coefficients[l_.m_first + axis - 1];
+      if (extent == 1) continue;
+      if (step && coefficient != reach) return std::nullopt;
+      if (!step) step = coefficient;
+      reach = coefficient * extent;
+    }
+    return step;
   }
 
+ private:
   std::vector<ValueId> nest(size_t axis, std::vector<ValueId> sums) {
     const Numbers& extents = l_.numbers.k;
     if (axis + 1 < extents.size()) {
@@ -66,10 +81,10 @@ class FragmentTile {
     }
     masks_.assign(rows_->size(), ir::kNone);
     k_coordinates_[axis] = builder_.i32(0);
-    for (size_t i = 0; check_bounds_ && i < rows_->size(); ++i) {
+    for (size_t i = 0; how_ == Rows::copied_where_inside && i < rows_->size(); ++i) {
       masks_[i] = l_.inside(l_.a, (*rows_)[i], k_coordinates_);
     }
-    return rows_are_even() ? read_in_place(std::move(sums)) : read_copies(std::move(sums));
+    return how_ == Rows::in_place ? read_in_place(std::move(sums)) : read_copies(std::move(sums));
   }
 
   std::vector<ValueId> read_in_place(std::vector<ValueId> sums) {
@@ -115,7 +130,7 @@ class FragmentTile {
   }
 
   ValueId load_a(uint32_t i, ValueId group) {
-    if (!rows_are_even()) {
+    if (how_ != Rows::in_place) {
       const ValueId first =
           builder_.add(stage_of(group), builder_.i32(int64_t{i} * unit_ * l_.params.k_dot));
       return builder_.fragment_load(fragment(ir::Role::a), {.slot = local_,
@@ -124,10 +139,9 @@ class FragmentTile {
                                                             .is_local = true});
     }
     const LinearForm first = l_.element_address(l_.a, (*rows_)[size_t{i} * unit_], k_coordinates_);
-    const Number stride = l_.a.address.coefficients[l_.m_first];
     return builder_.fragment_load(
         fragment(ir::Role::a),
-        {.slot = l_.a.slot, .index = build(builder_, first), .stride = builder_.i32(stride)});
+        {.slot = l_.a.slot, .index = build(builder_, first), .stride = builder_.i32(*row_step())});
   }
 
   ValueId load_b(uint32_t j) {
@@ -166,7 +180,7 @@ class FragmentTile {
   DType storage_;
   uint32_t word_;  // k of a word
   const std::vector<RowBase>* rows_ = nullptr;
-  bool check_bounds_ = false;
+  Rows how_ = Rows::copied;
   std::vector<ValueId> masks_;
   std::vector<ValueId> k_coordinates_;
 };
@@ -181,8 +195,9 @@ void ContractionLowering::emit_fragment_tile() {
       builder.local("sums", DType::f32, 1, params.tile_m() * params.tile_n());
   FragmentTile tile(*this, rows_local);
   const std::vector<RowBase> rows = rows_of_tile();
-  const auto keep = [&](bool check_bounds) {
-    const std::vector<ValueId> sums = tile.run(rows, check_bounds);
+  using enum FragmentTile::Rows;
+  const auto keep = [&](FragmentTile::Rows how) {
+    const std::vector<ValueId> sums = tile.run(rows, how);
     const ValueId stride = builder.i32(params.tile_n());
     for (size_t s = 0; s < sums.size(); ++s) {
       const int64_t row = static_cast<int64_t>(s) / params.reg_n * params.lane_n;
@@ -194,11 +209,18 @@ void ContractionLowering::emit_fragment_tile() {
                              sums[s]);
     }
   };
-  if (a.bounds.empty()) {
-    keep(false);
-  } else {
+  if (!a.bounds.empty()) {
     builder.branch(
-        all_inside(rows), [&] { keep(false); }, [&] { keep(true); });
+        all_inside(rows), [&] { keep(copied); }, [&] { keep(copied_where_inside); });
+  } else if (!tile.row_step()) {
+    keep(copied);
+  } else if (m_tail()) {  // the last tile repeats its last row
+    const ValueId is_whole =
+        builder.binary(Opcode::lt_i, m_tile, builder.i32(m_count / params.tile_m()));
+    builder.branch(
+        is_whole, [&] { keep(in_place); }, [&] { keep(copied); });
+  } else {
+    keep(in_place);
   }
   builder.barrier();
   for (uint32_t i = 0; i < params.reg_m; ++i) {

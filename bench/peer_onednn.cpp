@@ -9,15 +9,25 @@
 #include <cstring>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <optional>
 #include <unordered_map>
 
 #include "bench/peers.h"
+#include "leat/base/check.h"
 
 namespace leat::cli {
 
 namespace {
 
 using Tag = dnnl::memory::format_tag;
+using DataType = dnnl::memory::data_type;
+
+/// What oneDNN stores x, w and y as, and sums in f32. Of f16 it has none on CPUs.
+std::optional<DataType> data_type_of(DType dtype) {
+  if (dtype == DType::f32) return DataType::f32;
+  if (dtype == DType::bf16) return DataType::bf16;
+  return std::nullopt;
+}
 
 /// The primitive and its memory; lives as long as the PeerConv.
 struct OnednnConv {
@@ -30,7 +40,8 @@ struct OnednnConv {
 };
 
 dnnl::memory reordered(OnednnConv& conv, const HostTensor& value, const dnnl::memory::desc& to) {
-  dnnl::memory plain({to.dims(), dnnl::memory::data_type::f32, Tag::abcd}, conv.engine);
+  dnnl::memory plain({to.dims(), to.data_type(), Tag::abcd}, conv.engine);
+  CHECK(plain.get_desc().get_size() == value.bytes.size());
   std::memcpy(plain.get_data_handle(), value.bytes.data(), value.bytes.size());
   dnnl::memory target(to, conv.engine);
   dnnl::reorder(plain, target).execute(conv.stream, plain, target);
@@ -38,7 +49,7 @@ dnnl::memory reordered(OnednnConv& conv, const HostTensor& value, const dnnl::me
   return target;
 }
 
-std::shared_ptr<OnednnConv> make_conv(const ConvShape& shape, const ConvData& data,
+std::shared_ptr<OnednnConv> make_conv(const ConvShape& shape, const ConvData& data, DataType type,
                                       uint32_t threads) {
   auto conv = std::make_shared<OnednnConv>();
   conv->threads = static_cast<int>(threads);
@@ -46,9 +57,7 @@ std::shared_ptr<OnednnConv> make_conv(const ConvShape& shape, const ConvData& da
   conv->engine = dnnl::engine(dnnl::engine::kind::cpu, 0);
   conv->stream = dnnl::stream(conv->engine);
   conv->y_dims = shape.y_shape();
-  const auto any = [](const Shape& dims) {
-    return dnnl::memory::desc(dims, dnnl::memory::data_type::f32, Tag::any);
-  };
+  const auto any = [&](const Shape& dims) { return dnnl::memory::desc(dims, type, Tag::any); };
   const dnnl::convolution_forward::desc desc(
       dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_auto, any(shape.x_shape()),
       any(shape.w_shape()), any(shape.y_shape()), {shape.stride, shape.stride},
@@ -73,7 +82,7 @@ double run_repeats(OnednnConv& conv, uint32_t repeats) {
 }
 
 std::vector<float> row_major_output(OnednnConv& conv) {
-  dnnl::memory plain({conv.y_dims, dnnl::memory::data_type::f32, Tag::abcd}, conv.engine);
+  dnnl::memory plain({conv.y_dims, DataType::f32, Tag::abcd}, conv.engine);
   dnnl::reorder(conv.y, plain).execute(conv.stream, conv.y, plain);
   conv.stream.wait();
   const float* values = static_cast<const float*>(plain.get_data_handle());
@@ -87,14 +96,15 @@ Error failed(const dnnl::error& error) {
 }  // namespace
 
 Result<PeerConv> make_onednn_conv(const ConvShape& shape, const ConvData& data, uint32_t threads) {
-  if (data.x.dtype != DType::f32) {
+  const std::optional<DataType> type = data_type_of(data.x.dtype);
+  if (!type) {
     return Error(
         ErrorKind::unsupported,
         fmt::format("Peer \"onednn\" has no convolution of ({}) on CPUs.", name_of(data.x.dtype)));
   }
   std::shared_ptr<OnednnConv> conv;
   try {
-    conv = make_conv(shape, data, threads);
+    conv = make_conv(shape, data, *type, threads);
   } catch (const dnnl::error& error) {
     return failed(error);
   }

@@ -2,7 +2,8 @@
 // (sm_80), mma (sm_75 and sm_80) and wgmma (sm_90a); LLVM's "User Guide for NVPTX Back-end"; AMD's
 // "RDNA3 Instruction Set Architecture" and those of RDNA2, RDNA4, CDNA2 and CDNA3, the chapters on
 // vector memory and local memory (loads and stores of 8 and 16 bits, atomics); rounds of loops:
-// gallivm, LP_MAX_TGSI_LOOP_ITERATIONS, and measured with Mesa 22.3.6.
+// gallivm, LP_MAX_TGSI_LOOP_ITERATIONS, and measured with Mesa 22.3.6; Intel SDM vol. 2, VDPBF16PS,
+// and vol. 1, "Programming with Intel Advanced Matrix Extensions".
 #include "leat/base/target_facts.h"
 
 #include "leat/base/nvidia_architecture.h"
@@ -11,6 +12,8 @@ namespace leat {
 namespace {
 
 constexpr uint32_t kAmpere = 80, kHopperArchitecture = 90;
+/// A wave that fills a register of 512 bits, which the code generator then takes for legal.
+constexpr uint32_t kZmmLanes = 16;
 /// The only chips that have wgmma.
 constexpr std::string_view kHopper = "sm_90a";
 /// Of the many widths of its products those that fill a panel of 64 halves.
@@ -46,6 +49,24 @@ TargetFacts cpu_facts() {
   facts.has_narrow_storage = true;
   facts.has_atomic_add = true;
   facts.has_atomic_add_f32 = true;
+  return facts;
+}
+
+/// Whether LLVM's list of features has it.
+bool has_feature(const Target& target, std::string_view name) {
+  const std::string list = "," + target.llvm_features + ",";
+  return list.find(",+" + std::string(name) + ",") != std::string::npos;
+}
+
+TargetFacts native_facts(const Target& target) {
+  TargetFacts facts = cpu_facts();
+  if (target.wave_lanes != kZmmLanes) return facts;
+  facts.has_dot_bf16 = has_feature(target, "avx512bf16");
+  // Sixteen rows of 64 bytes are a tile register. Local memory is where the cores copy it to.
+  if (has_feature(target, "amx-bf16")) {
+    facts.matrix_shapes = {{.a = DType::bf16, .b = DType::bf16, .n = 16, .k = 32}};
+    facts.has_async_copy = true;
+  }
   return facts;
 }
 
@@ -105,7 +126,7 @@ TargetFacts spirv_facts(const Target& target) {
 TargetFacts facts_of(const Target& target) {
   switch (target.format) {
     case CodeFormat::cubin: return nvidia_facts(target);
-    case CodeFormat::native_object:
+    case CodeFormat::native_object: return native_facts(target);
     case CodeFormat::interpreted:
     // Additions of f32 become loops of compare-and-swap, which system memory behind PCIe takes too.
     case CodeFormat::amdgpu_object: return cpu_facts();

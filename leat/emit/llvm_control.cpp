@@ -77,6 +77,10 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     llvm::Type* type = type_of(program_.values[instruction.first_result]);
     lanewise([&](Operands v) { return build_.CreateCast(op, v[0], type); });
   };
+  const bool is_of_fragments = is_fragment_access(instruction.op) ||
+                               instruction.op == fragment_fill || instruction.op == mma ||
+                               instruction.op == mma_wait;
+  if (is_of_fragments && uses_tiles()) return write_tile(instruction);
   switch (instruction.op) {
     case constant: return set(constant_of(instruction));
     case lane_id: return set(lane_id_);
@@ -154,8 +158,7 @@ void KernelWriter::write_instruction(const Instruction& instruction) {
     case dot_ss:
     case dot_us:
     case dot_uu:
-      return set(dot(instruction.op, {operand(instruction, 0, 0), operand(instruction, 1, 0),
-                                      operand(instruction, 2, 0)}));
+    case dot_bf16: return set(dot(instruction));
     case copy_async: return write_copy(instruction);
     case copy_commit: return write_copy_commit();
     case copy_wait: return write_copy_wait(instruction);
@@ -202,7 +205,7 @@ void KernelWriter::write_loop(const Instruction& instruction) {
   for (uint32_t i = 0; i < instruction.result_count; ++i) {
     const ValueId result = instruction.first_result + i;
     const size_t width = component_count(program_.values[result]);
-    values_[result].assign(&state[next], &state[next] + width);
+    values_[result].assign(state.data() + next, state.data() + next + width);
     next += width;
   }
 }
@@ -261,7 +264,7 @@ void KernelWriter::write_round(const Instruction& instruction, std::vector<llvm:
   size_t next = 1;
   for (uint32_t i = 1; i < body.argument_count; ++i) {
     const size_t width = component_count(program_.values[argument + i]);
-    values_[argument + i].assign(&state[next], &state[next] + width);
+    values_[argument + i].assign(state.data() + next, state.data() + next + width);
     next += width;
   }
   write_block(instruction.regions[0]);

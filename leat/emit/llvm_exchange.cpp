@@ -1,4 +1,8 @@
-// KernelWriter, what lanes exchange: shuffles, dot products of bytes, asynchronous copies.
+// KernelWriter, what lanes exchange: shuffles, dot products, asynchronous copies.
+#include <llvm/IR/IntrinsicsX86.h>
+
+#include <algorithm>
+
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
@@ -55,9 +59,47 @@ llvm::Value* KernelWriter::shuffle_threads(const Instruction& instruction, llvm:
   return build_.CreateBitCast(other, value->getType());
 }
 
-llvm::Value* KernelWriter::dot(Opcode op, llvm::ArrayRef<llvm::Value*> operands) {
-  CHECK(features_.lane_is_thread() && features_.gpu->dot != nullptr);
-  return features_.gpu->dot(build_, op, operands);
+llvm::Value* KernelWriter::dot(const Instruction& instruction) {
+  llvm::SmallVector<llvm::Value*, 3> operands;
+  for (size_t i = 0; i < 3; ++i) operands.push_back(operand(instruction, i, 0));
+  if (features_.lane_is_thread()) {
+    CHECK(features_.gpu->dot != nullptr);
+    return features_.gpu->dot(build_, instruction.op, operands);
+  }
+  CHECK(instruction.op == Opcode::dot_bf16);
+  for (llvm::Value*& value : operands) value = splat(value);
+  llvm::Value* sums = dot_lanes(operands);
+  const bool varying = program_.values[instruction.first_result].varying;
+  return varying ? sums : build_.CreateExtractElement(sums, uint64_t{0});
+}
+
+// An instruction takes 16 lanes. Those of other waves are moved one by one.
+llvm::Value* KernelWriter::dot_lanes(llvm::ArrayRef<llvm::Value*> operands) {
+  constexpr uint32_t kLanes = 16;
+  auto* pairs = llvm::FixedVectorType::get(build_.getBFloatTy(), 2 * kLanes);
+  const auto part = [&](llvm::Value* value, uint32_t first) -> llvm::Value* {
+    if (lanes_ == kLanes) return value;
+    auto* type = llvm::FixedVectorType::get(value->getType()->getScalarType(), kLanes);
+    llvm::Value* result = llvm::PoisonValue::get(type);
+    for (uint32_t i = 0; i < kLanes; ++i) {
+      llvm::Value* lane = build_.CreateExtractElement(value, uint64_t{(first + i) % lanes_});
+      result = build_.CreateInsertElement(result, lane, uint64_t{i});
+    }
+    return result;
+  };
+  llvm::Value* all = llvm::PoisonValue::get(operands[2]->getType());
+  for (uint32_t first = 0; first < lanes_; first += kLanes) {
+    llvm::Value* a = build_.CreateBitCast(part(operands[0], first), pairs);
+    llvm::Value* b = build_.CreateBitCast(part(operands[1], first), pairs);
+    llvm::Value* sums = build_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
+                                               {part(operands[2], first), a, b});
+    if (lanes_ == kLanes) return sums;
+    for (uint32_t lane = first; lane < std::min(first + kLanes, lanes_); ++lane) {
+      llvm::Value* sum = build_.CreateExtractElement(sums, uint64_t{lane - first});
+      all = build_.CreateInsertElement(all, sum, uint64_t{lane});
+    }
+  }
+  return all;
 }
 
 llvm::Value* KernelWriter::element_pointer(llvm::Value* base, ValueId index, DType storage) {
@@ -71,6 +113,7 @@ llvm::Value* KernelWriter::element_pointer(llvm::Value* base, ValueId index, DTy
 // A masked-off lane copies no bytes, and the rest of its place becomes zeros; the address must be a
 // mapped one all the same.
 void KernelWriter::write_copy(const Instruction& instruction) {
+  if (!features_.lane_is_thread()) return write_vector_copy(instruction);
   const AsyncCopies& copies = async_copies();
   const std::span<const ValueId> operands = program_.operands_of(instruction);
   const DType storage = program_.locals[instruction.slot].storage;
@@ -87,9 +130,57 @@ void KernelWriter::write_copy(const Instruction& instruction) {
   copies.copy(build_, target, source, size, bytes_copied);
 }
 
-void KernelWriter::write_copy_commit() { async_copies().commit(build_); }
+// On a CPU it is done at once: one vector where the lanes follow each other on both sides and have
+// one mask, else a copy for each lane.
+void KernelWriter::write_vector_copy(const Instruction& instruction) {
+  const std::span<const ValueId> operands = program_.operands_of(instruction);
+  const DType storage = program_.locals[instruction.slot].storage;
+  Access from;
+  from.element_bytes = static_cast<uint32_t>(size_bytes_of(storage));
+  Access to = from;
+  from.is_load = true;
+  from.parameter = &program_.parameters[instruction.source];
+  from.slot = instruction.source;
+  if (instruction.masked) {
+    from.mask_value = operands[2];
+    from.mask = values_[operands[2]][0];
+  }
+  set_place(from, parameters_[instruction.source], operands[1], kIndexed);
+  set_place(to, locals_[instruction.slot], operands[0], kIndexed);
+  const int64_t size = from.element_bytes * instruction.imm;
+  const llvm::Align align(from.element_bytes);
+  const auto move = [&](llvm::Value* target, llvm::Value* source, uint64_t count) {
+    llvm::Type* type = llvm::FixedVectorType::get(build_.getInt8Ty(), static_cast<unsigned>(count));
+    llvm::LoadInst* load = build_.CreateAlignedLoad(type, source, align);
+    mark(load, from);
+    build_.CreateAlignedStore(load, target, align);
+  };
+  const auto follows = [&](const Access& access) {
+    return access.pointer != nullptr && access.lane_step_bytes == size;
+  };
+  if (follows(from) && follows(to) && !from.masked_by_lane()) {
+    llvm::Value* source = from.pointer;
+    if (from.mask != nullptr) source = build_.CreateSelect(from.mask, source, zeros());
+    zeros_bytes_ = std::max(zeros_bytes_, size * lanes_);
+    return move(to.pointer, source, static_cast<uint64_t>(size) * lanes_);
+  }
+  for (uint32_t lane = 0; lane < lanes_; ++lane) {
+    llvm::Value* source = lane_pointer(from, lane, 0);
+    if (from.mask != nullptr) {
+      llvm::Value* bit = from.mask;
+      if (from.masked_by_lane()) bit = build_.CreateExtractElement(bit, uint64_t{lane});
+      source = build_.CreateSelect(bit, source, zeros());
+    }
+    move(lane_pointer(to, lane, 0), source, static_cast<uint64_t>(size));
+  }
+}
+
+void KernelWriter::write_copy_commit() {
+  if (features_.lane_is_thread()) async_copies().commit(build_);
+}
 
 void KernelWriter::write_copy_wait(const Instruction& instruction) {
+  if (!features_.lane_is_thread()) return;
   async_copies().wait(build_, static_cast<uint32_t>(instruction.imm));
 }
 

@@ -33,8 +33,10 @@ const MatrixUnit& KernelWriter::matrix_unit() const {
   return *features_.gpu->matrix_unit;
 }
 
+// A register of a CPU has a number, and no value of LLVM's stands for it.
 size_t KernelWriter::component_count(const Type& type) const {
   if (!type.is_fragment()) return type.width;
+  if (!features_.lane_is_thread()) return 0;
   const Fragment& fragment = type.fragment;
   if (fragment.role == Role::sum) {
     return size_t{fragment.m} * fragment.n / (size_t{lanes_} * fragment.waves);

@@ -9,7 +9,8 @@ namespace leat {
 using namespace ir;
 
 KernelWriter::KernelWriter(const Program& program, const ChipFeatures& features,
-                           const llvm::AttrBuilder& attributes, llvm::Module& module)
+                           const llvm::AttrBuilder& attributes, llvm::Module& module,
+                           std::vector<uint8_t> tiles)
     : program_(program),
       features_(features),
       attributes_(attributes),
@@ -20,7 +21,8 @@ KernelWriter::KernelWriter(const Program& program, const ChipFeatures& features,
       lanes_(program.wave_lanes),
       counter_type_(features.lane_is_thread() ? build_.getInt32Ty() : build_.getInt64Ty()),
       values_(program.values.size()),
-      wide_(program.values.size()) {}
+      wide_(program.values.size()),
+      tiles_(std::move(tiles)) {}
 
 void KernelWriter::write(const std::string& entry) {
   if (features_.lane_is_thread()) {
@@ -32,7 +34,9 @@ void KernelWriter::write(const std::string& entry) {
 
 void KernelWriter::write_function(const std::string& entry) {
   write_entry(entry);
+  if (uses_tiles()) configure_tiles();
   write_group_loop();
+  if (uses_tiles()) release_tiles();
   build_.CreateRetVoid();
   size_zeros();
 }

@@ -17,7 +17,9 @@ llvm::Constant* bits_like(llvm::Value* value, uint32_t bits) {
 llvm::Value* float_from_bfloat_bits(llvm::IRBuilder<>& build, llvm::Value* bits) {
   llvm::Type* i32 = bits->getType()->getWithNewType(build.getInt32Ty());
   llvm::Type* f32 = bits->getType()->getWithNewType(build.getFloatTy());
-  return build.CreateBitCast(build.CreateShl(build.CreateZExt(bits, i32), 16), f32);
+  // Said to lose nothing, so that taking the 16 bits out again is nothing.
+  llvm::Value* moved = build.CreateShl(build.CreateZExt(bits, i32), 16, "", /*HasNUW=*/true);
+  return build.CreateBitCast(moved, f32);
 }
 
 // Adds half of the last place, less one where the number below is even; a NaN stays one.

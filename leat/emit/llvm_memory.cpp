@@ -23,6 +23,8 @@ namespace {
 constexpr int64_t kZeroBytesMax = 65536;
 // Accesses that are only this far apart share one pointer into the zeros, and so one register.
 constexpr int64_t kZeroStepBytes = 4096;
+// An asynchronous copy is addressed by its first element.
+constexpr int64_t kCopyBytesMax = 16;
 
 // Position of each component of each lane in memory order, or back: 0, width, 2*width, .., 1, ..
 llvm::SmallVector<int, 64> every(uint32_t step, uint32_t count, uint32_t first) {
@@ -32,6 +34,11 @@ llvm::SmallVector<int, 64> every(uint32_t step, uint32_t count, uint32_t first) 
 }
 
 }  // namespace
+
+// Two that follow each other become one load of 32 bits, if they have one pointer.
+bool KernelWriter::may_be_half_of_pair(const Access& access) {
+  return access.storage == DType::bf16 && access.width == 1;
+}
 
 KernelWriter::Access KernelWriter::access_of(const Instruction& instruction) {
   const std::span<const ValueId> operands = program_.operands_of(instruction);
@@ -105,7 +112,8 @@ llvm::Value* KernelWriter::address(Access& access, llvm::Value* base, const Affi
   };
   add_terms(terms.first(outer_count));
   if (reach) {
-    if (outer_count == terms.size()) {  // one address of zeros then serves all constants
+    if (outer_count == terms.size() && !may_be_half_of_pair(access)) {
+      // One address of zeros then serves all constants.
       base = moved(base, constant * access.unit_bytes());
       reach->low -= index.constant * access.unit_bytes();
       reach->high -= index.constant * access.unit_bytes();
@@ -135,7 +143,9 @@ std::optional<KernelWriter::Reach> KernelWriter::reach_of(const Access& access,
     const int64_t factor = index.terms[i].factor * access.unit_bytes();
     extend(range->first * factor, range->last * factor);
   }
-  if (first < index.terms.size()) reach.low = reach.low & ~(kZeroStepBytes - 1);
+  if (first < index.terms.size() || may_be_half_of_pair(access)) {
+    reach.low = reach.low & ~(kZeroStepBytes - 1);
+  }
   if (reach.high - reach.low > kZeroBytesMax) return std::nullopt;
   return reach;
 }
@@ -178,7 +188,7 @@ llvm::GlobalVariable* KernelWriter::new_zeros(int64_t size_bytes) {
 
 void KernelWriter::size_zeros() {
   if (zeros_ == nullptr) return;
-  zeros_->replaceAllUsesWith(new_zeros(zeros_bytes_));
+  zeros_->replaceAllUsesWith(new_zeros(zeros_bytes_ + (uses_tiles() ? kCopyBytesMax : 0)));
   zeros_->eraseFromParent();
 }
 

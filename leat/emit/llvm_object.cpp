@@ -30,6 +30,8 @@
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/supported.h"
+#include "leat/emit/tile_registers.h"
+#include "leat/ir/matrix_shape.h"
 
 namespace leat {
 
@@ -214,7 +216,11 @@ Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Tar
 
   const ChipFeatures features = features_of(*machine, target);
   const llvm::AttrBuilder attributes = attributes_of(context, target);
-  KernelWriter(program, features, attributes, module).write(entry_of(program));
+  std::vector<uint8_t> tiles;
+  if (!features.lane_is_thread() && ir::uses_fragments(program)) {
+    TRY_ASSIGN(tiles, tile_registers(program));
+  }
+  KernelWriter(program, features, attributes, module, std::move(tiles)).write(entry_of(program));
   std::string reason;
   llvm::raw_string_ostream reason_stream(reason);
   if (llvm::verifyModule(module, &reason_stream)) {

@@ -38,9 +38,11 @@ struct ChipFeatures {
 /// Writes one program into one module. Used once.
 class KernelWriter {
  public:
-  /// `attributes` is put on the function. All references live as long as the writer.
+  /// `attributes` is put on the function. All references live as long as the writer. `tiles`: see
+  /// tile_registers.h, where the CPU has matrix units and the program uses them.
   KernelWriter(const ir::Program& program, const ChipFeatures& features,
-               const llvm::AttrBuilder& attributes, llvm::Module& module);
+               const llvm::AttrBuilder& attributes, llvm::Module& module,
+               std::vector<uint8_t> tiles = {});
 
   /// Writes the function `entry`. The program must have passed the verifier.
   void write(const std::string& entry);
@@ -148,8 +150,10 @@ class KernelWriter {
   void write_shuffle(const ir::Instruction& instruction);
   llvm::Value* shuffle_lanes(const ir::Instruction& instruction, llvm::Value* value);
   llvm::Value* shuffle_threads(const ir::Instruction& instruction, llvm::Value* value);
-  llvm::Value* dot(ir::Opcode op, llvm::ArrayRef<llvm::Value*> operands);
+  llvm::Value* dot(const ir::Instruction& instruction);
+  llvm::Value* dot_lanes(llvm::ArrayRef<llvm::Value*> operands);
   void write_copy(const ir::Instruction& instruction);
+  void write_vector_copy(const ir::Instruction& instruction);
   void write_copy_commit();
   void write_copy_wait(const ir::Instruction& instruction);
   void write_prefetch(const ir::Instruction& instruction);
@@ -180,11 +184,20 @@ class KernelWriter {
   const MatrixUnit& matrix_unit() const;
   size_t component_count(const ir::Type& type) const;
 
+  // Fragments on a CPU: llvm_tiles.cpp.
+  bool uses_tiles() const;
+  void configure_tiles();
+  void release_tiles();
+  llvm::Value* tile_of(ir::ValueId fragment);
+  void write_tile_access(const ir::Instruction& instruction);
+  void write_tile(const ir::Instruction& instruction);
+
   // Memory: llvm_memory.cpp.
   llvm::Type* stored_type(DType storage);
   Access access_of(const ir::Instruction& instruction);
   void set_place(Access& access, llvm::Value* base, ir::ValueId index, int64_t lane_stride);
   llvm::Value* address(Access& access, llvm::Value* base, const AffineIndex& index);
+  static bool may_be_half_of_pair(const Access& access);
   std::optional<Reach> reach_of(const Access& access, const AffineIndex& index, size_t first);
   llvm::Value* wide(ir::ValueId value);
   llvm::Constant* bytes(int64_t size_bytes);
@@ -226,6 +239,7 @@ class KernelWriter {
   std::vector<llvm::MDNode*> scopes_;  // by parameter
   std::vector<llvm::MDNode*> other_scopes_;
   bool follows_ = false;        // the wait for the launch before is written
+  std::vector<uint8_t> tiles_;  // the register of each fragment; empty: there are none
   bool products_open_ = false;  // products of several waves in a row have begun
   llvm::Value* lane_id_ = nullptr;
   llvm::Value* wave_id_ = nullptr;

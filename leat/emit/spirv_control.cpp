@@ -126,6 +126,7 @@ void ProgramEmitter::emit_instruction(const ir::Instruction& instruction) {
     case Opcode::dot_ss:
     case Opcode::dot_us:
     case Opcode::dot_uu:
+    case Opcode::dot_bf16:
     case Opcode::copy_async:
     case Opcode::copy_commit:
     case Opcode::copy_wait:

@@ -102,6 +102,7 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case dot_ss:
     case dot_us:
     case dot_uu: return facts.has_dot;
+    case dot_bf16: return facts.has_dot_bf16;
     case copy_async:
     case copy_commit:
     case copy_wait: return facts.has_async_copy;

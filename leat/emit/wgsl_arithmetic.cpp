@@ -104,6 +104,7 @@ void WgslEmitter::emit_instruction(const ir::Instruction& instruction) {
     case dot_ss:
     case dot_us:
     case dot_uu:
+    case dot_bf16:
     case copy_async:
     case copy_commit:
     case copy_wait:

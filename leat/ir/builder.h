@@ -86,7 +86,7 @@ class Builder {
   /// The value of another lane: of lane `index`, or by `amount` for shuffle_xor, _up and _down.
   ValueId shuffle(ValueId value, ValueId index);
   ValueId shuffle(Opcode op, ValueId value, int64_t amount);
-  /// dot_ss, dot_us, dot_uu: c + four products of bytes, see ir.h.
+  /// dot_ss, dot_us, dot_uu, dot_bf16: c + products of the parts of a and b, see ir.h.
   ValueId dot(Opcode op, ValueId a, ValueId b, ValueId c);
 
   /// Each lane copies `count` elements, 4, 8 or 16 bytes, from element `source` of the parameter to
@@ -106,6 +106,7 @@ class Builder {
     bool by_columns = false;
     bool is_local = false;
     bool swizzled = false;
+    bool in_words = false;
   };
   ValueId fragment_fill(const Fragment& fragment, ValueId value);
   ValueId fragment_load(const Fragment& fragment, const FragmentPlace& place);

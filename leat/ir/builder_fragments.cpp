@@ -2,6 +2,7 @@
 // copies and fragments. None of them is folded, save that equal lanes need no exchange.
 #include "leat/base/check.h"
 #include "leat/ir/builder.h"
+#include "leat/ir/scalar_ops.h"
 
 namespace leat::ir {
 namespace {
@@ -14,7 +15,8 @@ bool is_plain_32(const Type& type) {
 }
 
 int64_t layout_of(const Builder::FragmentPlace& place) {
-  return (place.by_columns ? kByColumns : 0) | (place.swizzled ? kSwizzled : 0);
+  return (place.by_columns ? kByColumns : 0) | (place.swizzled ? kSwizzled : 0) |
+         (place.in_words ? kInWords : 0);
 }
 
 }  // namespace
@@ -35,10 +37,10 @@ ValueId Builder::shuffle(Opcode op, ValueId value, int64_t amount) {
 }
 
 ValueId Builder::dot(Opcode op, ValueId a, ValueId b, ValueId c) {
-  CHECK(op == Opcode::dot_ss || op == Opcode::dot_us || op == Opcode::dot_uu);
-  Type result = common_type(a, b, Scalar::i32);
-  CHECK(type(a).scalar == Scalar::i32 && type(b).scalar == Scalar::i32 &&
-        type(c).scalar == Scalar::i32);
+  CHECK(is_dot(op));
+  const Scalar sum = op == Opcode::dot_bf16 ? Scalar::f32 : Scalar::i32;
+  Type result = common_type(a, b, sum);
+  CHECK(type(a).scalar == Scalar::i32 && type(b).scalar == Scalar::i32 && type(c).scalar == sum);
   CHECK(result.width == 1 && type(c).width == 1);
   result.varying = result.varying || type(c).varying;
   return emit(op, result, std::array{a, b, c});

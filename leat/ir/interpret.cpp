@@ -345,6 +345,10 @@ Result<void> Machine::execute(const Instruction& instruction, Wave& wave) {
     each3(instruction, wave, [](Word a, Word b, Word c) {
       return word_of(dot_of_bytes(op, number<int32_t>(a), number<int32_t>(b), number<int32_t>(c)));
     });
+  } else if constexpr (op == dot_bf16) {
+    each3(instruction, wave, [](Word a, Word b, Word c) {
+      return word_of(dot_of_bfloats(number<int32_t>(a), number<int32_t>(b), number<float>(c)));
+    });
   } else if constexpr (op == copy_async) {
     return start_copy(instruction, wave);
   } else if constexpr (op == copy_commit) {

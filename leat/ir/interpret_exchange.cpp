@@ -117,6 +117,10 @@ Result<void> Machine::access_fragment(const Instruction& instruction, Wave& wave
         place = swizzled(first + inner_at / in_row * stride + outer_at * in_row + inner_at % in_row,
                          element_bytes);
       }
+      if ((instruction.imm & kInWords) != 0) {
+        const int64_t rows = rows_in_word(element_bytes);
+        place = first + row / rows * stride + column * rows + row % rows;
+      }
       // The lanes of a wave share the matrix in an unknown way: all of them touch each element.
       const uint32_t wave_number = wave.number + (is_local ? 0 : first_wave_);
       const AccessPoint point = {place, wave_number, 0, false};

@@ -2,6 +2,8 @@
 // results against plain loops, and what it must notice.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "leat/ir/builder.h"
 #include "leat/ir/interpret.h"
 
@@ -54,6 +56,50 @@ TEST(InterpretExchange, DotProductsOfBytes) {
   EXPECT_EQ(out[0], 1000 + (-128 * -128) + (-1 * 1) + (2 * -2) + (3 * 5));
   EXPECT_EQ(out[1], 1000 + (128 * -128) + (255 * 1) + (2 * -2) + (3 * 5));
   EXPECT_EQ(out[2], 1000 + (128 * 128) + (255 * 1) + (2 * 254) + (3 * 5));
+}
+
+// 1 and 2^-7 in one word, 3 and -0.5 in the other; the sum has more bits than a product.
+TEST(InterpretExchange, DotProductsOfPairs) {
+  Builder b("dot", 1, 1);
+  const uint32_t x = b.parameter("x", DType::i32, false, 2);
+  const uint32_t y = b.parameter("y", DType::f32, true, 1);
+  const ValueId p = b.load(x, b.i32(0)), q = b.load(x, b.i32(1));
+  b.store(y, b.i32(0), b.dot(Opcode::dot_bf16, p, q, b.f32(1000)));
+  Ints in = {0x3c003f80, static_cast<int32_t>(0xbf004040)};
+  Floats out(1);
+  ASSERT_TRUE(run(b.finish(), in, out));
+  EXPECT_EQ(out[0], 1003.0f - 0x1p-8f);
+}
+
+// Rows 2 r and 2 r + 1 of b lie side by side.
+TEST(InterpretExchange, FragmentsInWords) {
+  Builder b("words", 4, 1);
+  const Fragment shape = {.m = 1, .n = 2, .k = 4};
+  const auto fragment_of = [&](Role role, DType element) {
+    return Fragment{.role = role, .element = element, .m = shape.m, .n = shape.n, .k = shape.k};
+  };
+  const uint32_t x = b.parameter("x", DType::bf16, false, 4);
+  const uint32_t w = b.parameter("w", DType::bf16, false, 8);
+  const uint32_t y = b.parameter("y", DType::f32, true, 2);
+  const ValueId zero = b.i32(0);
+  const ValueId left = b.fragment_load(fragment_of(Role::a, DType::bf16),
+                                       {.slot = x, .index = zero, .stride = b.i32(4)});
+  const ValueId right =
+      b.fragment_load(fragment_of(Role::b, DType::bf16),
+                      {.slot = w, .index = zero, .stride = b.i32(4), .in_words = true});
+  const ValueId start = b.fragment_fill(fragment_of(Role::sum, DType::f32), b.f32(0));
+  b.fragment_store({.slot = y, .index = zero, .stride = b.i32(2)}, b.mma(left, right, start));
+  const auto brain = [](float value) {
+    return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+  };
+  std::vector<uint16_t> a, in_words;
+  for (const float value : {1.0f, 10.0f, 100.0f, 1000.0f}) a.push_back(brain(value));
+  for (const float value : {1.0f, 2.0f, 5.0f, 6.0f, 3.0f, 4.0f, 7.0f, 8.0f}) {
+    in_words.push_back(brain(value));
+  }
+  Floats out(2);
+  ASSERT_TRUE(run(b.finish(), a, in_words, out));
+  EXPECT_EQ(out, (Floats{4321, 8765}));
 }
 
 Fragment fragment(Role role, DType element) {

@@ -50,6 +50,9 @@
 //                       waves of the workgroup arrive, as at a barrier
 //   dot_ss/us/uu a, b, c   c + the sum of four products of bytes of the i32 a and b; s: bytes with
 //                       sign, u: without. Wraps
+//   dot_bf16 a, b, c    the f32 c + the products of the two bf16 in the i32 a and b, each exact; in
+//                       which order they are added is the unit's own, and what is below 2^-126 may
+//                       count as 0
 //   copy_async index, source [mask]   slot = local memory, source = parameter of the same storage;
 //                       each lane copies imm elements from parameter to local memory (both indices
 //                       count elements), 4, 8 or 16 bytes aligned so; masked-off lanes write zeros.
@@ -66,7 +69,10 @@
 //                       in elements. The storage is the fragment's element (f32 for tf32)
 //   fragment_store(_local) index, stride, fragment   the same, of a sum
 //                       fragment_load_local with imm = 2 or 3 (swizzled): rows of 128 bytes, see
-//                       docs/kernel-format.md; only of a and b that several waves hold
+//                       docs/kernel-format.md; only of a and b that several waves hold.
+//                       With imm = 4 (words), only of a b of 1 or 2 bytes an element: E of its rows
+//                       lie side by side in 4 bytes, at index + row / E * stride + column * E +
+//                       row % E
 //   mma a, b, c         the sum c + a * b; the order of its additions is the unit's own. Of several
 //                       waves it goes on by itself: until a mma_wait only another mma takes its sum
 //   mma_wait c          imm = how many of the wave's newest products in a row need not be there; c,
@@ -173,6 +179,9 @@ bool is_fragment_element(Opcode op);
 inline constexpr int64_t kPrefetchedBytes = 16;
 inline constexpr int64_t kByColumns = 1;
 inline constexpr int64_t kSwizzled = 2;
+inline constexpr int64_t kInWords = 4;
+/// Rows of a b that a word holds side by side.
+constexpr int64_t rows_in_word(int64_t element_bytes) { return 4 / element_bytes; }
 /// Bytes of a row of swizzled local memory; eight of them repeat.
 inline constexpr uint32_t kSwizzledRowBytes = 128;
 /// Where element `place` of swizzled local memory lies.

@@ -207,6 +207,7 @@ Result<void> Parser::parse_fragment(Instruction instruction, const std::vector<D
   TRY_ASSIGN(const ValueId stride, parse_use());
   if (skip_word("columns")) instruction.imm |= kByColumns;
   if (skip_word("swizzled")) instruction.imm |= kSwizzled;
+  if (skip_word("words")) instruction.imm |= kInWords;
   TRY(parse_symbol(']'));
   std::vector<ValueId> operands = {index, stride};
   if (results.empty()) {

@@ -23,7 +23,8 @@ Builder::FragmentPlace place_of(const Instruction& instruction, std::span<const 
           .stride = operands[1],
           .by_columns = (instruction.imm & kByColumns) != 0,
           .is_local = is_local_access(instruction.op),
-          .swizzled = (instruction.imm & kSwizzled) != 0};
+          .swizzled = (instruction.imm & kSwizzled) != 0,
+          .in_words = (instruction.imm & kInWords) != 0};
 }
 
 class Rewriter {
@@ -333,7 +334,7 @@ ValueId Rewriter::copy_as(const Instruction& instruction, std::span<const ValueI
     return builder_.shuffle(operands[0], operands[1]);
   } else if constexpr (op == shuffle_xor || op == shuffle_up || op == shuffle_down) {
     return builder_.shuffle(op, operands[0], instruction.imm);
-  } else if constexpr (op == dot_ss || op == dot_us || op == dot_uu) {
+  } else if constexpr (is_dot(op)) {
     return builder_.dot(op, operands[0], operands[1], operands[2]);
   } else if constexpr (op == copy_async) {
     builder_.copy_async(instruction.slot, operands[0], instruction.source, operands[1],

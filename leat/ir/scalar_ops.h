@@ -259,6 +259,23 @@ inline int32_t dot_of_bytes(Opcode op, int32_t a, int32_t b, int32_t c) {
   return static_cast<int32_t>(sum);
 }
 
+/// dot_bf16: the low halves' product is added first.
+inline float dot_of_bfloats(int32_t a, int32_t b, float c) {
+  const auto low = [](int32_t pair) {
+    return std::bit_cast<float>(static_cast<uint32_t>(pair) << 16);
+  };
+  const auto high = [](int32_t pair) {
+    return std::bit_cast<float>(static_cast<uint32_t>(pair) & 0xffff0000u);
+  };
+  return std::fma(high(a), high(b), std::fma(low(a), low(b), c));
+}
+
+/// dot_ss and all of its like.
+constexpr bool is_dot(Opcode op) {
+  using enum Opcode;
+  return op == dot_ss || op == dot_us || op == dot_uu || op == dot_bf16;
+}
+
 constexpr bool is_conversion(Opcode op) {
   using enum Opcode;
   return op == int_from_float || op == float_from_int || op == int_from_bool || op == widen_i ||
@@ -286,7 +303,7 @@ constexpr bool is_pure(Opcode op) {
   using enum Opcode;
   return class_constant(op) != OpClass::other || op == constant || op == lane_id || op == wave_id ||
          op == group_id || op == fma || op == not_b || op == select || is_conversion(op) ||
-         op == vector || op == extract || op == dot_ss || op == dot_us || op == dot_uu;
+         op == vector || op == extract || is_dot(op);
 }
 
 }  // namespace leat::ir

@@ -185,9 +185,10 @@ std::string Printer::fragment_body(const Instruction& instruction,
                                    std::span<const ValueId> operands) const {
   if (operands.size() < 2) return "?";
   std::string text =
-      fmt::format("{}[{} by {}{}{}]", slot_name(instruction), value(operands[0]),
+      fmt::format("{}[{} by {}{}{}{}]", slot_name(instruction), value(operands[0]),
                   value(operands[1]), (instruction.imm & kByColumns) != 0 ? " columns" : "",
-                  (instruction.imm & kSwizzled) != 0 ? " swizzled" : "");
+                  (instruction.imm & kSwizzled) != 0 ? " swizzled" : "",
+                  (instruction.imm & kInWords) != 0 ? " words" : "");
   if (operands.size() > 2) text += ", " + value(operands[2]);
   return text;
 }

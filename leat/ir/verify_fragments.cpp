@@ -109,6 +109,11 @@ Complaint check_access(const Program& program, const Instruction& instruction) {
     if (!fits)
       return "is swizzled where only a and b that several waves load from local memory are";
   }
+  if ((instruction.imm & kInWords) != 0) {
+    const bool fits = instruction.imm == kInWords && type.fragment.role == Role::b &&
+                      type.fragment.waves == 1 && size_bytes_of(type.fragment.element) <= 2;
+    if (!fits) return "is in words where only a b of one wave and of 1 or 2 bytes an element is";
+  }
   if (is_store && type.fragment.role != Role::sum) return "stores a fragment that is no sum";
   if (is_store && is_global && !program.parameters[instruction.slot].written) {
     return "writes a parameter that is declared as read";

@@ -90,7 +90,7 @@ Complaint Rules::check(const Instruction& instruction) const {
       complaint = check_last_group(instruction);
     else if constexpr (op == shuffle || op == shuffle_xor || op == shuffle_up || op == shuffle_down)
       complaint = check_shuffle(instruction);
-    else if constexpr (op == dot_ss || op == dot_us || op == dot_uu)
+    else if constexpr (is_dot(op))
       complaint = check_dot(instruction);
     else if constexpr (op == copy_async || op == copy_wait)
       complaint = check_copy(program_, instruction);
@@ -340,10 +340,11 @@ Complaint Rules::check_shuffle(const Instruction& instruction) const {
 }
 
 Complaint Rules::check_dot(const Instruction& instruction) const {
-  Type result = {Scalar::i32, 1, false};
+  Type result = {instruction.op == Opcode::dot_bf16 ? Scalar::f32 : Scalar::i32, 1, false};
   for (size_t i = 0; i < 3; ++i) {
     const Type operand = operand_type(instruction, i);
-    if (operand.scalar != Scalar::i32) return "has an operand of a wrong scalar type";
+    if (operand.scalar != (i == 2 ? result.scalar : Scalar::i32))
+      return "has an operand of a wrong scalar type";
     if (operand.width != 1) return "has an operand that is a vector";
     result.varying = result.varying || operand.varying;
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "leat/ir/rewrite.h"
+#include "leat/ir/scalar_ops.h"
 #include "leat/lower/passes.h"
 
 namespace leat {
@@ -11,19 +12,29 @@ using ir::Builder;
 using ir::Opcode;
 using ir::ValueId;
 
-bool is_dot(Opcode op) {
-  return op == Opcode::dot_ss || op == Opcode::dot_us || op == Opcode::dot_uu;
-}
-
 /// Byte `number` of an i32, with its sign or without.
 ValueId byte_of(Builder& b, ValueId word, int number, bool has_sign) {
   const ValueId on_top = b.binary(Opcode::shl_i, word, b.i32(24 - 8 * number));
   return b.binary(has_sign ? Opcode::shr_s : Opcode::shr_u, on_top, b.i32(24));
 }
 
-ir::Replaced sum_of_products(Builder& b, const ir::Instruction& instruction,
-                             std::span<const ValueId> operands) {
-  if (!is_dot(instruction.op)) return std::nullopt;
+/// One half of a pair of bf16.
+ValueId float_of(Builder& b, ValueId pair, bool is_high) {
+  const ValueId bits = is_high ? b.binary(Opcode::and_i, pair, b.i32(-65536))
+                               : b.binary(Opcode::shl_i, pair, b.i32(16));
+  return b.convert(Opcode::float_from_bits, bits);
+}
+
+ValueId sum_of_pairs(Builder& b, std::span<const ValueId> operands) {
+  ValueId sum = operands[2];
+  for (const bool is_high : {false, true}) {
+    sum = b.fma(float_of(b, operands[0], is_high), float_of(b, operands[1], is_high), sum);
+  }
+  return sum;
+}
+
+ValueId sum_of_bytes(Builder& b, const ir::Instruction& instruction,
+                     std::span<const ValueId> operands) {
   ValueId sum = operands[2];
   for (int i = 0; i < 4; ++i) {
     const ValueId left = byte_of(b, operands[0], i, instruction.op == Opcode::dot_ss);
@@ -36,9 +47,19 @@ ir::Replaced sum_of_products(Builder& b, const ir::Instruction& instruction,
 }  // namespace
 
 ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts) {
-  const auto uses = [](const ir::Instruction& instruction) { return is_dot(instruction.op); };
-  if (facts.has_dot || std::ranges::none_of(program.instructions, uses)) return program;
-  return ir::rewrite(program, sum_of_products);
+  const auto lacks = [&](const ir::Instruction& instruction) {
+    if (!ir::is_dot(instruction.op)) return false;
+    return !(instruction.op == Opcode::dot_bf16 ? facts.has_dot_bf16 : facts.has_dot);
+  };
+  if (std::ranges::none_of(program.instructions, lacks)) return program;
+  return ir::rewrite(program,
+                     [&](Builder& b, const ir::Instruction& instruction,
+                         std::span<const ValueId> operands) -> ir::Replaced {
+                       if (!lacks(instruction)) return std::nullopt;
+                       return instruction.op == Opcode::dot_bf16
+                                  ? sum_of_pairs(b, operands)
+                                  : sum_of_bytes(b, instruction, operands);
+                     });
 }
 
 }  // namespace leat

@@ -89,6 +89,12 @@ FragmentExpander::Place FragmentExpander::place_of(Builder& b, const Instruction
     column = b.binary(Opcode::min_i, own, last);
     place.mask = b.binary(Opcode::le_i, own, last);
   }
+  if ((instruction.imm & ir::kInWords) != 0) {
+    const auto rows = static_cast<uint32_t>(ir::rows_in_word(size_bytes_of(fragment.element)));
+    const ValueId line = b.add(operands[0], b.mul(b.i32(row / rows), operands[1]));
+    place.index = b.add(b.add(line, b.mul(column, b.i32(rows))), b.i32(row % rows));
+    return place;
+  }
   const bool by_columns = (instruction.imm & ir::kByColumns) != 0;
   const ValueId far = by_columns ? column : b.i32(row), near = by_columns ? b.i32(row) : column;
   place.index = b.add(b.add(operands[0], b.mul(far, operands[1])), near);

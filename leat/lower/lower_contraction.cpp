@@ -37,13 +37,23 @@ OperandMap make_operand(const StepSource& source, const KernelSlots& slots,
   return map;
 }
 
+/// With the innermost k in groups of `k_dot`; `k_inner` becomes what it was.
+ContractionNumbers in_groups(ContractionNumbers numbers, uint32_t k_dot, Number& k_inner) {
+  if (numbers.k.empty()) return numbers;
+  k_inner = numbers.k.back();
+  if (k_dot == 1) return numbers;
+  numbers.k.back() = divided_up(numbers.k.back(), k_dot);
+  return numbers;
+}
+
 }  // namespace
 
 ContractionLowering::ContractionLowering(const StepSource& source,
                                          const Contraction& contraction_in)
     : node(source.node),
       node_numbers(source.numbers),
-      numbers(numbers_of(contraction_in, source.take)),
+      numbers(in_groups(numbers_of(contraction_in, source.take),
+                        std::get<ContractionParams>(source.step.params).k_dot, k_inner)),
       contraction(contraction_in),
       whole(*find_contraction(source.schedule.graph, node)),
       params(std::get<ContractionParams>(source.step.params)),
@@ -71,9 +81,45 @@ ContractionLowering::ContractionLowering(const StepSource& source,
     CHECK(params.reg_n * params.unit_n % params.vec_n == 0);
     return;
   }
+  a.in_words = params.k_dot > 1 && !params.by_fragments() && comes_in_words(a.address);
+  if (a.in_words || params.by_fragments()) count_groups(a.address);
+  if (a.in_words) read_words(a);
+  if (params.k_dot > 1 && !params.by_fragments()) read_words(b);
   CHECK(params.lane_m * params.lane_n == target.wave_lanes);
   CHECK(params.lane_m % params.lane_fold == 0);
   CHECK(params.reg_m % params.vec_m == 0 && params.reg_n % params.vec_n == 0);
+}
+
+void ContractionLowering::read_words(OperandMap& map) {
+  ir::Parameter& parameter = builder.program().parameters[map.slot];
+  CHECK(size_bytes_of(parameter.storage) * params.k_dot == size_bytes_of(DType::i32));
+  parameter.storage = DType::i32;
+  parameter.element_count /= params.k_dot;
+}
+
+bool ContractionLowering::comes_in_words(const NumberForm& address) const {
+  const size_t last = k_first + numbers.k.size() - 1;
+  if (address.coefficients[last] != 1 || k_inner % params.k_dot != 0) return false;
+  if (address.constant % params.k_dot != 0) return false;
+  for (size_t axis = 0; axis < last; ++axis) {
+    if (address.coefficients[axis] % params.k_dot != 0) return false;
+  }
+  return true;
+}
+
+void ContractionLowering::count_groups(NumberForm& address) {
+  const size_t last = k_first + numbers.k.size() - 1;
+  CHECK(address.coefficients[last] == 1);
+  if (params.by_fragments()) {
+    address.coefficients[last] = params.k_dot;
+    return;
+  }
+  const auto divide = [&](Number& number) {
+    CHECK(number % params.k_dot == 0);
+    number = number / params.k_dot;
+  };
+  divide(address.constant);
+  for (size_t axis = 0; axis < last; ++axis) divide(address.coefficients[axis]);
 }
 
 Number ContractionLowering::extent_of(size_t axis) const {
@@ -163,6 +209,7 @@ ValueId ContractionLowering::zero() {
 }
 
 ValueId ContractionLowering::multiply_add(ValueId a_value, ValueId b_value, ValueId sum) {
+  if (params.k_dot > 1) return builder.dot(Opcode::dot_bf16, a_value, b_value, sum);
   if (whole.type == ScalarType::i32) return builder.add(builder.mul(a_value, b_value), sum);
   return builder.fma(a_value, b_value, sum);
 }
@@ -256,6 +303,8 @@ void ContractionLowering::set_lane_grid() {
 void ContractionLowering::emit_tile() {
   if (params.by_units()) {
     emit_units_tile();
+  } else if (params.by_fragments()) {
+    emit_fragment_tile();
   } else if (params.stages == 0) {
     emit_plain_tile();
   } else {
@@ -312,7 +361,18 @@ class PlainTile {
       k_coordinates_[axis] = builder_.i32(0);
       compute_row_masks();
     }
-    const Number& extent = extents[axis];
+    const bool has_half = l_.params.k_dot > 1 && l_.k_inner % l_.params.k_dot != 0;
+    accumulators = whole_groups(axis, has_half ? extents[axis] - 1 : extents[axis], accumulators);
+    if (!has_half) return accumulators;
+    k_coordinates_[axis] = builder_.i32(extents[axis] - 1);
+    is_half_ = true;
+    accumulators = step(std::move(accumulators), 0);
+    is_half_ = false;
+    return accumulators;
+  }
+
+  std::vector<ValueId> whole_groups(size_t axis, const Number& extent,
+                                    std::vector<ValueId> accumulators) {
     const int64_t unroll = smaller_of(l_.params.k_step, extent).fixed();
     row_width_ = row_vector_width(unroll);
     const Number main = extent - extent % unroll;
@@ -366,7 +426,23 @@ class PlainTile {
     }
   }
 
+  /// The k of a group that do not lie in one word, or only the first of them.
+  ValueId gather_pair(uint32_t i) {
+    std::vector<ValueId> coordinates = k_coordinates_;
+    const auto bits_at = [&](ValueId k) {
+      coordinates.back() = k;
+      const LinearForm address = l_.element_address(l_.a, (*rows_)[i], coordinates);
+      const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
+      return builder_.convert(Opcode::bits_from_float, loaded);
+    };
+    const ValueId first = builder_.mul(k_coordinates_.back(), builder_.i32(l_.params.k_dot));
+    const ValueId low = builder_.binary(Opcode::shr_u, bits_at(first), builder_.i32(16));
+    if (is_half_) return low;
+    return builder_.binary(Opcode::or_i, low, bits_at(builder_.add(first, builder_.i32(1))));
+  }
+
   ValueId load_a(uint32_t i, int component) {
+    if (l_.params.k_dot > 1 && !l_.a.in_words) return gather_pair(i);
     if (!row_vectors_.empty()) return builder_.extract(row_vectors_[i], component);
     const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
     const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
@@ -429,30 +505,30 @@ class PlainTile {
   const std::vector<RowBase>* columns_ = nullptr;
   const std::vector<ValueId>* column_masks_ = nullptr;
   std::vector<ValueId> row_masks_;
+  bool is_half_ = false;  // the last group is one k
   int64_t row_width_ = 1;
   std::vector<ValueId> row_vectors_;  // present vector of k of every row; empty: scalar loads
   std::vector<ValueId> k_coordinates_;
 };
 
-/// Uniform b1: no k of any row leaves the bounds. Bounds grow with every k coordinate's
-/// coefficient, so the two corners of the k box decide.
-ValueId all_inside(ContractionLowering& l, const std::vector<RowBase>& rows) {
-  KernelBuilder& builder = l.builder;
+}  // namespace
+
+// Bounds grow with every k coordinate's coefficient, so the two corners of the k box decide.
+ValueId ContractionLowering::all_inside(const std::vector<RowBase>& rows) {
   ValueId all = builder.b1(true);
   for (const RowBase& row : rows) {
-    for (size_t d = 0; d < l.a.bounds.size(); ++d) {
+    for (size_t d = 0; d < a.bounds.size(); ++d) {
       Number low = 0;
       Number high = 0;
-      for (size_t j = 0; j < l.numbers.k.size(); ++j) {
-        const Number reach =
-            l.a.bounds[d].coordinate.coefficients[l.k_first + j] * (l.numbers.k[j] - 1);
+      for (size_t j = 0; j < numbers.k.size(); ++j) {
+        const Number reach = a.bounds[d].coordinate.coefficients[k_first + j] * (numbers.k[j] - 1);
         (reach < 0 ? low : high) += reach;
       }
       LinearForm first = row.coordinates[d];
       LinearForm last = row.coordinates[d];
       first.constant += low;
       last.constant += high;
-      const ValueId extent = builder.i32(l.a.bounds[d].extent);
+      const ValueId extent = builder.i32(a.bounds[d].extent);
       for (const LinearForm& corner : {first, last}) {
         all =
             builder.logical_and(all, builder.binary(Opcode::lt_u, build(builder, corner), extent));
@@ -462,23 +538,32 @@ ValueId all_inside(ContractionLowering& l, const std::vector<RowBase>& rows) {
   return all;
 }
 
-}  // namespace
-
-void ContractionLowering::emit_plain_tile() {
+std::vector<RowBase> ContractionLowering::rows_of_tile() {
   std::vector<RowBase> rows;
   for (uint32_t i = 0; i < params.reg_m; ++i) {
     ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
     if (m_tail()) row = builder.binary(Opcode::min_i, row, builder.i32(m_count - 1));
     rows.push_back(row_base(a, row, m_first, numbers.m));
   }
+  return rows;
+}
+
+LinearForm ContractionLowering::panel_base() {
+  const Number panel = k_count * group_elements() * params.tile_n();
+  LinearForm base;
+  base.add(n_tiles * panel, batch);
+  base.add(panel, n_tile);
+  return base;
+}
+
+void ContractionLowering::emit_plain_tile() {
+  const std::vector<RowBase> rows = rows_of_tile();
   std::vector<RowBase> columns;
   std::vector<ValueId> column_masks(params.reg_n, ir::kNone);
   for (uint32_t j = 0; j < params.reg_n; ++j) {
     const ValueId in_tile = column_in_tile(j);
     if (b.packed) {
-      RowBase base;
-      base.address.add(n_tiles * k_count * params.tile_n(), batch);
-      base.address.add(k_count * params.tile_n(), n_tile);
+      RowBase base = {.address = panel_base()};
       base.address.add(1, in_tile);
       if (!b.is_plain) base.axes = packed_column_axes(in_tile);
       columns.push_back(std::move(base));
@@ -499,7 +584,7 @@ void ContractionLowering::emit_plain_tile() {
     return;
   }
   builder.branch(
-      all_inside(*this, rows), [&] { tile(false); }, [&] { tile(true); });
+      all_inside(rows), [&] { tile(false); }, [&] { tile(true); });
 }
 
 StepProgram lower_contraction(const StepSource& source) {

@@ -2,7 +2,9 @@
 // the two operands as addresses and bounds, and the tile of the workgroup. lower_contraction.cpp
 // has the plain form (operands straight from global memory, the CPU's microkernel);
 // contraction_staged.cpp passes tiles through local memory, contraction_units.cpp on to matrix
-// units; contraction_store.cpp is the epilogue of all.
+// units, contraction_fragments.cpp has units whose operands come from where they lie;
+// contraction_store.cpp is the epilogue of all. Where k_dot k are multiplied at once, numbers.k
+// counts groups of them.
 #pragma once
 
 #include <functional>
@@ -23,7 +25,8 @@ struct OperandMap {
     Number extent;
   };
   std::vector<Bound> bounds;
-  bool packed = false;  // b only: pack_b's order, no bounds, no column tail
+  bool packed = false;    // b only: pack_b's order, no bounds, no column tail
+  bool in_words = false;  // a only: a dot product's k are one word of the parameter
   // Where the factor is more than the load: the expressions of the node (ContractionOperand).
   bool is_plain = true;
   ExprId load = kNoExpr, value = kNoExpr, inside = kNoExpr;
@@ -43,6 +46,7 @@ struct ContractionLowering {
 
   const Node& node;
   const NodeNumbers& node_numbers;
+  Number k_inner = 1;                // the innermost k; of the next it is how many groups of k_dot
   const ContractionNumbers numbers;  // of `contraction`
   const Contraction& contraction;
   const Contraction whole;  // the node's
@@ -70,6 +74,21 @@ struct ContractionLowering {
   Number extent_of(size_t axis) const;
   bool m_tail() const { return has_rest(m_count, params.tile_m()); }
   bool n_tail() const { return has_rest(n_count, params.tile_n()); }
+
+  /// Of a group of k, as `map` counts them.
+  uint32_t group_elements() const { return params.by_fragments() ? params.k_dot : 1; }
+  /// The parameter of `map` as words, each of which holds a group of k.
+  void read_words(OperandMap& map);
+  /// Whether the k of each group of A are one word.
+  bool comes_in_words(const NumberForm& address) const;
+  /// Makes k of A's address count groups; of words its elements as well.
+  void count_groups(NumberForm& address);
+  /// Of B's tile, packed.
+  LinearForm panel_base();
+  /// Of A's tile.
+  std::vector<RowBase> rows_of_tile();
+  /// Uniform b1: no k of any row leaves A's bounds.
+  ir::ValueId all_inside(const std::vector<RowBase>& rows);
 
   /// Base of a row of A: `row` is m's flat index, already below m_count.
   RowBase row_base(const OperandMap& map, ir::ValueId row, size_t first_axis,
@@ -99,6 +118,7 @@ struct ContractionLowering {
   void emit_tile();
   void emit_plain_tile();
   void emit_staged_tile();
+  void emit_fragment_tile();
   void emit_units_tile();
   /// What becomes of `accumulators[i * reg_n + j]`: stored, or of a part of k left for the last
   /// workgroup of the tile, which adds the parts in order and stores the sum.

@@ -1,5 +1,7 @@
 // Packing of constant weights: column tiles one after the other, in each the k rows, in each row
-// the tile's columns, so that the inner loop reads B as one forward stream of full vectors.
+// the tile's columns, so that the inner loop reads B as one forward stream of full vectors. Where
+// several k are multiplied at once a row has as many as fit a word, side by side in each column.
+#include <algorithm>
 #include <cstring>
 
 #include "leat/base/half.h"
@@ -10,6 +12,8 @@
 namespace leat {
 
 namespace {
+
+constexpr int64_t kDotWordBytes = 4;
 
 /// Walks all coordinates of `extents` in row-major order, calling visit(coordinates).
 template <typename Visit>
@@ -46,6 +50,9 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
             const HostTensor& value, DType storage, std::span<std::byte> packed) {
   const int64_t tile = params.tile_n();
   const int64_t element_bytes = size_bytes_of(storage);
+  const int64_t word = params.k_dot > 1 ? kDotWordBytes / element_bytes : 1;
+  const int64_t inner = contraction.k.empty() ? 1 : contraction.k.back();
+  const int64_t inner_padded = (inner + params.k_dot - 1) / params.k_dot * params.k_dot;
   CHECK(static_cast<int64_t>(packed.size()) >=
         packed_element_count(contraction, params) * element_bytes);
   std::memset(packed.data(), 0, packed.size());
@@ -58,16 +65,20 @@ void pack_b(const Contraction& contraction, const ContractionParams& params,
   const std::vector<int64_t> ks =
       offsets_of(address, n_first + contraction.n.size(), contraction.k);
   const int64_t tiles = (static_cast<int64_t>(columns.size()) + tile - 1) / tile;
+  const int64_t panel_ks =
+      static_cast<int64_t>(ks.size()) / std::max<int64_t>(inner, 1) * inner_padded;
 
   for (size_t g = 0; g < batches.size(); ++g) {
     for (size_t n = 0; n < columns.size(); ++n) {
       const int64_t column_tile = static_cast<int64_t>(n) / tile;
-      const int64_t panel =
-          (static_cast<int64_t>(g) * tiles + column_tile) * static_cast<int64_t>(ks.size());
+      const int64_t panel = (static_cast<int64_t>(g) * tiles + column_tile) * panel_ks;
       for (size_t k = 0; k < ks.size(); ++k) {
         const int64_t source = address.constant + batches[g] + columns[n] + ks[k];
+        const auto flat = static_cast<int64_t>(k);
+        const int64_t in_word = flat % inner % word;
+        const int64_t row = flat / inner * inner_padded + flat % inner - in_word;
         const int64_t target =
-            (panel + static_cast<int64_t>(k)) * tile + static_cast<int64_t>(n) % tile;
+            (panel + row) * tile + static_cast<int64_t>(n) % tile * word + in_word;
         std::byte* place = packed.data() + target * element_bytes;
         if (value.dtype == storage) {
           std::memcpy(place, value.bytes.data() + source * element_bytes,

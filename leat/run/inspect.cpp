@@ -28,9 +28,9 @@ namespace leat {
 
 namespace {
 
-constexpr std::string_view kPlainTargets[] = {"x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
-                                              "opengl",    "wgsl",      "sm_75",   "sm_80",
-                                              "sm_89",     "sm_90"};
+constexpr std::string_view kPlainTargets[] = {
+    "x86-64-v3", "x86-64-v4", "cooperlake", "sapphirerapids", "aarch64", "vulkan",
+    "opengl",    "wgsl",      "sm_75",      "sm_80",          "sm_89",   "sm_90"};
 
 std::vector<std::string_view> all_plain_targets() {
   std::vector<std::string_view> names(std::begin(kPlainTargets), std::end(kPlainTargets));
@@ -88,6 +88,14 @@ Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uin
   target.lanes_per_workgroup_max = lanes;
   target.vector_registers = registers;
   target.buffer_bindings_max = 256;
+  return target;
+}
+
+/// The first chips of Intel's with AVX-512 BF16, and with AMX.
+Target dot_target(std::string_view name) {
+  Target target = cpu_target(name, "x86_64-unknown-linux-gnu", 16, 32);
+  target.llvm_features = "+avx512bf16";
+  if (name == "sapphirerapids") target.llvm_features += ",+amx-tile,+amx-bf16";
   return target;
 }
 
@@ -183,6 +191,7 @@ std::span<const std::string_view> plain_target_names() {
 Result<Target> plain_target(std::string_view name) {
   if (name == "x86-64-v3") return cpu_target(name, "x86_64-unknown-linux-gnu", 8, 16);
   if (name == "x86-64-v4") return cpu_target(name, "x86_64-unknown-linux-gnu", 16, 32);
+  if (name == "cooperlake" || name == "sapphirerapids") return dot_target(name);
   if (name == "aarch64") return cpu_target(name, "aarch64-unknown-linux-gnu", 4, 32);
   if (name == "vulkan") return spirv_target(name, false);
   if (name == "opengl") return spirv_target(name, true);

@@ -27,7 +27,8 @@ Result<std::string> inspect_kernel(std::string_view text, std::string_view path,
                                    const Target& target, std::string_view stage);
 
 /// Targets that need no device to be there: "x86-64-v3", "x86-64-v4", "aarch64", "vulkan",
-/// "opengl", "wgsl", "sm_75", "sm_80", "sm_89", "sm_90", and the names of base/amd_target.h.
+/// "opengl", "wgsl", "cooperlake", "sapphirerapids", "sm_75", "sm_80", "sm_89", "sm_90", and the
+/// names of base/amd_target.h.
 std::span<const std::string_view> plain_target_names();
 /// Errors: invalid_argument, when the name is none of these.
 Result<Target> plain_target(std::string_view name);

@@ -103,6 +103,20 @@ TEST(ProbeKernels, EmitForSpirvTargets) {
   }
 }
 
+// Eight tile registers hold all that the peak of matrix units takes.
+TEST(ProbeKernels, EmitForUnitsOfCpus) {
+  if (const auto device = open_device("cpu", 1); !device) GTEST_SKIP() << device.error().message();
+  const Target tiles = plain_target("sapphirerapids").value();
+  const auto units = unit_kernel(tiles, DType::bf16);
+  ASSERT_TRUE(units) << units.error().message();
+  ASSERT_TRUE(units->has_value());
+  EXPECT_EQ((*units)->output_count, 2 * 4 * 256);
+  const Target pairs = plain_target("cooperlake").value();
+  EXPECT_FALSE(unit_kernel(pairs, DType::bf16).value().has_value());
+  const double words = fma_kernel(pairs, DType::bf16).value().flop_per_round;
+  EXPECT_EQ(words, 2 * fma_kernel(pairs).value().flop_per_round);
+}
+
 TEST(Peak, IsKeptAndOnlyGrows) {
   Result<std::unique_ptr<Device>> device = open_device("cpu", 1);
   if (!device) GTEST_SKIP() << device.error().message();

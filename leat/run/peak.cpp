@@ -41,7 +41,7 @@ class PeakProbe {
     PeakProbe probe(device);
     TRY_ASSIGN(std::optional<FmaKernel> kernel_found, unit_kernel(device.target(), element));
     if (!kernel_found) {
-      TRY_ASSIGN(kernel_found, fma_kernel(device.target()));
+      TRY_ASSIGN(kernel_found, fma_kernel(device.target(), element));
     }
     FmaKernel& kernel = *kernel_found;
     probe.flop_per_round_ = kernel.flop_per_round;

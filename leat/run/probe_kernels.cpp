@@ -31,6 +31,8 @@ constexpr uint32_t kSoftwareGroups = 64;
 constexpr int kUnitRows = 2;
 constexpr int kUnitColumns = 4;
 constexpr int kUnitUnroll = 16;
+// A CPU has eight registers for all of it.
+constexpr int kTileColumns = 2;
 constexpr uint32_t kUnitGroupsPerComputeUnit = 2;
 
 uint32_t waves_of(const Target& target) {
@@ -70,13 +72,26 @@ Result<KernelBinary> count_kernel(const Target& target) {
   return emit_verified(builder.finish(), target);
 }
 
-Result<FmaKernel> fma_kernel(const Target& target) {
+namespace {
+
+/// The factor rounded down to bf16, twice.
+ir::ValueId pair_of(ir::Builder& builder, ir::ValueId factor) {
+  const ir::ValueId bits = builder.convert(ir::Opcode::bits_from_float, factor);
+  return builder.binary(ir::Opcode::or_i, builder.binary(ir::Opcode::shr_u, bits, builder.i32(16)),
+                        builder.binary(ir::Opcode::and_i, bits, builder.i32(-65536)));
+}
+
+}  // namespace
+
+Result<FmaKernel> fma_kernel(const Target& target, DType element) {
+  const bool by_pairs = element == DType::bf16 && facts_of(target).has_dot_bf16;
   const uint32_t waves = waves_of(target);
   const uint32_t groups = groups_of(target);
   const int64_t group_lanes = int64_t{waves} * target.wave_lanes;
   FmaKernel kernel;
   kernel.output_count = group_lanes * groups;
-  kernel.flop_per_round = 2.0 * kChains * kUnroll * static_cast<double>(kernel.output_count);
+  kernel.flop_per_round =
+      (by_pairs ? 4.0 : 2.0) * kChains * kUnroll * static_cast<double>(kernel.output_count);
 
   ir::Builder builder("fma_peak", target.wave_lanes, waves);
   builder.program().grid = {groups, 1, 1};
@@ -87,6 +102,11 @@ Result<FmaKernel> fma_kernel(const Target& target) {
   const ir::ValueId lane_value = builder.convert(ir::Opcode::float_from_int, lane);
   // Factors a little below 1 keep every chain finite and far from the subnormal numbers.
   const ir::ValueId factor = builder.fma(lane_value, builder.f32(1e-7f), builder.f32(0.9f));
+  const ir::ValueId pair = by_pairs ? pair_of(builder, factor) : ir::kNone;
+  const auto multiply_add = [&](ir::ValueId chain) {
+    return by_pairs ? builder.dot(ir::Opcode::dot_bf16, pair, pair, chain)
+                    : builder.fma(chain, factor, factor);
+  };
   std::vector<ir::ValueId> chains;
   for (int c = 0; c < kChains; ++c) {
     chains.push_back(builder.add(lane_value, builder.f32(static_cast<float>(c))));
@@ -96,7 +116,7 @@ Result<FmaKernel> fma_kernel(const Target& target) {
                    [&](ir::ValueId, std::span<const ir::ValueId> carried) {
                      std::vector<ir::ValueId> next(carried.begin(), carried.end());
                      for (int u = 0; u < kUnroll; ++u) {
-                       for (ir::ValueId& chain : next) chain = builder.fma(chain, factor, factor);
+                       for (ir::ValueId& chain : next) chain = multiply_add(chain);
                      }
                      return next;
                    });
@@ -139,11 +159,12 @@ ir::Fragment fragment_of(const MatrixShape& shape, ir::Role role) {
 
 /// Of a row of 128 bytes each piece of k is another fragment, where the unit reads such rows.
 std::vector<ir::ValueId> load_fragments(ir::Builder& builder, const ir::Fragment& fragment,
-                                        uint32_t local, int count) {
+                                        uint32_t local, int count, bool in_words) {
   const bool swizzled = fragment.waves > 1;
   const int64_t size = int64_t{fragment.rows()} * fragment.columns();
-  const int64_t stride =
-      swizzled ? ir::kSwizzledRowBytes / size_bytes_of(fragment.element) : fragment.columns();
+  const int64_t element_bytes = size_bytes_of(fragment.element);
+  int64_t stride = swizzled ? ir::kSwizzledRowBytes / element_bytes : fragment.columns();
+  if (in_words) stride *= ir::rows_in_word(element_bytes);
   std::vector<ir::ValueId> found;
   for (int i = 0; i < count; ++i) {
     found.push_back(builder.fragment_load(
@@ -152,7 +173,8 @@ std::vector<ir::ValueId> load_fragments(ir::Builder& builder, const ir::Fragment
                    .stride = builder.i32(stride),
                    .by_columns = swizzled && fragment.role == ir::Role::b,
                    .is_local = true,
-                   .swizzled = swizzled}));
+                   .swizzled = swizzled,
+                   .in_words = in_words}));
   }
   return found;
 }
@@ -176,7 +198,8 @@ Result<std::optional<FmaKernel>> unit_kernel(const Target& target, DType element
   const MatrixShape* shape = largest_shape(facts, element);
   if (shape == nullptr) return std::optional<FmaKernel>();
   const bool is_shared = shape->waves > 1;
-  const int row_count = is_shared ? 1 : kUnitRows, column_count = is_shared ? 1 : kUnitColumns;
+  const int row_count = is_shared ? 1 : kUnitRows;
+  const int column_count = is_shared ? 1 : target.is_cpu ? kTileColumns : kUnitColumns;
   const uint32_t waves = waves_of(target), units = waves / shape->waves;
   const uint32_t groups = target.compute_units * kUnitGroupsPerComputeUnit;
   const int64_t sums = int64_t{row_count} * column_count, sum_size = int64_t{shape->m} * shape->n;
@@ -195,8 +218,10 @@ Result<std::optional<FmaKernel>> unit_kernel(const Target& target, DType element
                 : kUnitColumns * std::max<int64_t>(int64_t{a.rows()} * a.columns(),
                                                    int64_t{b.rows()} * b.columns());
   const uint32_t local = fill_local(builder, element, local_elements);
-  const std::vector<ir::ValueId> rows = load_fragments(builder, a, local, row_count);
-  const std::vector<ir::ValueId> columns = load_fragments(builder, b, local, column_count);
+  const bool in_words = target.is_cpu;
+  const std::vector<ir::ValueId> rows = load_fragments(builder, a, local, row_count, false);
+  const std::vector<ir::ValueId> columns =
+      load_fragments(builder, b, local, column_count, in_words);
   std::vector<ir::ValueId> chains(static_cast<size_t>(sums));
   for (ir::ValueId& chain : chains) {
     chain = builder.fragment_fill(fragment_of(*shape, ir::Role::sum), builder.f32(0));

@@ -18,7 +18,7 @@ Result<KernelBinary> empty_kernel(const Target& target);
 /// One workgroup whose first lane adds one to a word. Argument: an i32 buffer of one element.
 Result<KernelBinary> count_kernel(const Target& target);
 
-/// fp32 multiply-adds on registers, in chains long enough to fill every pipeline.
+/// Multiply-adds with sums of f32 on registers, in chains long enough to fill every pipeline.
 /// Arguments: an i32 buffer of one element, the number of rounds, and an f32 buffer of
 /// `output_count` elements.
 struct FmaKernel {
@@ -26,7 +26,8 @@ struct FmaKernel {
   int64_t output_count = 0;
   double flop_per_round = 0;  // of the whole grid
 };
-Result<FmaKernel> fma_kernel(const Target& target);
+/// Of elements that the target has a dot product for the products are its; else they are of f32.
+Result<FmaKernel> fma_kernel(const Target& target, DType element = DType::f32);
 
 /// The same by the target's matrix units, of elements that are stored so. Nothing, when it has none
 /// for them.

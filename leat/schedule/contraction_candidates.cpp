@@ -17,12 +17,16 @@ namespace leat {
 
 namespace {
 
+/// k of a dot product of bf16.
+constexpr uint32_t kPairOfHalves = 2;
+
 /// What the model sees of a node.
 struct Product {
   int64_t m = 1, n = 1, k = 1, k_inner = 1, batch = 1;
   bool packed = false;                   // b comes in whole vectors of columns
   bool may_split = false;                // k may be split
   bool is_plain = false;                 // the factors are what is stored
+  uint32_t k_dot = 1;                    // k that are multiplied at once
   DType a = DType::f32, b = DType::f32;  // stored
 };
 
@@ -39,6 +43,7 @@ std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
   params.lane_m = 1;
   params.lane_n = target.wave_lanes;
   params.reg_n = p.n > target.wave_lanes ? 2 : 1;
+  params.k_dot = p.k_dot;
   // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
   const bool many_registers = target.vector_registers >= 32;
   params.k_step = many_registers ? 1 : 4;
@@ -50,6 +55,20 @@ std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
     found.push_back({params, tiles * (rows + kVectorLoadCost)});
   }
   return found;
+}
+
+/// Fragments of as many rows as columns, four sums: of the two operands each two are loaded for
+/// four products. Rows beyond the last cost what others cost.
+std::vector<Candidate> fragment_tiles(const Product& p, const Target& target) {
+  constexpr uint32_t kSide = 2;
+  ContractionParams params;
+  params.lane_m = 1;
+  params.lane_n = target.wave_lanes;
+  params.reg_m = target.wave_lanes * (p.m > target.wave_lanes ? kSide : 1);
+  params.reg_n = p.n > target.wave_lanes ? kSide : 1;
+  params.k_step = 1;
+  params.k_dot = p.k_dot;
+  return {{params, 0}};
 }
 
 /// Where every load becomes a loop over the lanes, the tile is large, loads are vectors, and
@@ -220,10 +239,24 @@ std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
   return found;
 }
 
+/// The most k that may be multiplied at once: by matrix units, by dot products, or one.
+uint32_t k_dot_of(const Schedule& schedule, const Node& node, const Target& target) {
+  const uint32_t lanes = target.wave_lanes;
+  const auto may = [&](uint32_t k_dot) {
+    const ContractionParams params = {.lane_n = lanes, .reg_m = lanes, .reg_n = 1, .k_dot = k_dot};
+    return is_legal(schedule, node, params, target).has_value();
+  };
+  for (const MatrixShape& shape : facts_of(target).matrix_shapes) {
+    if (shape.k > ContractionParams::kDotMax && may(shape.k)) return shape.k;
+  }
+  return may(kPairOfHalves) ? kPairOfHalves : 1;
+}
+
 /// One wave, a row and a column a lane: what remains where no tile above is legal.
 std::vector<Candidate> smallest_tile(const Target& target) { return {{lane_grid(target), 0}}; }
 
 std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
+  if (p.k_dot > ContractionParams::kDotMax) return fragment_tiles(p, target);
   if (target.uniform_loads_broadcast) return broadcast_tiles(p, target);
   if (!target.local_memory_is_fast) return vector_tiles(p, target);
   if (p.m < kFew && p.n >= target.wave_lanes && p.k >= kFew) return few_rows(p, target);
@@ -243,7 +276,7 @@ std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
 std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
                                               const Contraction& contraction, const Target& target,
                                               Splitting splitting) {
-  const Product product = {
+  Product product = {
       .m = element_count(contraction.m),
       .n = element_count(contraction.n),
       .k = element_count(contraction.k),
@@ -257,6 +290,7 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .a = schedule.placements[node.inputs[contraction.a.input]].storage,
       .b = schedule.placements[node.inputs[contraction.b.input]].storage,
   };
+  if (target.uniform_loads_broadcast) product.k_dot = k_dot_of(schedule, node, target);
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {
     return !is_legal(schedule, node, candidate.params, target);

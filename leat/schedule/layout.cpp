@@ -185,8 +185,10 @@ DType storage_on(const Target& target, DType dtype) {
   const TargetFacts facts = facts_of(target);
   const bool has_narrow = facts.has_narrow_storage;
   switch (dtype) {
-    case DType::f16:
     case DType::bf16:
+      if (facts.has_dot_bf16) return dtype;
+      [[fallthrough]];
+    case DType::f16:
       // Where no other wave works meanwhile, halves that are widened in an inner loop cost time.
       return target.storage_f16 && target.waves_hide_latency ? dtype : DType::f32;
     case DType::f32: return DType::f32;

@@ -18,6 +18,7 @@ constexpr uint32_t kAccumulatorsMax = 252;
 constexpr uint32_t kStagesMax = 2;
 constexpr uint32_t kUnitStagesMax = 8;
 constexpr uint32_t kLocalElementBytes = 4;
+constexpr uint32_t kFragmentRowAlign = 16;
 
 Error illegal(const Node& node, std::string_view field, uint64_t value, std::string_view rule) {
   return Error(ErrorKind::invalid_argument, fmt::format("Parameter {} ({}) of kernel \"{}\" {}.",
@@ -133,6 +134,70 @@ Result<void> check_units(const Schedule& schedule, const Node& node, const Contr
                        "the local memory", target.local_memory_bytes_max);
 }
 
+/// Rows of A are made of whole fragments, each an aligned vector.
+Result<void> check_rows(const Node& node, const Contraction& contraction, const Placement& a,
+                        const ContractionParams& p) {
+  const size_t last = contraction.axes.size() - 1;
+  const Affine address = address_of(a.strides, contraction.a.index, last + 1);
+  const int64_t aligned = kFragmentRowAlign / size_bytes_of(a.storage);
+  bool in_rows = address.coefficients[last] == 1 && address.constant % aligned == 0 &&
+                 contraction.k.back() % p.k_dot == 0;
+  for (size_t axis = 0; axis < last; ++axis) {
+    in_rows = in_rows && address.coefficients[axis] % aligned == 0;
+  }
+  if (in_rows) return {};
+  return illegal(node, "k_dot", p.k_dot, "takes rows of A in groups of so many k");
+}
+
+/// The target must have the product, and all its k be inside of A together.
+Result<void> check_dot(const Schedule& schedule, const Node& node, const ContractionParams& p,
+                       const Target& target) {
+  const auto contraction = find_contraction(schedule.graph, node);
+  if (!contraction || contraction->k.empty() || !contraction->a.is_plain() ||
+      !contraction->b.is_plain()) {
+    return illegal(node, "k_dot", p.k_dot, "takes factors as they are stored");
+  }
+  const TensorId a = node.inputs[contraction->a.input], b = node.inputs[contraction->b.input];
+  const Placement &placed_a = schedule.placements[a], &placed_b = schedule.placements[b];
+  const bool has_type = placed_a.storage == DType::bf16 && placed_b.storage == DType::bf16 &&
+                        contraction->type == ScalarType::f32;
+  const TargetFacts facts = facts_of(target);
+  const MatrixShape shape = {.a = placed_a.storage,
+                             .b = placed_b.storage,
+                             .m = static_cast<uint16_t>(p.lane_n),
+                             .n = static_cast<uint16_t>(p.lane_n),
+                             .k = static_cast<uint16_t>(p.k_dot)};
+  const bool is_there =
+      p.by_fragments() ? std::ranges::find(facts.matrix_shapes, shape) != facts.matrix_shapes.end()
+                       : p.k_dot == 2 && facts.has_dot_bf16;
+  if (!has_type || !is_there) {
+    return illegal(node, "k_dot", p.k_dot,
+                   fmt::format("of {} and {} is no dot product of the target",
+                               name_of(placed_a.storage), name_of(placed_b.storage)));
+  }
+  if (p.by_units() || p.stages != 0 || p.split_k != 1 || p.lane_m != 1) {
+    return illegal(node, "k_dot", p.k_dot, "takes a plain tile of all k");
+  }
+  if (p.by_fragments() && (p.reg_m % p.lane_n != 0 || p.vec_n != 1)) {
+    return illegal(node, "k_dot", p.k_dot, "takes rows in whole fragments");
+  }
+  const bool alone = std::ranges::count(node.inputs, a) == 1 &&
+                     load_count(node, contraction->a.input) == 1 && placed_b.packed;
+  if (!alone) return illegal(node, "k_dot", p.k_dot, "takes packed weights and an A read once");
+  const size_t last = contraction->axes.size() - 1;
+  const Affine address = address_of(placed_a.strides, contraction->a.index, last + 1);
+  for (size_t d = 0; d < contraction->a.index.size(); ++d) {
+    const bool moves = contraction->a.index[d].coefficients[contraction->axes.size() - 1] != 0;
+    if (!contraction->a.bounded[d] || !moves) continue;
+    return illegal(node, "k_dot", p.k_dot, "takes rows whose innermost k are inside of A together");
+  }
+  if (!p.by_fragments()) {
+    return contraction->k.back() > 1 ? Result<void>()
+                                     : illegal(node, "k_dot", p.k_dot, "takes two k or more");
+  }
+  return check_rows(node, *contraction, placed_a, p);
+}
+
 /// Workgroups must be able to tell who comes last, and the parts' sums be an argument.
 Result<void> check_joining(const Schedule& schedule, const Node& node, const ContractionParams& p,
                            const Target& target) {
@@ -151,6 +216,7 @@ Result<void> check(const Schedule& schedule, const Node& node, const Contraction
                    const Target& target) {
   TRY(check_tile(node, p, target));
   TRY(p.by_units() ? check_units(schedule, node, p, target) : check_staging(node, p, target));
+  if (p.k_dot != 1) TRY(check_dot(schedule, node, p, target));
   TRY(check_at_most(node, "last_adds", p.last_adds, "the limit", 1));
   const auto contraction = find_contraction(schedule.graph, node);
   if (!contraction) {

@@ -33,7 +33,8 @@ constexpr Field<ContractionParams> kContractionFields[] = {
     {"last_adds", &ContractionParams::last_adds},
     {"group", &ContractionParams::group_m},
 };
-/// Behind the others, where matrix units are used.
+/// Behind the others, where dot products or matrix units are used.
+constexpr Field<ContractionParams> kDotFields[] = {{"k_dot", &ContractionParams::k_dot}};
 constexpr Field<ContractionParams> kUnitFields[] = {
     {"unit", &ContractionParams::unit_m, &ContractionParams::unit_n},
     {"unit_k", &ContractionParams::unit_k},
@@ -124,6 +125,7 @@ std::string step_text(const Schedule& schedule, const Node& node, const KernelPa
 
 std::string to_string(const ContractionParams& params) {
   const std::string text = print(params, kContractionFields);
+  if (params.k_dot > 1) return text + " " + print(params, kDotFields);
   return params.by_units() ? text + " " + print(params, kUnitFields) : text;
 }
 std::string to_string(const MapReduceParams& params) { return print(params, kMapReduceFields); }
@@ -134,14 +136,17 @@ std::string to_string(const KernelParams& params) {
 }
 
 Result<ContractionParams> parse_contraction_params(std::string_view text) {
-  const size_t units = text.find(" unit ");
-  TRY_ASSIGN(ContractionParams params, parse(text.substr(0, units), kContractionFields));
-  if (units == std::string_view::npos) return params;
-  std::string_view rest = text.substr(units + 1);
-  if (take_fields(rest, params, kUnitFields) && rest.empty()) return params;
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Kernel parameters (\"{}\") do not end with a form of \"{}\".", text,
-                           print(ContractionParams{}, kUnitFields)));
+  const size_t end = std::min(text.find(" k_dot "), text.find(" unit "));
+  TRY_ASSIGN(ContractionParams params, parse(text.substr(0, end), kContractionFields));
+  if (end == std::string_view::npos) return params;
+  std::string_view rest = text.substr(end + 1);
+  const bool good = rest.starts_with("unit") ? take_fields(rest, params, kUnitFields)
+                                             : take_fields(rest, params, kDotFields);
+  if (good && rest.empty()) return params;
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("Kernel parameters (\"{}\") do not end with a form of \"{}\" or \"{}\".", text,
+                  print(ContractionParams{}, kDotFields), print(ContractionParams{}, kUnitFields)));
 }
 
 Result<MapReduceParams> parse_map_reduce_params(std::string_view text) {
@@ -199,7 +204,9 @@ uint64_t units_local_bytes(const ContractionParams& p, int64_t element_bytes, bo
 int64_t packed_element_count(const Contraction& contraction, const ContractionParams& params) {
   const int64_t n = element_count(contraction.n);
   const int64_t columns = (n + params.tile_n() - 1) / params.tile_n() * params.tile_n();
-  return element_count(contraction.batch) * columns * element_count(contraction.k);
+  Shape k = contraction.k;
+  if (params.k_dot > 1) k.back() = (k.back() + params.k_dot - 1) / params.k_dot * params.k_dot;
+  return element_count(contraction.batch) * columns * element_count(k);
 }
 
 std::string to_string(const Schedule& schedule) {

@@ -36,12 +36,17 @@ struct ContractionParams {
   uint32_t split_k = 1;  // parts of the innermost k axis computed apart and then added
   uint32_t last_adds = 0;  // 1: by the workgroup that comes last, else by another kernel
   uint32_t group_m = 64;   // row tiles that run before the next column tile is taken (cache reuse)
+  uint32_t k_dot = 1;      // k that lie side by side and are multiplied at once, see by_fragments
   uint32_t unit_m = 0;     // one product of the target's matrix units; 0: not by them
   uint32_t unit_n = 0;
   uint32_t unit_k = 0;
   uint32_t unit_waves = 1;  // waves that share a product, one behind the other along m
 
   bool by_units() const { return unit_m != 0; }
+  /// Whether a product of so many k is one of fragments, whose operands come from where they lie,
+  /// of lane_n columns and as many rows, rather than one dot product a lane.
+  bool by_fragments() const { return k_dot > kDotMax; }
+  static constexpr uint32_t kDotMax = 4;
   uint32_t tile_m() const {
     return by_units() ? waves_m / unit_waves * reg_m * unit_m : waves_m * reg_m * lane_m;
   }
@@ -68,8 +73,8 @@ struct ProgramParams {
 using KernelParams = std::variant<ContractionParams, MapReduceParams, ProgramParams>;
 
 /// "lanes 1x8 fold 1 waves 1x1 regs 6x2 vec 1x1 k 4 stages 0 split 1 group 64": every field, in an
-/// order that parse_contraction_params reads back; by matrix units "unit 16x8 unit_k 16
-/// unit_waves 1" behind them.
+/// order that parse_contraction_params reads back; by dot products "k_dot 2" behind them, by matrix
+/// units "unit 16x8 unit_k 16 unit_waves 1".
 std::string to_string(const ContractionParams& params);
 /// "waves 1 per_lane 1 lanes_reduce 0 split 1 unroll 8".
 std::string to_string(const MapReduceParams& params);

@@ -105,7 +105,7 @@ Node widening_copy(Graph& graph, TensorId x) {
 }  // namespace
 
 void widen_channels(Graph& graph, const Target& target, int64_t macs_min) {
-  if (facts_of(target).matrix_shapes.empty()) return;
+  if (facts_of(target).matrix_shapes.empty() || target.uniform_loads_broadcast) return;
   std::vector<Node> nodes;
   std::map<TensorId, TensorId> copies;
   for (Node& node : graph.nodes) {

@@ -13,7 +13,8 @@ namespace leat {
 inline constexpr int64_t kWidenedMacsMin = int64_t{1} << 26;
 
 /// After fusion, which would make the copy part of the convolution again. Only where the target's
-/// matrix units take the elements, and the convolution has so many multiply-adds.
+/// matrix units take the elements, and the convolution has so many multiply-adds. Where a row's
+/// elements are broadcast they are paired one by one.
 void widen_channels(Graph& graph, const Target& target, int64_t macs_min = kWidenedMacsMin);
 
 }  // namespace leat

@@ -106,7 +106,9 @@ Result<void> run_open(const Schedule& schedule, const Step& step, const Target& 
   const Node& node = schedule.graph.nodes[step.node];
   const std::vector<TensorId> arguments = arguments_of(node, step.scratch);
   for (size_t i = 0; i < arguments.size(); ++i) {
-    program.parameters[i].element_count = schedule.placements[arguments[i]].element_count;
+    ir::Parameter& parameter = program.parameters[i];
+    const size_t size_bytes = schedule.placements[arguments[i]].size_bytes();
+    parameter.element_count = static_cast<int64_t>(size_bytes) / size_bytes_of(parameter.storage);
   }
   buffers.push_back(std::as_writable_bytes(std::span(words)));
   return ir::interpret(program, buffers);

@@ -22,6 +22,7 @@ struct ConvRow {
 int64_t terms_of(const Shape& w) { return element_count(w) / std::max<int64_t>(w[0], 1); }
 
 double tolerance_of(DType dtype, int64_t terms) {
+  if (dtype == DType::bf16) return sum_tolerance(terms) + kBrainRounding;
   return sum_tolerance(terms) + (dtype == DType::f32 ? 0 : kHalfRounding);
 }
 
@@ -70,6 +71,12 @@ const std::vector<ConvRow>& conv_rows() {
        DType::f32,
        true},
       {"f16", {1, 8, 9, 9}, {17, 8, 3, 3}, {.window = {.pads = {1, 1, 1, 1}}}, true, DType::f16},
+      {"bf16",
+       {1, 32, 9, 9},
+       {40, 32, 3, 3},
+       {.window = {.pads = {1, 1, 1, 1}}},
+       true,
+       DType::bf16},
       {"f16_depthwise",
        {1, 9, 7, 7},
        {9, 1, 3, 3},
@@ -167,6 +174,11 @@ const std::vector<MatmulRow>& matmul_rows() {
       {"i64", {3, 4}, {4, 5}, DType::i64},
       {"f16", {17, 24}, {24, 33}, DType::f16},
       {"f16_constant_b", {9, 16}, {16, 20}, DType::f16, true},
+      {"bf16", {17, 24}, {24, 33}, DType::bf16},
+      {"bf16_constant_b", {9, 18}, {18, 20}, DType::bf16, true},
+      {"bf16_constant_b_odd", {9, 17}, {17, 20}, DType::bf16, true},
+      {"bf16_constant_b_wide", {67, 96}, {96, 70}, DType::bf16, true},
+      {"bf16_constant_b_even_rows", {64, 64}, {64, 64}, DType::bf16, true},
   };
   return rows;
 }

@@ -39,6 +39,8 @@ inline constexpr double kFewUlp = 1e-6;
 /// Results are rounded to f16 (2^-11) up to four times, once per node of a chain; the reference
 /// rounds after each node, a fused kernel at the end.
 inline constexpr double kHalfRounding = 2e-3;
+/// The same of bf16, once: where the sum lies near the middle of two numbers either may come out.
+inline constexpr double kBrainRounding = 0x1p-7;
 /// A sum of `terms` products below 1 in f32: errors of 2^-24 of partial sums of about sqrt(terms)
 /// that add up at random.
 double sum_tolerance(int64_t terms);

@@ -53,6 +53,7 @@ struct Expected {
   size_t multiply_adds;
   size_t loads_max;         // in memory or local memory, broadcasts too
   size_t instructions_max;  // all of the loop
+  DType dtype = DType::f32;
 };
 
 // A tile of 6 x 2 vectors and k in steps of 4 with 16 registers, 12 or 14 x 2 with 32; on GPUs 8 x
@@ -61,13 +62,15 @@ struct Expected {
 constexpr Expected kLoops[] = {
     {"x86-64-v3", "vfmadd", "vbroadcastss|vmovup", R"(\(%rsp)", 48, 32, 86},
     {"x86-64-v4", "vfmadd", R"(vbroadcastss|vmovup|\{1to16\})", R"(\(%rsp)", 24, 14, 44},
+    {"cooperlake", "vdpbf16ps", R"(vmovup|vmovdq|vmovap|\{1to16\})", R"(\(%rsp)", 24, 14, 44,
+     DType::bf16},
     {"aarch64", "fml[as]", R"(\bld)", R"(\[sp)", 24, 14, 44},
     {"sm_80", R"(fma\.rn\.f32)", R"(ld\.(shared|global))", R"(\.local)", 256, 38, 340},
     {"gfx1100", "fmac?_f32", "ds_load|global_load", "scratch_", 1024, 72, 1100},
 };
 
-Result<Graph> convolution() {
-  NetworkBuilder net;
+Result<Graph> convolution(DType dtype) {
+  NetworkBuilder net(dtype);
   const TensorId x =
       net.relu(net.conv(net.input({1, 16, 27, 27}), {.features = 32, .kernel = {1, 1}}));
   return net.finish({net.relu(net.conv(x, {.features = 128, .pad = 1}))});
@@ -77,7 +80,7 @@ TEST(InnerLoops, HaveMultiplyAddsAndLittleElse) {
   for (const Expected& loop : kLoops) {
     SCOPED_TRACE(loop.target);
     const Target target = plain_target(loop.target).value();
-    const Schedule schedule = make_schedule(convolution().value(), target, {}).value();
+    const Schedule schedule = make_schedule(convolution(loop.dtype).value(), target, {}).value();
     const LoweredKernel kernel = lower(schedule, schedule.steps.back(), target).value();
     const auto text = disassemble(kernel.program, target);
     if (!text) GTEST_SKIP() << text.error().message();

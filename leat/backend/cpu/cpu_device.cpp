@@ -39,6 +39,7 @@ DeviceInfo make_info() {
   info.chip += info.chip.empty() ? host.cpu : " (" + host.cpu + ")";
   info.vendor = cpuinfo_value("vendor_id");
   info.driver = "LLVM " + host.llvm_version;
+  if (!host.tiles_refused.empty()) info.driver += " (no AMX: " + host.tiles_refused + ")";
   info.route = Route::native;
   info.unified_memory = true;
   info.memory_bytes = physical_memory_bytes();

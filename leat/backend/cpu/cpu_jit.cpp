@@ -15,6 +15,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "leat/backend/cpu/cpu_tiles.h"
+
 namespace leat {
 
 namespace {
@@ -111,14 +113,19 @@ Result<LoadedCode> CpuJit::load(const KernelBinary& binary) {
 
 HostCpu host_cpu() {
   std::vector<std::string> features;
+  std::string refused;
   for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
-    features.push_back((feature.second ? "+" : "-") + feature.first().str());
+    const bool is_tiles = feature.second && feature.first().starts_with("amx-");
+    if (is_tiles) refused = tiles_refusal();
+    const bool is_there = feature.second && (!is_tiles || refused.empty());
+    features.push_back((is_there ? "+" : "-") + feature.first().str());
   }
   std::ranges::sort(features);  // the map's order is a hash's
   HostCpu host = {.triple = llvm::sys::getProcessTriple(),
                   .cpu = llvm::sys::getHostCPUName().str(),
                   .features = "",
-                  .llvm_version = LLVM_VERSION_STRING};
+                  .llvm_version = LLVM_VERSION_STRING,
+                  .tiles_refused = refused};
   for (const std::string& feature : features) {
     if (!host.features.empty()) host.features += ',';
     host.features += feature;

@@ -53,8 +53,9 @@ class CpuJit {
 struct HostCpu {
   std::string triple;
   std::string cpu;
-  std::string features;      // "+avx2,-avx512f,.."
-  std::string llvm_version;  // of the library that loads code
+  std::string features;       // "+avx2,-avx512f,.."
+  std::string llvm_version;   // of the library that loads code
+  std::string tiles_refused;  // why the CPU's AMX, if it has that, is not among the features
 };
 HostCpu host_cpu();
 

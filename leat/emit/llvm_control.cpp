@@ -1,8 +1,6 @@
 // KernelWriter, control flow: blocks, loops and branches.
 // On a CPU a counter is kept in 64 bits for addresses and cut to 32 where the program calculates
 // with it.
-#include <algorithm>
-
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
@@ -13,45 +11,12 @@ namespace leat {
 using namespace ir;
 using llvm::Intrinsic::ID;
 
-namespace {
-
-bool touches_memory(const Program& program, const Instruction& instruction) {
-  if (is_pure(instruction.op) || instruction.op == Opcode::prefetch) return false;
-  if (instruction.op != Opcode::branch) return true;
-  return std::ranges::any_of(instruction.regions, [&](BlockId region) {
-    return region != kNone &&
-           std::ranges::any_of(program.blocks[region].instructions, [&](InstructionId id) {
-             return touches_memory(program, program.instructions[id]);
-           });
-  });
-}
-
-/// Whether launches of it overlap those before and behind. What computes in local memory by
-/// multiply-adds takes all of a compute unit's speed, and workgroups that begin early share the few
-/// that are idle: ResNet-50 in fp32 took 45 % longer so (H200, CUDA graph, 2026-11-30).
-bool overlaps(const Program& program) {
-  const bool has_products = std::ranges::any_of(
-      program.instructions, [](const Instruction& i) { return i.op == Opcode::mma; });
-  return program.locals.empty() || has_products;
-}
-
-}  // namespace
-
-// Once, in a kernel of a GPU.
-void KernelWriter::follow() {
-  const bool can = features_.lane_is_thread() && features_.gpu->follow != nullptr;
-  if (follows_ || !can || !overlaps(program_)) return;
-  follows_ = true;
-  features_.gpu->follow(build_, *function_);
-}
-
 void KernelWriter::write_block(BlockId block) {
   for (InstructionId id : program_.blocks[block].instructions) {
     const Instruction& instruction = program_.instructions[id];
     const bool goes_on = is_pure(instruction.op) || instruction.op == Opcode::mma ||
                          instruction.op == Opcode::fragment_load_local;
     if (!goes_on) end_products();
-    if (block == 0 && touches_memory(program_, instruction)) follow();
     write_instruction(instruction);
   }
 }

@@ -110,9 +110,6 @@ struct GpuDialect {
   /// targets have none of it: their TargetFacts say so, and no kernel with it comes here.
   llvm::Value* (*dot)(llvm::IRBuilder<>& build, ir::Opcode op,
                       llvm::ArrayRef<llvm::Value*> operands) = nullptr;
-  /// Lets the next launch begin while this one runs, and waits for the end of the one before; both
-  /// nothing where launches do not overlap. Stands before the first access to memory.
-  void (*follow)(llvm::IRBuilder<>& build, const llvm::Function& kernel) = nullptr;
   /// So many bytes, a multiple of 16, are read soon; one lane of the wave says so.
   void (*prefetch)(llvm::IRBuilder<>& build, llvm::Value* first, uint32_t bytes) = nullptr;
   const GroupCounter* group_counter = nullptr;

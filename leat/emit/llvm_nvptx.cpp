@@ -38,22 +38,6 @@ void describe(llvm::Function& kernel, const KernelShape& shape) {
   if (nvidia_architecture(cpu.str()) <= kTuring) annotate(kernel, "minctasm", 1);
 }
 
-constexpr uint32_t kHopper = 90;  // and later ones have dependent launches and bulk copies
-
-void assembly_line(llvm::IRBuilder<>& build, const char* text) {
-  auto* signature = llvm::FunctionType::get(build.getVoidTy(), false);
-  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "~{memory}", true));
-}
-
-// Source: PTX ISA 8.0, "griddepcontrol". Whoever launches a kernel without a wait does it when all
-// before is over; so behind a wait all that was launched before is over.
-void follow(llvm::IRBuilder<>& build, const llvm::Function& kernel) {
-  const llvm::StringRef cpu = kernel.getFnAttribute("target-cpu").getValueAsString();
-  if (nvidia_architecture(cpu.str()) < kHopper) return;
-  assembly_line(build, "griddepcontrol.launch_dependents;");
-  assembly_line(build, "griddepcontrol.wait;");
-}
-
 void barrier(llvm::IRBuilder<>& build) {
   build.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0, {}, {});
 }
@@ -243,6 +227,11 @@ llvm::Value* tile_descriptor(llvm::IRBuilder<>& build, llvm::Value* address,
   return build.CreateOr(build.CreateOr(field(address, 0), field(stride_bytes, 16)), fixed);
 }
 
+void assembly_line(llvm::IRBuilder<>& build, const char* text) {
+  auto* signature = llvm::FunctionType::get(build.getVoidTy(), false);
+  build.CreateCall(signature, llvm::InlineAsm::get(signature, text, "~{memory}", true));
+}
+
 void begin_tiles(llvm::IRBuilder<>& build) { assembly_line(build, "wgmma.fence.sync.aligned;"); }
 
 void fence_tiles(llvm::IRBuilder<>& build) {
@@ -315,7 +304,6 @@ const GpuDialect kNvptxDialect = {
     .shuffle = shuffle,
     .load_where = load_where,
     .dot = dot,
-    .follow = follow,
     .prefetch = prefetch,
     .group_counter = &kGroupCounter,
     .async_copies = &kAsyncCopies,

@@ -258,28 +258,8 @@ Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target)
   return binary;
 }
 
-namespace {
-
-/// Whether something touches memory before the wait for the launch before, where there is one: the
-/// back end takes some loads for values that never change.
-bool reads_before_wait(std::string_view ptx) {
-  const std::string_view before = ptx.substr(0, ptx.find("griddepcontrol.wait"));
-  if (before.size() == ptx.size()) return false;
-  const std::string_view accesses[] = {"ld.global", "ld.volatile", "st.global",   "st.shared",
-                                       "atom.",     "red.",        "cp.async.ca", "cp.async.cg"};
-  return std::ranges::any_of(
-      accesses, [&](std::string_view access) { return before.find(access) != before.npos; });
-}
-
-}  // namespace
-
 Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target) {
   TRY_ASSIGN(const std::string ptx, assembly_llvm(program, target));
-  if (reads_before_wait(ptx)) {
-    return Error(
-        ErrorKind::internal,
-        "Kernel \"" + program.name + "\" touches memory before it waits for the launch before.");
-  }
   TRY_ASSIGN(AssembledPtx assembled, assemble_ptx(ptx, target.llvm_cpu));
   KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
   binary.local_memory_bytes = local_offsets(program).back();

@@ -66,7 +66,6 @@ void KernelWriter::write_kernel(const std::string& entry) {
   write_thread_ids();
   write_dynamic_locals();
   write_block(0);
-  follow();
   build_.CreateRetVoid();
 }
 

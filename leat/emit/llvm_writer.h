@@ -111,7 +111,6 @@ class KernelWriter {
 
   // Control flow: llvm_control.cpp.
   void write_block(ir::BlockId block);
-  void follow();
   void write_instruction(const ir::Instruction& instruction);
   void write_group_id(const ir::Instruction& instruction);
   void write_barrier();
@@ -238,7 +237,6 @@ class KernelWriter {
   std::vector<llvm::Value*> locals_;
   std::vector<llvm::MDNode*> scopes_;  // by parameter
   std::vector<llvm::MDNode*> other_scopes_;
-  bool follows_ = false;        // the wait for the launch before is written
   std::vector<uint8_t> tiles_;  // the register of each fragment; empty: there are none
   bool products_open_ = false;  // products of several waves in a row have begun
   llvm::Value* lane_id_ = nullptr;

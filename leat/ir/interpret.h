@@ -15,8 +15,8 @@
 namespace leat::ir {
 
 /// Verifies and runs `program`. buffers[k] is parameter k: element_count elements in storage
-/// type, at least that many bytes, of any alignment. Buffers of different parameters
-/// must not overlap where one of them is written. Where devices may differ it does this: division
+/// type, at least that many bytes, of any alignment. What is written through one parameter is
+/// neither read nor written through another. Where devices may differ it does this: division
 /// by zero gives 0; min_f and max_f of one NaN give the number; functions are those of <cmath>.
 /// `steps_max`: instructions of all waves, for a program that may not end in a lifetime.
 /// Errors: invalid_argument (buffers that do not fit, too many steps), internal (the program breaks

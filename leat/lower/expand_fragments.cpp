@@ -164,8 +164,12 @@ Result<ir::Program> expand_fragments(const ir::Program& program, const TargetFac
   const auto uses = [](const Instruction& instruction) {
     return instruction.op == Opcode::fragment_fill || ir::is_fragment_access(instruction.op);
   };
-  const bool all_there =
-      !facts.matrix_shapes.empty() && std::ranges::none_of(program.instructions, is_missing);
+  const auto has_none_like_it = [&](const ir::Type& type) {
+    return type.fragment.role != ir::Role::none && !ir::has_fragment(type.fragment, facts);
+  };
+  const bool all_there = !facts.matrix_shapes.empty() &&
+                         std::ranges::none_of(program.instructions, is_missing) &&
+                         std::ranges::none_of(program.values, has_none_like_it);
   if (all_there || std::ranges::none_of(program.instructions, uses)) return program;
   const auto is_shared = [](const ir::Type& type) { return type.fragment.waves > 1; };
   const auto asks_for_elements = [](const Instruction& instruction) {

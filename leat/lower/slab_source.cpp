@@ -12,8 +12,10 @@ using ir::ValueId;
 namespace {
 
 constexpr int64_t kLineBytes = 128;  // of a cache
-/// With more workgroups on the same columns others have fetched what one needs.
+/// With more workgroups on the same columns others have fetched what one needs. Estimate.
 constexpr int64_t kPanelSharersMax = 32;
+/// Weights beyond this would push each other out of the cache: a third of an H200's 50 MB.
+constexpr int64_t kPrefetchBytesMax = int64_t{16} << 20;
 
 }  // namespace
 
@@ -164,7 +166,9 @@ void prefetch_weights(ContractionLowering& l) {
   const int64_t sharers = l.m_tiles.fixed(),
                 line = kLineBytes / size_bytes_of(l.builder.program().parameters[map.slot].storage);
   const int64_t panel = l.k_count.fixed() * l.params.tile_n();
-  if (sharers > kPanelSharersMax || panel % line != 0) return;
+  const bool fits = panel > 0 && panel % line == 0 && sharers <= kPanelSharersMax &&
+                    panel * l.n_tiles.fixed() * kLineBytes / line <= kPrefetchBytesMax;
+  if (!fits) return;
   const int64_t piece = (panel / line + sharers - 1) / sharers * line;
   KernelBuilder& builder = l.builder;
   LinearForm first;

@@ -15,9 +15,6 @@ namespace {
 constexpr uint8_t kParameterInfo = 0x17;      // EIATTR_KPARAM_INFO
 constexpr uint32_t kParameterSizeShift = 18;  // of the size in an EIATTR_KPARAM_INFO
 constexpr size_t kParameterInfoBytes = 12;
-constexpr size_t kInstructionBytes = 16;
-/// ACQBULK, the first half, as ptxas 13.0.88 writes it for sm_90 and sm_100 and nvdisasm reads it.
-constexpr uint64_t kWaitForLaunch = 0x782e;
 
 /// How many parameters the kernel's attributes name; nullopt when one is not 8 bytes at its place.
 std::optional<size_t> count_parameters(const std::vector<CubinAttribute>& attributes) {
@@ -56,16 +53,6 @@ Result<void> check_cubin(const KernelBinary& binary, const Target& target) {
   if (count == binary.arguments.size()) return {};
   return file.error("does not take (" + std::to_string(binary.arguments.size()) +
                     ") buffers as parameters");
-}
-
-bool waits_for_launch(const KernelBinary& binary) {
-  const auto file = CubinFile::read(binary.code, "The cubin", ErrorKind::io);
-  const ElfSection* text = file ? file->find(".text." + binary.entry) : nullptr;
-  if (text == nullptr) return false;
-  for (size_t at = 0; at + kInstructionBytes <= text->bytes.size(); at += kInstructionBytes) {
-    if (*read_at<uint64_t>(text->bytes, at) == kWaitForLaunch) return true;
-  }
-  return false;
 }
 
 }  // namespace leat

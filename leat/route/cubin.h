@@ -14,8 +14,4 @@ namespace leat {
 /// Errors: io, with the first thing that is not so.
 Result<void> check_cubin(const KernelBinary& binary, const Target& target);
 
-/// Whether the code of binary.entry waits for the launch before it (griddepcontrol.wait), so that
-/// it may be launched before that one is over. False where the code is no cubin.
-bool waits_for_launch(const KernelBinary& binary);
-
 }  // namespace leat

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "leat/base/cache_store.h"
+#include "leat/base/target_facts.h"
 #include "leat/run/probe_kernels.h"
 
 namespace leat {
@@ -120,7 +121,12 @@ CacheKey key_of(Device& device, DType element) {
     hasher.add(text);
   }
   hasher.add(static_cast<int64_t>(device.target().compute_units));
-  if (element != DType::f32) hasher.add(std::string(name_of(element)));
+  if (element != DType::f32) {
+    hasher.add(std::string(name_of(element)));
+    const TargetFacts facts = facts_of(device.target());
+    hasher.add(static_cast<int64_t>(facts.matrix_shapes.size()));  // what the probe computes by
+    hasher.add(int64_t{facts.has_dot_bf16});
+  }
   return {"peak", hasher.digest()};
 }
 

@@ -12,9 +12,9 @@ namespace leat {
 
 namespace {
 
-/// Of a tensor that is put together of more, the parts are not taken apart further: the work stays
-/// linear in what a file says.
-constexpr size_t kPartsMax = 512;
+/// Of a tensor that is put together of more, the parts are not taken apart further; nor when the
+/// parts of all are so many for each node: work and memory stay linear in what a file says.
+constexpr size_t kPartsMax = 512, kPartsPerNode = 16;
 /// Larger tensors with a part that are looked at.
 constexpr size_t kWholesMax = 8;
 /// Extents and offsets keep so many elements of alignment: what a vector of 16-bit elements has.
@@ -108,10 +108,13 @@ class Joining {
       if (is_assembled(id)) found.push_back(id);
     }
     if (found.size() < 2) return;
-    for (TensorId id : found) uses_[id].parts = flattened(id);
+    parts_left_ = kPartsPerNode * graph_.nodes.size();
+    for (TensorId id : found) flatten(id);
     std::ranges::stable_sort(found, std::ranges::greater{},
                              [&](TensorId id) { return element_count(graph_.tensors[id].shape); });
-    for (TensorId id : found) place(id);
+    for (TensorId id : found) {
+      if (!uses_[id].stays) place(id);
+    }
     if (!places_.empty()) rewrite();
   }
 
@@ -119,6 +122,7 @@ class Joining {
   struct Uses {
     std::vector<size_t> writers, readers;  // each once
     std::vector<Part> parts;               // of what is put together, taken apart
+    int64_t largest = 0;                   // elements of one of them
     bool stays = false;                    // the graph's own, or read as a whole
   };
 
@@ -142,27 +146,33 @@ class Joining {
            std::ranges::all_of(uses.writers, [&](size_t w) { return copies_[w].has_value(); });
   }
 
-  /// Tensors stand behind what they are put together of.
-  std::vector<Part> flattened(TensorId id) const {
-    std::vector<Part> parts;
-    for (size_t w : uses_[id].writers) {
+  void flatten(TensorId id) {
+    Uses& uses = uses_[id];
+    for (size_t w : uses.writers) {
       const Part& part = *copies_[w];
       const std::vector<Part>& inner = uses_[part.tensor].parts;
-      if (inner.empty() || parts.size() + inner.size() > kPartsMax) {
-        parts.push_back(part);
-        continue;
-      }
-      for (const Part& leaf : inner) {
-        parts.push_back({leaf.tensor, sum_of(leaf.offset, part.offset)});
+      const size_t count = std::max<size_t>(inner.size(), 1);
+      if (inner.empty() || uses.parts.size() + count > kPartsMax || count > parts_left_) {
+        if (is_assembled(part.tensor)) uses_[part.tensor].stays = true;  // it is read as it is
+        uses.parts.push_back(part);
+      } else {
+        parts_left_ -= count;
+        for (const Part& leaf : inner) {
+          uses.parts.push_back({leaf.tensor, sum_of(leaf.offset, part.offset)});
+        }
       }
     }
-    return parts;
+    for (const Part& part : uses.parts) {
+      uses.largest = std::max(uses.largest, element_count(graph_.tensors[part.tensor].shape));
+    }
   }
 
   /// In a larger one, if there is one that has all its parts as they lie here; else it may be one
-  /// for those that come.
+  /// for those that come. Not where most of the larger one is a part that comes later: it would
+  /// take up memory all the while.
   void place(TensorId id) {
     for (TensorId whole : wholes_[uses_[id].parts.front().tensor]) {
+      if (uses_[whole].largest > element_count(graph_.tensors[id].shape)) continue;
       const auto offset = offset_in(id, whole);
       if (!offset || !can_move(id, whole, *offset)) continue;
       places_[id] = {whole, *offset};
@@ -190,8 +200,9 @@ class Joining {
     return offset;
   }
 
-  /// Whether readers of `id` lose nothing in the larger one: products of matrices stay such, and
-  /// vectors fit as before.
+  /// Whether readers of `id` lose nothing in the larger one: products of matrices stay such,
+  /// vectors fit as before, and what adds it to something else still goes into what computes that
+  /// (fuse.h), for which all of a tensor has to be written.
   bool can_move(TensorId id, TensorId whole, const Shape& offset) const {
     const Shape &small = graph_.tensors[id].shape, &large = graph_.tensors[whole].shape;
     for (size_t d = 0; d < small.size(); ++d) {
@@ -201,6 +212,9 @@ class Joining {
     }
     return std::ranges::all_of(uses_[id].readers, [&](size_t r) {
       const Node& reader = graph_.nodes[r];
+      const auto computed = std::ranges::count_if(
+          reader.inputs, [&](TensorId input) { return !uses_[input].writers.empty(); });
+      if (is_map(reader) && computed > 1) return false;
       return !find_contraction(graph_, reader) ||
              find_contraction(graph_, redirected(reader, id, whole, offset));
     });
@@ -208,12 +222,14 @@ class Joining {
 
   /// Parts that others read too are read where they lie in the larger one.
   void place_leaves(const std::vector<bool>& is_whole) {
+    std::map<TensorId, size_t> tries;
     for (TensorId whole = 0; whole < is_whole.size(); ++whole) {
       if (!is_whole[whole]) continue;
       for (const Part& part : uses_[whole].parts) {
         const Uses& uses = uses_[part.tensor];
         const bool is_moved = places_.contains(part.tensor) || is_whole[part.tensor];
         if (uses.stays || uses.writers.empty() || is_moved) continue;
+        if (++tries[part.tensor] > kWholesMax) continue;
         if (can_move(part.tensor, whole, part.offset)) {
           places_[part.tensor] = {whole, part.offset};
         }
@@ -280,7 +296,8 @@ class Joining {
   std::vector<Uses> uses_;
   std::vector<std::optional<Part>> copies_;           // by node
   std::map<TensorId, std::vector<TensorId>> wholes_;  // by part
-  std::map<TensorId, Part> places_;                   // what lies in a larger one, and where
+  size_t parts_left_ = 0;
+  std::map<TensorId, Part> places_;  // what lies in a larger one, and where
 };
 
 }  // namespace

@@ -135,6 +135,46 @@ TEST(JoinConcats, VectorsFitAsBefore) {
   EXPECT_EQ(joined_count(net, {small, odd}), 2u);
 }
 
+TEST(JoinConcats, WhatIsAddedToOthersStays) {
+  Net net;
+  const TensorId a = net.layer(net.x), b = net.features(a), c = net.features(b);
+  const TensorId pair = net.join({a, b});
+  const TensorId twice = net.join({net.layer(c), net.layer(c)});
+  const TensorId sum = binary(net.graph, "sum", ScalarOp::add, twice, pair).value();
+  const TensorId all = net.layer(net.join({a, b, c}));
+  EXPECT_EQ(joined_count(net, {sum, all}), 3u);
+}
+
+TEST(JoinConcats, ALargePartThatComesLaterIsNotWaitedFor) {
+  Net net;
+  const TensorId a = net.layer(net.x), b = net.features(a);
+  const TensorId small = net.layer(net.join({a, b}));
+  const TensorId large = net.join({small, net.layer(small), net.layer(small)});
+  const TensorId all = net.layer(net.join({a, b, net.layer(net.layer(large))}));
+  EXPECT_EQ(joined_count(net, {all}), 3u);
+}
+
+// X holds more parts than are taken apart, so that it stays a part of W and Y.
+TEST(JoinConcats, WhatIsNotTakenApartIsStillWritten) {
+  for (const int64_t count : {510, 511, 512, 600}) {
+    Net net;
+    std::vector<TensorId> many;
+    for (int64_t i = 0; i < count; ++i) many.push_back(net.layer(net.x));
+    const TensorId p = net.layer(net.x), q = net.features(p), r = net.features(q);
+    const TensorId x1 = net.join(many), x2 = net.join({p, q});
+    const TensorId w = net.join({x1, x2}), y = net.join({x2, r});
+    joined_count(net, {net.layer(x1), net.layer(x2), net.layer(w), net.layer(y)});
+    std::vector<bool> written(net.graph.tensors.size(), false);
+    written[net.x] = true;
+    for (const Node& node : net.graph.nodes) {
+      for (TensorId input : node.inputs) {
+        EXPECT_TRUE(written[input] || net.graph.tensors[input].constant) << count << node.name;
+      }
+      for (const NodeResult& result : node.results) written[result.output] = true;
+    }
+  }
+}
+
 TEST(JoinConcats, ManyThatShareAPartTakeLittleTime) {
   Net net;
   std::vector<TensorId> outputs, parts = {net.layer(net.x)};

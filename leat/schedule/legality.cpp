@@ -175,8 +175,9 @@ Result<void> check_dot(const Schedule& schedule, const Node& node, const Contrac
                    fmt::format("of {} and {} is no dot product of the target",
                                name_of(placed_a.storage), name_of(placed_b.storage)));
   }
-  if (p.by_units() || p.stages != 0 || p.split_k != 1 || p.lane_m != 1) {
-    return illegal(node, "k_dot", p.k_dot, "takes a plain tile of all k");
+  if (p.by_units() || p.stages != 0 || p.split_k != 1 || p.lane_m != 1 ||
+      element_count(contraction->k) == 0) {
+    return illegal(node, "k_dot", p.k_dot, "takes a plain tile of all k, of which there are some");
   }
   if (p.by_fragments() && (p.reg_m % p.lane_n != 0 || p.vec_n != 1)) {
     return illegal(node, "k_dot", p.k_dot, "takes rows in whole fragments");
@@ -185,9 +186,8 @@ Result<void> check_dot(const Schedule& schedule, const Node& node, const Contrac
                      load_count(node, contraction->a.input) == 1 && placed_b.packed;
   if (!alone) return illegal(node, "k_dot", p.k_dot, "takes packed weights and an A read once");
   const size_t last = contraction->axes.size() - 1;
-  const Affine address = address_of(placed_a.strides, contraction->a.index, last + 1);
   for (size_t d = 0; d < contraction->a.index.size(); ++d) {
-    const bool moves = contraction->a.index[d].coefficients[contraction->axes.size() - 1] != 0;
+    const bool moves = contraction->a.index[d].coefficients[last] != 0;
     if (!contraction->a.bounded[d] || !moves) continue;
     return illegal(node, "k_dot", p.k_dot, "takes rows whose innermost k are inside of A together");
   }

@@ -19,7 +19,8 @@ std::string ask() {
 #if defined(__x86_64__)
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   if (syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0) return "";
-  return std::string("arch_prctl(ARCH_REQ_XCOMP_PERM) fails: ") + std::strerror(errno);
+  const char* const why = errno == ENOSPC ? " (a thread's stack for signals is too small)" : "";
+  return std::string("arch_prctl(ARCH_REQ_XCOMP_PERM) fails: ") + std::strerror(errno) + why;
 #else
   return "there are none";
 #endif

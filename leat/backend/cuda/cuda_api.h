@@ -13,24 +13,6 @@ namespace leat {
 using CudaHandle = void*;
 using CudaDeviceId = int;
 
-// CUlaunchAttribute and CUlaunchConfig, of which only one attribute is used. Source: CUDA Driver
-// API, "Data types used by CUDA driver".
-struct CudaLaunchAttribute {
-  int id = 0;
-  char pad[4] = {};
-  int value = 0;
-  char rest[60] = {};  // of a union
-};
-struct CudaLaunch {
-  unsigned grid[3] = {1, 1, 1};
-  unsigned block[3] = {1, 1, 1};
-  unsigned shared_bytes = 0;
-  CudaHandle stream = nullptr;
-  const CudaLaunchAttribute* attributes = nullptr;
-  unsigned attribute_count = 0;
-};
-static_assert(sizeof(CudaLaunchAttribute) == 72 && sizeof(CudaLaunch) == 56);
-
 struct CudaApi {
 #define LEAT_CUDA(name, symbol, parameters) int(*name) parameters = nullptr;
 #include "leat/backend/cuda/cuda_calls.def"

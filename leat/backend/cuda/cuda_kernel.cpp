@@ -14,8 +14,6 @@ namespace {
 
 // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES. Source: CUDA Driver API, CUfunction_attribute.
 constexpr int kMaxDynamicSharedBytes = 8;
-// CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION, the same source, CUlaunchAttributeID.
-constexpr int kProgrammaticStreamSerialization = 6;
 
 }  // namespace
 
@@ -23,8 +21,7 @@ CudaKernel::CudaKernel(CudaContext& context, const KernelBinary& binary)
     : Kernel(binary),
       context_(context),
       threads_(binary.wave_lanes * binary.waves_per_workgroup),
-      shared_bytes_(binary.local_memory_bytes),
-      may_overlap_(waits_for_launch(binary)) {}
+      shared_bytes_(binary.local_memory_bytes) {}
 
 CudaKernel::~CudaKernel() { context_.retire({.module = module_}); }
 
@@ -49,18 +46,12 @@ Result<void> CudaKernel::create(const KernelBinary& binary) {
   return {};
 }
 
-Result<void> CudaKernel::launch(CudaHandle stream, std::span<uint64_t> addresses, const Grid& grid,
-                                bool overlaps) const {
+Result<void> CudaKernel::launch(CudaHandle stream, std::span<uint64_t> addresses,
+                                const Grid& grid) const {
   void* parameters[kBuffersMax];
   for (size_t i = 0; i < addresses.size(); ++i) parameters[i] = &addresses[i];
-  constexpr CudaLaunchAttribute kOverlaps = {.id = kProgrammaticStreamSerialization, .value = 1};
-  const CudaLaunch launch = {.grid = {grid[0], grid[1], grid[2]},
-                             .block = {threads_, 1, 1},
-                             .shared_bytes = shared_bytes_,
-                             .stream = stream,
-                             .attributes = overlaps ? &kOverlaps : nullptr,
-                             .attribute_count = overlaps ? 1u : 0u};
-  TRY_CUDA(context_.api, cuLaunchKernelEx, &launch, function_, parameters, nullptr);
+  TRY_CUDA(context_.api, cuLaunchKernel, function_, grid[0], grid[1], grid[2], threads_, 1, 1,
+           shared_bytes_, stream, parameters, nullptr);
   return {};
 }
 

@@ -17,12 +17,8 @@ class CudaKernel final : public Kernel {
   /// More than any lowering asks for; Target::buffer_bindings_max.
   static constexpr size_t kBuffersMax = 64;
 
-  /// Whether a launch may begin before the one before it is over, and lets the next one do so.
-  bool may_overlap() const { return may_overlap_; }
-  /// Puts one launch into `stream`. `addresses` stand in the kernel's order. With `overlaps` it may
-  /// begin before the one before it is over: both kernels are such that may.
-  Result<void> launch(CudaHandle stream, std::span<uint64_t> addresses, const Grid& grid,
-                      bool overlaps) const;
+  /// Puts one launch into `stream`. `addresses` stand in the kernel's order.
+  Result<void> launch(CudaHandle stream, std::span<uint64_t> addresses, const Grid& grid) const;
 
  private:
   Result<void> create(const KernelBinary& binary);
@@ -32,7 +28,6 @@ class CudaKernel final : public Kernel {
   CudaHandle function_ = nullptr;
   unsigned threads_ = 1;
   unsigned shared_bytes_ = 0;
-  bool may_overlap_ = false;
 };
 
 }  // namespace leat

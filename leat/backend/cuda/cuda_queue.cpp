@@ -32,7 +32,6 @@ Result<void> CudaQueue::open() {
 }
 
 Result<CudaHandle> CudaQueue::next_stream() {
-  lets_overlap_ = false;
   TRY(context_.enter());
   if (frame_.is_recording()) return capture_stream_;
   frame_.set_open(true);
@@ -48,12 +47,9 @@ Result<void> CudaQueue::launch(const Kernel& kernel, std::span<const BufferRange
   TRY(check_launch(kernel, arguments, groups_x, &owner_));
   uint64_t addresses[CudaKernel::kBuffersMax];
   for (size_t i = 0; i < arguments.size(); ++i) addresses[i] = address_of(arguments[i]);
-  const bool lets_overlap = lets_overlap_;
   TRY_ASSIGN(const CudaHandle stream, next_stream());
-  const auto& loaded = static_cast<const CudaKernel&>(kernel);
-  lets_overlap_ = loaded.may_overlap();
-  return loaded.launch(stream, std::span(addresses).first(arguments.size()),
-                       kernel.grid_with(groups_x), lets_overlap && loaded.may_overlap());
+  return static_cast<const CudaKernel&>(kernel).launch(
+      stream, std::span(addresses).first(arguments.size()), kernel.grid_with(groups_x));
 }
 
 Result<void> CudaQueue::copy(BufferRange target, BufferRange source) {
@@ -83,7 +79,6 @@ Result<uint64_t> CudaQueue::submit() {
   context_.drain_retired(CudaContext::Drain::lists);
   TRY_ASSIGN(const uint64_t value, context_.signal());
   frame_.count_submit();
-  lets_overlap_ = false;
   return value;
 }
 
@@ -92,13 +87,11 @@ Result<void> CudaQueue::begin_record() {
   TRY_CUDA(context_.api, cuStreamBeginCapture, capture_stream_, kCaptureRelaxed);
   frame_.begin_record();
   recorded_slots_.clear();
-  lets_overlap_ = false;
   return {};
 }
 
 Result<std::unique_ptr<RecordedList>> CudaQueue::end_record() {
   frame_.end_record();
-  lets_overlap_ = false;
   TRY(context_.enter());
   CudaHandle graph = nullptr;
   TRY_CUDA(context_.api, cuStreamEndCapture, capture_stream_, &graph);
@@ -117,7 +110,6 @@ Result<uint64_t> CudaQueue::replay(RecordedList& list) {
     TRY(times_.renew_epoch());
     for (const uint32_t slot : recorded.slots) times_.replayed(slot);
   }
-  lets_overlap_ = false;
   TRY_CUDA(context_.api, cuGraphLaunch, recorded.executable(), context_.stream);
   frame_.set_open(true);
   TRY_ASSIGN(recorded.fence_value, context_.signal());

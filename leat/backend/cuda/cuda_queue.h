@@ -62,7 +62,6 @@ class CudaQueue final : public Queue {
   CudaTimes times_;
   CudaHandle capture_stream_ = nullptr;
   std::vector<uint32_t> recorded_slots_;
-  bool lets_overlap_ = false;  // the command before, in the same stream, is a launch that does
 };
 
 }  // namespace leat

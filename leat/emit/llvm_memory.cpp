@@ -258,10 +258,12 @@ void KernelWriter::write_load(const Instruction& instruction) {
   const bool varying = program_.values[instruction.first_result].varying;
   Components& result = values_[instruction.first_result];
   result.clear();
+  const bool has_masks = access.element_bytes == 4   ? features_.masked_memory
+                         : access.element_bytes <= 2 ? features_.masked_narrow
+                                                     : false;
   const bool is_vector =
       access.is_contiguous() &&
-      (access.mask == nullptr || (access.masked_by_lane() && access.width == 1 &&
-                                  access.element_bytes == 4 && features_.masked_memory));
+      (access.mask == nullptr || (access.masked_by_lane() && access.width == 1 && has_masks));
   if (is_vector && varying) {
     llvm::Value* all = load_vector(access);
     for (uint32_t component = 0; component < access.width; ++component) {
@@ -302,7 +304,7 @@ llvm::Value* KernelWriter::load_vector(const Access& access) {
     llvm::CallInst* load = build_.CreateMaskedLoad(type, access.pointer, align, access.mask,
                                                    llvm::Constant::getNullValue(type));
     mark(load, access);
-    return load;
+    return widened(load, access);
   }
   llvm::LoadInst* load = build_.CreateAlignedLoad(type, access.pointer, align);
   mark(load, access);

@@ -96,6 +96,7 @@ ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
   features.fma = chip.checkFeatures("+fma");
   features.half_conversion = chip.checkFeatures("+f16c");
   features.masked_memory = chip.checkFeatures("+avx");
+  features.masked_narrow = chip.checkFeatures("+avx512bw") && chip.checkFeatures("+avx512vl");
   return features;
 }
 

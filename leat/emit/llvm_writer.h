@@ -30,6 +30,7 @@ struct ChipFeatures {
   bool fma = false;                 // fused multiply-add in hardware
   bool half_conversion = false;     // f16 <-> f32 in hardware
   bool masked_memory = false;       // vector loads with a mask that cost one instruction
+  bool masked_narrow = false;       // the same of elements of 8 and 16 bits
   bool saturates_vectors = false;   // vectors of floats to whole numbers by one instruction
 
   bool lane_is_thread() const { return gpu != nullptr; }

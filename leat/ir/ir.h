@@ -174,9 +174,9 @@ bool is_shuffle(Opcode op);
 bool is_fragment_access(Opcode op);
 /// fragment_part, fragment_row, fragment_column.
 bool is_fragment_element(Opcode op);
-/// Bits of imm of a fragment's access.
 /// prefetch: bytes of a piece.
 inline constexpr int64_t kPrefetchedBytes = 16;
+/// Bits of imm of a fragment's access.
 inline constexpr int64_t kByColumns = 1;
 inline constexpr int64_t kSwizzled = 2;
 inline constexpr int64_t kInWords = 4;

@@ -11,6 +11,7 @@
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
+#include "leat/run/capture.h"
 #include "leat/run/network.h"
 
 namespace leat {
@@ -263,15 +264,6 @@ bool is_close(double actual, double expected, const Tolerance& tolerance) {
          tolerance.absolute + tolerance.relative * std::fabs(expected);
 }
 
-double largest_in(const HostTensor& tensor) {
-  double largest = 0;
-  for (int64_t i = 0; i < element_count(tensor.shape); ++i) {
-    const double size = std::fabs(tensor.number(i));
-    if (std::isfinite(size)) largest = std::max(largest, size);
-  }
-  return largest;
-}
-
 Result<std::vector<HostTensor>> run_on(Device& device, const NetworkOptions& options,
                                        const Model& model, std::span<const HostTensor> inputs) {
   TRY_ASSIGN(const std::unique_ptr<Network> network, Network::load(device, model.graph, options));
@@ -387,7 +379,7 @@ Result<void> compare_tensors(const HostTensor& actual, const HostTensor& expecte
   }
   Tolerance tolerance = tolerance_of(expected.dtype);
   if (mixes && is_float(expected.dtype)) {
-    tolerance.absolute = std::max(tolerance.absolute, 0x1p-24 * largest_in(expected));
+    tolerance.absolute = std::max(tolerance.absolute, 0x1p-24 * largest_of(expected));
   }
   int64_t wrong = 0;
   std::string first;

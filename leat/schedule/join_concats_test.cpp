@@ -175,7 +175,7 @@ TEST(JoinConcats, WhatIsNotTakenApartIsStillWritten) {
   }
 }
 
-TEST(JoinConcats, ManyThatShareAPartTakeLittleTime) {
+TEST(JoinConcats, ManyThatShareOnlyAPartStay) {
   Net net;
   std::vector<TensorId> outputs, parts = {net.layer(net.x)};
   for (int i = 0; i < 400; ++i) {

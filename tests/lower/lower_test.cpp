@@ -271,6 +271,29 @@ TEST(Lower, SharedExpressionsOfManyMapsStaySmall) {
   check_on_all_targets(test, "x to the power 2^40");
 }
 
+// Each layer reads all before it and writes its part of the same tensor (join_concats.h).
+TEST(Lower, LayersThatReadAllBeforeThem) {
+  Case test;
+  Graph& g = test.graph;
+  const TensorId x = g.add_tensor("x", DType::f32, {1, 8, 5, 4});
+  g.inputs.push_back(x);
+  test.inputs.push_back(random_tensor({1, 8, 5, 4}, 31));
+  std::vector<TensorId> parts = {unary(g, "start", ScalarOp::abs, x).value()};
+  for (uint32_t i = 0; i < 3; ++i) {
+    const TensorId all = parts.size() == 1 ? parts[0] : concat(g, "all", parts, 1).value();
+    const TensorId w = g.add_constant("w", random_tensor({8, 8 * (i + 1), 3, 3}, 32 + i));
+    const TensorId y =
+        conv(g, "conv", all, w, kNoTensor, {.window = {.pads = {1, 1, 1, 1}}}).value();
+    parts.push_back(unary(g, "relu", ScalarOp::abs, y).value());
+  }
+  g.outputs = {unary(g, "end", ScalarOp::neg, concat(g, "last", parts, 1).value()).value()};
+  test.terms = 9 * 24;
+  check_on_all_targets(test, "layers");
+  const auto schedule = make_schedule(g, gpu_target(32), {});
+  ASSERT_TRUE(schedule);
+  EXPECT_EQ(schedule->steps.size(), 5u) << "a concatenation has kernels of its own";
+}
+
 TEST(Lower, MapReduceChains) {
   Case test;
   const TensorId x = test.graph.add_tensor("x", DType::f32, {2, 5, 6, 7});

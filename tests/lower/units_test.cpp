@@ -4,6 +4,7 @@
 // them.
 #include <gtest/gtest.h>
 
+#include "leat/lower/lower.h"
 #include "leat/schedule/widen_channels.h"
 #include "leat/tensor/ops.h"
 #include "tests/lower/lowered_case.h"
@@ -219,6 +220,28 @@ TEST(Units, FewChannelsAreWidened) {
   Case wide = conv_case(DType::f16, {1, 4, 15, 13}, {16, 4, 5, 5}, 2, 2);
   widen_channels(wide.graph, hopper_target(), 1);
   EXPECT_EQ(wide.graph.nodes.size(), 1u);
+}
+
+std::string text_of(const Case& test, const Target& target) {
+  const auto schedule = make_schedule(test.graph, target, {});
+  if (!schedule) return schedule.error().message();
+  const auto kernel = lower(*schedule, schedule->steps.back(), target);
+  return kernel ? kernel->text : kernel.error().message();
+}
+
+TEST(Units, PackedWeightsAreFetchedAheadWhereTheyFit) {
+  const auto fetches = [](const Case& test, const Target& target) {
+    return text_of(test, target).find("prefetch in1[") != std::string::npos;
+  };
+  const Case small = product_case(DType::f16, {40, 64}, {64, 48}, true, false, false);
+  EXPECT_TRUE(fetches(small, hopper_target()));
+  EXPECT_FALSE(fetches(small, unit_target())) << "no such instruction before sm_90";
+  const Case given = product_case(DType::f16, {40, 64}, {64, 48}, false, false, false);
+  EXPECT_FALSE(fetches(given, hopper_target())) << "not packed";
+  const Case rows = product_case(DType::f16, {64 * 300, 64}, {64, 48}, true, false, false);
+  EXPECT_FALSE(fetches(rows, hopper_target())) << "others have fetched them";
+  const Case large = product_case(DType::f16, {64, 2048}, {2048, 4608}, true, false, false);
+  EXPECT_FALSE(fetches(large, hopper_target())) << "18 MiB";
 }
 
 TEST(Units, AreChosenWhereTheTargetHasThem) {

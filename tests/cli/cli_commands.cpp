@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "leat/backend/gpu_nodes.h"
 #include "leat/base/files.h"
 #include "leat/base/output_file.h"
 #include "leat/media/npy.h"
@@ -151,6 +152,19 @@ TEST(CliRun, ReadsADigit) {
   const Json second = json_of(run_leat(arguments));
   EXPECT_EQ(second["compiled"], 0) << "the second start compiles nothing";
   EXPECT_EQ(second["from_cache"], second["kernels"]);
+}
+
+// Opening the drivers of software renderers costs more than the answer.
+TEST(CliRun, OpensNoDriverWhereThereIsNoGpu) {
+  if (may_have_gpu()) GTEST_SKIP() << "This machine may have a GPU.";
+  const ProgramResult result = run_leat({"run", kDigits, "--input", kSeven, "--top", "1", "--json"},
+                                        [] { setenv("VK_LOADER_DEBUG", "all", 1); });
+  EXPECT_EQ(json_of(result)["device"], "cpu");
+  EXPECT_EQ(result.err, "") << "Vulkan's loader has spoken.";
+  const ProgramResult named = run_leat({"devices"}, [] { setenv("VK_LOADER_DEBUG", "all", 1); });
+  if (contains(named.out, ":vulkan")) {
+    EXPECT_TRUE(contains(named.err, "libvulkan")) << named.err;
+  }
 }
 
 TEST(CliTune, MeasuresShowsHandsOnAndForgets) {

@@ -287,7 +287,7 @@ TEST(CliBench, ConvolutionsAreRightAndBelowThePeak) {
   const std::string file = scratch_path("conv.json");
   const ProgramResult result =
       run_leat({"bench", "conv2d", "--shape", "1,8,16,16,16,3,1,1", "--shape", "2,3,9,9,5,3,2,1",
-                "--device", "cpu", "--min-time", "0", "--json", file});
+                "--device", "cpu", "--min-time", "0", "--json=" + file});
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   const Json object = Json::parse(read_file(file, size_t{1} << 24).value(), nullptr, false);
   ASSERT_TRUE(object.is_object());
@@ -380,7 +380,7 @@ TEST(CliInterrupt, ExitsWith130AndLeavesNoFile) {
   const std::string file = scratch_path("never.json");
   const ProgramResult result =
       interrupt_leat({"bench", "conv2d", "--shape", "1,64,56,56,64,3,1,1", "--device", "cpu",
-                      "--min-time", "30", "--json", file},
+                      "--min-time", "30", "--json=" + file},
                      700);
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_FALSE(std::filesystem::exists(file));

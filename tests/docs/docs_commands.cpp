@@ -4,7 +4,8 @@
 // block must exit 0, unless a line before it says why it cannot run here:
 //   <!-- not run: REASON -->       never
 //   <!-- needs: PROGRAM... -->     where one of these is not installed
-// What a document names in its text, `leat COMMAND --option`, must exist in the program, too.
+// The examples of each --help run there, too, and what a document names in its text, `leat COMMAND
+// --option`, must exist in the program.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +16,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -149,7 +152,7 @@ Ran run(const std::string& command) {
 }
 
 /// A reader's folder with the files that documents speak of; removed at the end.
-class DocumentCommands : public testing::TestWithParam<std::string> {
+class ReadersFolder : public testing::Test {
  protected:
   /// Shared by all documents of this process: their kernels are compiled once.
   static fs::path root() {
@@ -175,17 +178,35 @@ class DocumentCommands : public testing::TestWithParam<std::string> {
     }
     for (const char* name : {"pictures", "FOLDER"}) fs::copy(digits / "pictures", folder_ / name);
     for (const char* name : {"x.npy", "in.npy"}) write_array(folder_ / name);
+    write_case(folder_ / "CASES" / "test_digits");
   }
 
-  /// An upright bar, a one, f32 (1, 1, 28, 28). Source: NumPy's manual, numpy.lib.format.
+  /// An upright bar, a one, f32 (1, 1, 28, 28).
+  static std::string pixels() {
+    std::array<float, 28 * 28> pixels{};
+    for (size_t row = 4; row < 24; ++row) pixels[row * 28 + 14] = 255;
+    return {reinterpret_cast<const char*>(pixels.data()), sizeof pixels};
+  }
+
+  /// Source: NumPy's manual, numpy.lib.format.
   static void write_array(const fs::path& path) {
     std::string head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 28, 28), }";
     head.resize(117, ' ');  // with ten bytes before it and its line's end: 128
-    std::array<float, 28 * 28> pixels{};
-    for (size_t row = 4; row < 24; ++row) pixels[row * 28 + 14] = 255;
     std::ofstream file(path, std::ios::binary);
-    file << std::string("\x93NUMPY\x01\x00\x76\x00", 10) << head << '\n';
-    file.write(reinterpret_cast<const char*>(pixels.data()), sizeof pixels);
+    file << std::string("\x93NUMPY\x01\x00\x76\x00", 10) << head << '\n' << pixels();
+  }
+
+  /// As the ONNX project's suite has them; what is expected is what the program says.
+  static void write_case(const fs::path& folder) {
+    const fs::path data = folder / "test_data_set_0";
+    fs::create_directories(data);
+    fs::copy_file(kSource / "examples/digits/digits.onnx", folder / "model.onnx");
+    const std::string shape("\x08\x01\x08\x01\x08\x1c\x08\x1c\x10\x01\x4a\xc0\x18", 13);
+    std::ofstream(data / "input_0.pb", std::ios::binary) << shape << pixels();
+    const Ran ran = run(kPrograms.string() + "/leat run " + (folder / "model.onnx").string() +
+                        " --device cpu --no-cache --input " + (data / "input_0.pb").string() +
+                        " --output " + (data / "output_0.pb").string());
+    ASSERT_EQ(ran.exit_code, 0) << ran.text;
   }
 
   Ran run_block(const Block& block) const {
@@ -198,6 +219,8 @@ class DocumentCommands : public testing::TestWithParam<std::string> {
 
   fs::path folder_;
 };
+
+class DocumentCommands : public ReadersFolder, public testing::WithParamInterface<std::string> {};
 
 bool is_installed(const std::string& program) {
   return run("command -v " + program).exit_code == 0;
@@ -229,6 +252,125 @@ INSTANTIATE_TEST_SUITE_P(Documents, DocumentCommands, testing::ValuesIn(document
                            }
                            return name;
                          });
+
+// --- The examples of --help
+// ------------------------------------------------------------------------
+
+using Json = nlohmann::json;
+
+Json table_of(const std::string& program) {
+  const Ran ran = run((kPrograms / program).string() + " --describe json");
+  const Json table = Json::parse(ran.text, nullptr, false);
+  EXPECT_TRUE(table.is_object()) << ran.text;
+  return table;
+}
+
+/// The examples of a command and those below it, each once, as one script.
+std::string script_of(const Json& command) {
+  std::string script;
+  const auto add = [&](const Json& from, const auto& again) -> void {
+    for (const Json& line : from["examples"]) {
+      const auto text = line.get<std::string>() + '\n';
+      if (script.find(text) == std::string::npos) script += text;
+    }
+    for (const Json& below : from["commands"]) again(below, again);
+  };
+  add(command, add);
+  return script;
+}
+
+/// Take tens of seconds.
+bool is_slow(const std::string& command) {
+  return command == "report" || command == "tune" || command == "host";
+}
+
+class HelpExamples : public ReadersFolder {
+ protected:
+  void run_commands(const std::string& program, const std::function<bool(const Json&)>& wanted) {
+    const Json table = table_of(program);
+    for (const Json& command : table["commands"]) {
+      if (!wanted(command)) continue;
+      const Ran ran = run_block({.script = script_of(command)});
+      EXPECT_EQ(ran.exit_code, 0) << script_of(command) << "prints\n" << ran.text;
+    }
+  }
+};
+
+TEST_F(HelpExamples, OfThePrograms) {
+  run_commands("leat", [](const Json&) { return true; });
+  run_commands("leat-bench", [](const Json& command) { return !is_slow(command["name"]); });
+}
+
+TEST_F(HelpExamples, OfLongBenchmarksSlow) {
+  run_commands("leat-bench", [](const Json& command) { return is_slow(command["name"]); });
+}
+
+// --- What documents say in passing
+// -----------------------------------------------------------------
+
+/// The spans between backticks that are command lines of ours, outside of blocks.
+std::vector<std::string> spans_of(const std::string& text) {
+  std::vector<std::string> spans;
+  bool is_inside = false;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("```")) is_inside = !is_inside;
+    if (is_inside || line.starts_with("```")) continue;
+    for (size_t begin = line.find("`leat "); begin != std::string::npos;) {
+      const size_t end = line.find('`', begin + 1);
+      if (end == std::string::npos) break;
+      spans.push_back(line.substr(begin + 1, end - begin - 1));
+      begin = line.find("`leat ", end + 1);
+    }
+  }
+  return spans;
+}
+
+bool has_option(const Json& command, const std::string& name) {
+  return std::any_of(command["options"].begin(), command["options"].end(), [&](const Json& option) {
+    return std::find(option["names"].begin(), option["names"].end(), name) != option["names"].end();
+  });
+}
+
+/// The first word of the span that is no command and no option; empty when all are.
+std::string stranger_in(const std::string& span, const Json& leat, const Json& bench) {
+  std::istringstream in(span);
+  std::string word;
+  in >> word;
+  const Json* command = &leat;
+  while (in >> word) {
+    if (word.starts_with("[")) word = word.substr(1);
+    while (word.ends_with(']') || word.ends_with(',')) word.pop_back();
+    if (word.starts_with("--")) {
+      if (!has_option(*command, word.substr(0, word.find_first_of("=[")))) return word;
+      continue;
+    }
+    const Json* next = nullptr;
+    for (const Json& below : (*command)["commands"]) next = below["name"] == word ? &below : next;
+    if (next == nullptr && (command == &leat || command == &bench)) {
+      const bool is_placeholder = std::isupper(static_cast<unsigned char>(word[0])) != 0;
+      return is_placeholder || word == "..." ? "" : word;
+    }
+    if (next != nullptr) command = command == &leat && word == "bench" ? &bench : next;
+  }
+  return "";
+}
+
+TEST(Documents, NameCommandsAndOptionsThatThereAre) {
+  const Json leat = table_of("leat");
+  const Json bench = table_of("leat-bench");
+  size_t count = 0;
+  for (const std::string& path : documents()) {
+    for (const std::string& span : spans_of(text_of(kSource / path))) {
+      EXPECT_EQ(stranger_in(span, leat, bench), "") << path << ": " << span;
+      ++count;
+    }
+  }
+  EXPECT_GE(count, 50u);
+  EXPECT_EQ(stranger_in("leat rnu x", leat, bench), "rnu");
+  EXPECT_EQ(stranger_in("leat run MODEL --jsn", leat, bench), "--jsn");
+  EXPECT_EQ(stranger_in("leat bench conv2d --shape 1 --json=FILE", leat, bench), "");
+}
 
 // --- The reader itself ---------------------------------------------------------------------------
 

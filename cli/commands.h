@@ -38,5 +38,6 @@ CommandRun add_bench(CLI::App& command);
 CommandRun add_tune(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
+CommandRun add_cache(CLI::App& command);
 
 }  // namespace leat::cli

@@ -27,6 +27,10 @@ constexpr leat::cli::Command kCommands[] = {
      leat::cli::add_dump,
      "leat dump digits.onnx --after graph\n"
      "leat dump digits.onnx --after lower --node conv --target sm_90"},
+    {"cache", "Shows and removes what is kept between runs", leat::cli::add_cache,
+     "leat cache list\n"
+     "leat cache prune --size 500MB\n"
+     "leat cache clear --tuning"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };

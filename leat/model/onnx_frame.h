@@ -9,6 +9,7 @@
 #include "leat/model/onnx_import.h"
 
 namespace leat::onnx {
+class ModelProto;
 class NodeProto;
 }  // namespace leat::onnx
 
@@ -39,5 +40,7 @@ Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* fail
 
 /// The name that messages use: the node's own, or its first output's.
 std::string name_of(const onnx::NodeProto& node);
+/// The name of the model's graph, or its file's without the ending.
+std::string name_of(const onnx::ModelProto& proto, const std::string& path);
 
 }  // namespace leat

@@ -4,16 +4,31 @@
 namespace {
 
 constexpr leat::cli::Command kCommands[] = {
-    {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices},
-    {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run},
-    {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},
-    {"bench", "Measures; leat bench --help names what", leat::cli::add_bench},
+    {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices,
+     "leat devices\n"
+     "leat devices --json"},
+    {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run,
+     "leat run digits.onnx --input 7.png --top 3 --labels labels.txt\n"
+     "leat run digits.onnx --input x.npy --output y.npy --device cpu --json\n"
+     "leat run digits.onnx --input pictures --output results --top 1\n"
+     "leat run digits.onnx --input x.npy --profile --trace trace.json"},
+    {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx,
+     "leat test-onnx CASES --device cpu -v"},
+    {"bench", "Measures; leat bench --help names what", leat::cli::add_bench,
+     "leat bench conv2d --shape 1,64,56,56,64,3,1,1 --device cpu"},
     {"tune", "Finds the fastest way to compute each kernel of a model, and keeps it",
-     leat::cli::add_tune},
+     leat::cli::add_tune,
+     "leat tune digits.onnx --device cpu --time 20\n"
+     "leat tune list\n"
+     "leat tune export tuned.json\n"
+     "leat tune import tuned.json\n"
+     "leat tune forget all"},
     {"dump", "Shows a model or a kernel after a stage of its way to the device",
-     leat::cli::add_dump},
+     leat::cli::add_dump,
+     "leat dump digits.onnx --after graph\n"
+     "leat dump digits.onnx --after lower --node conv --target sm_90"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
-     leat::cli::add_doctor},
+     leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };
 
 }  // namespace

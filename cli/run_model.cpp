@@ -146,7 +146,7 @@ std::string class_text(const ClassScore& score) {
   return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
 }
 
-nlohmann::ordered_json json_of(const Prepared& prepared, const ModelRun& run,
+nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
                                const std::vector<ClassScore>& top) {
   using Json = nlohmann::ordered_json;
   Json object;
@@ -225,7 +225,7 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   settings.tune = options.tune;
   Trace trace;
   if (!options.trace.empty()) settings.trace = &trace;
-  TRY_ASSIGN(const ModelRun result,
+  TRY_ASSIGN(const MeasuredRun result,
              run_model(prepared.model, prepared.inputs, settings, start, progress));
   progress.clear();
   if (result.f64_as_f32) {

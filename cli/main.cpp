@@ -6,6 +6,8 @@ namespace {
 constexpr leat::cli::Command kCommands[] = {
     {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices},
     {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run},
+    {"compare", "Measures a model on every device and route of this machine, side by side",
+     leat::cli::add_compare},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},
     {"bench", "Measures; leat bench --help names what", leat::cli::add_bench},
     {"tune", "Finds the fastest way to compute each kernel of a model, and keeps it",

@@ -48,8 +48,8 @@ Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> i
 }  // namespace
 
 Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
-                           const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress) {
+                              const ModelRunOptions& options, const ProcessStart& start,
+                              Progress& progress) {
   progress.show((options.tune ? "tuning " : "compiling ") + model.name);
   TuningOptions tuning;
   tuning.measures = options.tune;

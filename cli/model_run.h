@@ -26,8 +26,8 @@ struct ModelRunOptions {
 /// `inputs` has one value per Model::inputs.
 /// Errors: those of the device named, or of the last one tried.
 Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
-                           const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress);
+                              const ModelRunOptions& options, const ProcessStart& start,
+                              Progress& progress);
 
 std::string text_of(const MeasuredRun& run);
 void add_run_facts(nlohmann::ordered_json& object, const MeasuredRun& run);

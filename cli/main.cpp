@@ -6,6 +6,8 @@ namespace {
 constexpr leat::cli::Command kCommands[] = {
     {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices},
     {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run},
+    {"inspect", "Tells what is in a model file, and all that stands in its way",
+     leat::cli::add_inspect},
     {"compare", "Measures a model on every device and route of this machine, side by side",
      leat::cli::add_compare},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx},

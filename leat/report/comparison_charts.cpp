@@ -128,7 +128,7 @@ std::string roof(const ComparedDevice& device, const LogAxis& x, const LogAxis& 
       fmt::format("{} GFLOPS, multiply-adds measured", short_number(peak));
   if (rate <= 0) {
     return line(x.from, y.at(peak), x.to, y.at(peak), "roof") +
-           text(x.to, y.at(peak) - 7, "end", peak_label, " class=\"roof\"") + "\n";
+           text(x.to, y.at(peak) - 32, "end", peak_label, " class=\"roof\"") + "\n";
   }
   const double ridge = std::clamp(peak / rate, x.low_value(), x.high_value());
   const double start = std::clamp(y.low_value() / rate, x.low_value(), ridge);
@@ -142,7 +142,7 @@ std::string roof(const ComparedDevice& device, const LogAxis& x, const LogAxis& 
   return fmt::format(
              "<polyline class=\"roof\" points=\"{:.1f},{:.1f} {:.1f},{:.1f} {:.1f},{:.1f}\"/>", x0,
              y0, x1, y1, x.to, y1) +
-         text(x.to, y1 - 7, "end", peak_label, " class=\"roof\"") +
+         text(x.to, y1 - 32, "end", peak_label, " class=\"roof\"") +
          text(middle_x, middle_y - 7, "middle",
               fmt::format("{} GB/s, a copy measured", short_number(rate)),
               fmt::format(" class=\"roof\" transform=\"rotate({:.1f} {:.1f} {:.1f})\"", angle,
@@ -367,7 +367,11 @@ std::string timeline_svg(const ComparedDevice& device, const OpColours& colours)
     }
     for (int tick = 0; tick <= 5; ++tick) {
       const double us = scale.from_us + span_us * tick / 5;
-      svg += text(scale.at(us), y + kLineHeight + 14, tick == 5 ? "end" : "middle", time_text(us));
+      svg += text(scale.at(us), y + kLineHeight + 14,
+                  tick == 0   ? "start"
+                  : tick == 5 ? "end"
+                              : "middle",
+                  time_text(us));
     }
     svg += "\n";
   }

@@ -46,7 +46,7 @@ svg{display:block;width:100%;min-width:720px;height:auto}
 svg text{font-size:11px;fill:var(--muted);font-family:inherit}svg text.in{fill:var(--ink);
 pointer-events:none}svg text.roof{fill:var(--fg)}
 .grid{stroke:var(--grid)}.roof{stroke:var(--fg);stroke-width:1.5;fill:none}
-text.roof{stroke:none}.bound{stroke:var(--bad);stroke-dasharray:5 4}
+text.roof{stroke:var(--bg);stroke-width:3;paint-order:stroke}.bound{stroke:var(--bad);stroke-dasharray:5 4}
 .k,.m{stroke:var(--edge);stroke-width:.6}.p{fill-opacity:.72;stroke:var(--fg);stroke-opacity:.45}
 .whole{fill:var(--bg);stroke:var(--fg);stroke-width:1.6}
 .on{stroke:var(--fg);stroke-width:2;stroke-opacity:1;fill-opacity:1}tr.on td{background:var(--panel)}
@@ -201,7 +201,10 @@ std::string device_section(const ComparedDevice& device, const OpColours& colour
              fmt::format("A point is a kernel, its area the share of the time; the diamond is "
                          "the whole network. What fits into caches can be above the line of "
                          "memory.{}",
-                         unseen > 0 ? fmt::format(" {} kernels only move bytes.", unseen) : "")) +
+                         unseen > 0
+                             ? fmt::format(" Not shown, for they have no FLOP: {} of {} kernels.",
+                                           unseen, device.kernels.size())
+                             : "")) +
          picture("Time line", timeline_svg(device, colours),
                  "One run with a time mark behind each kernel, so none overlaps the next.") +
          picture("Memory", memory_svg(device, colours),

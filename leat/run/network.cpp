@@ -547,27 +547,49 @@ Result<HostTensor> Network::external(TensorId id, size_t slot) {
   return from_storage(bytes, storage, tensor.dtype, tensor.shape);
 }
 
-Result<std::vector<KernelTime>> Network::profile() {
+KernelTime Network::facts_of(const Launch& launch) const {
+  const Step& step = schedule_.steps[launch.step];
+  const Node& node = schedule_.graph.nodes[step.node];
+  KernelTime facts;
+  facts.name = node.name;
+  facts.op = node.op;
+  facts.params = to_string(step.params);
+  facts.flop = flop_count(node);
+  for (const TensorId tensor : launch.arguments) facts.bytes += range_of(tensor, 0).size_bytes;
+  facts.step = launch.step;
+  return facts;
+}
+
+/// As many as the queue has marks for, in one submit.
+Result<void> Network::profile(std::span<const Launch> part, std::vector<KernelTime>& times) {
   Queue& queue = device_.queue();
-  std::vector<KernelTime> times;
-  for (const Launch& launched : launches_) {
-    const Step& step = schedule_.steps[launched.step];
-    const Node& node = schedule_.graph.nodes[step.node];
-    TRY(queue.mark_time(0));
-    TRY(launch(launched, 0));
-    TRY(queue.mark_time(1));
-    TRY_ASSIGN(const uint64_t value, queue.submit());
-    TRY(wait(value));
-    TRY_ASSIGN(const uint64_t begin_ns, queue.time_ns(0));
-    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(1));
-    KernelTime time;
-    time.name = node.name;
-    time.op = node.op;
-    time.flop = flop_count(node);
-    time.time_ns = end_ns - begin_ns;
-    time.params = to_string(step.params);
-    for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
+  TRY(queue.mark_time(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY(launch(part[i], 0));
+    TRY(queue.mark_time(i + 1));
+  }
+  TRY_ASSIGN(const uint64_t value, queue.submit());
+  TRY(wait(value));
+  uint64_t at_ns = times.empty() ? 0 : times.back().begin_ns + times.back().time_ns;
+  TRY_ASSIGN(uint64_t begin_ns, queue.time_ns(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(i + 1));
+    KernelTime time = facts_of(part[i]);
+    time.begin_ns = at_ns;
+    time.time_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    at_ns += time.time_ns;
+    begin_ns = end_ns;
     times.push_back(std::move(time));
+  }
+  return {};
+}
+
+Result<std::vector<KernelTime>> Network::profile() {
+  const std::span<const Launch> all = launches_;
+  std::vector<KernelTime> times;
+  for (size_t first = 0; first < all.size(); first += Queue::kTimeSlots - 1) {
+    const size_t count = std::min<size_t>(all.size() - first, Queue::kTimeSlots - 1);
+    TRY(profile(all.subspan(first, count), times));
   }
   return times;
 }

@@ -85,8 +85,10 @@ struct KernelTime {
   std::string op;
   std::string params;
   double flop = 0;
-  uint64_t bytes = 0;    // tensors read and written once
-  uint64_t time_ns = 0;  // on the device's clock
+  uint64_t bytes = 0;     // tensors read and written once
+  uint64_t begin_ns = 0;  // on the device's clock, from the begin of the first one
+  uint64_t time_ns = 0;
+  uint32_t step = 0;  // of the schedule
 };
 
 class Network {
@@ -141,7 +143,9 @@ class Network {
   /// for measuring what is shorter than a submit. No run may be in flight. After load it is 1.
   Result<void> record_repeats(uint32_t count);
 
-  /// Runs every kernel by itself, between two time marks.
+  /// A run with a time mark between any two kernels, so that none overlaps the next. Where the
+  /// queue has fewer marks than there are kernels it takes several submits, whose pauses are left
+  /// out. No run may be in flight.
   Result<std::vector<KernelTime>> profile();
 
   /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
@@ -200,6 +204,8 @@ class Network {
   Result<void> tell(std::span<const ShapeKernels::Told> told);
   Result<void> launch(const Launch& launch, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
+  Result<void> profile(std::span<const Launch> part, std::vector<KernelTime>& times);
+  KernelTime facts_of(const Launch& launch) const;
   Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
   ExternalView view_of(TensorId id, size_t slot) const;
   size_t bytes_of(TensorId tensor) const;

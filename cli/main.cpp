@@ -12,6 +12,7 @@ constexpr leat::cli::Command kCommands[] = {
      leat::cli::add_tune},
     {"dump", "Shows a model or a kernel after a stage of its way to the device",
      leat::cli::add_dump},
+    {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor},
 };

@@ -33,6 +33,9 @@ constexpr leat::cli::Command kCommands[] = {
      leat::cli::add_dump,
      "leat dump digits.onnx --after graph\n"
      "leat dump digits.onnx --after lower --node conv --target sm_90"},
+    {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
+     "leat kernel run add.ir --in x=x.npy --in y=y.npy --out z=z.npy --device cpu\n"
+     "leat kernel fmt add.ir"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };

@@ -12,6 +12,12 @@ constexpr leat::cli::Command kCommands[] = {
      "leat run digits.onnx --input x.npy --output y.npy --device cpu --json\n"
      "leat run digits.onnx --input pictures --output results --top 1\n"
      "leat run digits.onnx --input x.npy --profile --trace trace.json"},
+    {"inspect", "Tells what is in a model file, and all that stands in its way",
+     leat::cli::add_inspect, "leat inspect digits.onnx\nleat inspect digits.onnx --json"},
+    {"compare", "Measures a model on every device and route of this machine, side by side",
+     leat::cli::add_compare,
+     "leat compare digits.onnx\n"
+     "leat compare digits.onnx --device cpu,gpu0 --html digits.html"},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx,
      "leat test-onnx CASES --device cpu -v"},
     {"bench", "Measures; leat bench --help names what", leat::cli::add_bench,
@@ -31,6 +37,9 @@ constexpr leat::cli::Command kCommands[] = {
      "leat cache list\n"
      "leat cache prune --size 500MB\n"
      "leat cache clear --tuning"},
+    {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
+     "leat kernel run add.ir --in x=x.npy --in y=y.npy --out z=z.npy --device cpu\n"
+     "leat kernel fmt add.ir"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };

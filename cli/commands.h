@@ -33,6 +33,8 @@ using CommandRun = std::function<Result<int>(const ProcessStart& start)>;
 
 CommandRun add_devices(CLI::App& command);
 CommandRun add_run(CLI::App& command);
+CommandRun add_inspect(CLI::App& command);
+CommandRun add_compare(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
 CommandRun add_bench(CLI::App& command);
 CommandRun add_tune(CLI::App& command);

@@ -15,13 +15,12 @@
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
-#include "cli/model_files.h"
+#include "cli/model_inputs.h"
 #include "cli/model_run.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/run_stream.h"
 #include "cli/top_classes.h"
-#include "leat/model/onnx_import.h"
 
 namespace leat::cli {
 
@@ -49,92 +48,23 @@ struct Options {
 
 /// Everything known about the model and its files before a device is opened.
 struct Prepared {
-  Model model;
-  PictureNumbers numbers;
-  std::vector<HostTensor> inputs;              // one per model input
+  FedModel fed;
   std::map<size_t, std::string> output_files;  // by output
   Labels labels;
 };
 
-/// Names of the model's inputs, and their files; those with a default may lack one.
-using InputFiles = std::vector<std::pair<ModelValue, InputFile>>;
-
-/// The declared inputs, with 1 where an extent is open.
-std::vector<ModelValue> values_of(const OnnxModel& file) {
-  std::vector<ModelValue> values;
-  for (const auto& list : {file.inputs(), file.default_inputs()}) {
-    for (const DeclaredInput& input : list) {
-      values.push_back({input.name, input.dtype, input.shape(), kNoTensor});
-    }
-  }
-  return values;
-}
-
-Result<InputFiles> read_inputs(const Options& options, const OnnxModel& file) {
-  const std::vector<ModelValue> inputs = values_of(file);
-  TRY_ASSIGN(auto paths, match_files(options.inputs, inputs, "input"));
-  InputFiles files;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (!paths.contains(i) && i >= file.inputs().size()) continue;
-    if (!paths.contains(i)) {
-      const ModelValue& input = inputs[i];
-      return Error(
-          ErrorKind::invalid_argument,
-          fmt::format("No file is given for input \"{}\" ({} {}) of model \"{}\".", input.name,
-                      name_of(input.dtype), to_string(input.shape), options.model));
-    }
-    TRY_ASSIGN(InputFile read, read_input_file(paths[i]));
-    files.emplace_back(inputs[i], std::move(read));
-  }
-  return files;
-}
-
-/// What the files say of shapes and, where the model lets them decide something, of values.
-Result<ImportOptions> import_options(const OnnxModel& file, const InputFiles& files) {
-  ImportOptions options;
-  for (const auto& [input, read] : files) {
-    const bool has_default =
-        std::ranges::count(file.default_inputs(), input.name, &DeclaredInput::name) > 0;
-    if (const auto shape = wanted_shape(read, input)) {
-      options.input_shapes[input.name] = *shape;
-    } else if (has_default) {
-      options.input_shapes[input.name] = input.shape;
-    }
-    if (!read.tensor) continue;
-    ModelValue as_read = input;
-    as_read.shape = read.tensor->shape;
-    TRY_ASSIGN(options.input_values[input.name], fit_to_input(read, as_read, {}));
-  }
-  return options;
-}
-
-/// Makes the model for the sizes that its files have, where it leaves sizes open.
 Result<Prepared> prepare(const Options& options) {
   Prepared prepared;
-  TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
-  TRY_ASSIGN(const InputFiles files, read_inputs(options, file));
-  TRY_ASSIGN(ImportOptions known, import_options(file, files));
-  TRY_ASSIGN(prepared.model, file.specialised(known));
-  TRY_ASSIGN(prepared.numbers, picture_numbers(options.picture, prepared.model));
-  for (const ModelValue& input : prepared.model.inputs) {
-    const auto found = std::ranges::find_if(
-        files, [&](const auto& read) { return read.first.name == input.name; });
-    const auto value = known.input_values.find(input.name);
-    if (value != known.input_values.end() && value->second.shape == input.shape) {
-      prepared.inputs.push_back(std::move(value->second));
-    } else {
-      TRY_ASSIGN(HostTensor tensor, fit_to_input(found->second, input, prepared.numbers));
-      prepared.inputs.push_back(std::move(tensor));
-    }
-  }
-  TRY_ASSIGN(prepared.output_files, match_files(options.outputs, prepared.model.outputs, "output"));
+  TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture));
+  TRY_ASSIGN(prepared.output_files,
+             match_files(options.outputs, prepared.fed.model.outputs, "output"));
   std::vector<std::string> written = {options.trace};
   for (const auto& [index, path] : prepared.output_files) {
     TRY(check_output_path(path));
     written.push_back(path);
   }
   std::vector<std::string> read = {options.model, options.labels};
-  for (const auto& [input, from] : files) read.push_back(from.path);
+  read.insert(read.end(), prepared.fed.paths.begin(), prepared.fed.paths.end());
   TRY(check_files(options.json, std::move(written), read));
   if (!options.labels.empty()) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));
@@ -146,15 +76,15 @@ std::string class_text(const ClassScore& score) {
   return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
 }
 
-nlohmann::ordered_json json_of(const Prepared& prepared, const ModelRun& run,
+nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
                                const std::vector<ClassScore>& top) {
   using Json = nlohmann::ordered_json;
   Json object;
-  object["model"] = prepared.model.path;
+  object["model"] = prepared.fed.model.path;
   add_run_facts(object, run);
   object["outputs"] = Json::array();
-  for (size_t i = 0; i < prepared.model.outputs.size(); ++i) {
-    const ModelValue& value = prepared.model.outputs[i];
+  for (size_t i = 0; i < prepared.fed.model.outputs.size(); ++i) {
+    const ModelValue& value = prepared.fed.model.outputs[i];
     Json output = {{"name", value.name},
                    {"dtype", name_of(run.outputs[i].dtype)},
                    {"shape", run.outputs[i].shape}};
@@ -225,8 +155,8 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   settings.tune = options.tune;
   Trace trace;
   if (!options.trace.empty()) settings.trace = &trace;
-  TRY_ASSIGN(const ModelRun result,
-             run_model(prepared.model, prepared.inputs, settings, start, progress));
+  TRY_ASSIGN(const MeasuredRun result,
+             run_model(prepared.fed.model, prepared.fed.inputs, settings, start, progress));
   progress.clear();
   if (result.f64_as_f32) {
     say_line(fmt::format("The model computes in f64; device \"{}\" has none and computes as f32.",
@@ -234,8 +164,8 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   }
   if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
   for (const auto& [index, path] : prepared.output_files) {
-    TRY(write_output_file(path, result.outputs[index], prepared.model.outputs[index].name,
-                          prepared.numbers.is_bgr));
+    TRY(write_output_file(path, result.outputs[index], prepared.fed.model.outputs[index].name,
+                          prepared.fed.numbers.is_bgr));
   }
   std::vector<ClassScore> top;
   if (options.top > 0) {

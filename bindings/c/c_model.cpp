@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -48,13 +50,84 @@ auto specialiser(std::shared_ptr<const OnnxModel> file, ImportOptions known,
   };
 }
 
+/// Whether an extent that nobody has told is more than a number of pictures: those stand first, and
+/// one is a good guess.
+bool leaves_shapes_open(const OnnxModel& file, const ImportOptions& known) {
+  if (!known.input_values.empty()) return false;  // which inputs are left, the import says
+  return std::ranges::any_of(file.inputs(), [&](const DeclaredInput& input) {
+    if (known.input_shapes.contains(input.name)) return false;
+    const auto inner = std::views::drop(input.extents, 1);
+    return !input.has_rank || std::ranges::any_of(inner, &DeclaredInput::Extent::is_open);
+  });
+}
+
+/// What the model's inputs may be like when they are of these shapes: extents that the file leaves
+/// open and that are not 1 are larger, all by the same number, so that what is a sum of others
+/// stays one; and, those of one name alike, by several, since a square is treated as such. Halving
+/// such numbers some times, as networks do, changes them.
+class Foresight {
+ public:
+  Foresight(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs)
+      : file_(std::move(file)) {
+    for (const ModelValue& input : inputs) {
+      auto found = std::ranges::find(file_->inputs(), input.name, &DeclaredInput::name);
+      if (found == file_->inputs().end()) {
+        found = std::ranges::find(file_->default_inputs(), input.name, &DeclaredInput::name);
+      }
+      declared_.push_back(&*found);
+    }
+  }
+
+  std::vector<ShapeSets> operator()(std::span<const Shape> shapes) const {
+    std::vector<ShapeSets> groups;
+    for (const int64_t more : {160, 32, 8, 1}) {
+      ShapeSets sets = {grown(shapes, more, more)};
+      if (std::ranges::equal(sets[0], shapes)) return {};
+      if (grown(shapes, more, 0) != sets[0]) {
+        sets.push_back(grown(shapes, more, 2 * more));
+        sets.push_back(grown(shapes, 2 * more, more));
+      }
+      groups.push_back(std::move(sets));
+    }
+    return groups;
+  }
+
+ private:
+  /// The first name's extents by `first`, the next one's by `second`, and so on.
+  std::vector<Shape> grown(std::span<const Shape> shapes, int64_t first, int64_t second) const {
+    std::vector<Shape> others(shapes.begin(), shapes.end());
+    std::vector<std::string> symbols;
+    for (size_t i = 0; i < others.size(); ++i) {
+      for (size_t d = 0; d < others[i].size(); ++d) {
+        const bool is_open = !declared_[i]->has_rank || declared_[i]->extents[d].is_open;
+        if (!is_open || others[i][d] <= 1) continue;
+        const std::string symbol = declared_[i]->has_rank ? declared_[i]->extents[d].symbol : "";
+        const auto known = std::ranges::find(symbols, symbol);
+        const auto place =
+            symbol.empty() ? symbols.size() : static_cast<size_t>(known - symbols.begin());
+        if (known == symbols.end() || symbol.empty()) symbols.push_back(symbol);
+        others[i][d] += place % 2 == 0 ? first : second;
+      }
+    }
+    return others;
+  }
+
+  std::shared_ptr<const OnnxModel> file_;
+  std::vector<const DeclaredInput*> declared_;
+};
+
 Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel> read,
                                          const leat_load_options* given) {
   TRY_ASSIGN(OnnxModel parsed, std::move(read));
   const auto file = std::make_shared<const OnnxModel>(std::move(parsed));
   TRY_ASSIGN(const leat_load_options options, read_struct(given, "leat_load_options"));
   TRY_ASSIGN(const ImportOptions known, known_of(options, *file));
-  TRY_ASSIGN(Model model, file->specialised(known));
+  const bool waits = leaves_shapes_open(*file, known);
+  Result<Model> tried = file->specialised(known);
+  // Extents of 1 may be too small for it; what it lacks altogether is said at once.
+  const bool is_refused = !tried && (!waits || tried.error().kind() == ErrorKind::unsupported);
+  if (is_refused) return tried.error();
+  Model model = waits ? file->declared(known.input_shapes) : std::move(*tried);
   auto made = std::make_unique<leat_model>();
   if (session != nullptr) {
     made->session = session->state;
@@ -73,6 +146,8 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel
   loading.network.schedule.strict = options.is_strict != 0;
   loading.network.times = options.takes_times != 0;
   loading.specialise = specialiser(file, known, model.inputs);
+  if (options.is_fixed == 0) loading.foresee = Foresight(file, model.inputs);
+  loading.waits_for_shapes = waits;
   TRY_ASSIGN(made->loaded, made->session->session.load(std::move(model), std::move(loading)));
   return made;
 }
@@ -88,7 +163,8 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
   info.type = tensor.type;
   info.rank = tensor.rank;
   std::ranges::copy(tensor.shape, info.shape);
-  info.size_bytes = tensor.size_bytes;
+  const bool is_known = std::ranges::none_of(value.shape, [](int64_t n) { return n < 0; });
+  info.size_bytes = is_known ? tensor.size_bytes : 0;
   return info;
 }
 
@@ -190,7 +266,8 @@ leat_status leat_model_output(const leat_model* model, size_t index, leat_value_
 
 leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_device());
     const DeviceInfo& device = model->loaded->device().info();
     return c::write_struct(c::info_of(device, c::kNoRefusal), info, "leat_device_info");
   });
@@ -199,7 +276,7 @@ leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
 leat_status leat_model_set_shapes(leat_model* model, const leat_tensor* inputs,
                                   size_t input_count) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
     if (input_count > 0) TRY(c::check_given(inputs, "inputs"));
     const size_t wanted = model->loaded->model().inputs.size();
     if (input_count != wanted) {

@@ -51,6 +51,18 @@ Result<std::unique_ptr<Network>> Network::load(Device& device, Schedule schedule
   return network;
 }
 
+Result<void> Network::look_ahead(Device& device, const Graph& graph,
+                                 const NetworkOptions& options) {
+  Network network(device, options);
+  TRY(network.plan(graph));
+  const Schedule& schedule = network.schedule_;
+  for (const Step& step : schedule.steps) {
+    const std::string& name = schedule.graph.nodes[step.node].name;
+    options.shape_kernels->remember(name, step.params, step_key(schedule, step));
+  }
+  return {};
+}
+
 Result<void> Network::plan(const Graph& graph) {
   ScheduleOptions plan = options_.schedule;
   if (options_.shape_kernels != nullptr) {
@@ -65,7 +77,7 @@ Result<void> Network::plan(const Graph& graph) {
 Result<void> Network::prepare() {
   CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
   TRY(allocate());
-  TRY(upload_weights());
+  TRY(place_weights());
   TRY(load_kernels());
   for (size_t slot = 0; slot < slots_.size(); ++slot) TRY(record(slot, 1));
   return {};
@@ -77,10 +89,8 @@ size_t Network::bytes_of(TensorId tensor) const {
 
 Result<void> Network::allocate() {
   const MemoryPlan& plan = schedule_.memory;
-  TRY_ASSIGN(weights_, device_.allocate(at_least_one(plan.weights_bytes), MemoryKind::device));
-  TRY_ASSIGN(activations_,
-             device_.allocate(at_least_one(plan.activations_bytes), MemoryKind::device));
-  stats_.reserved_bytes = weights_.size_bytes() + activations_.size_bytes();
+  TRY_ASSIGN(activations_, memory().arena(device_, at_least_one(plan.activations_bytes)));
+  stats_.reserved_bytes = activations_->size_bytes();
   stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes + plan.state_bytes;
   if (plan.state_bytes > 0) {
     TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));
@@ -127,8 +137,8 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   const Placement& placement = schedule_.placements[root];
   const size_t size_bytes = std::max<size_t>(bytes_of(tensor), 1);
   switch (placement.space) {
-    case Space::weights: return {&weights_, placement.offset_bytes, size_bytes};
-    case Space::activations: return {&activations_, placement.offset_bytes, size_bytes};
+    case Space::weights: return {weights_[root].arena.get(), weights_[root].offset, size_bytes};
+    case Space::activations: return {activations_.get(), placement.offset_bytes, size_bytes};
     case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
     case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
@@ -137,25 +147,29 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   return {};
 }
 
-Result<void> Network::upload_weights() {
-  std::vector<std::byte> image(schedule_.memory.weights_bytes);
+Result<void> Network::place_weights() {
   const Graph& graph = schedule_.graph;
+  std::vector<ModelMemory::Wish> wishes;
+  std::vector<TensorId> tensors;
+  weights_.resize(graph.tensors.size());
+  std::vector<bool> is_asked(graph.tensors.size(), false);
   for (const Step& step : schedule_.steps) {
-    const Node& node = graph.nodes[step.node];
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const TensorId id = node.inputs[i];
+    for (const TensorId id : graph.nodes[step.node].inputs) {
       const Placement& placement = schedule_.placements[id];
-      if (placement.space != Space::weights) continue;
-      const std::span<std::byte> place(image.data() + placement.offset_bytes, bytes_of(id));
-      if (placement.packed) {
-        pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
-      } else {
-        to_storage(*graph.tensors[id].constant, placement, place);
-      }
+      if (placement.space != Space::weights || is_asked[id]) continue;
+      is_asked[id] = true;
+      const auto& constant = graph.tensors[id].constant;
+      ModelMemory::Wish wish = {.constant = constant, .placement = placement, .order = {}};
+      if (placement.packed) wish.order = packed_order(graph, step, constant->shape);
+      wishes.push_back(std::move(wish));
+      tensors.push_back(id);
     }
   }
-  count_copy(CopyCause::weights, image.size());
-  return write_buffer(device_, {&weights_, 0, image.size()}, image);
+  TRY_ASSIGN(ModelMemory::Placed placed, memory().place(device_, std::move(wishes)));
+  for (size_t i = 0; i < tensors.size(); ++i) weights_[tensors[i]] = std::move(placed.places[i]);
+  count_copy(CopyCause::weights, placed.written_bytes);
+  stats_.reserved_bytes += placed.used_bytes;
+  return {};
 }
 
 /// Fills launches_; the first step of each distinct kernel.
@@ -187,11 +201,19 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   ShapeKernels* const shapes = options_.shape_kernels;
   if (shapes != nullptr) shapes->forget_idle();
   std::vector<StepKey> keys(steps.size());
+  bool is_all_there = true;
+  for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
+    keys[i] = step_key(schedule_, schedule_.steps[steps[i]]);
+    is_all_there = is_all_there && shapes->find(keys[i]);
+  }
+  if (shapes != nullptr && !is_all_there && options_.look_ahead) {
+    remember(keys);
+    options_.look_ahead();
+  }
   std::vector<ShapeKernels::Opening> openings;
   std::vector<KernelWish> wishes;
   for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
     const Step& step = schedule_.steps[steps[i]];
-    keys[i] = step_key(schedule_, step);
     const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
     if (shapes->find(keys[i]) || std::ranges::any_of(openings, serves)) {
       TRY(check_kernel(schedule_, step, device_.target()));
@@ -226,14 +248,17 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   for (size_t i = 0; i < steps.size(); ++i) {
     if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);
   }
-  TRY(tell(told));
+  if (shapes != nullptr) remember(keys);
+  return tell(told);
+}
+
+/// `keys` of those steps that have a kernel of their own.
+void Network::remember(std::span<const StepKey> keys) {
   for (const Launch& launch : launches_) {
-    if (shapes == nullptr) break;
     const Step& step = schedule_.steps[launch.step];
     const std::string& name = schedule_.graph.nodes[step.node].name;
-    shapes->remember(name, step.params, keys[launch.served]);
+    options_.shape_kernels->remember(name, step.params, keys[launch.served]);
   }
-  return {};
 }
 
 /// Fills served_, and writes what kernels are told.
@@ -522,27 +547,49 @@ Result<HostTensor> Network::external(TensorId id, size_t slot) {
   return from_storage(bytes, storage, tensor.dtype, tensor.shape);
 }
 
-Result<std::vector<KernelTime>> Network::profile() {
+KernelTime Network::facts_of(const Launch& launch) const {
+  const Step& step = schedule_.steps[launch.step];
+  const Node& node = schedule_.graph.nodes[step.node];
+  KernelTime facts;
+  facts.name = node.name;
+  facts.op = node.op;
+  facts.params = to_string(step.params);
+  facts.flop = flop_count(node);
+  for (const TensorId tensor : launch.arguments) facts.bytes += range_of(tensor, 0).size_bytes;
+  facts.step = launch.step;
+  return facts;
+}
+
+/// As many as the queue has marks for, in one submit.
+Result<void> Network::profile(std::span<const Launch> part, std::vector<KernelTime>& times) {
   Queue& queue = device_.queue();
-  std::vector<KernelTime> times;
-  for (const Launch& launched : launches_) {
-    const Step& step = schedule_.steps[launched.step];
-    const Node& node = schedule_.graph.nodes[step.node];
-    TRY(queue.mark_time(0));
-    TRY(launch(launched, 0));
-    TRY(queue.mark_time(1));
-    TRY_ASSIGN(const uint64_t value, queue.submit());
-    TRY(wait(value));
-    TRY_ASSIGN(const uint64_t begin_ns, queue.time_ns(0));
-    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(1));
-    KernelTime time;
-    time.name = node.name;
-    time.op = node.op;
-    time.flop = flop_count(node);
-    time.time_ns = end_ns - begin_ns;
-    time.params = to_string(step.params);
-    for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
+  TRY(queue.mark_time(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY(launch(part[i], 0));
+    TRY(queue.mark_time(i + 1));
+  }
+  TRY_ASSIGN(const uint64_t value, queue.submit());
+  TRY(wait(value));
+  uint64_t at_ns = times.empty() ? 0 : times.back().begin_ns + times.back().time_ns;
+  TRY_ASSIGN(uint64_t begin_ns, queue.time_ns(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(i + 1));
+    KernelTime time = facts_of(part[i]);
+    time.begin_ns = at_ns;
+    time.time_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    at_ns += time.time_ns;
+    begin_ns = end_ns;
     times.push_back(std::move(time));
+  }
+  return {};
+}
+
+Result<std::vector<KernelTime>> Network::profile() {
+  const std::span<const Launch> all = launches_;
+  std::vector<KernelTime> times;
+  for (size_t first = 0; first < all.size(); first += Queue::kTimeSlots - 1) {
+    const size_t count = std::min<size_t>(all.size() - first, Queue::kTimeSlots - 1);
+    TRY(profile(all.subspan(first, count), times));
   }
   return times;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "leat/model/onnx_import.h"
+#include "leat/run/tuning.h"
 
 namespace leat::c {
 
@@ -143,6 +144,7 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel
                              loading.network.slots, kSlotsMax));
   }
   loading.network.schedule.strict = options.is_strict != 0;
+  loading.network.times = options.takes_times != 0;
   loading.specialise = specialiser(file, known, model.inputs);
   if (options.is_fixed == 0) loading.foresee = Foresight(file, model.inputs);
   loading.waits_for_shapes = waits;
@@ -169,6 +171,38 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
 Result<void> check_model(const leat_model* model) {
   TRY(check_given(model, "model"));
   return model->loaded->check_ready();
+}
+
+constexpr double kKernelSeconds = 0.1;
+constexpr double kKernelSecondsMax = 3600;
+
+Result<leat_tune_result> tune(leat_model& model, const leat_tune_options& options) {
+  const double seconds = options.kernel_seconds == 0 ? kKernelSeconds : options.kernel_seconds;
+  if (!(seconds > 0 && seconds <= kKernelSecondsMax)) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Seconds for each kernel ({}) are not above 0 and up to {}.", seconds,
+                             kKernelSecondsMax));
+  }
+  if (model.session->cache_folder.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 "The session keeps no cache, and so nothing that tuning finds.");
+  }
+  TRY(TuneStore::open(model.session->cache_folder));
+  leat_tune_result result{};
+  TuningOptions tuning;
+  tuning.cache_folder = model.session->cache_folder;
+  tuning.measures = true;
+  tuning.again = options.is_again != 0;
+  tuning.limits.seconds = seconds;
+  tuning.on_choice = [&](const TunedKernel& kernel) {
+    ++result.kernels;
+    if (kernel.source == ChoiceSource::measured) ++result.measured;
+    if (kernel.seconds <= 0 || kernel.model_seconds <= 0) return;
+    result.model_us += kernel.model_seconds * 1e6;
+    result.tuned_us += kernel.seconds * 1e6;
+  };
+  TRY(model.loaded->choose_anew(tuned_choices(std::move(tuning))));
+  return result;
 }
 
 }  // namespace
@@ -270,6 +304,9 @@ leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stat
     told.copied_bytes = own.copies.hot_bytes();
     told.staged_bytes = own.copies.staged_bytes();
     told.compile_ms = own.compile_ms;
+    told.launches = own.launches;
+    told.tensor_bytes = own.tensor_bytes;
+    told.repeated_runs = own.repeated_runs;
     return c::write_struct(told, stats, "leat_model_stats");
   });
 }
@@ -288,6 +325,34 @@ leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_
       times[i] = {time.name.c_str(), time.op.c_str(), time.flop, time.bytes, time.time_ns};
     }
     return {};
+  });
+}
+
+leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin_ns,
+                                 uint64_t* end_ns) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY(c::check_given(begin_ns, "begin_ns"));
+    TRY(c::check_given(end_ns, "end_ns"));
+    TRY(c::check_below(slot, model->loaded->network().slot_count(), "Slot"));
+    if (!model->loaded->network().has_times()) {
+      return Error(ErrorKind::invalid_argument, "The model was loaded without takes_times.");
+    }
+    TRY_ASSIGN(const SlotTimes times,
+               model->loaded->alone([&](Network& network) { return network.slot_times(slot); }));
+    *begin_ns = times.begin_ns;
+    *end_ns = times.end_ns;
+    return {};
+  });
+}
+
+leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
+                            leat_tune_result* result) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY_ASSIGN(const leat_tune_options own, c::read_struct(options, "leat_tune_options"));
+    TRY_ASSIGN(const leat_tune_result told, c::tune(*model, own));
+    return result == nullptr ? Result<void>() : c::write_struct(told, result, "leat_tune_result");
   });
 }
 

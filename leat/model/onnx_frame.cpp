@@ -11,9 +11,9 @@
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_file.h"
+#include "leat/model/onnx_notes.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
-#include "leat/model/onnx_survey.h"
 
 namespace leat {
 namespace {
@@ -213,11 +213,6 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame, Impor
 }
 
 }  // namespace
-
-std::string name_of(const onnx::NodeProto& node) {
-  if (!node.name().empty()) return node.name();
-  return node.output_size() > 0 ? node.output(0) : node.op_type();
-}
 
 int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
   const auto found = opsets.find(std::string(onnx_ops::canonical_domain(node.domain())));

@@ -41,7 +41,4 @@ class ImportNotes;
 /// The frame as far as it can be made: what read_frame refuses is noted and left out. Never fails.
 ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes);
 
-/// The name that messages use: the node's own, or its first output's.
-std::string name_of(const onnx::NodeProto& node);
-
 }  // namespace leat

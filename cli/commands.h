@@ -41,5 +41,6 @@ CommandRun add_tune(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_kernel(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
+CommandRun add_cache(CLI::App& command);
 
 }  // namespace leat::cli

@@ -36,6 +36,7 @@ CommandRun add_run(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
 CommandRun add_bench(CLI::App& command);
 CommandRun add_tune(CLI::App& command);
+CommandRun add_pack(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
 

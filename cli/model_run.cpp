@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "cli/device_choice.h"
 #include "cli/report.h"
 #include "leat/base/statistics.h"
 #include "leat/device/spin.h"
-#include "leat/run/peak.h"
 #include "leat/run/session.h"
 
 namespace leat::cli {
@@ -69,6 +67,11 @@ std::string clock_text(const GpuClock& clock) {
                      clock.is_low() ? ": low, so these times are not what the device can do" : "");
 }
 
+std::string share_text(const ModelRun& run) {
+  if (run.peak_gflops <= 0) return "unknown";
+  return run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100);
+}
+
 std::string profile_text(const ModelRun& run) {
   Table table({"kernel", "op", "us", "GFLOPS", "GB/s", "parameters"});
   for (const KernelTime& time : run.profile) {
@@ -79,33 +82,10 @@ std::string profile_text(const ModelRun& run) {
   return table.text() + "\n";
 }
 
-/// What matrix units multiply in the network; f32 where none do.
-DType unit_element_of(const Schedule& schedule) {
-  for (const Step& step : schedule.steps) {
-    const auto* tile = std::get_if<ContractionParams>(&step.params);
-    if (tile == nullptr || !tile->by_units()) continue;
-    const Node& node = schedule.graph.nodes[step.node];
-    const auto contraction = find_contraction(schedule.graph, node);
-    if (contraction) return schedule.placements[node.inputs[contraction->a.input]].storage;
-  }
-  return DType::f32;
-}
-
-Result<double> peak_of(LoadedModel& loaded, const ModelRun& run, const std::string& cache_folder) {
-  const DType element = unit_element_of(loaded.network().schedule());
-  Device& device = loaded.device();
-  TRY_ASSIGN(double peak, measured_peak_gflops(device, cache_folder, element));
-  if (run.gflops() <= peak) return peak;
-  TRY_ASSIGN(const double again, measure_peak_gflops(device, element));  // kept on a busy machine
-  peak = std::max(peak, again);
-  keep_peak_gflops(device, cache_folder, peak, element);
-  return peak;
-}
-
 /// On the device that the model is ready on.
 Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress) {
+                           Progress& progress, const PeakOf& peak) {
   ModelRun run;
   progress.show("running " + loaded.model().name);
   TRY_ASSIGN(run.outputs, loaded.run(inputs));
@@ -117,10 +97,7 @@ Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inpu
   run.stats = network.stats();
   run.memory = network.schedule().memory;
   run.f64_as_f32 = network.schedule().f64_as_f32;
-  for (const Step& step : network.schedule().steps) {
-    const Graph& graph = network.schedule().graph;
-    run.gflop += flop_count(graph.nodes[step.node]) * 1e-9;
-  }
+  run.gflop = network.flop() * 1e-9;
   progress.show("warming up " + run.info.name);
   TRY(warm_up(loaded, run));
   TRY(time_runs(network, options.repeat, progress, options.trace, run));
@@ -128,7 +105,7 @@ Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inpu
     TRY_ASSIGN(run.profile, network.profile());
   }
   progress.show("measuring the peak of " + run.info.name);
-  TRY_ASSIGN(run.peak_gflops, peak_of(loaded, run, options.cache_folder));
+  TRY_ASSIGN(run.peak_gflops, peak(loaded, run));
   return run;
 }
 
@@ -143,24 +120,13 @@ double ModelRun::memory_overhead() const {
          1;
 }
 
-Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
-                           const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress) {
-  progress.show((options.tune ? "tuning " : "compiling ") + model.name);
-  TuningOptions tuning;
-  tuning.measures = options.tune;
-  tuning.on_choice = [&](const TunedKernel& kernel) {
-    if (options.tune) progress.show("tuning " + kernel.node);
-  };
-  Session session(session_options(options.cache_folder, std::move(tuning)));
-  LoadOptions load;
-  load.device = options.device;
-  load.network.schedule.strict = options.strict;
-  TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
+Result<ModelRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                            const ModelRunOptions& options, const ProcessStart& start,
+                            Progress& progress, const PeakOf& peak) {
   while (true) {
-    Result<ModelRun> run = run_there(*loaded, inputs, options, start, progress);
+    Result<ModelRun> run = run_there(loaded, inputs, options, start, progress, peak);
     if (run || run.error().kind() != ErrorKind::device_lost) return run;
-    TRY(loaded->give_way(run.error()));
+    TRY(loaded.give_way(run.error()));
   }
 }
 
@@ -169,15 +135,14 @@ std::string text_of(const ModelRun& run) {
   Table table({"device", "chip", "route", "kernels", "ms", "GFLOPS", "of peak", "copied"});
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
              std::to_string(run.stats.kernels), number_text(run.median_ms()),
-             number_text(run.gflops()),
-             run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100),
+             number_text(run.gflops()), share_text(run),
              bytes_text(static_cast<double>(run.stats.copies.staged_bytes()))});
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
   const double bound = static_cast<double>(run.memory.lower_bound_bytes);
   text += fmt::format(
-      "time      median of {} runs, each from submit to fence; measured peak {} GFLOPS\n",
-      run.run_ms.size(), number_text(run.peak_gflops));
+      "time      median of {} runs, each from submit to fence{}\n", run.run_ms.size(),
+      run.peak_gflops > 0 ? "; measured peak " + number_text(run.peak_gflops) + " GFLOPS" : "");
   if (run.is_peak_exceeded()) {
     text +=
         "          more than that was reached: the machine did other work when it was measured\n";

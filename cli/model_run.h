@@ -2,6 +2,7 @@
 // with.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -11,9 +12,9 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "leat/device/device.h"
-#include "leat/model/onnx_import.h"
 #include "leat/run/gpu_clock.h"
 #include "leat/run/network.h"
+#include "leat/run/session.h"
 #include "leat/run/trace.h"
 
 namespace leat::cli {
@@ -37,15 +38,15 @@ struct ModelRun {
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;
-  bool f64_as_f32 = false;  // Schedule::f64_as_f32
-  double peak_gflops = 0;
+  bool f64_as_f32 = false;          // Schedule::f64_as_f32
+  double peak_gflops = 0;           // 0: not known
   std::optional<GpuClock> clock;    // while it ran; nothing where nobody tells
   std::vector<KernelTime> profile;  // empty when not asked for
 
   double median_ms() const;
   double gflops() const { return median_ms() > 0 ? gflop / median_ms() * 1e3 : 0; }
   /// The peak was measured on a machine that did other work, too: there is no share of it.
-  bool is_peak_exceeded() const { return gflops() > peak_gflops; }
+  bool is_peak_exceeded() const { return peak_gflops > 0 && gflops() > peak_gflops; }
   /// 0 where it is not known.
   double peak_share() const {
     return peak_gflops > 0 && !is_peak_exceeded() ? gflops() / peak_gflops : 0;
@@ -54,7 +55,15 @@ struct ModelRun {
   double memory_overhead() const;
 };
 
-/// `inputs` has one value per Model::inputs.
+/// GFLOPS that the device can do of what the network does; 0: not known.
+using PeakOf = std::function<Result<double>(LoadedModel& loaded, const ModelRun& run)>;
+
+/// Of a model that is ready; `inputs` has one value per Model::inputs.
+Result<ModelRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                            const ModelRunOptions& options, const ProcessStart& start,
+                            Progress& progress, const PeakOf& peak);
+
+/// Of a model that is to be compiled.
 /// Errors: those of the device named, or of the last one tried.
 Result<ModelRun> run_model(Model model, std::span<const HostTensor> inputs,
                            const ModelRunOptions& options, const ProcessStart& start,

@@ -29,7 +29,7 @@ Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* g
   SessionOptions own;
   own.cache_folder = cache_folder_of(options);
   const uint32_t threads = options.threads > 0 ? options.threads : env_count("LEAT_THREADS", 0);
-  own.devices = machine_devices(threads, own.cache_folder);
+  own.devices = machine_devices(threads);
   TuningOptions tuning;  // what `leat tune` has found
   tuning.cache_folder = own.cache_folder;
   if (options.log != nullptr) {

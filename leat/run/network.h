@@ -1,5 +1,7 @@
 // Network: an op graph made ready on one device, and the spine that leads a tensor through it:
 // schedule, lower, emit (or the cache), load, record once; then every run is one replayed submit.
+// Two ways lead here: a graph is compiled (network_compile.cpp), a RunPlan has its kernels already
+// (network.cpp, which needs no compiler).
 #pragma once
 
 #include <memory>
@@ -7,7 +9,7 @@
 #include <vector>
 
 #include "leat/device/device.h"
-#include "leat/run/compile.h"
+#include "leat/pack/run_plan.h"
 #include "leat/run/shape_kernels.h"
 #include "leat/schedule/schedule.h"
 
@@ -92,6 +94,12 @@ class Network {
   static Result<std::unique_ptr<Network>> load(Device& device, Schedule schedule,
                                                const NetworkOptions& options);
 
+  /// For what somebody has compiled for a target that this device serves; `options` has no shape
+  /// kernels. The plan is copied. Errors: also invalid_argument, for a kernel that the device does
+  /// not take.
+  static Result<std::unique_ptr<Network>> load(Device& device, const RunPlan& plan,
+                                               const NetworkOptions& options);
+
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
   Result<void> set_input(size_t index, const HostTensor& value, size_t slot = 0);
   /// Runs once and waits for the fence. What a fault or the deadline takes is run once more, where
@@ -135,7 +143,10 @@ class Network {
   /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
   void count_copy(CopyCause cause, uint64_t size_bytes);
 
+  /// Without nodes and steps, where the network was loaded from a RunPlan.
   const Schedule& schedule() const { return schedule_; }
+  /// FLOP of one run.
+  double flop() const;
   /// A kernel's place in a run, one for each step of the schedule.
   struct PlannedLaunch {
     const Kernel* kernel = nullptr;
@@ -156,11 +167,10 @@ class Network {
     uint32_t groups_x = 0;
     std::optional<BufferRange> words;  // its last argument, where it is told numbers
   };
-  /// One step of the schedule.
   struct Launch {
     size_t served = 0;  // in served_
     std::vector<TensorId> arguments;
-    uint32_t step = 0;
+    LaunchFacts facts;
   };
   struct Slot {
     std::vector<Buffer> externals;  // by tensor id, empty where not external
@@ -175,14 +185,15 @@ class Network {
   Result<HostTensor> external(TensorId id, size_t slot);
   Result<void> plan(const Graph& graph);
   Result<void> prepare();
+  Result<void> load_kernels(const RunPlan& plan);
+  Result<void> record_all();
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
-  Result<void> upload_weights();
+  Result<void> upload_weights(std::span<const std::byte> image);
   Result<void> load_kernels();
-  std::vector<uint32_t> find_launches();
   Result<void> serve(std::span<const uint32_t> steps);
   Result<void> tell(std::span<const ShapeKernels::Told> told);
   Result<void> launch(const Launch& launch, size_t slot);
@@ -193,7 +204,6 @@ class Network {
 
   Device& device_;
   NetworkOptions options_;
-  KernelCache cache_;
   Schedule schedule_;
   Buffer state_;
   Buffer weights_;

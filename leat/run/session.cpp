@@ -5,9 +5,6 @@
 
 #include <algorithm>
 
-#include "leat/backend/backends.h"
-#include "leat/run/known_answer.h"
-
 namespace leat {
 
 namespace {
@@ -26,11 +23,10 @@ std::string text_of(std::span<const Shape> shapes) {
 
 }  // namespace
 
-DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) {
+DeviceSource machine_devices(uint32_t threads) {
   DeviceSource source;
-  source.open = [=](const std::string& spec) {
-    return open_device(spec, threads,
-                       [&](Device& device) { return self_test(device, cache_folder); });
+  source.open = [=](const std::string& spec, const DeviceCheck& check) {
+    return open_device(spec, threads, check);
   };
   source.names = [] {
     std::vector<std::string> names;
@@ -45,13 +41,15 @@ DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) 
 
 // --- Session -------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<LoadedModel>> Session::load(Model model, LoadOptions options) {
-  std::unique_ptr<LoadedModel> loaded(new LoadedModel(*this, std::move(model), std::move(options)));
+Result<std::unique_ptr<LoadedModel>> Session::load_from(Model model, LoadOptions options,
+                                                        NetworkSource source) {
+  std::unique_ptr<LoadedModel> loaded(
+      new LoadedModel(*this, std::move(model), std::move(options), std::move(source)));
   TRY(loaded->find_device());
   return loaded;
 }
 
-Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
+Result<Session::OpenDevice*> Session::enter(const std::string& spec, const DeviceCheck& check) {
   const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<OpenDevice>& open : devices_) {
     if (open->spec != spec && open->device->info().name != spec) continue;
@@ -59,10 +57,10 @@ Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
     return open.get();
   }
   auto opened = std::make_unique<OpenDevice>();
-  TRY_ASSIGN(opened->device, options_.devices.open(spec));
+  TRY_ASSIGN(opened->device, options_.devices.open(spec, check));
   opened->chooser = std::make_unique<Chooser>(
       opened->device->target(),
-      options_.choose_on ? options_.choose_on(*opened->device) : choose_by_model);
+      options_.choose_on ? options_.choose_on(*opened->device) : ChooseFunction());
   opened->spec = spec;
   opened->models = 1;
   devices_.push_back(std::move(opened));
@@ -77,8 +75,8 @@ void Session::leave(OpenDevice& device, bool closes) {
 
 // --- LoadedModel ---------------------------------------------------------------------------------
 
-LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options)
-    : session_(session), options_(std::move(options)) {
+LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source)
+    : session_(session), options_(std::move(options)), source_(std::move(source)) {
   options_.network.cache_folder = session.options_.cache_folder;
   std::vector<Shape> shapes = shapes_of(model);
   ready_.push_back({std::move(shapes), std::move(model), nullptr});
@@ -104,7 +102,7 @@ Result<void> LoadedModel::find_device() {
 
 Result<void> LoadedModel::move_to(const std::string& spec) {
   leave(true);
-  TRY_ASSIGN(device_, session_.enter(spec));
+  TRY_ASSIGN(device_, session_.enter(spec, source_.check));
   TRY_ASSIGN(ready_.back().network, make_network(ready_.back().model));
   return {};
 }
@@ -126,7 +124,7 @@ Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model) {
   NetworkOptions options = options_.network;
   options.schedule.chooser = device_->chooser.get();
   if (options_.specialise) options.shape_kernels = &shape_kernels_;
-  return Network::load(device(), model.graph, options);
+  return source_.make(device(), model, options);
 }
 
 Result<void> LoadedModel::check_ready() const {

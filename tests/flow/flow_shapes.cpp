@@ -116,7 +116,7 @@ void run_shapes(const std::string& device, const std::function<Model(const Shape
                 const std::vector<Shape>& shapes) {
   constexpr int kPasses = 3;
   ASSERT_GT(shapes.size(), kShapesReadyMax);
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   LoadOptions options;
   options.device = device;
   options.specialise = [&](std::span<const Shape> given) { return Result<Model>(make(given[0])); };

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "leat/model/onnx_import.h"
+#include "leat/pack/packed_model.h"
 
 namespace leat::c {
 
@@ -14,46 +14,27 @@ namespace {
 
 const std::string kNoRefusal;
 
-Result<ImportOptions> known_of(const leat_load_options& options, const OnnxModel& file) {
-  ImportOptions known;
-  if (options.known_count > 0) TRY(check_given(options.known, "known"));
-  for (const leat_known_input& input : std::span(options.known, options.known_count)) {
-    TRY(check_given(input.name, "name of a known input"));
-    const auto declared = std::ranges::find(file.inputs(), input.name, &DeclaredInput::name);
-    if (declared == file.inputs().end()) {
-      return Error(ErrorKind::invalid_argument,
-                   fmt::format("The model has no input \"{}\".", input.name));
-    }
-    const std::string what = fmt::format("known input \"{}\"", input.name);
-    TRY_ASSIGN(TensorFacts facts, shape_facts_of(input.value, what));
-    if (input.value.data != nullptr) {
-      TRY_ASSIGN(known.input_values[input.name], value_of(input.value, what));
-    }
-    known.input_shapes[input.name] = std::move(facts.shape);
+bool is_packed(const ModelFile& file) {
+  return file.bytes ? Pack::is_pack(*file.bytes) : is_pack_file(file.path);
+}
+
+Result<std::unique_ptr<LoadedModel>> load_packed(Session& session, const ModelFile& file,
+                                                 const leat_load_options& options,
+                                                 LoadOptions loading) {
+  if (options.known_count > 0 || options.is_strict != 0) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Packed model \"{}\" is loaded as it was compiled, without known "
+                             "inputs and is_strict.",
+                             file.path));
   }
-  return known;
+  TRY_ASSIGN(std::shared_ptr<const Pack> pack,
+             file.bytes ? Pack::parse(*file.bytes, file.path) : Pack::read(file.path));
+  return session.load(std::move(pack), std::move(loading));
 }
 
-/// The same model for other shapes of the inputs of these names.
-auto specialiser(std::shared_ptr<const OnnxModel> file, ImportOptions known,
-                 const std::vector<ModelValue>& inputs) {
-  std::vector<std::string> names;
-  for (const ModelValue& input : inputs) names.push_back(input.name);
-  return [file = std::move(file), known = std::move(known),
-          names = std::move(names)](std::span<const Shape> shapes) {
-    ImportOptions options = known;
-    for (size_t i = 0; i < names.size(); ++i) options.input_shapes[names[i]] = shapes[i];
-    return file->specialised(options);
-  };
-}
-
-Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel> read,
+Result<std::unique_ptr<leat_model>> load(leat_session* session, const ModelFile& file,
                                          const leat_load_options* given) {
-  TRY_ASSIGN(OnnxModel parsed, std::move(read));
-  const auto file = std::make_shared<const OnnxModel>(std::move(parsed));
   TRY_ASSIGN(const leat_load_options options, read_struct(given, "leat_load_options"));
-  TRY_ASSIGN(const ImportOptions known, known_of(options, *file));
-  TRY_ASSIGN(Model model, file->specialised(known));
   auto made = std::make_unique<leat_model>();
   if (session != nullptr) {
     made->session = session->state;
@@ -69,9 +50,8 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel
                  fmt::format("Number of slots ({}) is larger than the limit ({}).",
                              loading.network.slots, kSlotsMax));
   }
-  loading.network.schedule.strict = options.is_strict != 0;
-  loading.specialise = specialiser(file, known, model.inputs);
-  TRY_ASSIGN(made->loaded, made->session->session.load(std::move(model), std::move(loading)));
+  const auto load_as = is_packed(file) ? load_packed : load_compiled;
+  TRY_ASSIGN(made->loaded, load_as(made->session->session, file, options, std::move(loading)));
   return made;
 }
 
@@ -106,7 +86,7 @@ leat_status leat_model_load(leat_session* session, const char* path,
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(path, "path"));
     TRY(c::check_given(model, "model"));
-    TRY_ASSIGN(auto made, c::load(session, OnnxModel::read(path), options));
+    TRY_ASSIGN(auto made, c::load(session, {path, std::nullopt}, options));
     *model = made.release();
     return {};
   });
@@ -120,7 +100,7 @@ leat_status leat_model_load_memory(leat_session* session, const void* bytes, siz
     TRY(c::check_given(name, "name"));
     TRY(c::check_given(model, "model"));
     const std::string_view text(static_cast<const char*>(bytes), size_bytes);
-    TRY_ASSIGN(auto made, c::load(session, OnnxModel::parse(text, name), options));
+    TRY_ASSIGN(auto made, c::load(session, {name, text}, options));
     *model = made.release();
     return {};
   });

@@ -280,4 +280,13 @@ Result<std::string> pack_bytes(const PackContent& content) {
   return file;
 }
 
+std::string sealed_pack(std::string file) {
+  file.resize(std::max(file.size(), kHeaderBytes));
+  const uint64_t told = header_of(file).body_bytes;
+  const uint64_t body_bytes = std::min<uint64_t>(told, file.size() - kHeaderBytes);
+  const std::string header =
+      header_bytes(file.size(), std::string_view(file).substr(kHeaderBytes, body_bytes));
+  return file.replace(0, header.size(), header);
+}
+
 }  // namespace leat

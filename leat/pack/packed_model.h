@@ -88,6 +88,10 @@ struct PackContent {
 /// would take.
 Result<std::string> pack_bytes(const PackContent& content);
 
+/// A file's bytes, however they were changed, under a header that is right: size and hash. For
+/// tests of the reader.
+std::string sealed_pack(std::string file);
+
 /// Why a target's code does not run on a device, empty when it does.
 std::string misfit(const Target& target, const Target& device);
 

@@ -33,11 +33,14 @@ using CommandRun = std::function<Result<int>(const ProcessStart& start)>;
 
 CommandRun add_devices(CLI::App& command);
 CommandRun add_run(CLI::App& command);
+CommandRun add_inspect(CLI::App& command);
+CommandRun add_compare(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
 CommandRun add_bench(CLI::App& command);
 CommandRun add_tune(CLI::App& command);
 CommandRun add_pack(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
+CommandRun add_kernel(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
 
 }  // namespace leat::cli

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
@@ -29,6 +30,7 @@ struct Options {
   std::string node;
   std::string capture;
   std::vector<std::string> inputs;
+  JsonTarget json;
 };
 
 Result<Target> target_of(const std::string& name) {
@@ -38,11 +40,14 @@ Result<Target> target_of(const std::string& name) {
   return device->target();
 }
 
+std::string stage_of(const Options& options) {
+  if (!options.stage.empty()) return options.stage;
+  return options.file.ends_with(".onnx") ? "schedule" : "lower";
+}
+
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
-  const std::string stage = !options.stage.empty() ? options.stage
-                            : is_model             ? "schedule"
-                                                   : "lower";
+  const std::string stage = stage_of(options);
   if (stage == kPackets && is_model && options.node.empty()) {
     return packets_of({options.file, options.target, options.inputs, options.capture});
   }
@@ -64,8 +69,16 @@ Result<std::string> text_of(const Options& options) {
 }
 
 Result<int> run(const Options& options) {
+  TRY(check_files(options.json, {}, std::span(&options.file, 1)));
   TRY_ASSIGN(std::string text, text_of(options));
   std::ranges::replace(text, '\t', ' ');  // as assemblers write them
+  if (options.json.wanted()) {
+    TRY(write_json(options.json, {{"file", options.file},
+                                  {"after", stage_of(options)},
+                                  {"target", options.target},
+                                  {"text", text}}));
+  }
+  if (options.json.to_stdout()) return 0;
   print_text(text.ends_with('\n') ? text : text + '\n');
   return 0;
 }
@@ -101,6 +114,7 @@ CommandRun add_dump(CLI::App& command) {
       ->take_all();
   command.add_option("--node", options->node, "Only kernels whose name contains this")
       ->type_name("NAME");
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

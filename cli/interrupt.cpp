@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <initializer_list>
@@ -33,6 +34,9 @@ Writing& writing() {
   return now;
 }
 
+std::atomic<bool> notes_first = false;
+std::atomic<int> noted_exit_code = 0;
+
 /// Those of Ctrl-C, kill and a closed terminal, save the ones that whoever started the program had
 /// it ignore (nohup).
 sigset_t signals_that_end() {
@@ -55,6 +59,10 @@ void exit_on_interrupt() {
   Result<std::thread> started = start_thread([signals] {
     int signal = 0;
     while (sigwait(&signals, &signal) != 0) continue;
+    if (notes_first.exchange(false)) {
+      noted_exit_code = kSignalExitCode + signal;
+      while (sigwait(&signals, &signal) != 0) continue;
+    }
     const std::lock_guard gate(writing().gate);
     [[maybe_unused]] const bool ended = writing().files.try_lock_for(kLastWriteMax);
     if (isatty(STDERR_FILENO) != 0) {
@@ -65,6 +73,10 @@ void exit_on_interrupt() {
   if (started) return started->detach();
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // they end the process at once
 }
+
+void note_first_interrupt() { notes_first = true; }
+
+int interrupt_exit_code() { return noted_exit_code; }
 
 Result<void> write_whole_file(const std::string& path, std::string_view bytes) {
   std::unique_lock gate(writing().gate);

@@ -7,8 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/report.h"
-#include "leat/base/statistics.h"
-#include "leat/device/spin.h"
 #include "leat/run/session.h"
 
 namespace leat::cli {
@@ -17,49 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Result<void> time_runs(Network& network, uint32_t count, Progress& progress, Trace* trace,
-                       ModelRun& run) {
-  for (uint32_t i = 0; i < count; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
-    const uint64_t begin_ns = steady_now_ns();
-    TRY_ASSIGN(const uint64_t value, network.start());
-    const uint64_t submitted_ns = steady_now_ns();
-    TRY(network.wait(value));
-    if (trace != nullptr) {
-      const std::string& name = network.device().info().name;
-      trace->add(name, "submit", "submit", begin_ns, submitted_ns, i);
-      trace->add(name, "slot 0", "run", submitted_ns, steady_now_ns(), i);
-      trace->mark(name, "fence", "fence seen", steady_now_ns(), i);
-    }
-    const std::chrono::duration<double, std::milli> passed =
-        std::chrono::steady_clock::now() - begin;
-    run.run_ms.push_back(passed.count());
-    progress.show(fmt::format("run {} of {}", i + 1, count));
-  }
-  return {};
-}
-
-/// An idle GPU takes hundreds of milliseconds of load until it runs at its full clock; a CPU that
-/// has just compiled, a moment.
-constexpr WarmUpLimits kGpuWarmUp = {.seconds = 0.3, .seconds_max = 2};
-constexpr WarmUpLimits kCpuWarmUp = {.seconds = 0, .seconds_max = 0.3};
-/// A network that takes as long has warmed the device up by its first run.
-constexpr double kLongRunSeconds = 0.1;
-
-/// Before timed runs, and on a device whose clock somebody tells, what it is then.
-Result<void> warm_up(LoadedModel& loaded, ModelRun& run) {
-  const TimedRun once = [&]() -> Result<double> {
-    const auto start = std::chrono::steady_clock::now();
-    TRY(loaded.network().run());
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  TRY_ASSIGN(const double seconds, once());
-  const bool is_gpu = !loaded.device().target().is_cpu && !loaded.device().info().software;
-  if (seconds < kLongRunSeconds) TRY(leat::warm_up(once, is_gpu ? kGpuWarmUp : kCpuWarmUp));
-  TRY_ASSIGN(run.clock, clock_under_load(loaded.device().info(), once));
-  return {};
-}
-
 std::string clock_text(const GpuClock& clock) {
   const std::string most =
       clock.mhz_max > 0 ? fmt::format(" of at most {:.0f}", clock.mhz_max) : std::string();
@@ -67,12 +22,12 @@ std::string clock_text(const GpuClock& clock) {
                      clock.is_low() ? ": low, so these times are not what the device can do" : "");
 }
 
-std::string share_text(const ModelRun& run) {
+std::string share_text(const MeasuredRun& run) {
   if (run.peak_gflops <= 0) return "unknown";
   return run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100);
 }
 
-std::string profile_text(const ModelRun& run) {
+std::string profile_text(const MeasuredRun& run) {
   Table table({"kernel", "op", "us", "GFLOPS", "GB/s", "parameters"});
   for (const KernelTime& time : run.profile) {
     const double ns = static_cast<double>(std::max<uint64_t>(time.time_ns, 1));
@@ -83,54 +38,29 @@ std::string profile_text(const ModelRun& run) {
 }
 
 /// On the device that the model is ready on.
-Result<ModelRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inputs,
-                           const ModelRunOptions& options, const ProcessStart& start,
-                           Progress& progress, const PeakOf& peak) {
-  ModelRun run;
-  progress.show("running " + loaded.model().name);
-  TRY_ASSIGN(run.outputs, loaded.run(inputs));
-  run.first_answer_ms = start.ms_since();
-  Network& network = loaded.network();
-  Device& device = loaded.device();
-  run.info = device.info();
-  run.threads = device.target().is_cpu ? device.target().compute_units : 1;
-  run.stats = network.stats();
-  run.memory = network.schedule().memory;
-  run.f64_as_f32 = network.schedule().f64_as_f32;
-  run.gflop = network.flop() * 1e-9;
-  progress.show("warming up " + run.info.name);
-  TRY(warm_up(loaded, run));
-  TRY(time_runs(network, options.repeat, progress, options.trace, run));
-  if (options.profile) {
-    TRY_ASSIGN(run.profile, network.profile());
-  }
-  progress.show("measuring the peak of " + run.info.name);
-  TRY_ASSIGN(run.peak_gflops, peak(loaded, run));
+Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                              const MeasureOptions& options, const ProcessStart& start) {
+  options.on_step("running " + loaded.model().name);
+  TRY_ASSIGN(std::vector<HostTensor> outputs, loaded.run(inputs));
+  const double first_answer_ms = start.ms_since();
+  TRY_ASSIGN(MeasuredRun run, measure_run(loaded, options));
+  run.outputs = std::move(outputs);
+  run.first_answer_ms = first_answer_ms;
   return run;
 }
 
 }  // namespace
 
-double ModelRun::median_ms() const { return median_of(run_ms); }
-
-double ModelRun::memory_overhead() const {
-  if (memory.lower_bound_bytes == 0) return 0;
-  return static_cast<double>(memory.activations_bytes) /
-             static_cast<double>(memory.lower_bound_bytes) -
-         1;
-}
-
-Result<ModelRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
-                            const ModelRunOptions& options, const ProcessStart& start,
-                            Progress& progress, const PeakOf& peak) {
+Result<MeasuredRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                               const MeasureOptions& options, const ProcessStart& start) {
   while (true) {
-    Result<ModelRun> run = run_there(loaded, inputs, options, start, progress, peak);
+    Result<MeasuredRun> run = run_there(loaded, inputs, options, start);
     if (run || run.error().kind() != ErrorKind::device_lost) return run;
     TRY(loaded.give_way(run.error()));
   }
 }
 
-std::string text_of(const ModelRun& run) {
+std::string text_of(const MeasuredRun& run) {
   std::string text = run.profile.empty() ? "" : profile_text(run);
   Table table({"device", "chip", "route", "kernels", "ms", "GFLOPS", "of peak", "copied"});
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
@@ -140,9 +70,11 @@ std::string text_of(const ModelRun& run) {
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
   const double bound = static_cast<double>(run.memory.lower_bound_bytes);
-  text += fmt::format(
-      "time      median of {} runs, each from submit to fence{}\n", run.run_ms.size(),
-      run.peak_gflops > 0 ? "; measured peak " + number_text(run.peak_gflops) + " GFLOPS" : "");
+  text += fmt::format("time      median of {} runs, each from submit to fence", run.run_ms.size());
+  if (run.peak_gflops > 0) {
+    text += fmt::format("; measured peak {} GFLOPS", number_text(run.peak_gflops));
+  }
+  text += "\n";
   if (run.is_peak_exceeded()) {
     text +=
         "          more than that was reached: the machine did other work when it was measured\n";
@@ -159,7 +91,7 @@ std::string text_of(const ModelRun& run) {
   return text;
 }
 
-void add_run_facts(Json& object, const ModelRun& run) {
+void add_run_facts(Json& object, const MeasuredRun& run) {
   object["device"] = run.info.name;
   object["chip"] = run.info.chip;
   object["route"] = name_of(run.info.route);

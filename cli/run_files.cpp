@@ -20,15 +20,15 @@ std::string class_text(const ClassScore& score) {
   return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
 }
 
-nlohmann::ordered_json json_of(const Prepared& prepared, const ModelRun& run,
+nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
                                const std::vector<ClassScore>& top) {
   using Json = nlohmann::ordered_json;
   Json object;
-  object["model"] = prepared.model.path;
+  object["model"] = prepared.fed.model.path;
   add_run_facts(object, run);
   object["outputs"] = Json::array();
-  for (size_t i = 0; i < prepared.model.outputs.size(); ++i) {
-    const ModelValue& value = prepared.model.outputs[i];
+  for (size_t i = 0; i < prepared.fed.model.outputs.size(); ++i) {
+    const ModelValue& value = prepared.fed.model.outputs[i];
     Json output = {{"name", value.name},
                    {"dtype", name_of(run.outputs[i].dtype)},
                    {"shape", run.outputs[i].shape}};
@@ -107,24 +107,20 @@ void declare_run_options(CLI::App& command, RunOptions& o) {
   add_json_flag(command, o.json);
 }
 
-ModelRunOptions run_settings(const RunOptions& options) {
-  ModelRunOptions settings;
-  settings.device = options.device;
-  settings.repeat = options.repeat == 0 ? kRepeatDefault : options.repeat;
-  settings.profile = options.profile;
-  return settings;
+uint32_t repeat_of(const RunOptions& options) {
+  return options.repeat == 0 ? kRepeatDefault : options.repeat;
 }
 
-Result<void> prepare_files(const RunOptions& options, std::vector<std::string> read,
-                           Prepared& prepared) {
-  TRY_ASSIGN(prepared.output_files, match_files(options.outputs, prepared.model.outputs, "output"));
+Result<void> prepare_files(const RunOptions& options, Prepared& prepared) {
+  TRY_ASSIGN(prepared.output_files,
+             match_files(options.outputs, prepared.fed.model.outputs, "output"));
   std::vector<std::string> written = {options.trace};
   for (const auto& [index, path] : prepared.output_files) {
     TRY(check_output_path(path));
     written.push_back(path);
   }
-  read.push_back(options.model);
-  read.push_back(options.labels);
+  std::vector<std::string> read = {options.model, options.labels};
+  read.insert(read.end(), prepared.fed.paths.begin(), prepared.fed.paths.end());
   TRY(check_files(options.json, std::move(written), read));
   if (!options.labels.empty()) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));
@@ -132,16 +128,16 @@ Result<void> prepare_files(const RunOptions& options, std::vector<std::string> r
   return {};
 }
 
-Result<int> report_run(const RunOptions& options, const Prepared& prepared, const ModelRun& result,
-                       const Trace& trace) {
+Result<int> report_run(const RunOptions& options, const Prepared& prepared,
+                       const MeasuredRun& result, const Trace& trace) {
   if (result.f64_as_f32) {
     say_line(fmt::format("The model computes in f64; device \"{}\" has none and computes as f32.",
                          result.info.name));
   }
   if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
   for (const auto& [index, path] : prepared.output_files) {
-    TRY(write_output_file(path, result.outputs[index], prepared.model.outputs[index].name,
-                          prepared.numbers.is_bgr));
+    TRY(write_output_file(path, result.outputs[index], prepared.fed.model.outputs[index].name,
+                          prepared.fed.numbers.is_bgr));
   }
   std::vector<ClassScore> top;
   if (options.top > 0) {

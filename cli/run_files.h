@@ -7,12 +7,11 @@
 #include <vector>
 
 #include "cli/commands.h"
-#include "cli/model_files.h"
+#include "cli/model_inputs.h"
 #include "cli/model_run.h"
 #include "cli/report.h"
 #include "leat/media/labels.h"
 #include "leat/run/trace.h"
-#include "leat/tensor/model.h"
 
 namespace leat::cli {
 
@@ -24,7 +23,7 @@ struct RunOptions {
   int64_t top = 0;
   std::string labels;
   std::string device;
-  uint32_t repeat = 0;  // 0: as run_settings has it
+  uint32_t repeat = 0;  // 0: not said, see repeat_of
   bool no_cache = false;
   bool profile = false;
   bool strict = false;
@@ -35,25 +34,21 @@ struct RunOptions {
 };
 
 void declare_run_options(CLI::App& command, RunOptions& options);
-/// Device, repetitions and profile.
-ModelRunOptions run_settings(const RunOptions& options);
+/// Timed runs.
+uint32_t repeat_of(const RunOptions& options);
 
 /// Everything known about the model and its files before a device is opened.
 struct Prepared {
-  Model model;
-  PictureNumbers numbers;
-  std::vector<HostTensor> inputs;              // one per model input
+  FedModel fed;
   std::map<size_t, std::string> output_files;  // by output
   Labels labels;
 };
 
-/// Output files and labels of a model that is known, and that all of them can be written; `read`
-/// are files that may not be among them.
-Result<void> prepare_files(const RunOptions& options, std::vector<std::string> read,
-                           Prepared& prepared);
+/// Output files and labels, for `prepared.fed`, and that all of them can be written.
+Result<void> prepare_files(const RunOptions& options, Prepared& prepared);
 /// Writes and prints what came out. The exit code.
-Result<int> report_run(const RunOptions& options, const Prepared& prepared, const ModelRun& result,
-                       const Trace& trace);
+Result<int> report_run(const RunOptions& options, const Prepared& prepared,
+                       const MeasuredRun& result, const Trace& trace);
 
 /// `leat run` of a packed model.
 Result<int> run_pack(const RunOptions& options, const ProcessStart& start);

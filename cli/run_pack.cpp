@@ -23,24 +23,24 @@ Result<void> check_options(const RunOptions& options) {
 
 Result<Prepared> prepare(const RunOptions& options, const Pack& pack) {
   Prepared prepared;
-  prepared.model = pack.model();
-  TRY_ASSIGN(prepared.numbers, picture_numbers(options.picture, prepared.model));
-  TRY_ASSIGN(const auto paths, match_files(options.inputs, prepared.model.inputs, "input"));
-  std::vector<std::string> read;
-  for (size_t i = 0; i < prepared.model.inputs.size(); ++i) {
-    const ModelValue& input = prepared.model.inputs[i];
+  FedModel& fed = prepared.fed;
+  fed.model = pack.model();
+  TRY_ASSIGN(fed.numbers, picture_numbers(options.picture, fed.model));
+  TRY_ASSIGN(const auto paths, match_files(options.inputs, fed.model.inputs, "input"));
+  for (size_t i = 0; i < fed.model.inputs.size(); ++i) {
+    const ModelValue& input = fed.model.inputs[i];
     if (!paths.contains(i)) {
       return Error(
           ErrorKind::invalid_argument,
           fmt::format("No file is given for input \"{}\" ({} {}) of model \"{}\".", input.name,
                       name_of(input.dtype), to_string(input.shape), options.model));
     }
+    fed.paths.push_back(paths.at(i));
     TRY_ASSIGN(const InputFile file, read_input_file(paths.at(i)));
-    TRY_ASSIGN(HostTensor tensor, fit_to_input(file, input, prepared.numbers));
-    prepared.inputs.push_back(std::move(tensor));
-    read.push_back(paths.at(i));
+    TRY_ASSIGN(HostTensor tensor, fit_to_input(file, input, fed.numbers));
+    fed.inputs.push_back(std::move(tensor));
   }
-  TRY(prepare_files(options, std::move(read), prepared));
+  TRY(prepare_files(options, prepared));
   return prepared;
 }
 
@@ -56,12 +56,13 @@ Result<int> run_pack(const RunOptions& options, const ProcessStart& start) {
   LoadOptions load;
   load.device = options.device;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(pack), load));
-  ModelRunOptions settings = run_settings(options);
   Trace trace;
-  if (!options.trace.empty()) settings.trace = &trace;
-  const PeakOf no_peak = [](LoadedModel&, const ModelRun&) -> Result<double> { return 0.0; };
-  TRY_ASSIGN(const ModelRun result,
-             run_loaded(*loaded, prepared.inputs, settings, start, progress, no_peak));
+  MeasureOptions measure;
+  measure.repeat = repeat_of(options);
+  measure.profile = options.profile;
+  measure.trace = options.trace.empty() ? nullptr : &trace;
+  measure.on_step = [&](const std::string& step) { progress.show(step); };
+  TRY_ASSIGN(const MeasuredRun result, run_loaded(*loaded, prepared.fed.inputs, measure, start));
   progress.clear();
   return report_run(options, prepared, result, trace);
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -66,7 +67,8 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
   info.type = tensor.type;
   info.rank = tensor.rank;
   std::ranges::copy(tensor.shape, info.shape);
-  info.size_bytes = tensor.size_bytes;
+  const bool is_known = std::ranges::none_of(value.shape, [](int64_t n) { return n < 0; });
+  info.size_bytes = is_known ? tensor.size_bytes : 0;
   return info;
 }
 
@@ -136,7 +138,8 @@ leat_status leat_model_output(const leat_model* model, size_t index, leat_value_
 
 leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_device());
     const DeviceInfo& device = model->loaded->device().info();
     return c::write_struct(c::info_of(device, c::kNoRefusal), info, "leat_device_info");
   });
@@ -145,7 +148,7 @@ leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
 leat_status leat_model_set_shapes(leat_model* model, const leat_tensor* inputs,
                                   size_t input_count) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
     if (input_count > 0) TRY(c::check_given(inputs, "inputs"));
     const size_t wanted = model->loaded->model().inputs.size();
     if (input_count != wanted) {

@@ -187,23 +187,29 @@ typedef struct leat_known_input {
 typedef struct leat_load_options {
   size_t struct_bytes;
   const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
-  const leat_known_input* known; /**< open extents that are not known are 1 until a run says more */
+  const leat_known_input* known; /**< inputs of which more is known than the file says */
   size_t known_count;
   uint64_t deadline_ns; /**< after which a run counts as lost; 0: the device's own */
   uint32_t slots;       /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
   int32_t is_strict;    /**< not 0: refuses a device that computes f64 as f32 */
+  int32_t is_fixed;     /**< not 0: other shapes than the first are not expected: kernels are made
+                             for these alone, some per cent faster; others make new ones */
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
 typedef struct leat_model leat_model;
 
-/** Reads an ONNX file, or one that `leat pack` made, and makes it ready. `session` null: one of the
- * model's own; `options` may be null. The model is the caller's, to be closed by leat_model_close.
- * A packed model has one set of shapes, and takes neither known inputs nor is_strict; its file must
- * be one that only this user and root can write.
- * Errors: LEAT_IO (no such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device),
- * LEAT_UNSUPPORTED (an operator or a type that Leat does not have, named; a pack without kernels for
- * the device; a model that is not packed, without a compiler), those of devices. */
+/** Reads an ONNX file, or one that `leat pack` made, and makes it ready. Where the file leaves a
+ * first extent open (the number of pictures), it is 1 until a run says more; where it leaves others
+ * open, and they are not among `known`, the model is made ready by the first run, or by
+ * leat_model_set_shapes; until then what needs shapes (memory, starts, statistics) answers
+ * LEAT_INVALID_ARGUMENT. Other values of open extents need no kernels of their own, mostly. A
+ * packed model has one set of shapes, and takes neither known inputs nor is_strict; its file must
+ * be one that only this user and root can write. `session` null: one of the model's own; `options`
+ * may be null. The model is the caller's, to be closed by leat_model_close. Errors: LEAT_IO (no
+ * such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device), LEAT_UNSUPPORTED (an
+ * operator or a type that Leat does not have, named; a pack without kernels for the device; a model
+ * that is not packed, without a compiler), those of devices. */
 LEAT_API leat_status leat_model_load(leat_session* session, const char* path,
                                      const leat_load_options* options, leat_model** model);
 /** The same of a file's bytes, which are read during the call only; `name` is for messages. The
@@ -215,7 +221,8 @@ LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* b
  * reached. */
 LEAT_API void leat_model_close(leat_model* model);
 
-/** An input or output for the shapes that the model is ready for. */
+/** An input or output for the shapes that the model is ready for; before it is ready for any, as
+ * the file declares it, with -1 for an extent that is open and size_bytes 0. */
 typedef struct leat_value_info {
   size_t struct_bytes;
   const char* name; /**< lives until the model takes other shapes or is closed */

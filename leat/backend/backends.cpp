@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "leat/backend/cpu/cpu_device.h"
+#include "leat/backend/gpu_nodes.h"
 #include "leat/backend/null/null_device.h"
 #include "leat/backend/route_facts.h"
 #include "leat/base/borrowed_rights.h"
@@ -247,6 +248,8 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
                                            const DeviceCheck& check) {
   if (spec == "cpu") return checked(open_cpu_device(threads), check);
   if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
+  const bool is_any = spec.empty() || spec == "best";
+  if (is_any && !may_have_gpu()) return checked(open_cpu_device(threads), check);
   RouteTrial trial(check);
   std::vector<ChipRoute> routes;
   FoundGpus found;
@@ -256,7 +259,7 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
     if (auto device = trial.open_first(routes_of(spec, found, false))) return device;
   }
   if (auto device = trial.open_first(routes_of(spec, found, true))) return device;
-  if (spec.empty() || spec == "best") return checked(open_cpu_device(threads), check);
+  if (is_any) return checked(open_cpu_device(threads), check);
   if (trial.error()) return *trial.error();
   return unknown_device(spec, found);
 }

@@ -24,7 +24,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kAnswerBytesMax = size_t{1} << 20;
+constexpr size_t kAnswerBytesMax = size_t{1} << 30;
+constexpr int kLookMs = 50;
 
 Error child_error(const std::string& what) {
   return Error(ErrorKind::io, "The process that asked it " + what + ".");
@@ -38,16 +39,17 @@ Error child_error(const std::string& what) {
   _exit(error ? 1 : 0);  // runs no destructors: they are the parent's
 }
 
-/// Until the child closes its end; nothing after the deadline.
-std::optional<std::string> read_until(int pipe, Clock::time_point deadline) {
+/// Until the child closes its end; nothing after the deadline, or when it is called off.
+std::optional<std::string> read_until(int pipe, Clock::time_point deadline,
+                                      const std::function<bool()>& is_called_off) {
   std::string answer;
   while (answer.size() <= kAnswerBytesMax) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd end = {.fd = pipe, .events = POLLIN, .revents = 0};
-    if (left <= 0) return std::nullopt;
-    if (poll(&end, 1, static_cast<int>(std::min<int64_t>(left, 1'000'000))) <= 0) continue;
-    char chunk[4096];
+    if (left <= 0 || (is_called_off && is_called_off())) return std::nullopt;
+    if (poll(&end, 1, static_cast<int>(std::min<int64_t>(left, kLookMs))) <= 0) continue;
+    char chunk[65536];
     const ssize_t count = read(pipe, chunk, sizeof chunk);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return answer;
@@ -64,7 +66,8 @@ int wait_for(pid_t child) {
 
 }  // namespace
 
-Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns) {
+Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns,
+                                 const std::function<bool()>& is_called_off) {
   int ends[2] = {};
   std::fflush(nullptr);  // else the child's copy of what waits to be printed is printed twice
   if (pipe2(ends, O_CLOEXEC) != 0) return child_error("has no pipe: " + last_error().message());
@@ -75,7 +78,7 @@ Result<std::string> run_in_child(const std::function<std::string()>& work, uint6
   if (child == 0) answer_and_end(work, to.get());
   to.close();
   const auto deadline = Clock::now() + std::chrono::nanoseconds(timeout_ns);
-  std::optional<std::string> answer = read_until(from.get(), deadline);
+  std::optional<std::string> answer = read_until(from.get(), deadline, is_called_off);
   if (!answer) kill(child, SIGKILL);
   const int status = wait_for(child);
   if (!answer) return child_error("does not answer in time");

@@ -12,7 +12,9 @@ namespace leat {
 
 /// What `work` returns in a child of this process, which ends with it. The child has this thread
 /// only and the state of now; whatever it opens is its own. Errors: io, when no child can be made,
-/// or when it ends otherwise or takes longer than `timeout_ns`, with how.
-Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns);
+/// or when it ends otherwise, takes longer than `timeout_ns` or is called off, with how.
+/// `is_called_off`, which may be null, is asked some times a second, on this thread.
+Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns,
+                                 const std::function<bool()>& is_called_off = nullptr);
 
 }  // namespace leat

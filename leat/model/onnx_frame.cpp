@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "leat/base/files.h"
@@ -12,6 +13,8 @@
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
+#include "leat/model/onnx_survey.h"
+#include "leat/tensor/constant_memory.h"
 
 namespace leat {
 namespace {
@@ -20,16 +23,24 @@ using onnx_ops::OnnxOperator;
 
 using OpsetEntries = google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>;
 
-Result<Opsets> read_opsets(const OpsetEntries& entries) {
+/// All that are there, whatever their versions.
+Opsets opsets_in(const OpsetEntries& entries) {
   Opsets opsets;
+  for (const auto& entry : entries) {
+    int64_t& version = opsets[std::string(onnx_ops::canonical_domain(entry.domain()))];
+    version = std::max(version, entry.version());
+  }
+  return opsets;
+}
+
+Result<Opsets> read_opsets(const OpsetEntries& entries) {
   for (const auto& entry : entries) {
     if (entry.has_version() && entry.version() < 1) {
       return invalid(fmt::format("Opset version ({}) of domain \"{}\" is less than (1).",
                                  entry.version(), entry.domain()));
     }
-    const std::string domain(onnx_ops::canonical_domain(entry.domain()));
-    opsets[domain] = std::max(opsets[domain], entry.version());
   }
+  Opsets opsets = opsets_in(entries);
   const auto found = opsets.find("");
   if (found == opsets.end()) return opsets;  // check_operator names the domain
   if (found->second < onnx_ops::kOpsetMin || found->second > onnx_ops::kOpsetMax) {
@@ -43,12 +54,19 @@ std::string key_of(std::string_view domain, std::string_view name, std::string_v
   return fmt::format("{}\n{}\n{}", onnx_ops::canonical_domain(domain), name, overload);
 }
 
-Result<void> read_functions(const onnx::ModelProto& proto, ModelFrame& frame) {
+/// What is wrong with a part of a file is `error`'s to judge: what it returns ends the reading.
+using OnPartError = std::function<Result<void>(const Error& error, const onnx::NodeProto* node)>;
+
+Result<void> read_functions(const onnx::ModelProto& proto, ModelFrame& frame,
+                            const OnPartError& on_error) {
   for (const onnx::FunctionProto& function : proto.functions()) {
-    TRY_ASSIGN(Opsets opsets, read_opsets(function.opset_import()));
+    Result<Opsets> read = read_opsets(function.opset_import());
+    if (!read) TRY(on_error(read.error(), nullptr));
+    Opsets opsets = read ? std::move(*read) : opsets_in(function.opset_import());
     const std::string key = key_of(function.domain(), function.name(), function.overload());
     if (!frame.functions.emplace(key, describe_function(function, std::move(opsets))).second) {
-      return invalid(fmt::format("Function \"{}\" is defined twice.", function.name()));
+      TRY(on_error(invalid(fmt::format("Function \"{}\" is defined twice.", function.name())),
+                   nullptr));
     }
   }
   return {};
@@ -84,7 +102,8 @@ Result<void> check_operator(const onnx::NodeProto& node, int64_t opset) {
 /// All nodes of a file, with those of graphs that nodes hold and of functions that are used.
 class NodeChecks {
  public:
-  NodeChecks(ModelFrame& frame, ImportFailure* failure) : frame_(frame), failure_(failure) {}
+  NodeChecks(ModelFrame& frame, ImportFailure* failure, const OnPartError& on_error)
+      : frame_(frame), failure_(failure), on_error_(on_error) {}
 
   Result<void> check_model(const onnx::GraphProto& graph) {
     TRY(check(graph, frame_.opsets));
@@ -104,8 +123,9 @@ class NodeChecks {
  private:
   Result<void> check(const onnx::GraphProto& graph, const Opsets& opsets) {
     if (graph.sparse_initializer_size() > 0) {
-      return unsupported(
-          fmt::format("The model has sparse initializers ({}).", graph.sparse_initializer_size()));
+      TRY(on_error_(unsupported(fmt::format("The model has sparse initializers ({}).",
+                                            graph.sparse_initializer_size())),
+                    nullptr));
     }
     return check(graph.node(), opsets);
   }
@@ -121,12 +141,17 @@ class NodeChecks {
       const ModelFunction* function = frame_.function_of(node);
       const Result<void> checked =
           function ? check_call(node, *function) : check_operator(node, opset);
-      if (!checked) return located(checked.error(), node, opset, failure_);
+      if (!checked) TRY(judge(checked.error(), node, opset));
       for (const onnx::AttributeProto& attribute : node.attribute()) {
         if (attribute.has_g()) TRY(check(attribute.g(), opsets));
       }
     }
     return {};
+  }
+
+  Result<void> judge(const Error& error, const onnx::NodeProto& node, int64_t opset) {
+    const Result<void> judged = on_error_(error, &node);
+    return judged ? judged : located(judged.error(), node, opset, failure_);
   }
 
   Result<void> check_call(const onnx::NodeProto& node, const ModelFunction& function) {
@@ -142,6 +167,7 @@ class NodeChecks {
 
   ModelFrame& frame_;
   ImportFailure* failure_;
+  const OnPartError& on_error_;
   std::set<const onnx::FunctionProto*> known_;
   std::vector<const ModelFunction*> open_;
 };
@@ -169,13 +195,20 @@ Result<DeclaredInput> read_input(const onnx::ValueInfoProto& proto) {
   return input;
 }
 
-Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame) {
+Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame, ImportNotes* notes) {
   std::set<std::string> initialized;
   for (const onnx::TensorProto& tensor : graph.initializer()) initialized.insert(tensor.name());
   for (const onnx::ValueInfoProto& proto : graph.input()) {
-    TRY_ASSIGN(DeclaredInput input, read_input(proto));
+    Result<DeclaredInput> input = read_input(proto);
     const bool has_default = initialized.contains(proto.name());
-    (has_default ? frame.default_inputs : frame.inputs).push_back(std::move(input));
+    if (input) {
+      (has_default ? frame.default_inputs : frame.inputs).push_back(std::move(*input));
+    } else if (notes == nullptr) {
+      return input.error();
+    } else {
+      notes->add(input.error());
+      if (!has_default) notes->add_unknown(proto.name());
+    }
   }
   return {};
 }
@@ -185,6 +218,13 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame) {
 std::string name_of(const onnx::NodeProto& node) {
   if (!node.name().empty()) return node.name();
   return node.output_size() > 0 ? node.output(0) : node.op_type();
+}
+
+std::string name_of(const onnx::ModelProto& proto, const std::string& path) {
+  if (!proto.graph().name().empty()) return proto.graph().name();
+  const size_t slash = path.find_last_of('/');
+  const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
+  return file.substr(0, file.find_last_of('.'));
 }
 
 int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
@@ -208,13 +248,36 @@ Error located(const Error& error, const onnx::NodeProto& node, int64_t opset,
       fmt::format("importing node \"{}\" ({}, opset {})", name_of(node), node.op_type(), opset));
 }
 
+/// With notes nothing ends it but the limit of nodes.
+static Result<void> fill_frame(const onnx::ModelProto& proto, ImportFailure* failure,
+                               ImportNotes* notes, ModelFrame& frame) {
+  const OnPartError on_error = [&](const Error& error,
+                                   const onnx::NodeProto* node) -> Result<void> {
+    if (notes == nullptr) return error;
+    notes->add(error, node);
+    return {};
+  };
+  Result<Opsets> opsets = read_opsets(proto.opset_import());
+  if (!opsets) TRY(on_error(opsets.error(), nullptr));
+  frame.opsets = opsets ? std::move(*opsets) : opsets_in(proto.opset_import());
+  TRY(read_functions(proto, frame, on_error));
+  if (proto.graph().output_size() == 0) {
+    TRY(on_error(invalid("The model's graph has no outputs."), nullptr));
+  }
+  TRY(NodeChecks(frame, failure, on_error).check_model(proto.graph()));
+  return read_inputs(proto.graph(), frame, notes);
+}
+
 Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* failure) {
   ModelFrame frame;
-  TRY_ASSIGN(frame.opsets, read_opsets(proto.opset_import()));
-  TRY(read_functions(proto, frame));
-  if (proto.graph().output_size() == 0) return invalid("The model's graph has no outputs.");
-  TRY(NodeChecks(frame, failure).check_model(proto.graph()));
-  TRY(read_inputs(proto.graph(), frame));
+  TRY(fill_frame(proto, failure, nullptr, frame));
+  return frame;
+}
+
+ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes) {
+  ModelFrame frame;
+  const Result<void> filled = fill_frame(proto, nullptr, &notes, frame);
+  if (!filled) notes.add(filled.error());
   return frame;
 }
 
@@ -226,9 +289,23 @@ Shape DeclaredInput::shape() const {
   return shape;
 }
 
+Shape DeclaredInput::declared_shape() const {
+  Shape shape;
+  for (const Extent& extent : extents) shape.push_back(extent.is_open ? -1 : extent.value);
+  return shape;
+}
+
+bool DeclaredInput::is_open() const {
+  return !has_rank || std::ranges::any_of(extents, &Extent::is_open);
+}
+
 OnnxModel::OnnxModel(std::unique_ptr<onnx::ModelProto> proto, std::unique_ptr<ModelFrame> frame,
                      ModelPath path)
-    : proto_(std::move(proto)), frame_(std::move(frame)), path_(std::move(path)) {}
+    : proto_(std::move(proto)), frame_(std::move(frame)), path_(std::move(path)) {
+  if (std::ranges::any_of(frame_->inputs, &DeclaredInput::is_open)) {
+    memory_ = std::make_shared<ConstantMemory>();
+  }
+}
 OnnxModel::OnnxModel(OnnxModel&&) noexcept = default;
 OnnxModel& OnnxModel::operator=(OnnxModel&&) noexcept = default;
 OnnxModel::~OnnxModel() = default;
@@ -256,6 +333,30 @@ const std::vector<DeclaredInput>& OnnxModel::inputs() const { return frame_->inp
 
 const std::vector<DeclaredInput>& OnnxModel::default_inputs() const {
   return frame_->default_inputs;
+}
+
+Model OnnxModel::declared(const std::map<std::string, Shape>& shapes) const {
+  Model model;
+  model.path = path_.path;
+  model.name = name_of(*proto_, path_.path);
+  model.opsets = frame_->opsets;
+  const auto add_input = [&](const DeclaredInput& input, const Shape& shape) {
+    model.inputs.push_back({input.name, input.dtype, shape, kNoTensor});
+  };
+  for (const DeclaredInput& input : frame_->inputs) {
+    const auto known = shapes.find(input.name);
+    add_input(input, known == shapes.end() ? input.declared_shape() : known->second);
+  }
+  for (const DeclaredInput& input : frame_->default_inputs) {
+    const auto known = shapes.find(input.name);
+    if (known != shapes.end()) add_input(input, known->second);
+  }
+  for (const onnx::ValueInfoProto& proto : proto_->graph().output()) {
+    const Result<DeclaredInput> output = read_input(proto);
+    model.outputs.push_back({proto.name(), output ? output->dtype : DType::f32,
+                             output ? output->declared_shape() : Shape(), kNoTensor});
+  }
+  return model;
 }
 
 }  // namespace leat

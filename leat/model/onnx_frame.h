@@ -9,6 +9,7 @@
 #include "leat/model/onnx_import.h"
 
 namespace leat::onnx {
+class ModelProto;
 class NodeProto;
 }  // namespace leat::onnx
 
@@ -37,7 +38,13 @@ Error located(const Error& error, const onnx::NodeProto& node, int64_t opset,
 /// operator is what a person wants to hear of first.
 Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* failure);
 
+class ImportNotes;
+/// The frame as far as it can be made: what read_frame refuses is noted and left out. Never fails.
+ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes);
+
 /// The name that messages use: the node's own, or its first output's.
 std::string name_of(const onnx::NodeProto& node);
+/// The name of the model's graph, or its file's without the ending.
+std::string name_of(const onnx::ModelProto& proto, const std::string& path);
 
 }  // namespace leat

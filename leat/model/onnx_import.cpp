@@ -20,7 +20,9 @@
 #include "leat/model/onnx_node.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
+#include "leat/model/onnx_survey.h"
 #include "leat/model/onnx_wire.h"
+#include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
 
 namespace leat {
@@ -29,26 +31,24 @@ namespace {
 using onnx_ops::OnnxNode;
 using onnx_ops::OnnxOperator;
 
-std::string stem_of(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
-  return file.substr(0, file.find_last_of('.'));
-}
-
 class Importer : private onnx_ops::NodeHost {
  public:
+  /// With `notes`, what fails in the model's own graph is noted and passed over.
   Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options,
-           const ModelPath& path)
+           const ModelPath& path, std::shared_ptr<ConstantMemory> memory,
+           ImportNotes* notes = nullptr)
       : proto_(proto),
         frame_(frame),
         options_(options),
+        notes_(notes),
         external_(path.is_file ? path.path : ""),
         opsets_(&frame.opsets),
         budget_(frame.node_count),
         fill_bytes_left_(options.fill_bytes_max),
         inner_bytes_left_(options.fill_bytes_max) {
     model_.path = path.path;
-    model_.name = proto.graph().name().empty() ? stem_of(path.path) : proto.graph().name();
+    model_.graph.memory = std::move(memory);
+    model_.name = name_of(proto, path.path);
   }
 
   Result<Model> run() {
@@ -75,9 +75,17 @@ class Importer : private onnx_ops::NodeHost {
   };
 
   Result<void> add_initializers(const onnx::GraphProto& graph);
-  Result<TensorId> initializer_of(const onnx::TensorProto& proto);
+  Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) override;
+  Result<ConstantValue> value_of(const onnx::TensorProto& proto);
   Result<void> add_inputs();
   bool is_given_default(const std::string& name) const;
+  /// Whether a mistake ends the import: not one in the model's graph that somebody notes.
+  bool is_noted(const Error& error, const onnx::NodeProto* node) const;
+  bool is_passed_over(const onnx::NodeProto& proto) const;
+  bool is_unknown(const std::string& name) const {
+    return notes_ != nullptr && depth_ == 0 && notes_->is_unknown(name);
+  }
+  void pass_over(const onnx::NodeProto& proto);
   Result<void> add_input(const DeclaredInput& input);
   Result<Shape> input_shape(const DeclaredInput& input) const;
   Result<void> add_nodes(const OnnxNodes& nodes);
@@ -109,6 +117,7 @@ class Importer : private onnx_ops::NodeHost {
   const onnx::ModelProto& proto_;
   const ModelFrame& frame_;
   const ImportOptions& options_;
+  ImportNotes* notes_;
   ExternalData external_;
   ImportFailure failure_;
   Model model_;
@@ -134,12 +143,22 @@ Result<void> Importer::define(const std::string& name, OnnxValue value) {
   return invalid(fmt::format("Value \"{}\" is defined twice.", name));
 }
 
+/// Read once for all shapes, save in a function, which may be a copy with its caller's attributes.
+Result<ConstantValue> Importer::value_of(const onnx::TensorProto& proto) {
+  ConstantMemory* const memory = opsets_ == &frame_.opsets ? model_.graph.memory.get() : nullptr;
+  if (ConstantValue known = memory != nullptr ? memory->read_of(&proto) : nullptr) return known;
+  TRY_ASSIGN(HostTensor read, host_tensor_of(proto, &external_));
+  ConstantValue value = std::make_shared<HostTensor>(std::move(read));
+  if (memory != nullptr) memory->keep_read(&proto, value);
+  return value;
+}
+
 /// Once for all turns of a loop.
-Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
+Result<TensorId> Importer::constant_of(const onnx::TensorProto& proto, const std::string& name) {
   const auto found = initializers_.find(&proto);
   if (found != initializers_.end()) return found->second;
-  TRY_ASSIGN(HostTensor value, host_tensor_of(proto, &external_));
-  const TensorId tensor = model_.graph.add_constant(proto.name(), std::move(value));
+  TRY_ASSIGN(ConstantValue value, value_of(proto));
+  const TensorId tensor = model_.graph.add_constant(name, std::move(value));
   initializers_.emplace(&proto, tensor);
   return tensor;
 }
@@ -147,10 +166,33 @@ Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
 Result<void> Importer::add_initializers(const onnx::GraphProto& graph) {
   for (const onnx::TensorProto& initializer : graph.initializer()) {
     if (depth_ == 0 && is_given_default(initializer.name())) continue;
-    TRY_ASSIGN(const TensorId tensor, initializer_of(initializer));
-    TRY(define(initializer.name(), tensor));
+    const Result<TensorId> tensor = constant_of(initializer, initializer.name());
+    if (tensor) {
+      TRY(define(initializer.name(), *tensor));
+    } else if (is_noted(tensor.error(), nullptr)) {
+      notes_->add_unknown(initializer.name());
+    } else {
+      return tensor.error();
+    }
   }
   return {};
+}
+
+bool Importer::is_noted(const Error& error, const onnx::NodeProto* node) const {
+  if (notes_ == nullptr || depth_ != 0) return false;
+  notes_->add(error, node);
+  return true;
+}
+
+/// Whether something that the node needs is not known.
+bool Importer::is_passed_over(const onnx::NodeProto& proto) const {
+  if (notes_ == nullptr || depth_ != 0 || !notes_->has_unknown()) return false;
+  return std::ranges::any_of(names_taken_by(proto),
+                             [&](const std::string& name) { return is_unknown(name); });
+}
+
+void Importer::pass_over(const onnx::NodeProto& proto) {
+  for (const std::string& output : proto.output()) notes_->add_unknown(output);
 }
 
 /// Whether the model has a value of that name which is to be an input all the same.
@@ -166,7 +208,12 @@ Result<void> Importer::add_inputs() {
       return invalid(fmt::format("The model has no input \"{}\".", name));
     }
   }
-  for (const DeclaredInput& input : frame_.inputs) TRY(add_input(input));
+  for (const DeclaredInput& input : frame_.inputs) {
+    const Result<void> added = add_input(input);
+    if (added) continue;
+    if (!is_noted(added.error(), nullptr)) return added;
+    notes_->add_unknown(input.name);
+  }
   for (const DeclaredInput& input : frame_.default_inputs) {
     if (is_given_default(input.name)) TRY(add_input(input));
   }
@@ -238,7 +285,10 @@ Result<void> Importer::add_nodes(const OnnxNodes& nodes) {
   if (order == orders_.end()) {
     const KnownNames known = {
         .is_own = [this](const std::string& name) { return scope_->has_own(name); },
-        .is_any = [this](const std::string& name) { return scope_->find(name) != nullptr; }};
+        .is_any =
+            [this](const std::string& name) {
+              return scope_->find(name) != nullptr || is_unknown(name);
+            }};
     TRY_ASSIGN(std::vector<int> found, order_nodes(nodes, known));
     order = orders_.emplace(&nodes, std::move(found)).first;
   }
@@ -301,6 +351,11 @@ Result<void> Importer::charge(const Mark& before) {
 
 /// A node that wants to know a value is tried again once the inputs that decide it are constants.
 Result<void> Importer::add_node(const onnx::NodeProto& proto) {
+  if (is_passed_over(proto)) {
+    notes_->pass_over();
+    pass_over(proto);
+    return {};
+  }
   // A node of the model's own graph is there once, whatever its size.
   const Result<void> charged = depth_ == 0 ? budget_.charge_nodes(1) : budget_.charge_node(proto);
   if (!charged) {
@@ -318,6 +373,10 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
     take_back(before);
     TRY_ASSIGN(const bool is_given, fix_inputs(needed));
     if (is_given) continue;
+    if (is_noted(added.error(), &proto)) {
+      pass_over(proto);
+      return {};
+    }
     if (failure_.op.empty()) failure_.inputs_needed = needed;
     return located(added.error(), proto, opset_of(*opsets_, proto), &failure_);
   }
@@ -525,6 +584,7 @@ void Importer::keep_values() {
 Result<void> Importer::add_outputs() {
   std::set<TensorId> taken(model_.graph.inputs.begin(), model_.graph.inputs.end());
   for (const onnx::ValueInfoProto& output : proto_.graph().output()) {
+    if (is_unknown(output.name())) continue;
     const OnnxValue* value_of = names_.find(output.name());
     if (value_of == nullptr) {
       return invalid(fmt::format("Output \"{}\" is computed by no node.", output.name()));
@@ -549,11 +609,20 @@ Result<void> Importer::add_outputs() {
 }  // namespace
 
 Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure* failure) const {
-  Importer importer(*proto_, *frame_, options, path_);
+  Importer importer(*proto_, *frame_, options, path_, memory_);
   Result<Model> model = importer.run();
   if (model) return model;
   if (failure != nullptr) *failure = importer.failure();
   return model.error().during(fmt::format("reading model \"{}\"", path_.path));
+}
+
+std::optional<Model> import_noting(const onnx::ModelProto& proto, const ModelFrame& frame,
+                                   const std::string& path, ImportNotes& notes) {
+  const ImportOptions options;
+  const ModelPath file = {.path = path, .is_file = true};
+  Result<Model> model = Importer(proto, frame, options, file, nullptr, &notes).run();
+  if (!model) notes.add(model.error());
+  return notes.count() == 0 ? std::optional(std::move(*model)) : std::nullopt;
 }
 
 Result<Model> import_onnx(const std::string& path, const ImportOptions& options,

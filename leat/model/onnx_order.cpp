@@ -69,15 +69,19 @@ void add_names(const onnx::NodeProto& node, Names& names) {
 
 }  // namespace
 
+std::set<std::string> names_taken_by(const onnx::NodeProto& node) {
+  Names names;
+  add_names(node, names);
+  return names;
+}
+
 Result<std::vector<int>> order_nodes(const OnnxNodes& nodes, const KnownNames& known) {
   TRY_ASSIGN(const Producers producers, producers_of(nodes, known));
   const size_t count = static_cast<size_t>(nodes.size());
   std::vector<std::vector<int>> users(count);
   std::vector<int> waits_for(count, 0);
   for (int i = 0; i < nodes.size(); ++i) {
-    Names inputs;
-    add_names(nodes[i], inputs);
-    for (const std::string& input : inputs) {
+    for (const std::string& input : names_taken_by(nodes[i])) {
       const auto producer = producers.find(input);
       if (producer == producers.end()) {
         if (known.is_any(input)) continue;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct KnownNames {
   std::function<bool(const std::string& name)> is_own;  // inputs and initializers of the graph
   std::function<bool(const std::string& name)> is_any;  // those, and what graphs around it have
 };
+
+/// The node's inputs, and what the graphs that it holds take from around it.
+std::set<std::string> names_taken_by(const onnx::NodeProto& node);
 
 /// Indices into `nodes`. A node also waits for the values that the graphs which it holds take from
 /// around them. Nodes that are in order already keep it.

@@ -51,7 +51,8 @@ Result<void> Network::load_kernels(const RunPlan& plan) {
     served_.push_back({.kernel = std::move(kept), .groups_x = groups, .words = {}});
   }
   for (const PlanLaunch& launch : plan.launches) {
-    launches_.push_back({launch.kernel, launch.arguments, launch.facts});
+    const auto step = static_cast<uint32_t>(launches_.size());
+    launches_.push_back({launch.kernel, launch.arguments, launch.facts, step});
   }
   stats_.launches = static_cast<uint32_t>(launches_.size());
   stats_.kernels = static_cast<uint32_t>(served_.size());
@@ -67,10 +68,8 @@ size_t Network::bytes_of(TensorId tensor) const {
 Result<void> Network::allocate() {
   CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
   const MemoryPlan& plan = schedule_.memory;
-  TRY_ASSIGN(weights_, device_.allocate(at_least_one(plan.weights_bytes), MemoryKind::device));
-  TRY_ASSIGN(activations_,
-             device_.allocate(at_least_one(plan.activations_bytes), MemoryKind::device));
-  stats_.reserved_bytes = weights_.size_bytes() + activations_.size_bytes();
+  TRY_ASSIGN(activations_, memory().arena(device_, at_least_one(plan.activations_bytes)));
+  stats_.reserved_bytes = activations_->size_bytes();
   stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes + plan.state_bytes;
   if (plan.state_bytes > 0) {
     TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));
@@ -117,8 +116,8 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   const Placement& placement = schedule_.placements[root];
   const size_t size_bytes = std::max<size_t>(bytes_of(tensor), 1);
   switch (placement.space) {
-    case Space::weights: return {&weights_, placement.offset_bytes, size_bytes};
-    case Space::activations: return {&activations_, placement.offset_bytes, size_bytes};
+    case Space::weights: return {weights_[root].arena.get(), weights_[root].offset, size_bytes};
+    case Space::activations: return {activations_.get(), placement.offset_bytes, size_bytes};
     case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
     case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
@@ -127,9 +126,18 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   return {};
 }
 
+/// All in one arena, as the plan has them.
 Result<void> Network::upload_weights(std::span<const std::byte> image) {
+  TRY_ASSIGN(Buffer made, device_.allocate(at_least_one(image.size()), MemoryKind::device));
+  const auto arena = std::make_shared<const Buffer>(std::move(made));
+  weights_.resize(schedule_.placements.size());
+  for (TensorId id = 0; id < schedule_.placements.size(); ++id) {
+    const Placement& placement = schedule_.placements[id];
+    if (placement.space == Space::weights) weights_[id] = {arena, placement.offset_bytes};
+  }
   count_copy(CopyCause::weights, image.size());
-  return write_buffer(device_, {&weights_, 0, image.size()}, image);
+  stats_.reserved_bytes += arena->size_bytes();
+  return write_buffer(device_, {arena.get(), 0, image.size()}, image);
 }
 
 Result<void> Network::record_all() {
@@ -403,25 +411,47 @@ double Network::flop() const {
   return sum;
 }
 
-Result<std::vector<KernelTime>> Network::profile() {
+KernelTime Network::facts_of(const Launch& launch) const {
+  KernelTime facts;
+  facts.name = launch.facts.name;
+  facts.op = launch.facts.op;
+  facts.params = launch.facts.params;
+  facts.flop = launch.facts.flop;
+  for (const TensorId tensor : launch.arguments) facts.bytes += range_of(tensor, 0).size_bytes;
+  facts.step = launch.step;
+  return facts;
+}
+
+/// As many as the queue has marks for, in one submit.
+Result<void> Network::profile(std::span<const Launch> part, std::vector<KernelTime>& times) {
   Queue& queue = device_.queue();
-  std::vector<KernelTime> times;
-  for (const Launch& launched : launches_) {
-    TRY(queue.mark_time(0));
-    TRY(launch(launched, 0));
-    TRY(queue.mark_time(1));
-    TRY_ASSIGN(const uint64_t value, queue.submit());
-    TRY(wait(value));
-    TRY_ASSIGN(const uint64_t begin_ns, queue.time_ns(0));
-    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(1));
-    KernelTime time;
-    time.name = launched.facts.name;
-    time.op = launched.facts.op;
-    time.flop = launched.facts.flop;
-    time.time_ns = end_ns - begin_ns;
-    time.params = launched.facts.params;
-    for (const BufferRange& range : ranges_) time.bytes += range.size_bytes;
+  TRY(queue.mark_time(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY(launch(part[i], 0));
+    TRY(queue.mark_time(i + 1));
+  }
+  TRY_ASSIGN(const uint64_t value, queue.submit());
+  TRY(wait(value));
+  uint64_t at_ns = times.empty() ? 0 : times.back().begin_ns + times.back().time_ns;
+  TRY_ASSIGN(uint64_t begin_ns, queue.time_ns(0));
+  for (uint32_t i = 0; i < part.size(); ++i) {
+    TRY_ASSIGN(const uint64_t end_ns, queue.time_ns(i + 1));
+    KernelTime time = facts_of(part[i]);
+    time.begin_ns = at_ns;
+    time.time_ns = end_ns > begin_ns ? end_ns - begin_ns : 0;
+    at_ns += time.time_ns;
+    begin_ns = end_ns;
     times.push_back(std::move(time));
+  }
+  return {};
+}
+
+Result<std::vector<KernelTime>> Network::profile() {
+  const std::span<const Launch> all = launches_;
+  std::vector<KernelTime> times;
+  for (size_t first = 0; first < all.size(); first += Queue::kTimeSlots - 1) {
+    const size_t count = std::min<size_t>(all.size() - first, Queue::kTimeSlots - 1);
+    TRY(profile(all.subspan(first, count), times));
   }
   return times;
 }

@@ -4,12 +4,14 @@
 // (network.cpp, which needs no compiler).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "leat/device/device.h"
 #include "leat/pack/run_plan.h"
+#include "leat/run/model_memory.h"
 #include "leat/run/shape_kernels.h"
 #include "leat/schedule/schedule.h"
 
@@ -37,6 +39,12 @@ struct NetworkOptions {
   /// Of the model, for networks of other shapes; lives longer than they. Null: every kernel is made
   /// for just this network.
   ShapeKernels* shape_kernels = nullptr;
+  /// Called before kernels are made that no shape before had: it may show `shape_kernels` other
+  /// shapes by Network::look_ahead. May be empty.
+  std::function<void()> look_ahead;
+  /// Of the model, which networks of other shapes share; lives longer than they. Null: the network
+  /// has its own.
+  ModelMemory* memory = nullptr;
   /// How long wait() waits before a run counts as lost; 0: hang_timeout_ns of the device.
   uint64_t deadline_ns = 0;
 };
@@ -49,7 +57,7 @@ struct NetworkStats {
   uint32_t told = 0;            // of them told their numbers at each launch
   double compile_ms = 0;        // lowering, emission and loading, cache hits included
   CopyCounts copies;            // since load
-  uint64_t reserved_bytes = 0;  // device memory allocated
+  uint64_t reserved_bytes = 0;  // device memory, with what is shared with other shapes
   uint32_t repeated_runs = 0;   // lost in a fault or a hang and run again
   uint64_t tensor_bytes = 0;    // of it, what tensors need at once: weights, externals, activations
 };
@@ -79,8 +87,10 @@ struct KernelTime {
   std::string op;
   std::string params;
   double flop = 0;
-  uint64_t bytes = 0;    // tensors read and written once
-  uint64_t time_ns = 0;  // on the device's clock
+  uint64_t bytes = 0;     // tensors read and written once
+  uint64_t begin_ns = 0;  // on the device's clock, from the begin of the first one
+  uint64_t time_ns = 0;
+  uint32_t step = 0;  // of the schedule
 };
 
 class Network {
@@ -93,6 +103,10 @@ class Network {
   /// For a schedule that somebody has made for this device's target.
   static Result<std::unique_ptr<Network>> load(Device& device, Schedule schedule,
                                                const NetworkOptions& options);
+
+  /// Tells `options.shape_kernels` which numbers of the graph's kernels are others in this one,
+  /// which is the same model for other shapes, and makes nothing. Errors: those of planning.
+  static Result<void> look_ahead(Device& device, const Graph& graph, const NetworkOptions& options);
 
   /// For what somebody has compiled for a target that this device serves; `options` has no shape
   /// kernels. The plan is copied. Errors: also invalid_argument, for a kernel that the device does
@@ -137,7 +151,9 @@ class Network {
   /// for measuring what is shorter than a submit. No run may be in flight. After load it is 1.
   Result<void> record_repeats(uint32_t count);
 
-  /// Runs every kernel by itself, between two time marks.
+  /// A run with a time mark between any two kernels, so that none overlaps the next. Where the
+  /// queue has fewer marks than there are kernels it takes several submits, whose pauses are left
+  /// out. No run may be in flight.
   Result<std::vector<KernelTime>> profile();
 
   /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
@@ -171,6 +187,7 @@ class Network {
     size_t served = 0;  // in served_
     std::vector<TensorId> arguments;
     LaunchFacts facts;
+    uint32_t step = 0;  // of the schedule
   };
   struct Slot {
     std::vector<Buffer> externals;  // by tensor id, empty where not external
@@ -192,12 +209,16 @@ class Network {
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
+  Result<void> place_weights();
   Result<void> upload_weights(std::span<const std::byte> image);
   Result<void> load_kernels();
   Result<void> serve(std::span<const uint32_t> steps);
+  void remember(std::span<const StepKey> keys);
   Result<void> tell(std::span<const ShapeKernels::Told> told);
   Result<void> launch(const Launch& launch, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
+  Result<void> profile(std::span<const Launch> part, std::vector<KernelTime>& times);
+  KernelTime facts_of(const Launch& launch) const;
   Result<void> copy(size_t slot, CopyCause cause, BufferRange target, BufferRange source);
   ExternalView view_of(TensorId id, size_t slot) const;
   size_t bytes_of(TensorId tensor) const;
@@ -206,8 +227,11 @@ class Network {
   NetworkOptions options_;
   Schedule schedule_;
   Buffer state_;
-  Buffer weights_;
-  Buffer activations_;
+  ModelMemory& memory() { return options_.memory == nullptr ? own_memory_ : *options_.memory; }
+
+  ModelMemory own_memory_;
+  std::vector<ModelMemory::Place> weights_;  // by tensor id, empty where it is none
+  std::shared_ptr<const Buffer> activations_;
   Buffer words_;
   std::vector<Served> served_;
   std::vector<Launch> launches_;

@@ -28,6 +28,18 @@ Result<std::unique_ptr<Network>> Network::load(Device& device, Schedule schedule
   return network;
 }
 
+Result<void> Network::look_ahead(Device& device, const Graph& graph,
+                                 const NetworkOptions& options) {
+  Network network(device, options);
+  TRY(network.plan(graph));
+  const Schedule& schedule = network.schedule_;
+  for (const Step& step : schedule.steps) {
+    const std::string& name = schedule.graph.nodes[step.node].name;
+    options.shape_kernels->remember(name, step.params, step_key(schedule, step));
+  }
+  return {};
+}
+
 Result<void> Network::plan(const Graph& graph) {
   ScheduleOptions plan = options_.schedule;
   if (options_.shape_kernels != nullptr) {
@@ -41,16 +53,43 @@ Result<void> Network::plan(const Graph& graph) {
 
 Result<void> Network::prepare() {
   TRY(allocate());
-  TRY(upload_weights(weights_image(schedule_)));
+  TRY(place_weights());
   TRY(load_kernels());
   return record_all();
+}
+
+Result<void> Network::place_weights() {
+  const Graph& graph = schedule_.graph;
+  std::vector<ModelMemory::Wish> wishes;
+  std::vector<TensorId> tensors;
+  weights_.resize(graph.tensors.size());
+  std::vector<bool> is_asked(graph.tensors.size(), false);
+  for (const Step& step : schedule_.steps) {
+    for (const TensorId id : graph.nodes[step.node].inputs) {
+      const Placement& placement = schedule_.placements[id];
+      if (placement.space != Space::weights || is_asked[id]) continue;
+      is_asked[id] = true;
+      const auto& constant = graph.tensors[id].constant;
+      ModelMemory::Wish wish = {.constant = constant, .placement = placement, .order = {}};
+      if (placement.packed) wish.order = packed_order(graph, step, constant->shape);
+      wishes.push_back(std::move(wish));
+      tensors.push_back(id);
+    }
+  }
+  TRY_ASSIGN(ModelMemory::Placed placed, memory().place(device_, std::move(wishes)));
+  for (size_t i = 0; i < tensors.size(); ++i) weights_[tensors[i]] = std::move(placed.places[i]);
+  count_copy(CopyCause::weights, placed.written_bytes);
+  stats_.reserved_bytes += placed.used_bytes;
+  return {};
 }
 
 Result<void> Network::load_kernels() {
   const auto start = std::chrono::steady_clock::now();
   DistinctKernels distinct = distinct_kernels(schedule_);
   for (PlanLaunch& launch : distinct.launches) {  // one for each step
-    launches_.push_back({launch.kernel, std::move(launch.arguments), std::move(launch.facts)});
+    const auto step = static_cast<uint32_t>(launches_.size());
+    launches_.push_back(
+        {launch.kernel, std::move(launch.arguments), std::move(launch.facts), step});
   }
   TRY(serve(distinct.first_steps));
   stats_.launches = static_cast<uint32_t>(launches_.size());
@@ -65,11 +104,19 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   ShapeKernels* const shapes = options_.shape_kernels;
   if (shapes != nullptr) shapes->forget_idle();
   std::vector<StepKey> keys(steps.size());
+  bool is_all_there = true;
+  for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
+    keys[i] = step_key(schedule_, schedule_.steps[steps[i]]);
+    is_all_there = is_all_there && shapes->find(keys[i]);
+  }
+  if (shapes != nullptr && !is_all_there && options_.look_ahead) {
+    remember(keys);
+    options_.look_ahead();
+  }
   std::vector<ShapeKernels::Opening> openings;
   std::vector<KernelWish> wishes;
   for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
     const Step& step = schedule_.steps[steps[i]];
-    keys[i] = step_key(schedule_, step);
     const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
     if (shapes->find(keys[i]) || std::ranges::any_of(openings, serves)) {
       TRY(check_kernel(schedule_, step, device_.target()));
@@ -105,13 +152,17 @@ Result<void> Network::serve(std::span<const uint32_t> steps) {
   for (size_t i = 0; i < steps.size(); ++i) {
     if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);
   }
-  TRY(tell(told));
-  for (size_t s = 0; s < launches_.size() && shapes != nullptr; ++s) {
-    const Step& step = schedule_.steps[s];
+  if (shapes != nullptr) remember(keys);
+  return tell(told);
+}
+
+/// `keys` of those steps that have a kernel of their own.
+void Network::remember(std::span<const StepKey> keys) {
+  for (const Launch& launch : launches_) {
+    const Step& step = schedule_.steps[launch.step];
     const std::string& name = schedule_.graph.nodes[step.node].name;
-    shapes->remember(name, step.params, keys[launches_[s].served]);
+    options_.shape_kernels->remember(name, step.params, keys[launch.served]);
   }
-  return {};
 }
 
 /// Fills served_, and writes what kernels are told.

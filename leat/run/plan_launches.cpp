@@ -39,10 +39,11 @@ std::vector<std::byte> weights_image(const Schedule& schedule) {
       if (placement.space != Space::weights) continue;
       const std::span<std::byte> place(image.data() + placement.offset_bytes,
                                        placement.size_bytes());
+      const HostTensor& constant = *graph.tensors[id].constant;
       if (placement.packed) {
-        pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
+        pack_weights(packed_order(graph, step, constant.shape), constant, placement.storage, place);
       } else {
-        to_storage(*graph.tensors[id].constant, placement, place);
+        to_storage(constant, placement, place);
       }
     }
   }

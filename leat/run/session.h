@@ -27,8 +27,8 @@
 
 namespace leat {
 
-/// Sets of input shapes for which one model stays ready. Each has weights of its own.
-inline constexpr size_t kShapesReadyMax = 4;
+/// Sets of input shapes for which one model stays ready. They share weights and activations.
+inline constexpr size_t kShapesReadyMax = 16;
 
 /// Where devices come from. Tests hand in others than machine_devices().
 struct DeviceSource {
@@ -55,6 +55,9 @@ struct SessionOptions {
   std::function<void(const Error& reason, const std::string& next)> on_move;
 };
 
+/// Some sets of a model's input shapes.
+using ShapeSets = std::vector<std::vector<Shape>>;
+
 struct LoadOptions {
   /// "cpu", "gpu0", "gpu0:vulkan"; empty: the best that takes the model.
   std::string device;
@@ -62,6 +65,14 @@ struct LoadOptions {
   NetworkOptions network;
   /// Makes the model for other shapes of its inputs. Empty: it has those of `Model` only.
   std::function<Result<Model>(std::span<const Shape> shapes)> specialise;
+  /// Other shapes that may come when the model has these: groups of sets of which the first is
+  /// taken that has one that the model can have. Numbers that are others there come with the launch
+  /// from the start, so that most new shapes need no other kernels. May be empty.
+  std::function<std::vector<ShapeSets>(std::span<const Shape> shapes)> foresee;
+  /// The model's shapes are only what its file declares: it is made ready by the first that come.
+  /// With `specialise`.
+  bool waits_for_shapes = false;
+  size_t shapes_ready_max = kShapesReadyMax;  // at least 1
 };
 
 /// Where a model's networks come from.
@@ -71,6 +82,9 @@ struct NetworkSource {
   std::function<Result<std::unique_ptr<Network>>(Device& device, const Model& model,
                                                  const NetworkOptions& options)>
       make;
+  /// Network::look_ahead; empty, where nothing is compiled.
+  std::function<Result<void>(Device& device, const Model& model, const NetworkOptions& options)>
+      look_ahead;
 };
 /// They are compiled. The check is the self-test, whose kernels are kept in `cache_folder`.
 NetworkSource compiled_networks(const std::string& cache_folder);
@@ -139,8 +153,11 @@ class LoadedModel {
   const Model& model() const { return ready_.back().model; }
   Network& network() const { return *ready_.back().network; }
   Device& device() const { return *device_->device; }
-  /// Errors: device_lost, once its last device is lost.
+  /// Errors: device_lost, once its last device is lost; invalid_argument, while it waits for
+  /// shapes.
   Result<void> check_ready() const;
+  /// Errors: device_lost, once its last device is lost.
+  Result<void> check_device() const;
 
   /// What `act(network())` answers, with the device to itself: for what uses the queue, or makes or
   /// frees memory, beside a run. The model is ready.
@@ -181,7 +198,11 @@ class LoadedModel {
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
   void leave(bool closes);
-  Result<std::unique_ptr<Network>> make_network(const Model& model);
+  Result<std::unique_ptr<Network>> make_network(const Ready& ready);
+  Result<void> make_ready();
+  Result<void> take_first_shapes(std::span<const Shape> shapes);
+  void look_ahead(std::span<const Shape> shapes);
+  NetworkOptions network_options();
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
 
   Session& session_;
@@ -189,7 +210,10 @@ class LoadedModel {
   NetworkSource source_;
   Session::OpenDevice* device_ = nullptr;
   ShapeKernels shape_kernels_;  // on device_; they outlive the networks of ready_
-  std::vector<Ready> ready_;    // the last one is in use; all are on device_
+  ModelMemory memory_;          // the same
+  /// The last one is in use; all are on device_, or it waits for shapes.
+  std::vector<Ready> ready_;
+  bool waits_ = false;
 };
 
 }  // namespace leat

@@ -5,11 +5,15 @@
 namespace leat {
 
 NetworkSource compiled_networks(const std::string& cache_folder) {
-  return {.check = [=](Device& device) { return self_test(device, cache_folder); },
-          .make =
-              [](Device& device, const Model& model, const NetworkOptions& options) {
-                return Network::load(device, model.graph, options);
-              }};
+  NetworkSource source;
+  source.check = [=](Device& device) { return self_test(device, cache_folder); };
+  source.make = [](Device& device, const Model& model, const NetworkOptions& options) {
+    return Network::load(device, model.graph, options);
+  };
+  source.look_ahead = [](Device& device, const Model& model, const NetworkOptions& options) {
+    return Network::look_ahead(device, model.graph, options);
+  };
+  return source;
 }
 
 Result<std::unique_ptr<LoadedModel>> Session::load(Model model, LoadOptions options) {

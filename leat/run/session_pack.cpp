@@ -36,7 +36,7 @@ NetworkSource packed_networks(std::shared_ptr<const Pack> pack) {
     options.shape_kernels = nullptr;
     return Network::load(device, target->plan, options);
   };
-  return {.check = check, .make = make};
+  return {.check = check, .make = make, .look_ahead = {}};
 }
 
 Result<std::unique_ptr<LoadedModel>> Session::load(std::shared_ptr<const Pack> pack,

@@ -182,6 +182,8 @@ void mark_packed(Schedule& schedule, const Contractions& contractions) {
 }  // namespace
 
 DType storage_on(const Target& target, DType dtype) {
+  // What most tensors are, without a look at all facts.
+  if (dtype == DType::f32 || dtype == DType::i32 || dtype == DType::i64) return dtype;
   const TargetFacts facts = facts_of(target);
   const bool has_narrow = facts.has_narrow_storage;
   switch (dtype) {

@@ -79,6 +79,30 @@ class Running(unittest.TestCase):
             x = np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
             np.testing.assert_array_equal(net(x), 2 * x)
 
+    def test_shapes_that_the_file_leaves_open(self):
+        # The same for x (n, m).
+        both = SUMS.replace(b"B\n\x0e", b"D\n\x0e").replace(b"Z\x14", b"Z\x15")
+        both = both.replace(b"b\x14", b"b\x15").replace(
+            b"\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x04",
+            b"\x12\x10\n\x0e\x08\x01\x12\n\n\x03\x12\x01n\n\x03\x12\x01m")
+        net = leat.load(both, device="cpu")
+        self.assertEqual([net.inputs[0].shape, net.outputs[0].shape], [(-1, -1), (-1, -1)])
+        self.assertEqual(net.device.name, "cpu")
+        for ask in (net.input_array, net.run_in_place, net.start, lambda: net.stats, net.profile):
+            with self.assertRaisesRegex(leat.Error, r"\(-1, -1\)") as caught:
+                ask()
+            self.assertEqual(caught.exception.status, "invalid_argument")
+        compiled = []
+        for shape in ((2, 3), (5, 40), (7, 31)):
+            x = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+            np.testing.assert_array_equal(net(x), 2 * x)
+            self.assertEqual(net.outputs[0].shape, shape)
+            compiled.append(net.stats["compiled"])
+        self.assertEqual(compiled[1:], [0, 0])
+        fixed = leat.load(both, device="cpu", shapes={"x": (3, 8)}, fixed=True)
+        self.assertEqual(fixed.inputs[0].shape, (3, 8))
+        self.assertEqual(fixed(np.ones((3, 8), np.float32)).sum(), 48)
+
     def test_what_is_taken(self):
         net = sums()
         x = np.arange(8, dtype=np.float32).reshape(2, 4)

@@ -196,7 +196,7 @@ class Model:
                  device: Optional[str] = None, session: Optional[Session] = None, slots: int = 1,
                  shapes: Optional[Mapping[str, Sequence[int]]] = None,
                  values: Optional[Mapping[str, Value]] = None, strict: bool = False,
-                 deadline: float = 0) -> None:
+                 fixed: bool = False, deadline: float = 0) -> None:
         self._handle = ctypes.c_void_p()
         self._session = session or default_session()
         self._lock = threading.Lock()  # a model is used by one thread at a time
@@ -205,7 +205,7 @@ class Model:
         options = c.LoadOptions(
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
-            is_strict=int(strict))
+            is_strict=int(strict), is_fixed=int(fixed))
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
                 self._session._handle, model, len(model), b"(bytes)", c.byref(options),
@@ -403,7 +403,9 @@ def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     device: "cpu", "gpu0", "gpu0:vulkan"; default: the best that takes the model.
     session: whose devices are used; default: one for the whole program.
     slots: sets of inputs and outputs, so that started runs overlap.
-    shapes: by input name, for extents that the model leaves open; a call may say more.
+    shapes: by input name, for extents that the model leaves open. Without them the model is made
+        ready by its first call, save for the first extent, which is 1 until a call says more.
+    fixed: other shapes than the first are not expected; some per cent faster.
     values: by input name, of inputs whose value decides a shape: those are no inputs any more.
     strict: refuses a device that computes f64 as f32.
     deadline: seconds after which a run counts as lost.

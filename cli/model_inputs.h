@@ -1,0 +1,25 @@
+// A model made for the files that its inputs are given: their shapes, and where the model lets
+// them decide something, their values.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/model_files.h"
+#include "leat/base/result.h"
+
+namespace leat::cli {
+
+struct FedModel {
+  Model model;
+  PictureNumbers numbers;
+  std::vector<HostTensor> inputs;  // one per Model::inputs
+  std::vector<std::string> paths;  // of the files
+};
+
+/// `inputs` are FILE or NAME=FILE. Errors: those of reading the model and its files;
+/// invalid_argument, when an input without a default gets none.
+Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
+                            const PictureOptions& picture);
+
+}  // namespace leat::cli

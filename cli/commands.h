@@ -42,5 +42,6 @@ CommandRun add_pack(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
 CommandRun add_kernel(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
+CommandRun add_cache(CLI::App& command);
 
 }  // namespace leat::cli

@@ -23,7 +23,15 @@ std::string trusted_cache_folder() {
   const std::string folder = cache_folder();
   if (folder.empty()) return "";
   const Result<CacheStore> store = CacheStore::open(folder);
-  if (store) return folder;
+  if (store) {
+    if (const std::error_code error = PrivateFolder::open(folder)->check_writable()) {
+      say_line(
+          fmt::format("Cache folder \"{}\" cannot be written: {}. What it has is used, and "
+                      "nothing is added.",
+                      folder, error.message()));
+    }
+    return folder;
+  }
   if (store.error().kind() != ErrorKind::io || PrivateFolder::open(folder)) {
     say_line(store.error().message() + " Nothing is kept between runs.");
   }

@@ -37,6 +37,10 @@ constexpr leat::cli::Command kCommands[] = {
      leat::cli::add_dump,
      "leat dump digits.onnx --after graph\n"
      "leat dump digits.onnx --after lower --node conv --target sm_90"},
+    {"cache", "Shows and removes what is kept between runs", leat::cli::add_cache,
+     "leat cache list\n"
+     "leat cache prune --size 500MB\n"
+     "leat cache clear --tuning"},
     {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
      "leat kernel run add.ir --in x=x.npy --in y=y.npy --out z=z.npy --device cpu\n"
      "leat kernel fmt add.ir"},

@@ -111,6 +111,35 @@ class Foresight {
   std::vector<const DeclaredInput*> declared_;
 };
 
+Result<leat_tune_result> tune(leat_model& model, const leat_tune_options& options) {
+  const double seconds = options.kernel_seconds == 0 ? kKernelSeconds : options.kernel_seconds;
+  if (!(seconds > 0 && seconds <= kKernelSecondsMax)) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Seconds for each kernel ({}) are not above 0 and up to {}.", seconds,
+                             kKernelSecondsMax));
+  }
+  if (model.session->cache_folder.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 "The session keeps no cache, and so nothing that tuning finds.");
+  }
+  TRY(TuneStore::open(model.session->cache_folder));
+  leat_tune_result result{};
+  TuningOptions tuning;
+  tuning.cache_folder = model.session->cache_folder;
+  tuning.measures = true;
+  tuning.again = options.is_again != 0;
+  tuning.limits.seconds = seconds;
+  tuning.on_choice = [&](const TunedKernel& kernel) {
+    ++result.kernels;
+    if (kernel.source == ChoiceSource::measured) ++result.measured;
+    if (kernel.seconds <= 0 || kernel.model_seconds <= 0) return;
+    result.model_us += kernel.model_seconds * 1e6;
+    result.tuned_us += kernel.seconds * 1e6;
+  };
+  TRY(model.loaded->choose_anew(tuned_choices(std::move(tuning))));
+  return result;
+}
+
 }  // namespace
 
 void add_tuning(SessionOptions& own, const leat_session_options& options) {
@@ -145,3 +174,15 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
 }
 
 }  // namespace leat::c
+
+using namespace leat;
+
+leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
+                            leat_tune_result* result) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY_ASSIGN(const leat_tune_options own, c::read_struct(options, "leat_tune_options"));
+    TRY_ASSIGN(const leat_tune_result told, c::tune(*model, own));
+    return result == nullptr ? Result<void>() : c::write_struct(told, result, "leat_tune_result");
+  });
+}

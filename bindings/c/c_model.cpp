@@ -51,6 +51,7 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, const ModelFile&
                  fmt::format("Number of slots ({}) is larger than the limit ({}).",
                              loading.network.slots, kSlotsMax));
   }
+  loading.network.times = options.takes_times != 0;
   const auto load_as = is_packed(file) ? load_packed : load_compiled;
   TRY_ASSIGN(made->loaded, load_as(made->session->session, file, options, std::move(loading)));
   return made;
@@ -76,6 +77,9 @@ Result<void> check_model(const leat_model* model) {
   TRY(check_given(model, "model"));
   return model->loaded->check_ready();
 }
+
+constexpr double kKernelSeconds = 0.1;
+constexpr double kKernelSecondsMax = 3600;
 
 }  // namespace
 
@@ -176,6 +180,9 @@ leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stat
     told.copied_bytes = own.copies.hot_bytes();
     told.staged_bytes = own.copies.staged_bytes();
     told.compile_ms = own.compile_ms;
+    told.launches = own.launches;
+    told.tensor_bytes = own.tensor_bytes;
+    told.repeated_runs = own.repeated_runs;
     return c::write_struct(told, stats, "leat_model_stats");
   });
 }
@@ -193,6 +200,24 @@ leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_
       const KernelTime& time = model->profile[i];
       times[i] = {time.name.c_str(), time.op.c_str(), time.flop, time.bytes, time.time_ns};
     }
+    return {};
+  });
+}
+
+leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin_ns,
+                                 uint64_t* end_ns) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY(c::check_given(begin_ns, "begin_ns"));
+    TRY(c::check_given(end_ns, "end_ns"));
+    TRY(c::check_below(slot, model->loaded->network().slot_count(), "Slot"));
+    if (!model->loaded->network().has_times()) {
+      return Error(ErrorKind::invalid_argument, "The model was loaded without takes_times.");
+    }
+    TRY_ASSIGN(const SlotTimes times,
+               model->loaded->alone([&](Network& network) { return network.slot_times(slot); }));
+    *begin_ns = times.begin_ns;
+    *end_ns = times.end_ns;
     return {};
   });
 }

@@ -13,6 +13,7 @@
 #include "bindings/c/c_border.h"
 #include "leat/backend/backends.h"
 #include "leat/run/session.h"
+#include "leat/run/session_kernel.h"
 
 namespace leat::c {
 
@@ -33,7 +34,9 @@ struct SessionState {
   explicit SessionState(SessionOptions options) : session(std::move(options)) {}
 
   Session session;
-  std::string device;  // for models that name none
+  std::string device;           // for models that name none
+  std::string cache_folder;     // empty: nothing is kept
+  std::vector<DeviceUse> uses;  // of the last leat_session_uses
   std::mutex operators_mutex;
   std::list<ReadyOperator> operators;  // the last used is the first
 };
@@ -70,6 +73,12 @@ bool is_plain(const ExternalView& view);
 
 struct leat_session {
   std::shared_ptr<leat::c::SessionState> state;
+};
+
+struct leat_kernel {
+  std::shared_ptr<leat::c::SessionState> session;
+  std::unique_ptr<leat::SessionKernel> loaded;  // dies before the session
+  bool has_run = false;
 };
 
 struct leat_devices {

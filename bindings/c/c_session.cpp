@@ -36,7 +36,9 @@ Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* g
     };
   }
   add_tuning(own, options);
+  const std::string cache_folder = own.cache_folder;
   auto state = std::make_shared<SessionState>(std::move(own));
+  state->cache_folder = cache_folder;
   state->device = text_of(options.device);
   return state;
 }
@@ -69,6 +71,28 @@ leat_status leat_session_open(const leat_session_options* options, leat_session*
 }
 
 void leat_session_close(leat_session* session) { delete session; }
+
+leat_status leat_session_uses(leat_session* session, leat_device_use* uses, size_t capacity,
+                              size_t* count) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(session, "session"));
+    TRY(c::check_given(count, "count"));
+    if (capacity > 0) TRY(c::check_given(uses, "uses"));
+    session->state->uses = session->state->session.uses();
+    *count = session->state->uses.size();
+    for (size_t i = 0; i < std::min(capacity, *count); ++i) {
+      const DeviceUse& use = session->state->uses[i];
+      leat_device_use told{};
+      told.name = use.info.name.c_str();
+      told.users = use.users;
+      told.submits = use.counts.submits;
+      told.replays = use.counts.replays;
+      told.memory_bytes = use.info.memory_bytes;
+      TRY(c::write_struct(told, &uses[i], "leat_device_use"));
+    }
+    return {};
+  });
+}
 
 leat_status leat_devices_find(leat_devices** devices) {
   return c::guarded([&]() -> Result<void> {

@@ -26,6 +26,7 @@ constexpr EnvVariable kVariables[] = {
     {"__GL_SHADER_DISK_CACHE_PATH", "The same of NVIDIA's driver."},
     {"CUDA_CACHE_PATH", "The same of the CUDA driver."},
     {"LEAT_CACHE", "0 neither reads nor writes the cache.", flag},
+    {"LEAT_CACHE_MIB", "What the cache's entries may take, in MiB; default: 1024.", count, 1 << 20},
     {"LEAT_THREADS", "Threads of the cpu device; default: one per processor that it may use.",
      count, kThreadsMax},
     {"LEAT_AS", "Makes GPUs behave as one with the limits of this profile, as --as does.", profile},

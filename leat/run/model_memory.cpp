@@ -50,7 +50,7 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
     if (wish.order) {
       pack_weights(*wish.order, *wish.constant, wish.placement.storage, bytes);
     } else {
-      to_storage(*wish.constant, wish.placement, bytes);
+      place_constant(*wish.constant, wish.placement, bytes);
     }
   }
   TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));

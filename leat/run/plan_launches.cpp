@@ -43,7 +43,7 @@ std::vector<std::byte> weights_image(const Schedule& schedule) {
       if (placement.packed) {
         pack_weights(packed_order(graph, step, constant.shape), constant, placement.storage, place);
       } else {
-        to_storage(constant, placement, place);
+        place_constant(constant, placement, place);
       }
     }
   }

@@ -73,6 +73,16 @@ void Session::leave(OpenDevice& device, bool closes) {
   std::erase_if(devices_, [&](const auto& open) { return open.get() == &device; });
 }
 
+std::vector<DeviceUse> Session::uses() {
+  const std::lock_guard lock(mutex_);
+  std::vector<DeviceUse> uses;
+  for (const std::unique_ptr<OpenDevice>& open : devices_) {
+    const std::lock_guard in_use(open->mutex);
+    uses.push_back({open->device->info(), open->models, open->device->queue().counts()});
+  }
+  return uses;
+}
+
 // --- LoadedModel ---------------------------------------------------------------------------------
 
 LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source)
@@ -195,6 +205,26 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   const std::lock_guard lock(device_->mutex);
   ready_.erase(ready_.begin());
   return {};
+}
+
+Result<void> LoadedModel::choose_anew(
+    const std::function<ChooseFunction(Device& device)>& choose_on) {
+  TRY(check_ready());
+  {
+    const std::lock_guard lock(device_->mutex);
+    Chooser chooser(device().target(), choose_on(device()));
+    NetworkOptions options = options_.network;
+    options.schedule.chooser = &chooser;
+    TRY(source_.make(device(), model(), options));
+    device_->chooser = std::make_unique<Chooser>(
+        device().target(),
+        session_.options_.choose_on ? session_.options_.choose_on(device()) : ChooseFunction());
+    ready_.erase(ready_.begin(), ready_.end() - 1);
+    ready_.back().network.reset();
+    shape_kernels_ = {};
+    memory_ = {};
+  }
+  return make_ready();
 }
 
 /// What fails leaves it waiting, for shapes that fit.

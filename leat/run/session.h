@@ -102,6 +102,13 @@ struct StartedRun {
   }
 };
 
+/// What a device of a session is used for.
+struct DeviceUse {
+  DeviceInfo info;
+  size_t users = 0;  // models and kernels that are ready on it
+  Queue::Counts counts;
+};
+
 class LoadedModel;
 
 class Session {
@@ -119,8 +126,12 @@ class Session {
   Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Pack> pack,
                                             LoadOptions options = {});
 
+  /// Of each device that is open. Waits for who uses it at the moment. Any thread.
+  std::vector<DeviceUse> uses();
+
  private:
   friend class LoadedModel;
+  friend class SessionKernel;
   /// Open until the session ends, or until its last model leaves it.
   struct OpenDevice {
     std::string spec;  // as it was asked for
@@ -180,6 +191,11 @@ class LoadedModel {
   /// Makes it ready for other shapes of its inputs; no run is in flight. The last kShapesReadyMax
   /// are kept. Errors: invalid_argument, when it cannot have them.
   Result<void> take_shapes(std::span<const Shape> shapes);
+
+  /// Makes it ready anew by who chooses now, after it was chosen once by `choose_on`, which may
+  /// measure and keep what it finds. No run is in flight; other shapes are forgotten.
+  /// Errors: those of choosing, and then the model stays as it is; those of devices.
+  Result<void> choose_anew(const std::function<ChooseFunction(Device& device)>& choose_on);
 
   /// Leaves the device, which has lost work for this reason, and makes the model ready on the
   /// chip's next route. Inputs must be written anew. Errors: the reason, when there is none or the

@@ -72,12 +72,4 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
   return placed;
 }
 
-Result<std::shared_ptr<const Buffer>> ModelMemory::arena(Device& device, size_t size_bytes) {
-  if (auto known = arena_.lock(); known && known->size_bytes() >= size_bytes) return known;
-  TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
-  auto arena = std::make_shared<const Buffer>(std::move(made));
-  arena_ = arena;
-  return arena;
-}
-
 }  // namespace leat

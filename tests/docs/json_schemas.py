@@ -26,6 +26,7 @@ COMMANDS = [
     ("tune-import", "leat tune import tuned.json"),
     ("tune-forget", "leat tune forget all"),
     ("dump", "leat dump digits.onnx --after graph"),
+    ("pack", "leat pack digits.onnx --for cpu-x86-64-v3 -o digits.leat"),
     ("inspect", "leat inspect digits.onnx"),
     ("compare", "leat compare digits.onnx --device cpu"),
     ("kernel-run", "leat kernel run add.ir --in a=a.npy --in b=b.npy --out c=c.npy --device cpu"),

@@ -111,6 +111,9 @@ class Foresight {
   std::vector<const DeclaredInput*> declared_;
 };
 
+constexpr double kKernelSeconds = 0.1;
+constexpr double kKernelSecondsMax = 3600;
+
 Result<leat_tune_result> tune(leat_model& model, const leat_tune_options& options) {
   const double seconds = options.kernel_seconds == 0 ? kKernelSeconds : options.kernel_seconds;
   if (!(seconds > 0 && seconds <= kKernelSecondsMax)) {

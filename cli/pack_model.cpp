@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <charconv>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/shape_option.h"
 #include "leat/base/output_file.h"
-#include "leat/model/onnx_import.h"
 #include "leat/pack/packed_model.h"
 #include "leat/run/make_pack.h"
 
@@ -28,40 +26,6 @@ struct Options {
   uint32_t threads = kPackThreads;
 };
 
-/// "NAME=1,3,224,224".
-Result<std::pair<std::string, Shape>> shape_of(const std::string& text) {
-  const size_t equals = text.rfind('=');
-  Shape shape;
-  bool is_right = equals != std::string::npos && equals > 0;
-  std::string_view rest = std::string_view(text).substr(is_right ? equals + 1 : text.size());
-  while (is_right && !rest.empty()) {
-    const std::string_view number = rest.substr(0, rest.find(','));
-    int64_t extent = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), extent);
-    is_right = error == std::errc() && end == number.data() + number.size() && extent >= 0;
-    shape.push_back(extent);
-    rest.remove_prefix(std::min(number.size() + 1, rest.size()));
-  }
-  if (is_right && check_shape(shape)) return std::pair(text.substr(0, equals), shape);
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Shape \"{}\" is not written as NAME=1,3,224,224.", text));
-}
-
-Result<Model> import_for(const Options& options) {
-  ImportOptions known;
-  for (const std::string& text : options.shapes) {
-    TRY_ASSIGN(auto named, shape_of(text));
-    known.input_shapes.insert_or_assign(std::move(named.first), std::move(named.second));
-  }
-  TRY_ASSIGN(Model model, import_onnx(options.model, known));
-  for (const auto& [name, shape] : known.input_shapes) {
-    if (std::ranges::count(model.inputs, name, &ModelValue::name) > 0) continue;
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Model \"{}\" has no input \"{}\".", options.model, name));
-  }
-  return model;
-}
-
 /// A target by its name, or that of a device of this machine.
 Result<std::vector<NamedTarget>> targets_of(const std::string& name, uint32_t threads) {
   if (name != "cpu" && !name.starts_with("gpu")) return pack_targets(name, threads);
@@ -75,7 +39,7 @@ Result<int> run(const Options& options) {
   TRY(check_outputs(outputs, inputs));
   Progress progress;
   progress.show("reading " + options.model);
-  TRY_ASSIGN(const Model model, import_for(options));
+  TRY_ASSIGN(const Model model, import_shaped(options.model, options.shapes));
   std::vector<NamedTarget> targets;
   for (const std::string& name : options.targets) {
     TRY_ASSIGN(std::vector<NamedTarget> some, targets_of(name, options.threads));
@@ -108,13 +72,7 @@ CommandRun add_pack(CLI::App& command) {
   command.add_option("-o,--output", options->output, "The packed model, *.leat")
       ->type_name("FILE")
       ->required();
-  command
-      .add_option(
-          "--shape", options->shapes,
-          "The shape of an input whose extents the model leaves open (1 each); once for each")
-      ->type_name("NAME=N,C,H,W")
-      ->expected(1)
-      ->take_all();
+  add_shape_option(command, options->shapes);
   command
       .add_option("--threads", options->threads,
                   fmt::format("Threads that a CPU's plan is made for; it runs on any number ({})",

@@ -18,6 +18,13 @@ namespace {
 
 /// A kernel that is there already may be so many times as slow as the best one would be.
 constexpr double kKeptPriceMax = 1.5;
+/// What was near the best for a node is so, too, where it is by so much larger or smaller.
+constexpr double kNearMax = 1.25;
+
+double steps_of(const Node& node) {
+  return static_cast<double>(element_count(node.extents)) *
+         static_cast<double>(element_count(node.reduce));
+}
 
 /// But for how many elements a lane takes, which candidates() has from the node's size.
 bool is_alike(const KernelParams& a, const KernelParams& b) {
@@ -31,7 +38,19 @@ bool is_alike(const KernelParams& a, const KernelParams& b) {
 }  // namespace
 
 bool Chooser::is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
-                               const KernelParams& params) const {
+                               const KernelParams& params) {
+  const double steps = steps_of(node);
+  Kept& kept = kept_[node.name];
+  const bool is_near = kept.params == params && kept.splitting == splitting &&
+                       steps <= kNearMax * kept.steps && kept.steps <= kNearMax * steps;
+  if (is_near) return is_legal(schedule, node, params, target_).has_value();
+  if (!is_near_best(schedule, node, splitting, params)) return false;
+  kept = {params, splitting, steps};
+  return true;
+}
+
+bool Chooser::is_near_best(const Schedule& schedule, const Node& node, Splitting splitting,
+                           const KernelParams& params) const {
   const std::vector<Candidate> all = candidates(schedule, node, target_, splitting);
   const auto is_it = [&](const Candidate& candidate) { return is_alike(candidate.params, params); };
   const auto found = std::ranges::find_if(all, is_it);

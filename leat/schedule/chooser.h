@@ -40,12 +40,21 @@ class Chooser {
   size_t kernel_count() const { return chosen_.size(); }
 
  private:
+  /// What was found worth keeping for a node, and how many steps it had.
+  struct Kept {
+    KernelParams params;
+    Splitting splitting = Splitting::allowed;
+    double steps = 0;
+  };
   bool is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
-                        const KernelParams& params) const;
+                        const KernelParams& params);
+  bool is_near_best(const Schedule& schedule, const Node& node, Splitting splitting,
+                    const KernelParams& params) const;
 
   Target target_;
   ChooseFunction choose_;
   std::unordered_map<std::string, KernelParams> chosen_;
+  std::unordered_map<std::string, Kept> kept_;  // by the node's name
 };
 
 }  // namespace leat

@@ -99,7 +99,7 @@ TEST(CliPack, WhatItDoesNotHaveIsSaid) {
                   "No target is named \"vax\"");
   expect_sentence(run_leat({"pack", kDigits, "--for", "vulkan", "--shape", "x=1,a", "-o",
                             scratch_path("x.leat")}),
-                  "Shape \"x=1,a\"");
+                  "--shape \"x=1,a\"");
   EXPECT_FALSE(std::filesystem::exists(scratch_path("x.leat")));
 }
 

@@ -12,8 +12,8 @@
 #include "cli/device_choice.h"
 #include "cli/dump_packets.h"
 #include "cli/report.h"
+#include "cli/shape_option.h"
 #include "leat/base/files.h"
-#include "leat/model/onnx_import.h"
 #include "leat/run/inspect.h"
 
 namespace leat::cli {
@@ -30,6 +30,7 @@ struct Options {
   std::string node;
   std::string capture;
   std::vector<std::string> inputs;
+  std::vector<std::string> shapes;
   JsonTarget json;
 };
 
@@ -48,6 +49,11 @@ std::string stage_of(const Options& options) {
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
   const std::string stage = stage_of(options);
+  if (!options.shapes.empty() && (!is_model || stage == kPackets)) {
+    return Error(ErrorKind::invalid_argument,
+                 "--shape is for a model (.onnx) after a stage before packets, whose inputs it is "
+                 "that --input gives.");
+  }
   if (stage == kPackets && is_model && options.node.empty()) {
     return packets_of({options.file, options.target, options.inputs, options.capture});
   }
@@ -58,7 +64,7 @@ Result<std::string> text_of(const Options& options) {
                              options.file, stage));
   }
   if (is_model) {
-    TRY_ASSIGN(const Model model, import_onnx(options.file));
+    TRY_ASSIGN(const Model model, import_shaped(options.file, options.shapes));
     TRY_ASSIGN(const Target target,
                stage == "graph" ? Result<Target>(Target{}) : target_of(options.target));
     return inspect_graph(model.graph, target, stage, options.node);
@@ -112,6 +118,7 @@ CommandRun add_dump(CLI::App& command) {
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
+  add_shape_option(command, options->shapes);
   command.add_option("--node", options->node, "Only kernels whose name contains this")
       ->type_name("NAME");
   add_json_flag(command, options->json);

@@ -7,7 +7,7 @@ constexpr leat::cli::Command kCommands[] = {
     {"devices", "Lists the devices of this machine and the routes to each", leat::cli::add_devices,
      "leat devices\n"
      "leat devices --json"},
-    {"run", "Runs an ONNX model on pictures or arrays", leat::cli::add_run,
+    {"run", "Runs an ONNX or packed model on pictures or arrays", leat::cli::add_run,
      "leat run digits.onnx --input 7.png --top 3 --labels labels.txt\n"
      "leat run digits.onnx --input x.npy --output y.npy --device cpu --json\n"
      "leat run digits.onnx --input pictures --output results --top 1\n"
@@ -29,10 +29,18 @@ constexpr leat::cli::Command kCommands[] = {
      "leat tune export tuned.json\n"
      "leat tune import tuned.json\n"
      "leat tune forget all"},
+    {"pack", "Makes one file of a model and its kernels, for machines without a compiler",
+     leat::cli::add_pack,
+     "leat pack digits.onnx --for cpu-x86-64-v3,vulkan,aarch64 -o digits.leat\n"
+     "leat run digits.leat --input 7.png --top 3"},
     {"dump", "Shows a model or a kernel after a stage of its way to the device",
      leat::cli::add_dump,
      "leat dump digits.onnx --after graph\n"
      "leat dump digits.onnx --after lower --node conv --target sm_90"},
+    {"cache", "Shows and removes what is kept between runs", leat::cli::add_cache,
+     "leat cache list\n"
+     "leat cache prune --size 500MB\n"
+     "leat cache clear --tuning"},
     {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
      "leat kernel check examples/kernels/add.ir\n"
      "leat kernel run examples/kernels/relu.ir --in x=x.npy --out y=y.npy --device cpu\n"

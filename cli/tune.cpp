@@ -12,9 +12,9 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/shape_option.h"
 #include "leat/base/files.h"
 #include "leat/base/statistics.h"
-#include "leat/model/onnx_import.h"
 #include "leat/run/session.h"
 
 namespace leat::cli {
@@ -28,6 +28,7 @@ constexpr size_t kImportBytesMax = size_t{1} << 28;
 struct Options {
   std::string model;
   std::string device;
+  std::vector<std::string> shapes;
   double milliseconds = 100;
   bool again = false;
   std::string file;  // of export and import
@@ -85,8 +86,7 @@ Result<int> tune_model(const Options& options) {
   TRY_ASSIGN(const std::string folder, store_folder());
   TRY(TuneStore::open(folder));  // what is found shall be kept
   Progress progress(options.json.to_stdout());
-  TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
-  TRY_ASSIGN(Model model, file.specialised({}));
+  TRY_ASSIGN(Model model, import_shaped(options.model, options.shapes));
   std::vector<TunedKernel> kernels;
   TuningOptions tuning;
   tuning.measures = true;
@@ -199,6 +199,7 @@ CommandRun add_tune(CLI::App& command) {
   command.require_subcommand(0, 1);
   command.add_option("MODEL", o.model, "The ONNX file whose kernels are measured");
   add_device_option(command, o.device);
+  add_shape_option(command, o.shapes);
   command
       .add_option("--time", o.milliseconds,
                   "Milliseconds for each kernel, compilation included (100)")

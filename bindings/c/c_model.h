@@ -4,8 +4,10 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bindings/c/c_border.h"
@@ -38,6 +40,21 @@ struct SessionState {
   std::mutex operators_mutex;
   std::list<ReadyOperator> operators;  // the last used is the first
 };
+
+/// A model's file, or its bytes in memory.
+struct ModelFile {
+  std::string path;  // with `bytes`: a name for messages
+  std::optional<std::string_view> bytes;
+};
+
+// What needs a compiler; builds without one have c_no_compiler.cpp instead of c_compiler.cpp.
+
+/// What tuning found, for a session that compiles.
+void add_tuning(SessionOptions& own, const leat_session_options& options);
+/// Loads a model that is no packed one.
+Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const ModelFile& file,
+                                                   const leat_load_options& options,
+                                                   LoadOptions loading);
 
 /// Errors: those of the options.
 Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* options);

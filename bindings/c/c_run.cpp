@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "bindings/c/c_model.h"
-#include "leat/model/onnx_file.h"
 
 namespace leat::c {
 
@@ -20,7 +19,7 @@ bool has_shape_of(const leat_tensor& tensor, const Shape& shape) {
 }
 
 bool fits(const leat_tensor& tensor, const ModelValue& value) {
-  return tensor.type == onnx_code_of(value.dtype) && has_shape_of(tensor, value.shape) &&
+  return tensor.type == type_of(value.dtype) && has_shape_of(tensor, value.shape) &&
          tensor.size_bytes == bytes_of(value.dtype, value.shape) &&
          (tensor.data != nullptr || tensor.size_bytes == 0);
 }

@@ -4,7 +4,6 @@
 #include "bindings/c/c_model.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
-#include "leat/run/tuning.h"
 
 namespace leat::c {
 
@@ -29,19 +28,14 @@ Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* g
   SessionOptions own;
   own.cache_folder = cache_folder_of(options);
   const uint32_t threads = options.threads > 0 ? options.threads : env_count("LEAT_THREADS", 0);
-  own.devices = machine_devices(threads, own.cache_folder);
-  TuningOptions tuning;  // what `leat tune` has found
-  tuning.cache_folder = own.cache_folder;
+  own.devices = machine_devices(threads);
   if (options.log != nullptr) {
-    const auto tell = [log = options.log, context = options.log_context](const std::string& text) {
-      log(context, text.c_str());
-    };
-    tuning.on_store_error = [tell](const Error& error) { tell(error.message()); };
-    own.on_move = [tell](const Error& reason, const std::string& next) {
-      tell(reason.message() + " Device \"" + next + "\" is tried next.");
+    own.on_move = [log = options.log, context = options.log_context](const Error& reason,
+                                                                     const std::string& next) {
+      log(context, (reason.message() + " Device \"" + next + "\" is tried next.").c_str());
     };
   }
-  own.choose_on = tuned_choices(std::move(tuning));
+  add_tuning(own, options);
   const std::string cache_folder = own.cache_folder;
   auto state = std::make_shared<SessionState>(std::move(own));
   state->cache_folder = cache_folder;

@@ -200,17 +200,21 @@ typedef struct leat_load_options {
 /** A model that is ready to run on a device. */
 typedef struct leat_model leat_model;
 
-/** Reads an ONNX file and makes it ready. Where the file leaves a first extent open (the number of
- * pictures), it is 1 until a run says more; where it leaves others open, and they are not among
- * `known`, the model is made ready by the first run, or by leat_model_set_shapes; until then what
- * needs shapes (memory, starts, statistics) answers LEAT_INVALID_ARGUMENT. Other values of open
- * extents need no kernels of their own, mostly. `session` null: one of the model's own; `options`
+/** Reads an ONNX file, or one that `leat pack` made, and makes it ready. Where the file leaves a
+ * first extent open (the number of pictures), it is 1 until a run says more; where it leaves others
+ * open, and they are not among `known`, the model is made ready by the first run, or by
+ * leat_model_set_shapes; until then what needs shapes (memory, starts, statistics) answers
+ * LEAT_INVALID_ARGUMENT. Other values of open extents need no kernels of their own, mostly. A
+ * packed model has one set of shapes, and takes neither known inputs nor is_strict; its file must
+ * be one that only this user and root can write. `session` null: one of the model's own; `options`
  * may be null. The model is the caller's, to be closed by leat_model_close. Errors: LEAT_IO (no
- * such file), LEAT_INVALID_ARGUMENT (no model; no such device), LEAT_UNSUPPORTED (an operator or a
- * type that Leat does not have, named), those of devices. */
+ * such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device), LEAT_UNSUPPORTED (an
+ * operator or a type that Leat does not have, named; a pack without kernels for the device; a model
+ * that is not packed, without a compiler), those of devices. */
 LEAT_API leat_status leat_model_load(leat_session* session, const char* path,
                                      const leat_load_options* options, leat_model** model);
-/** The same of a file's bytes, which are read during the call only; `name` is for messages. */
+/** The same of a file's bytes, which are read during the call only; `name` is for messages. The
+ * bytes of a packed model are run as they are: the caller vouches for them. */
 LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* bytes,
                                             size_t size_bytes, const char* name,
                                             const leat_load_options* options, leat_model** model);

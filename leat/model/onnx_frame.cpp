@@ -11,9 +11,9 @@
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_file.h"
+#include "leat/model/onnx_notes.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
-#include "leat/model/onnx_survey.h"
 #include "leat/tensor/constant_memory.h"
 
 namespace leat {
@@ -214,11 +214,6 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame, Impor
 }
 
 }  // namespace
-
-std::string name_of(const onnx::NodeProto& node) {
-  if (!node.name().empty()) return node.name();
-  return node.output_size() > 0 ? node.output(0) : node.op_type();
-}
 
 std::string name_of(const onnx::ModelProto& proto, const std::string& path) {
   if (!proto.graph().name().empty()) return proto.graph().name();

@@ -42,8 +42,6 @@ class ImportNotes;
 /// The frame as far as it can be made: what read_frame refuses is noted and left out. Never fails.
 ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes);
 
-/// The name that messages use: the node's own, or its first output's.
-std::string name_of(const onnx::NodeProto& node);
 /// The name of the model's graph, or its file's without the ending.
 std::string name_of(const onnx::ModelProto& proto, const std::string& path);
 

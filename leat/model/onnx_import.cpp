@@ -18,9 +18,9 @@
 #include "leat/model/onnx_frame.h"
 #include "leat/model/onnx_function.h"
 #include "leat/model/onnx_node.h"
+#include "leat/model/onnx_notes.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
-#include "leat/model/onnx_survey.h"
 #include "leat/model/onnx_wire.h"
 #include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
@@ -352,7 +352,7 @@ Result<void> Importer::charge(const Mark& before) {
 /// A node that wants to know a value is tried again once the inputs that decide it are constants.
 Result<void> Importer::add_node(const onnx::NodeProto& proto) {
   if (is_passed_over(proto)) {
-    notes_->pass_over();
+    notes_->pass_over(proto);
     pass_over(proto);
     return {};
   }

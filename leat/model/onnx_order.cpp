@@ -18,9 +18,7 @@ namespace leat {
 namespace {
 
 std::string label_of(const onnx::NodeProto& node) {
-  const std::string& name =
-      node.name().empty() && node.output_size() > 0 ? node.output(0) : node.name();
-  return fmt::format("\"{}\" ({})", name, node.op_type());
+  return fmt::format("\"{}\" ({})", name_of(node), node.op_type());
 }
 
 using Producers = std::unordered_map<std::string, int>;
@@ -68,6 +66,11 @@ void add_names(const onnx::NodeProto& node, Names& names) {
 }
 
 }  // namespace
+
+std::string name_of(const onnx::NodeProto& node) {
+  if (!node.name().empty()) return node.name();
+  return node.output_size() > 0 ? node.output(0) : node.op_type();
+}
 
 std::set<std::string> names_taken_by(const onnx::NodeProto& node) {
   Names names;

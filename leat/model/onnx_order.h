@@ -28,6 +28,9 @@ struct KnownNames {
   std::function<bool(const std::string& name)> is_any;  // those, and what graphs around it have
 };
 
+/// The name that messages use: the node's own, or its first output's.
+std::string name_of(const onnx::NodeProto& node);
+
 /// The node's inputs, and what the graphs that it holds take from around it.
 std::set<std::string> names_taken_by(const onnx::NodeProto& node);
 

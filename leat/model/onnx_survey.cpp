@@ -8,11 +8,13 @@
 #include <cctype>
 #include <filesystem>
 #include <tuple>
+#include <unordered_set>
 
 #include "leat/base/files.h"
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_frame.h"
+#include "leat/model/onnx_import.h"
 #include "leat/model/onnx_ops.h"
 
 namespace leat {
@@ -148,22 +150,19 @@ void add_values(const onnx::GraphProto& graph, ModelSurvey& survey) {
   }
 }
 
-}  // namespace
-
-void ImportNotes::add(const Error& error, const onnx::NodeProto* node) {
-  if (node != nullptr && !noted_.insert(node).second) return;
-  ++count_;
-  const std::string op = node == nullptr ? "" : node->op_type();
-  const auto [place, is_first] = places_.try_emplace(op + "\n" + error.message(), problems_.size());
-  if (!is_first) {
-    ++problems_[place->second].count;
-  } else if (problems_.size() < kProblemsMax) {
-    problems_.push_back(
-        {error.kind(), error.message(), op, node == nullptr ? "" : name_of(*node), 1});
-  } else {
-    places_.erase(place);
+/// What an import has found out of outputs that the file tells no type of.
+void complete(const Model& model, std::vector<SurveyedValue>& outputs) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].type != "?") continue;
+    outputs[i].type = name_of(model.outputs[i].dtype);
+    outputs[i].has_rank = true;
+    for (const int64_t extent : model.outputs[i].shape) {
+      outputs[i].dims.push_back(std::to_string(extent));
+    }
   }
 }
+
+}  // namespace
 
 Result<ModelSurvey> survey_onnx(const std::string& path) {
   TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
@@ -181,6 +180,7 @@ Result<ModelSurvey> survey_onnx(const std::string& path) {
   ImportNotes notes;
   const ModelFrame frame = read_frame_noting(*proto, notes);
   survey.model = import_noting(*proto, frame, path, notes);
+  if (survey.model) complete(*survey.model, survey.outputs);
   survey.problems = notes.problems();
   survey.problem_count = notes.count();
   survey.passed_over = notes.passed_over();

@@ -245,10 +245,11 @@ Result<ComparedDevice> measured(const Model& model, const Outputs& inputs, const
   load.network.schedule.strict = options.strict;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(model, load));
   TRY_ASSIGN(const Outputs outputs, loaded->run(inputs));
-  TRY_ASSIGN(const MeasuredRun run, measure_run(*loaded, {.repeat = options.repeat,
-                                                          .cache_folder = options.cache_folder,
-                                                          .profile = true,
-                                                          .on_step = say}));
+  TRY_ASSIGN(const MeasuredRun run,
+             measure_run(*loaded, {.repeat = options.repeat,
+                                   .peak = measured_peaks(options.cache_folder),
+                                   .profile = true,
+                                   .on_step = say}));
   ComparedDevice row = row_of(run.info, "");
   take_numbers(run, row);
   say("comparing results");
@@ -361,23 +362,15 @@ void compare(const Model& model, const std::vector<HostTensor>& inputs,
   const auto is_interrupted = [&] { return options.is_interrupted && options.is_interrupted(); };
   const Outputs reference = reference_of(model, inputs, options, comparison);
   for (const CompareCandidate& candidate : candidates) {
-    if (!candidate.refusal.empty()) {
-      comparison.devices.push_back(row_of(candidate.info, candidate.refusal));
-    } else if (!is_interrupted()) {
-      comparison.devices.push_back(
-          measured_in_child(model, inputs, candidate.info, reference, options));
+    ComparedDevice row = row_of(candidate.info, candidate.refusal);
+    if (row.is_measured() && !is_interrupted()) {
+      row = measured_in_child(model, inputs, candidate.info, reference, options);
     }
-    if (!is_interrupted()) continue;
-    comparison.interrupted = true;
-    const size_t done = comparison.devices.size();
-    if (done > 0 && comparison.devices.back().name == candidate.info.name &&
-        comparison.devices.back().is_measured()) {
-      continue;
+    if (candidate.refusal.empty() && is_interrupted() && row.median_ms == 0) {
+      row = row_of(candidate.info, "Interrupted before it was measured.");
+      comparison.interrupted = true;
     }
-    if (done > 0 && comparison.devices.back().name == candidate.info.name) {
-      comparison.devices.pop_back();
-    }
-    comparison.devices.push_back(row_of(candidate.info, "Interrupted before it was measured."));
+    comparison.devices.push_back(std::move(row));
   }
   for (const ComparedDevice& device : comparison.devices) {
     double flop = 0;

@@ -46,10 +46,13 @@ svg{display:block;width:100%;min-width:720px;height:auto}
 svg text{font-size:11px;fill:var(--muted);font-family:inherit}svg text.in{fill:var(--ink);
 pointer-events:none}svg text.roof{fill:var(--fg)}
 .grid{stroke:var(--grid)}.roof{stroke:var(--fg);stroke-width:1.5;fill:none}
-text.roof{stroke:var(--bg);stroke-width:3;paint-order:stroke}.bound{stroke:var(--bad);stroke-dasharray:5 4}
-.k,.m{stroke:var(--edge);stroke-width:.6}.p{fill-opacity:.72;stroke:var(--fg);stroke-opacity:.45}
+text.roof{stroke:var(--bg);stroke-width:3;paint-order:stroke}
+.bound{stroke:var(--bad);stroke-dasharray:5 4}
+.k,.m{stroke:var(--edge);stroke-width:.6}
+.p{fill-opacity:.72;stroke:var(--fg);stroke-opacity:.45}
 .whole{fill:var(--bg);stroke:var(--fg);stroke-width:1.6}
-.on{stroke:var(--fg);stroke-width:2;stroke-opacity:1;fill-opacity:1}tr.on td{background:var(--panel)}
+.on{stroke:var(--fg);stroke-width:2;stroke-opacity:1;fill-opacity:1}
+tr.on td{background:var(--panel)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;margin:8px 0 12px;font-size:12.5px}
 .legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}
 .c0{fill:var(--c0);background:var(--c0)}.c1{fill:var(--c1);background:var(--c1)}

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "leat/base/printable.h"
@@ -50,6 +51,7 @@ std::string shown(const std::string& name) { return printable(name, kShownBytesM
 
 /// "f32 (N, 3, 224, 224)".
 std::string type_of(const SurveyedValue& value) {
+  if (value.type == "?") return "of a type that the file does not tell";
   if (!value.has_rank) return value.type + " of any shape";
   return fmt::format("{} ({})", value.type, shown(fmt::format("{}", fmt::join(value.dims, ", "))));
 }
@@ -118,11 +120,21 @@ std::string problems_text(const ModelSurvey& survey) {
   return text;
 }
 
+/// A number, or the name of an open extent.
+Json dim_json(const std::string& dim) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(dim.data(), dim.data() + dim.size(), number);
+  const bool is_number = error == std::errc() && end == dim.data() + dim.size();
+  return is_number ? Json(number) : Json(dim);
+}
+
 Json values_json(const std::vector<SurveyedValue>& values) {
   Json list = Json::array();
   for (const SurveyedValue& value : values) {
     Json entry = {{"name", value.name}, {"type", value.type}};
-    entry["shape"] = value.has_rank ? Json(value.dims) : Json(nullptr);
+    entry["shape"] = nullptr;
+    if (value.has_rank) entry["shape"] = Json::array();
+    for (const std::string& dim : value.dims) entry["shape"].push_back(dim_json(dim));
     if (value.has_default) entry["has_default"] = true;
     list.push_back(std::move(entry));
   }

@@ -50,7 +50,7 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
     if (wish.order) {
       pack_weights(*wish.order, *wish.constant, wish.placement.storage, bytes);
     } else {
-      to_storage(*wish.constant, wish.placement, bytes);
+      place_constant(*wish.constant, wish.placement, bytes);
     }
   }
   TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
@@ -70,14 +70,6 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
                                  .offset = placed.places[i].offset});
   }
   return placed;
-}
-
-Result<std::shared_ptr<const Buffer>> ModelMemory::arena(Device& device, size_t size_bytes) {
-  if (auto known = arena_.lock(); known && known->size_bytes() >= size_bytes) return known;
-  TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
-  auto arena = std::make_shared<const Buffer>(std::move(made));
-  arena_ = arena;
-  return arena;
 }
 
 }  // namespace leat

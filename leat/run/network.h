@@ -1,5 +1,7 @@
 // Network: an op graph made ready on one device, and the spine that leads a tensor through it:
 // schedule, lower, emit (or the cache), load, record once; then every run is one replayed submit.
+// Two ways lead here: a graph is compiled (network_compile.cpp), a RunPlan has its kernels already
+// (network.cpp, which needs no compiler).
 #pragma once
 
 #include <functional>
@@ -8,7 +10,7 @@
 #include <vector>
 
 #include "leat/device/device.h"
-#include "leat/run/compile.h"
+#include "leat/pack/run_plan.h"
 #include "leat/run/model_memory.h"
 #include "leat/run/shape_kernels.h"
 #include "leat/schedule/schedule.h"
@@ -106,6 +108,12 @@ class Network {
   /// which is the same model for other shapes, and makes nothing. Errors: those of planning.
   static Result<void> look_ahead(Device& device, const Graph& graph, const NetworkOptions& options);
 
+  /// For what somebody has compiled for a target that this device serves; `options` has no shape
+  /// kernels. The plan is copied. Errors: also invalid_argument, for a kernel that the device does
+  /// not take.
+  static Result<std::unique_ptr<Network>> load(Device& device, const RunPlan& plan,
+                                               const NetworkOptions& options);
+
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
   Result<void> set_input(size_t index, const HostTensor& value, size_t slot = 0);
   /// Runs once and waits for the fence. What a fault or the deadline takes is run once more, where
@@ -151,7 +159,10 @@ class Network {
   /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
   void count_copy(CopyCause cause, uint64_t size_bytes);
 
+  /// Without nodes and steps, where the network was loaded from a RunPlan.
   const Schedule& schedule() const { return schedule_; }
+  /// FLOP of one run.
+  double flop() const;
   /// A kernel's place in a run, one for each step of the schedule.
   struct PlannedLaunch {
     const Kernel* kernel = nullptr;
@@ -172,11 +183,11 @@ class Network {
     uint32_t groups_x = 0;
     std::optional<BufferRange> words;  // its last argument, where it is told numbers
   };
-  /// One step of the schedule.
   struct Launch {
     size_t served = 0;  // in served_
     std::vector<TensorId> arguments;
-    uint32_t step = 0;
+    LaunchFacts facts;
+    uint32_t step = 0;  // of the schedule
   };
   struct Slot {
     std::vector<Buffer> externals;  // by tensor id, empty where not external
@@ -191,14 +202,16 @@ class Network {
   Result<HostTensor> external(TensorId id, size_t slot);
   Result<void> plan(const Graph& graph);
   Result<void> prepare();
+  Result<void> load_kernels(const RunPlan& plan);
+  Result<void> record_all();
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
   Result<void> place_weights();
+  Result<void> upload_weights(std::span<const std::byte> image);
   Result<void> load_kernels();
-  std::vector<uint32_t> find_launches();
   Result<void> serve(std::span<const uint32_t> steps);
   void remember(std::span<const StepKey> keys);
   Result<void> tell(std::span<const ShapeKernels::Told> told);
@@ -212,7 +225,6 @@ class Network {
 
   Device& device_;
   NetworkOptions options_;
-  KernelCache cache_;
   Schedule schedule_;
   Buffer state_;
   ModelMemory& memory() { return options_.memory == nullptr ? own_memory_ : *options_.memory; }

@@ -5,9 +5,6 @@
 
 #include <algorithm>
 
-#include "leat/backend/backends.h"
-#include "leat/run/known_answer.h"
-
 namespace leat {
 
 namespace {
@@ -26,11 +23,10 @@ std::string text_of(std::span<const Shape> shapes) {
 
 }  // namespace
 
-DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) {
+DeviceSource machine_devices(uint32_t threads) {
   DeviceSource source;
-  source.open = [=](const std::string& spec) {
-    return open_device(spec, threads,
-                       [&](Device& device) { return self_test(device, cache_folder); });
+  source.open = [=](const std::string& spec, const DeviceCheck& check) {
+    return open_device(spec, threads, check);
   };
   source.names = [] {
     std::vector<std::string> names;
@@ -45,13 +41,15 @@ DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) 
 
 // --- Session -------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<LoadedModel>> Session::load(Model model, LoadOptions options) {
-  std::unique_ptr<LoadedModel> loaded(new LoadedModel(*this, std::move(model), std::move(options)));
+Result<std::unique_ptr<LoadedModel>> Session::load_from(Model model, LoadOptions options,
+                                                        NetworkSource source) {
+  std::unique_ptr<LoadedModel> loaded(
+      new LoadedModel(*this, std::move(model), std::move(options), std::move(source)));
   TRY(loaded->find_device());
   return loaded;
 }
 
-Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
+Result<Session::OpenDevice*> Session::enter(const std::string& spec, const DeviceCheck& check) {
   const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<OpenDevice>& open : devices_) {
     if (open->spec != spec && open->device->info().name != spec) continue;
@@ -59,10 +57,10 @@ Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
     return open.get();
   }
   auto opened = std::make_unique<OpenDevice>();
-  TRY_ASSIGN(opened->device, options_.devices.open(spec));
+  TRY_ASSIGN(opened->device, options_.devices.open(spec, check));
   opened->chooser = std::make_unique<Chooser>(
       opened->device->target(),
-      options_.choose_on ? options_.choose_on(*opened->device) : choose_by_model);
+      options_.choose_on ? options_.choose_on(*opened->device) : ChooseFunction());
   opened->spec = spec;
   opened->models = 1;
   devices_.push_back(std::move(opened));
@@ -87,8 +85,8 @@ std::vector<DeviceUse> Session::uses() {
 
 // --- LoadedModel ---------------------------------------------------------------------------------
 
-LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options)
-    : session_(session), options_(std::move(options)) {
+LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source)
+    : session_(session), options_(std::move(options)), source_(std::move(source)) {
   options_.network.cache_folder = session.options_.cache_folder;
   waits_ = options_.waits_for_shapes;
   std::vector<Shape> shapes = shapes_of(model);
@@ -115,7 +113,7 @@ Result<void> LoadedModel::find_device() {
 
 Result<void> LoadedModel::move_to(const std::string& spec) {
   leave(true);
-  TRY_ASSIGN(device_, session_.enter(spec));
+  TRY_ASSIGN(device_, session_.enter(spec, source_.check));
   return waits_ ? Result<void>() : make_ready();
 }
 
@@ -131,7 +129,7 @@ void LoadedModel::look_ahead(std::span<const Shape> shapes) {
     for (const std::vector<Shape>& set : sets) {
       const Result<Model> model = options_.specialise(set);
       if (!model) continue;
-      if (Network::look_ahead(device(), model->graph, network_options())) is_possible = true;
+      if (source_.look_ahead(device(), *model, network_options())) is_possible = true;
     }
     if (is_possible) return;
   }
@@ -153,10 +151,10 @@ void LoadedModel::leave(bool closes) {
 Result<std::unique_ptr<Network>> LoadedModel::make_network(const Ready& ready) {
   const std::lock_guard lock(device_->mutex);
   NetworkOptions options = network_options();
-  if (options_.foresee && options_.specialise) {
+  if (source_.look_ahead && options_.foresee && options_.specialise) {
     options.look_ahead = [&] { look_ahead(ready.shapes); };
   }
-  return Network::load(device(), ready.model.graph, options);
+  return source_.make(device(), ready.model, options);
 }
 
 NetworkOptions LoadedModel::network_options() {
@@ -217,10 +215,10 @@ Result<void> LoadedModel::choose_anew(
     Chooser chooser(device().target(), choose_on(device()));
     NetworkOptions options = options_.network;
     options.schedule.chooser = &chooser;
-    TRY(Network::load(device(), model().graph, options));
+    TRY(source_.make(device(), model(), options));
     device_->chooser = std::make_unique<Chooser>(
         device().target(),
-        session_.options_.choose_on ? session_.options_.choose_on(device()) : choose_by_model);
+        session_.options_.choose_on ? session_.options_.choose_on(device()) : ChooseFunction());
     ready_.erase(ready_.begin(), ready_.end() - 1);
     ready_.back().network.reset();
     shape_kernels_ = {};

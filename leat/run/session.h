@@ -18,7 +18,9 @@
 #include <string>
 #include <vector>
 
+#include "leat/backend/backends.h"
 #include "leat/device/device.h"
+#include "leat/pack/packed_model.h"
 #include "leat/run/network.h"
 #include "leat/schedule/chooser.h"
 #include "leat/tensor/model.h"
@@ -30,21 +32,21 @@ inline constexpr size_t kShapesReadyMax = 16;
 
 /// Where devices come from. Tests hand in others than machine_devices().
 struct DeviceSource {
-  /// Opens a device and holds it to its self-test. "": the best one.
-  std::function<Result<std::unique_ptr<Device>>(const std::string& spec)> open;
+  /// Opens a device and holds it to the check, its self-test. "": the best one.
+  std::function<Result<std::unique_ptr<Device>>(const std::string& spec, const DeviceCheck& check)>
+      open;
   /// What may be tried when none is named, best first.
   std::function<std::vector<std::string>()> names;
   /// The route to the same chip after that one; nothing after the last.
   std::function<std::optional<std::string>(const std::string& name)> next_route;
 };
 
-/// This machine's. `threads` is for the cpu device, 0 takes all; `cache_folder` is for the kernels
-/// of the self-test, empty: none is read or written.
-DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder);
+/// This machine's. `threads` is for the cpu device, 0 takes all.
+DeviceSource machine_devices(uint32_t threads);
 
 struct SessionOptions {
   DeviceSource devices;
-  /// Of compiled kernels; empty: none is read or written.
+  /// Of compiled kernels, those of the self-test too; empty: none is read or written.
   std::string cache_folder;
   /// Makes who chooses the parameters of kernels on a device, which remembers what was chosen for
   /// it. It may use the device, whose lock is held then. Empty: the analytic model.
@@ -72,6 +74,22 @@ struct LoadOptions {
   bool waits_for_shapes = false;
   size_t shapes_ready_max = kShapesReadyMax;  // at least 1
 };
+
+/// Where a model's networks come from.
+struct NetworkSource {
+  /// Whether a device that is to be opened can be used.
+  DeviceCheck check;
+  std::function<Result<std::unique_ptr<Network>>(Device& device, const Model& model,
+                                                 const NetworkOptions& options)>
+      make;
+  /// Network::look_ahead; empty, where nothing is compiled.
+  std::function<Result<void>(Device& device, const Model& model, const NetworkOptions& options)>
+      look_ahead;
+};
+/// They are compiled. The check is the self-test, whose kernels are kept in `cache_folder`.
+NetworkSource compiled_networks(const std::string& cache_folder);
+/// They are those of the pack, which has its own self-test.
+NetworkSource packed_networks(std::shared_ptr<const Pack> pack);
 
 /// A run that was started. Any thread may look and wait; it must not outlive its model.
 struct StartedRun {
@@ -104,6 +122,9 @@ class Session {
   /// What is loaded dies before the session.
   /// Errors: those of the device named, or of the last one tried.
   Result<std::unique_ptr<LoadedModel>> load(Model model, LoadOptions options = {});
+  /// The same of a packed model, on a device that it has kernels for; its shapes are what they are.
+  Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Pack> pack,
+                                            LoadOptions options = {});
 
   /// Of each device that is open. Waits for who uses it at the moment. Any thread.
   std::vector<DeviceUse> uses();
@@ -120,7 +141,9 @@ class Session {
     size_t models = 0;
   };
 
-  Result<OpenDevice*> enter(const std::string& spec);
+  Result<std::unique_ptr<LoadedModel>> load_from(Model model, LoadOptions options,
+                                                 NetworkSource source);
+  Result<OpenDevice*> enter(const std::string& spec, const DeviceCheck& check);
   void leave(OpenDevice& device, bool closes);
 
   SessionOptions options_;
@@ -187,7 +210,7 @@ class LoadedModel {
     std::unique_ptr<Network> network;
   };
 
-  LoadedModel(Session& session, Model model, LoadOptions options);
+  LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source);
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
   void leave(bool closes);
@@ -200,6 +223,7 @@ class LoadedModel {
 
   Session& session_;
   LoadOptions options_;
+  NetworkSource source_;
   Session::OpenDevice* device_ = nullptr;
   ShapeKernels shape_kernels_;  // on device_; they outlive the networks of ready_
   ModelMemory memory_;          // the same

@@ -8,7 +8,8 @@ namespace leat {
 Result<std::unique_ptr<SessionKernel>> SessionKernel::load(Session& session, UserKernel kernel,
                                                            const std::string& device, bool trusts) {
   std::unique_ptr<SessionKernel> made(new SessionKernel(session, std::move(kernel)));
-  TRY_ASSIGN(made->device_, session.enter(device));
+  TRY_ASSIGN(made->device_,
+             session.enter(device, compiled_networks(session.options_.cache_folder).check));
   made->is_checked_ = trusts;
   const std::lock_guard lock(made->device_->mutex);
   TRY_ASSIGN(made->loaded_, LoadedKernel::load(*made->device_->device, made->kernel_,

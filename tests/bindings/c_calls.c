@@ -519,6 +519,58 @@ static void any_operator(void) {
   leat_session_close(session);
 }
 
+/* A packed model is loaded like any other, from a file or from memory. */
+static void packed_models(void) {
+  static const char path[] = LEAT_BUILD_DIR "/c_calls.leat";
+  static char bytes[1 << 22];
+  static float picture[DIGIT_PIXELS], from_pack[DIGITS], from_onnx[DIGITS];
+  leat_session* session = cpu_session();
+  leat_model *packed = NULL, *in_memory = NULL, *plain = NULL;
+  leat_tensor x = floats(picture, 4, 1, 1, 28, 28);
+  leat_tensor y = {from_pack, sizeof from_pack}, z = {from_onnx, sizeof from_onnx};
+  leat_known_input known = {"x", {NULL}};
+  leat_load_options options = {sizeof options};
+  size_t size_bytes = 0;
+  FILE* file = NULL;
+  EXPECT(system("\"" LEAT_PROGRAM "\" pack \"" LEAT_SOURCE_DIR
+                "/examples/digits/digits.onnx\" --for cpu -o \"" LEAT_BUILD_DIR
+                "/c_calls.leat\" > /dev/null") == 0);
+  for (int i = 0; i < DIGIT_PIXELS; ++i) picture[i] = (float)(i % 7);
+  EXPECT_OK(leat_model_load(session, path, NULL, &packed));
+  EXPECT_OK(leat_model_load(session, digits_path, NULL, &plain));
+  EXPECT(leat_model_input_count(packed) == 1 && leat_model_output_count(packed) == 1);
+  EXPECT_OK(leat_run(packed, &x, 1, &y, 1));
+  EXPECT_OK(leat_run(plain, &x, 1, &z, 1));
+  for (int i = 0; i < DIGITS; ++i) EXPECT(fabsf(from_pack[i] - from_onnx[i]) < 1e-3f);
+  x.shape[0] = 2;
+  x.size_bytes *= 2;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "", leat_run(packed, &x, 1, &y, 1));
+
+  file = fopen(path, "rb");
+  EXPECT(file != NULL);
+  if (file == NULL) return;
+  size_bytes = fread(bytes, 1, sizeof bytes, file);
+  fclose(file);
+  EXPECT(size_bytes > 1000 && size_bytes < sizeof bytes);
+  EXPECT_OK(leat_model_load_memory(session, bytes, size_bytes, "memory", NULL, &in_memory));
+  leat_model_close(in_memory);
+  in_memory = NULL;
+  options.known = &known;
+  options.known_count = 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "as it was compiled",
+               leat_model_load(session, path, &options, &in_memory));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "damaged",
+               leat_model_load_memory(session, bytes, size_bytes - 1, "cut", NULL, &in_memory));
+  bytes[size_bytes - 1] ^= 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "damaged",
+               leat_model_load_memory(session, bytes, size_bytes, "blob", NULL, &in_memory));
+  EXPECT(in_memory == NULL);
+  remove(path);
+  leat_model_close(packed);
+  leat_model_close(plain);
+  leat_session_close(session);
+}
+
 /* --- Tuning and what is in use --------------------------------------------------------------- */
 
 static void times_and_uses(void) {
@@ -775,6 +827,7 @@ const c_case c_cases[] = {
     {"Convolution", convolution},
     {"ProductsAndOthers", products_and_others},
     {"AnyOperator", any_operator},
+    {"PackedModels", packed_models},
     {"TimesAndUses", times_and_uses},
     {"Tuning", tuning},
     {"Kernels", kernels},

@@ -307,6 +307,28 @@ TEST_F(HelpExamples, OfLongBenchmarksSlow) {
   run_commands("leat-bench", [](const Json& command) { return is_slow(command["name"]); });
 }
 
+// --- What --json prints
+// -----------------------------------------------------------------------------
+
+class JsonSchemas : public ReadersFolder {
+ protected:
+  void hold(const std::string& environment) {
+    const std::string python = "/usr/bin/python3";  // which has what Debian's packages bring
+    if (run(python + " -c 'import jsonschema'").exit_code != 0) {
+      GTEST_SKIP() << "There is no python3-jsonschema.";
+    }
+    const std::string tree = kSource.string();
+    const Ran ran =
+        run_block({.script = environment + python + " -B " + tree + "/tests/docs/json_schemas.py " +
+                             tree + "/docs/schemas\n"});
+    EXPECT_EQ(ran.exit_code, 0) << ran.text;
+  }
+};
+
+TEST_F(JsonSchemas, HoldForEveryCommand) { hold(""); }
+
+TEST_F(JsonSchemas, HoldForLongBenchmarksSlow) { hold("LEAT_SLOW_SCHEMAS=1 "); }
+
 // --- What documents say in passing
 // -----------------------------------------------------------------
 

@@ -119,7 +119,7 @@ void run_shapes(const std::string& device, const std::function<Model(const Shape
   constexpr int kPasses = 3;
   constexpr size_t kReadyMax = 4;
   ASSERT_GT(shapes.size(), kReadyMax);
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   LoadOptions options;
   options.device = device;
   options.shapes_ready_max = kReadyMax;
@@ -172,7 +172,7 @@ LoadOptions foreseeing(const std::string& device) {
 
 TEST_P(FlowShapes, WhatIsForeseenCompilesNothingAndWeightsAreThere) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   const LoadOptions options = foreseeing(GetParam().name);
   const std::vector<Shape> first = {{1, 3, 40, 56}};
   const auto loaded = session.load(*options.specialise(first), options);
@@ -192,7 +192,7 @@ TEST_P(FlowShapes, WhatIsForeseenCompilesNothingAndWeightsAreThere) {
 
 TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   LoadOptions options = foreseeing(GetParam().name);
   options.waits_for_shapes = true;
   Model declared = picture({1, 3, 8, 8});

@@ -62,7 +62,7 @@ Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& me
       const PackedOrder order = packed_order(schedule.graph, step, value.shape);
       pack_weights(order, value, placement.storage, memory.of(id));
     } else {
-      to_storage(value, placement, memory.of(id));
+      place_constant(value, placement, memory.of(id));
     }
   }
   return {};

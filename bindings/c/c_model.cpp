@@ -78,9 +78,6 @@ Result<void> check_model(const leat_model* model) {
   return model->loaded->check_ready();
 }
 
-constexpr double kKernelSeconds = 0.1;
-constexpr double kKernelSecondsMax = 3600;
-
 }  // namespace
 
 }  // namespace leat::c

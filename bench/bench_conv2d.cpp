@@ -252,7 +252,7 @@ void add_common_options(CLI::App& command, Options& o, const char* peers_text) {
                   "where they are not legal, that")
       ->type_name("TEXT");
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
-  add_json_option(command, o.json);
+  add_json_flag(command, o.json);
 }
 
 }  // namespace

@@ -260,7 +260,7 @@ CommandRun add_bench_flow(CLI::App& command) {
                   "calls traces")
       ->type_name("N")
       ->check(CLI::Range(1, kItemsMax));
-  add_json_option(command, o.json);
+  add_json_flag(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

@@ -67,7 +67,7 @@ CommandRun add_bench_host(CLI::App& command) {
   command
       .add_flag("--traced", options->traced, "What the child does whose system calls are counted")
       ->group("");
-  add_json_option(command, options->json);
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

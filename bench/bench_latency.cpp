@@ -203,7 +203,7 @@ CommandRun add_bench_latency(CLI::App& command) {
                   "Only replays an empty kernel N times, between two marks: what the count of "
                   "system calls traces")
       ->type_name("N");
-  add_json_option(command, options->json);
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

@@ -187,7 +187,7 @@ CommandRun add_bench_library(CLI::App& command) {
   command.add_option("--rounds", options->rounds, "Samples of each way to call (20000)")
       ->type_name("N")
       ->check(CLI::Range(1, 10'000'000));
-  add_json_option(command, options->json);
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

@@ -289,7 +289,7 @@ CommandRun add_bench_project(CLI::App& command) {
       ->take_all();
   command.add_option("--suite", o.suite, "A file of them, one a line: name,N,C,H,W,K,R,STRIDE,PAD")
       ->type_name("FILE.csv");
-  add_json_option(command, o.json);
+  add_json_flag(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

@@ -67,7 +67,7 @@ Json benchmark(const std::string& name, const std::string& device,
   const ScratchFolder folder;
   const std::string file = folder.file("result.json");
   arguments.insert(arguments.begin(), name);
-  arguments.insert(arguments.end(), {"--device", device, "--json", file});
+  arguments.insert(arguments.end(), {"--device", device, "--json=" + file});
   const Result<int> code = run_bench(arguments);
   Json result = {{"name", name}, {"device", device}};
   const Result<std::string> text = code ? read_file(file, kResultBytesMax) : code.error();

@@ -338,7 +338,7 @@ CommandRun add_bench_tune(CLI::App& command) {
       ->type_name("MS")
       ->check(CLI::Range(0.0, 3'600'000.0));
   add_device_option(command, o.device);
-  add_json_option(command, o.json);
+  add_json_flag(command, o.json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

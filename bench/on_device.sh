@@ -80,7 +80,7 @@ flow() {
     step "flow-$2-${model##*/}" "$leat" bench flow --device "$1" \
       --model "$shared/data/$model.onnx" "${options[@]}" --top 3 --input "$shared/data/images" \
       --output "$results/stream-$2" --items "${LEAT_ITEMS:-3000}" --rounds 5000 \
-      --json "$results/flow-$2-${model##*/}.json"
+      --json="$results/flow-$2-${model##*/}.json"
   done
 }
 
@@ -103,7 +103,7 @@ for device in json.load(open(sys.argv[1]))["devices"]:
     local chip
     for chip in $(printf '%s\n' "${devices[@]%%:*}" | sort -u); do
       step "latency-$chip" "$leat" bench latency --device "$chip" --rounds "${LEAT_ROUNDS:-10000}" \
-        --json "$results/latency-$chip.json"
+        --json="$results/latency-$chip.json"
     done
   fi
   local floors
@@ -122,11 +122,11 @@ for device in json.load(open(sys.argv[1]))["devices"]:
   for device in "${devices[@]}"; do
     if wants conv2d; then
       step "conv2d-${device//:/-}-f32" "$leat" bench conv2d --suite "$suite" --device "$device" \
-        "${peer[@]}" --json "$results/conv2d-${device//:/-}-f32.json"
+        "${peer[@]}" --json="$results/conv2d-${device//:/-}-f32.json"
     fi
     if wants f16; then
       step "conv2d-${device//:/-}-f16" "$leat" bench conv2d --suite "$suite" --dtype f16 \
-        --device "$device" "${peer[@]}" --json "$results/conv2d-${device//:/-}-f16.json"
+        --device "$device" "${peer[@]}" --json="$results/conv2d-${device//:/-}-f16.json"
     fi
   done
 }

@@ -4,16 +4,20 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <system_error>
 
+#include "cli/command_table.h"
 #include "cli/interrupt.h"
 #include "cli/last_words.h"
+#include "cli/manual.h"
 #include "cli/report.h"
 #include "leat/base/borrowed_rights.h"
 #include "leat/base/drivers.h"
@@ -52,9 +56,11 @@ Result<int> printed(const Act& act) {
 }
 
 /// --help and --version are errors to the parser, too.
-Result<int> answer_of(const CLI::App& app, const CLI::ParseError& error) {
+Result<int> answer_of(const CLI::App& app, const CLI::ParseError& error,
+                      const std::vector<std::string>& words) {
   if (error.get_exit_code() != 0) {
-    say_line(error.what());
+    const std::string unknown = unknown_word(command_table(app), words);
+    say_line(unknown.empty() ? error.what() : unknown);
     say_line("leat --help and leat COMMAND --help show what there is.");
     return 2;
   }
@@ -65,6 +71,29 @@ Result<int> answer_of(const CLI::App& app, const CLI::ParseError& error) {
     return 0;
   });
 }
+
+/// Those of `path` and its own commands, in their --help.
+void add_examples(CLI::App& app, const std::string& examples, const std::string& path) {
+  std::istringstream in(examples);
+  std::string footer;
+  for (std::string line; std::getline(in, line);) {
+    if ((line + ' ').starts_with(path + ' ')) footer += "  " + line + "\n";
+  }
+  if (!footer.empty()) app.footer("Examples:\n" + footer);
+  for (CLI::App* below : app.get_subcommands(std::function<bool(CLI::App*)>())) {
+    if (!below->get_name().empty()) add_examples(*below, examples, path + " " + below->get_name());
+  }
+}
+
+/// As the parser prints it, but for a flag that may have a value.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    const size_t value = name.find("{-}");
+    return value == std::string::npos ? name : name.replace(value, 3, "[=FILE]");
+  }
+};
 
 int exit_code_of(const Result<int>& code) {
   if (code) return *code;
@@ -82,6 +111,7 @@ int run_program(int argc, char** argv, const ProgramFacts& facts,
   prepare_last_words();
   exit_on_interrupt();
   CLI::App app(facts.description, facts.name);
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   app.set_version_flag("--version",
                        fmt::format("{} {} ({})", facts.name, kLeatVersion, kLeatCommit));
@@ -89,11 +119,16 @@ int run_program(int argc, char** argv, const ProgramFacts& facts,
   for (const Command& command : commands) {
     CLI::App* parsed = app.add_subcommand(command.name, command.description);
     runs[parsed] = command.add(*parsed);
+    add_examples(*parsed, command.examples, fmt::format("{} {}", facts.name, command.name));
+  }
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (words.size() == 2 && words[0] == "--describe") {
+    return exit_code_of(printed([&] { return describe(command_table(app), words[1]); }));
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return exit_code_of(answer_of(app, error));
+    return exit_code_of(answer_of(app, error, words));
   }
   if (const Result<void> checked = check_env(); !checked) return exit_code_of(checked.error());
   for (const auto& [command, run] : runs) {

@@ -1,6 +1,7 @@
 // What the programs `leat` and `leat-bench` do alike: a table of commands, exit codes, Ctrl-C.
 // Exit codes: 0 done, 1 an error (one sentence on stderr) or a failed check, 2 a mistake in the
-// command line, 130 ended by Ctrl-C.
+// command line, 130 ended by Ctrl-C. `--describe FORM`, which --help leaves out, prints the table
+// of commands for others: manual.h.
 #pragma once
 
 #include <span>
@@ -13,6 +14,9 @@ struct Command {
   const char* name;
   const char* description;
   CommandRun (*add)(CLI::App& command);
+  /// Of the command and those below it: whole lines, for their --help and the manual. They run
+  /// where digits.onnx and the other files of tests/docs lie, and a test runs them.
+  const char* examples = "";
 };
 
 struct ProgramFacts {

@@ -38,7 +38,10 @@ CommandRun add_compare(CLI::App& command);
 CommandRun add_test_onnx(CLI::App& command);
 CommandRun add_bench(CLI::App& command);
 CommandRun add_tune(CLI::App& command);
+CommandRun add_pack(CLI::App& command);
 CommandRun add_dump(CLI::App& command);
+CommandRun add_kernel(CLI::App& command);
 CommandRun add_doctor(CLI::App& command);
+CommandRun add_cache(CLI::App& command);
 
 }  // namespace leat::cli

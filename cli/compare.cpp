@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/run_stream.h"
+#include "cli/shape_option.h"
 #include "leat/base/printable.h"
 #include "leat/report/comparison.h"
 #include "leat/report/comparison_page.h"
@@ -27,6 +28,7 @@ namespace {
 struct Options {
   std::string model;
   std::vector<std::string> inputs;
+  std::vector<std::string> shapes;
   std::string devices;
   std::string html;
   uint32_t repeat = 0;
@@ -79,7 +81,7 @@ Result<FedModel> model_and_inputs(const Options& options, Comparison& comparison
     return fed;
   }
   FedModel fed;
-  TRY_ASSIGN(fed.model, import_onnx(options.model));
+  TRY_ASSIGN(fed.model, import_shaped(options.model, options.shapes));
   fed.inputs = random_inputs(fed.model, options.seed);
   comparison.input_source = fmt::format("random, seed {}", options.seed);
   return fed;
@@ -139,6 +141,7 @@ CommandRun add_compare(CLI::App& command) {
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
+  add_shape_option(command, o.shapes);
   command.add_option("--device", o.devices, "cpu,gpu0,gpu0:vulkan,...; default: all there are")
       ->type_name("A,B,...");
   command.add_option("--html", o.html, "Writes one page with all of it, which needs no other file")

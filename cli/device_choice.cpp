@@ -23,7 +23,15 @@ std::string trusted_cache_folder() {
   const std::string folder = cache_folder();
   if (folder.empty()) return "";
   const Result<CacheStore> store = CacheStore::open(folder);
-  if (store) return folder;
+  if (store) {
+    if (const std::error_code error = PrivateFolder::open(folder)->check_writable()) {
+      say_line(
+          fmt::format("Cache folder \"{}\" cannot be written: {}. What it has is used, and "
+                      "nothing is added.",
+                      folder, error.message()));
+    }
+    return folder;
+  }
   if (store.error().kind() != ErrorKind::io || PrivateFolder::open(folder)) {
     say_line(store.error().message() + " Nothing is kept between runs.");
   }
@@ -40,13 +48,15 @@ Result<std::unique_ptr<Device>> with_profile(Result<std::unique_ptr<Device>> ope
                            profile, (*opened)->info().name));
 }
 
+}  // namespace
+
 DeviceSource command_devices() {
-  DeviceSource source = machine_devices(env_count("LEAT_THREADS", 0), kernel_cache_folder(false));
-  source.open = [open = source.open](const std::string& spec) { return with_profile(open(spec)); };
+  DeviceSource source = machine_devices(env_count("LEAT_THREADS", 0));
+  source.open = [open = source.open](const std::string& spec, const DeviceCheck& check) {
+    return with_profile(open(spec, check));
+  };
   return source;
 }
-
-}  // namespace
 
 void add_device_option(CLI::App& command, std::string& spec) {
   command.add_option("--device", spec, "cpu, gpu0, gpu0:vulkan, ...; default: the best there is")
@@ -61,19 +71,9 @@ void add_device_option(CLI::App& command, std::string& spec) {
       ->check(CLI::IsMember(profiles));
 }
 
-Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {
-  return command_devices().open(spec);
-}
-
-SessionOptions session_options(const std::string& cache_folder, TuningOptions tuning) {
+SessionOptions plain_session_options() {
   SessionOptions options;
-  tuning.cache_folder = cache_folder;
-  tuning.on_store_error = [](const Error& error) {
-    say_line(error.message() + " Nothing that tuning finds is kept.");
-  };
-  options.choose_on = tuned_choices(std::move(tuning));
   options.devices = command_devices();
-  options.cache_folder = cache_folder;
   options.on_move = [](const Error& reason, const std::string& next) {
     say_line(fmt::format("{} Device \"{}\" is tried next.", reason.message(), next));
   };

@@ -26,6 +26,12 @@ Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec);
 /// How long a device may take to open, compile and show what it can, in a child process.
 inline constexpr uint64_t kTestTimeoutNs = 120'000'000'000;
 
+/// This machine's devices.
+DeviceSource command_devices();
+
+/// A session on them for packed models: without a cache and tuning.
+SessionOptions plain_session_options();
+
 /// A session on this machine's devices; who gives way is named on stderr. Kernels get what tuning
 /// found; its cache folder is `cache_folder`.
 SessionOptions session_options(const std::string& cache_folder, TuningOptions tuning = {});

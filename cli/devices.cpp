@@ -134,7 +134,7 @@ Result<int> run(const Options& options) {
 
 CommandRun add_devices(CLI::App& command) {
   const auto options = std::make_shared<Options>();
-  add_json_option(command, options->json);
+  add_json_flag(command, options->json);
   command.add_flag("-v,--verbose", options->verbose,
                    "Everything known of each, and where its bytes lie, measured");
   return [options](const ProcessStart&) { return run(*options); };

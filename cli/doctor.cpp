@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/bench.h"
 #include "cli/commands.h"
@@ -22,6 +23,8 @@ namespace leat::cli {
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 /// What is wrong with the device, empty when it works; found out in a child process, as drivers may
 /// crash.
 std::string fault_of(const std::string& spec) {
@@ -33,7 +36,7 @@ std::string fault_of(const std::string& spec) {
   return fault ? *fault : fault.error().message();
 }
 
-/// Prints each device; how many of them work.
+/// Devices by what became of them.
 struct Counts {
   size_t working = 0;
   size_t broken = 0;
@@ -41,27 +44,44 @@ struct Counts {
   size_t real_gpus = 0;
 };
 
-Counts print_devices(const std::vector<FoundDevice>& devices) {
-  Counts counts;
+/// "works", "broken" or "refused", and why.
+Json json_of(const FoundDevice& found, const std::string& fault) {
+  const std::string& reason = found.refusal.empty() ? fault : found.refusal;
+  return {{"status", !found.refusal.empty() ? "refused"
+                     : fault.empty()        ? "works"
+                                            : "broken"},
+          {"name", found.info.name},
+          {"chip", found.info.chip},
+          {"route", name_of(found.info.route)},
+          {"driver", found.info.driver},
+          {"software", found.info.software},
+          {"reason", reason}};
+}
+
+std::string line_of(const FoundDevice& found, const Json& device) {
+  const std::string name = found.info.chip.empty() ? found.info.name : describe(found.info);
+  const auto status = device["status"].get<std::string>();
+  return fmt::format("  {:<9}{}", status, name) +
+         (status == "works" ? ", driver " + found.info.driver
+                            : ": " + device["reason"].get<std::string>());
+}
+
+/// Each device, tried; a line for it as soon as it is known, unless only JSON is wanted.
+Json try_devices(const std::vector<FoundDevice>& devices, bool prints, Counts& counts) {
+  Json tried = Json::array();
   for (const FoundDevice& found : devices) {
-    const std::string name = found.info.chip.empty() ? found.info.name : describe(found.info);
-    if (!found.refusal.empty()) {
-      ++counts.refused;
-      print_line(fmt::format("  refused  {}: {}", name, found.refusal));
-      continue;
-    }
-    const std::string fault = fault_of(found.info.name);
-    if (!fault.empty()) {
-      ++counts.broken;
-      print_line(fmt::format("  broken   {}: {}", name, fault));
-      continue;
-    }
-    ++counts.working;
-    const bool is_gpu = found.info.name.starts_with("gpu");
-    if (is_gpu && !found.info.software) ++counts.real_gpus;
-    print_line(fmt::format("  works    {}, driver {}", name, found.info.driver));
+    const bool is_refused = !found.refusal.empty();
+    const std::string fault = is_refused ? "" : fault_of(found.info.name);
+    tried.push_back(json_of(found, fault));
+    if (prints) print_line(line_of(found, tried.back()));
+    const bool works = !is_refused && fault.empty();
+    counts.refused += is_refused ? 1 : 0;
+    counts.broken += !is_refused && !works ? 1 : 0;
+    counts.working += works ? 1 : 0;
+    const bool is_real = found.info.name.starts_with("gpu") && !found.info.software;
+    counts.real_gpus += works && is_real ? 1 : 0;
   }
-  return counts;
+  return tried;
 }
 
 void print_advice(const Counts& counts) {
@@ -81,13 +101,15 @@ void print_advice(const Counts& counts) {
   if (counts.real_gpus > 0 && counts.broken == 0) print_text("  Nothing.\n");
 }
 
-void print_cache() {
+Json cache_json() {
   const std::string folder = cache_folder();
   const Result<CacheStore> store = CacheStore::open(folder);
-  uintmax_t size_bytes = 0;
-  size_t files = 0;
-  std::error_code code;
+  const bool is_off = !env_flag("LEAT_CACHE", true);
+  Json object = {{"folder", folder}, {"off", is_off}, {"files", 0}, {"size_bytes", 0}};
   if (!folder.empty()) {
+    std::error_code code;
+    uintmax_t size_bytes = 0;
+    size_t files = 0;
     const auto options = std::filesystem::directory_options::skip_permission_denied;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder, options, code)) {
       std::error_code ignored;
@@ -95,14 +117,25 @@ void print_cache() {
       ++files;
       size_bytes += entry.file_size(ignored);
     }
+    object["files"] = files;
+    object["size_bytes"] = size_bytes;
+    if (!store) object["refusal"] = store.error().message();
   }
-  const bool is_off = !env_flag("LEAT_CACHE", true);
+  object["closed_driver_caches"] = closed_driver_caches();
+  return object;
+}
+
+void print_cache(const Json& cache) {
+  const auto folder = cache["folder"].get<std::string>();
   print_text("\nCache\n");
   print_line(fmt::format("  {}{}: {} files, {}", folder.empty() ? "no folder" : folder,
-                         is_off ? " (off by LEAT_CACHE)" : "", files,
-                         bytes_text(static_cast<double>(size_bytes))));
-  if (!folder.empty() && !store) print_line("  not used: " + store.error().message());
-  for (const std::string& reason : closed_driver_caches()) print_line("  " + reason);
+                         cache["off"].get<bool>() ? " (off by LEAT_CACHE)" : "",
+                         cache["files"].get<size_t>(),
+                         bytes_text(cache["size_bytes"].get<double>())));
+  if (cache.contains("refusal")) print_line("  not used: " + cache["refusal"].get<std::string>());
+  for (const Json& reason : cache["closed_driver_caches"]) {
+    print_line("  " + reason.get<std::string>());
+  }
 }
 
 void print_environment() {
@@ -112,6 +145,15 @@ void print_environment() {
     print_line(fmt::format("  {:<24}{}{}", variable.name, variable.meaning,
                            value.empty() ? "" : fmt::format(" Now: {}", value)));
   }
+}
+
+Json environment_json() {
+  Json variables = Json::array();
+  for (const EnvVariable& variable : env_variables()) {
+    variables.push_back(
+        {{"name", variable.name}, {"meaning", variable.meaning}, {"value", env(variable.name)}});
+  }
+  return variables;
 }
 
 /// Of `leat bench report`: name, what follows, text. The rest need the first.
@@ -125,13 +167,26 @@ constexpr const char* kReportOptions[][3] = {
 /// The words of `leat bench`; the first alone: no report is asked for.
 using ReportWords = std::vector<std::string>;
 
-Result<int> run(const ReportWords& report) {
+struct Options {
+  ReportWords report = {"report"};
+  JsonTarget json;
+};
+
+Result<int> run(const Options& options) {
   kernel_cache_folder();  // says here, and not in each child, when it is not to be trusted
-  if (report.size() > 1) return run_bench(report);
-  print_text(fmt::format("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit));
-  const Counts counts = print_devices(ask_devices());
+  if (options.report.size() > 1) return run_bench(options.report);
+  TRY(check_files(options.json));
+  const bool prints = !options.json.to_stdout();
+  if (prints) print_text(fmt::format("leat {} ({})\n\nDevices\n", kLeatVersion, kLeatCommit));
+  Json object = {{"leat", kLeatVersion}, {"commit", kLeatCommit}};
+  Counts counts;
+  object["devices"] = try_devices(ask_devices(), prints, counts);
+  object["cache"] = cache_json();
+  object["environment"] = environment_json();
+  if (options.json.wanted()) TRY(write_json(options.json, object));
+  if (!prints) return counts.working > 0 ? 0 : 1;
   print_advice(counts);
-  print_cache();
+  print_cache(object["cache"]);
   print_environment();
   print_text("\nPeers for benchmarks\n");
   if (const Result<int> listed = run_bench({"peers"}); !listed) {
@@ -143,16 +198,17 @@ Result<int> run(const ReportWords& report) {
 }  // namespace
 
 CommandRun add_doctor(CLI::App& command) {
-  const auto words = std::make_shared<ReportWords>(1, "report");
+  const auto options = std::make_shared<Options>();
   for (const auto& [name, type, text] : kReportOptions) {
-    const auto keep = [words, name = name](const std::string& value) {
-      words->insert(words->end(), {name, value});
+    const auto keep = [options, name = name](const std::string& value) {
+      options->report.insert(options->report.end(), {name, value});
     };
     CLI::Option* option = command.add_option_function<std::string>(name, keep, text);
     option->type_name(type);
     if (name != kReportOptions[0][0]) option->needs(command.get_option(kReportOptions[0][0]));
   }
-  return [words](const ProcessStart&) { return run(*words); };
+  add_json_flag(command, options->json);
+  return [options](const ProcessStart&) { return run(*options); };
 }
 
 }  // namespace leat::cli

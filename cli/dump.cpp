@@ -6,13 +6,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/dump_packets.h"
 #include "cli/report.h"
+#include "cli/shape_option.h"
 #include "leat/base/files.h"
-#include "leat/model/onnx_import.h"
 #include "leat/run/inspect.h"
 
 namespace leat::cli {
@@ -29,6 +30,8 @@ struct Options {
   std::string node;
   std::string capture;
   std::vector<std::string> inputs;
+  std::vector<std::string> shapes;
+  JsonTarget json;
 };
 
 Result<Target> target_of(const std::string& name) {
@@ -38,11 +41,19 @@ Result<Target> target_of(const std::string& name) {
   return device->target();
 }
 
+std::string stage_of(const Options& options) {
+  if (!options.stage.empty()) return options.stage;
+  return options.file.ends_with(".onnx") ? "schedule" : "lower";
+}
+
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
-  const std::string stage = !options.stage.empty() ? options.stage
-                            : is_model             ? "schedule"
-                                                   : "lower";
+  const std::string stage = stage_of(options);
+  if (!options.shapes.empty() && (!is_model || stage == kPackets)) {
+    return Error(ErrorKind::invalid_argument,
+                 "--shape is for a model (.onnx) after a stage before packets, whose inputs it is "
+                 "that --input gives.");
+  }
   if (stage == kPackets && is_model && options.node.empty()) {
     return packets_of({options.file, options.target, options.inputs, options.capture});
   }
@@ -53,7 +64,7 @@ Result<std::string> text_of(const Options& options) {
                              options.file, stage));
   }
   if (is_model) {
-    TRY_ASSIGN(const Model model, import_onnx(options.file));
+    TRY_ASSIGN(const Model model, import_shaped(options.file, options.shapes));
     TRY_ASSIGN(const Target target,
                stage == "graph" ? Result<Target>(Target{}) : target_of(options.target));
     return inspect_graph(model.graph, target, stage, options.node);
@@ -64,8 +75,16 @@ Result<std::string> text_of(const Options& options) {
 }
 
 Result<int> run(const Options& options) {
+  TRY(check_files(options.json, {}, std::span(&options.file, 1)));
   TRY_ASSIGN(std::string text, text_of(options));
   std::ranges::replace(text, '\t', ' ');  // as assemblers write them
+  if (options.json.wanted()) {
+    TRY(write_json(options.json, {{"file", options.file},
+                                  {"after", stage_of(options)},
+                                  {"target", options.target},
+                                  {"text", text}}));
+  }
+  if (options.json.to_stdout()) return 0;
   print_text(text.ends_with('\n') ? text : text + '\n');
   return 0;
 }
@@ -99,8 +118,10 @@ CommandRun add_dump(CLI::App& command) {
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
+  add_shape_option(command, options->shapes);
   command.add_option("--node", options->node, "Only kernels whose name contains this")
       ->type_name("NAME");
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

@@ -10,10 +10,9 @@
 #include <filesystem>
 
 #include "cli/interrupt.h"
+#include "cli/pb_files.h"
 #include "cli/report.h"
 #include "leat/media/npy.h"
-#include "leat/model/onnx_file.h"
-#include "leat/tensor/node_writer.h"
 
 namespace leat::cli {
 
@@ -70,7 +69,10 @@ bool holds(DType wide, DType narrow) {
   const auto has_sign = [](DType t) {
     return t == DType::i8 || t == DType::i16 || t == DType::i32 || t == DType::i64;
   };
-  if (!ops::is_whole_number(wide) || !ops::is_whole_number(narrow)) return false;
+  const auto is_whole = [](DType t) {
+    return !is_float(t) && !is_small_float(t) && t != DType::boolean;
+  };
+  if (!is_whole(wide) || !is_whole(narrow)) return false;
   return bits_of(wide) > bits_of(narrow) && (has_sign(wide) || !has_sign(narrow));
 }
 
@@ -235,7 +237,7 @@ Result<InputFile> read_input_file(const std::string& path) {
   } else if (ends_with_npy(path)) {
     TRY_ASSIGN(file.tensor, read_npy(path));
   } else if (path.ends_with(".pb")) {
-    TRY_ASSIGN(file.tensor, read_tensor_file(path));
+    TRY_ASSIGN(file.tensor, read_pb(path));
   } else {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Input file \"{}\" ends with none of (.npy, .pb, .png, .jpg).", path));
@@ -284,7 +286,7 @@ Result<void> write_output_file(const std::string& path, const HostTensor& tensor
     return write_whole_file(path, bytes);
   }
   if (ends_with_npy(path)) return write_whole_file(path, npy_bytes(tensor));
-  return write_whole_file(path, tensor_file_bytes(tensor, name));
+  return write_pb(path, tensor, name);
 }
 
 }  // namespace leat::cli

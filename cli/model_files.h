@@ -15,7 +15,7 @@
 
 #include "leat/base/result.h"
 #include "leat/media/picture.h"
-#include "leat/model/onnx_import.h"
+#include "leat/tensor/model.h"
 
 namespace leat::cli {
 

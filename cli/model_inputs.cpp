@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "leat/model/onnx_import.h"
+
 namespace leat::cli {
 
 namespace {

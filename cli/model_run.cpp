@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "cli/device_choice.h"
 #include "cli/report.h"
 #include "leat/run/session.h"
 
@@ -21,6 +20,11 @@ std::string clock_text(const GpuClock& clock) {
       clock.mhz_max > 0 ? fmt::format(" of at most {:.0f}", clock.mhz_max) : std::string();
   return fmt::format("clock     {:.0f}{} MHz under load{}\n", clock.mhz, most,
                      clock.is_low() ? ": low, so these times are not what the device can do" : "");
+}
+
+std::string share_text(const MeasuredRun& run) {
+  if (run.peak_gflops <= 0) return "unknown";
+  return run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100);
 }
 
 std::string profile_text(const MeasuredRun& run) {
@@ -47,29 +51,12 @@ Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> i
 
 }  // namespace
 
-Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
-                              const ModelRunOptions& options, const ProcessStart& start,
-                              Progress& progress) {
-  progress.show((options.tune ? "tuning " : "compiling ") + model.name);
-  TuningOptions tuning;
-  tuning.measures = options.tune;
-  tuning.on_choice = [&](const TunedKernel& kernel) {
-    if (options.tune) progress.show("tuning " + kernel.node);
-  };
-  Session session(session_options(options.cache_folder, std::move(tuning)));
-  LoadOptions load;
-  load.device = options.device;
-  load.network.schedule.strict = options.strict;
-  const MeasureOptions measure = {.repeat = options.repeat,
-                                  .cache_folder = options.cache_folder,
-                                  .profile = options.profile,
-                                  .trace = options.trace,
-                                  .on_step = [&](const std::string& step) { progress.show(step); }};
-  TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
+Result<MeasuredRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                               const MeasureOptions& options, const ProcessStart& start) {
   while (true) {
-    Result<MeasuredRun> run = run_there(*loaded, inputs, measure, start);
+    Result<MeasuredRun> run = run_there(loaded, inputs, options, start);
     if (run || run.error().kind() != ErrorKind::device_lost) return run;
-    TRY(loaded->give_way(run.error()));
+    TRY(loaded.give_way(run.error()));
   }
 }
 
@@ -78,15 +65,16 @@ std::string text_of(const MeasuredRun& run) {
   Table table({"device", "chip", "route", "kernels", "ms", "GFLOPS", "of peak", "copied"});
   table.add({run.info.name, run.info.chip, std::string(name_of(run.info.route)),
              std::to_string(run.stats.kernels), number_text(run.median_ms()),
-             number_text(run.gflops()),
-             run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100),
+             number_text(run.gflops()), share_text(run),
              bytes_text(static_cast<double>(run.stats.copies.staged_bytes()))});
   text += table.text();
   const double planned = static_cast<double>(run.memory.activations_bytes);
   const double bound = static_cast<double>(run.memory.lower_bound_bytes);
-  text += fmt::format(
-      "time      median of {} runs, each from submit to fence; measured peak {} GFLOPS\n",
-      run.run_ms.size(), number_text(run.peak_gflops));
+  text += fmt::format("time      median of {} runs, each from submit to fence", run.run_ms.size());
+  if (run.peak_gflops > 0) {
+    text += fmt::format("; measured peak {} GFLOPS", number_text(run.peak_gflops));
+  }
+  text += "\n";
   if (run.is_peak_exceeded()) {
     text +=
         "          more than that was reached: the machine did other work when it was measured\n";

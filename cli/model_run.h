@@ -8,7 +8,6 @@
 
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "leat/model/onnx_import.h"
 #include "leat/report/measured_run.h"
 
 namespace leat::cli {
@@ -23,7 +22,11 @@ struct ModelRunOptions {
   Trace* trace = nullptr;
 };
 
-/// `inputs` has one value per Model::inputs.
+/// Of a model that is ready; `inputs` has one value per Model::inputs. Errors: those of devices.
+Result<MeasuredRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+                               const MeasureOptions& options, const ProcessStart& start);
+
+/// Of a model that is to be compiled.
 /// Errors: those of the device named, or of the last one tried.
 Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
                               const ModelRunOptions& options, const ProcessStart& start,

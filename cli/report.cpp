@@ -19,7 +19,6 @@ namespace leat::cli {
 namespace {
 
 constexpr size_t kCellBytesMax = 256;
-constexpr char kJsonHelp[] = "One JSON object on stdout, or in FILE";
 
 // Code points: all bytes but continuation bytes.
 size_t columns_of(const std::string& text) {
@@ -34,19 +33,7 @@ bool is_number(const std::string& cell) {
 }  // namespace
 
 void add_json_flag(CLI::App& command, JsonTarget& target) {
-  command.add_flag("--json{-}", target.path, std::string(kJsonHelp) + " (--json=FILE)");
-}
-
-void add_json_option(CLI::App& command, JsonTarget& target) {
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--json",
-          [&target](const std::vector<std::string>& values) {
-            target.path = values.empty() || values[0].empty() ? "-" : values[0];
-          },
-          kJsonHelp)
-      ->type_name("FILE")
-      ->expected(0, 1);
+  command.add_flag("--json{-}", target.path, "One JSON object on stdout, or in FILE");
 }
 
 Result<void> check_files(const JsonTarget& json, std::vector<std::string> others,

@@ -24,10 +24,8 @@ struct JsonTarget {
   bool to_stdout() const { return path == "-"; }
 };
 
-/// `--json` prints, `--json=FILE` writes. For commands that have positional arguments.
+/// `--json` prints, `--json=FILE` writes: the same for every command.
 void add_json_flag(CLI::App& command, JsonTarget& target);
-/// `--json` prints, `--json FILE` writes.
-void add_json_option(CLI::App& command, JsonTarget& target);
 
 /// Whether the files that a command will write can be: for its begin. `others` may be empty names;
 /// none may be one of `inputs`.

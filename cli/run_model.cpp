@@ -19,104 +19,26 @@
 #include "cli/model_run.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/run_files.h"
 #include "cli/run_stream.h"
-#include "cli/top_classes.h"
+#include "leat/pack/packed_model.h"
 
 namespace leat::cli {
 
 namespace {
 
-constexpr uint32_t kRepeatDefault = 5;
-
-struct Options {
-  std::string model;
-  std::vector<std::string> inputs;
-  std::vector<std::string> outputs;
-  PictureOptions picture;
-  int64_t top = 0;
-  std::string labels;
-  std::string device;
-  uint32_t repeat = 0;  // 0: kRepeatDefault
-  bool no_cache = false;
-  bool profile = false;
-  bool strict = false;
-  bool tune = false;
-  size_t host_threads = 0;
-  std::string trace;
-  JsonTarget json;
-};
-
-/// Everything known about the model and its files before a device is opened.
-struct Prepared {
-  FedModel fed;
-  std::map<size_t, std::string> output_files;  // by output
-  Labels labels;
-};
-
-Result<Prepared> prepare(const Options& options) {
+Result<Prepared> prepare(const RunOptions& options) {
   Prepared prepared;
   TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture));
-  TRY_ASSIGN(prepared.output_files,
-             match_files(options.outputs, prepared.fed.model.outputs, "output"));
-  std::vector<std::string> written = {options.trace};
-  for (const auto& [index, path] : prepared.output_files) {
-    TRY(check_output_path(path));
-    written.push_back(path);
-  }
-  std::vector<std::string> read = {options.model, options.labels};
-  read.insert(read.end(), prepared.fed.paths.begin(), prepared.fed.paths.end());
-  TRY(check_files(options.json, std::move(written), read));
-  if (!options.labels.empty()) {
-    TRY_ASSIGN(prepared.labels, read_labels(options.labels));
-  }
+  TRY(prepare_files(options, prepared));
   return prepared;
-}
-
-std::string class_text(const ClassScore& score) {
-  return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
-}
-
-nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
-                               const std::vector<ClassScore>& top) {
-  using Json = nlohmann::ordered_json;
-  Json object;
-  object["model"] = prepared.fed.model.path;
-  add_run_facts(object, run);
-  object["outputs"] = Json::array();
-  for (size_t i = 0; i < prepared.fed.model.outputs.size(); ++i) {
-    const ModelValue& value = prepared.fed.model.outputs[i];
-    Json output = {{"name", value.name},
-                   {"dtype", name_of(run.outputs[i].dtype)},
-                   {"shape", run.outputs[i].shape}};
-    const auto file = prepared.output_files.find(i);
-    if (file != prepared.output_files.end()) output["file"] = file->second;
-    object["outputs"].push_back(output);
-  }
-  if (top.empty()) return object;
-  object["top"] = Json::array();
-  for (const ClassScore& score : top) {
-    Json entry = {
-        {"index", score.index}, {"label", score.label}, {"probability", score.probability}};
-    if (score.item > 0) entry["item"] = score.item;
-    object["top"].push_back(entry);
-  }
-  return object;
-}
-
-void print_top(const std::vector<ClassScore>& top) {
-  int64_t item = 0;
-  for (const ClassScore& score : top) {
-    if (score.item != item) print_line(fmt::format("item {}", item = score.item));
-    print_line(class_text(score));
-  }
-  if (!top.empty()) print_line("");
 }
 
 bool is_folder(const std::vector<std::string>& inputs) {
   return inputs.size() == 1 && std::filesystem::is_directory(inputs[0]);
 }
 
-Result<int> run_folder(const Options& options) {
+Result<int> run_folder(const RunOptions& options) {
   if (options.outputs.size() != 1 || options.outputs[0].empty()) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("A folder of inputs needs one --output folder with a name, not ({}).",
@@ -141,14 +63,15 @@ Result<int> run_folder(const Options& options) {
   return run_stream(std::move(stream), options.trace, options.json);
 }
 
-Result<int> run(const Options& options, const ProcessStart& start) {
+Result<int> run(const RunOptions& options, const ProcessStart& start) {
+  if (is_pack_file(options.model)) return run_pack(options, start);
   if (is_folder(options.inputs)) return run_folder(options);
   Progress progress;
   progress.show("reading " + options.model);
   TRY_ASSIGN(const Prepared prepared, prepare(options));
   ModelRunOptions settings;
   settings.device = options.device;
-  settings.repeat = options.repeat == 0 ? kRepeatDefault : options.repeat;
+  settings.repeat = repeat_of(options);
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
   settings.strict = options.strict;
@@ -158,78 +81,14 @@ Result<int> run(const Options& options, const ProcessStart& start) {
   TRY_ASSIGN(const MeasuredRun result,
              run_model(prepared.fed.model, prepared.fed.inputs, settings, start, progress));
   progress.clear();
-  if (result.f64_as_f32) {
-    say_line(fmt::format("The model computes in f64; device \"{}\" has none and computes as f32.",
-                         result.info.name));
-  }
-  if (!options.trace.empty()) TRY(write_whole_file(options.trace, trace.json()));
-  for (const auto& [index, path] : prepared.output_files) {
-    TRY(write_output_file(path, result.outputs[index], prepared.fed.model.outputs[index].name,
-                          prepared.fed.numbers.is_bgr));
-  }
-  std::vector<ClassScore> top;
-  if (options.top > 0) {
-    TRY_ASSIGN(top, top_classes(result.outputs, options.top, prepared.labels));
-  }
-  if (options.json.wanted()) TRY(write_json(options.json, json_of(prepared, result, top)));
-  if (!options.json.to_stdout()) {
-    print_top(top);
-    print_text(text_of(result));
-  }
-  return 0;
+  return report_run(options, prepared, result, trace);
 }
 
 }  // namespace
 
 CommandRun add_run(CLI::App& command) {
-  const auto options = std::make_shared<Options>();
-  Options& o = *options;
-  command.add_option("MODEL", o.model, "The ONNX file")->required();
-  command
-      .add_option(
-          "-i,--input", o.inputs,
-          "A value for an input: .npy, .pb, .png or .jpg; once for each input. Or a folder: "
-          "each picture in it is run by itself, on all devices of --device A,B,... that bring more")
-      ->type_name("[NAME=]FILE")
-      ->expected(1)
-      ->take_all();
-  command
-      .add_option("-o,--output", o.outputs,
-                  "Where an output goes: .npy, .pb, .png or .jpg; with a folder as input, a folder")
-      ->type_name("[NAME=]FILE")
-      ->expected(1)
-      ->take_all();
-  command.add_option("--top", o.top, "Prints the K best classes of the first output")
-      ->type_name("K")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
-  command.add_option("--labels", o.labels, "Names of the classes, one a line")->type_name("FILE");
-  add_device_option(command, o.device);
-  command
-      .add_option("--host-threads", o.host_threads,
-                  "Threads that decode and write a folder's pictures; default: cores to spare")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024));
-  command.add_option("--trace", o.trace, "Writes what ran when, for Chrome's or Perfetto's viewer")
-      ->type_name("FILE");
-  command.add_option("--repeat", o.repeat, "Timed runs, of which the median is shown (5)")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000));
-  command.add_option("--channels", o.picture.channels, "Order of a picture's channels (rgb)")
-      ->type_name("bgr|rgb")
-      ->check(CLI::IsMember({"bgr", "rgb"}));
-  command.add_option("--scale", o.picture.scale, "Pixels become (value - mean) * S")
-      ->type_name("S");
-  command.add_option("--mean", o.picture.mean, "Subtracted from the pixels, before --scale")
-      ->type_name("R,G,B")
-      ->delimiter(',')
-      ->expected(3);
-  command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
-  command.add_flag("--strict", o.strict,
-                   "Refuses a device that computes the model in narrower types than it asks for");
-  command.add_flag("--tune", o.tune,
-                   "Measures ways to compute each kernel first, and keeps what it finds");
-  command.add_flag("--profile", o.profile, "Shows the time of every kernel");
-  add_json_flag(command, o.json);
+  const auto options = std::make_shared<RunOptions>();
+  declare_run_options(command, *options);
   return [options](const ProcessStart& start) { return run(*options, start); };
 }
 

@@ -12,9 +12,9 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/shape_option.h"
 #include "leat/base/files.h"
 #include "leat/base/statistics.h"
-#include "leat/model/onnx_import.h"
 #include "leat/run/session.h"
 
 namespace leat::cli {
@@ -28,6 +28,7 @@ constexpr size_t kImportBytesMax = size_t{1} << 28;
 struct Options {
   std::string model;
   std::string device;
+  std::vector<std::string> shapes;
   double milliseconds = 100;
   bool again = false;
   std::string file;  // of export and import
@@ -85,8 +86,7 @@ Result<int> tune_model(const Options& options) {
   TRY_ASSIGN(const std::string folder, store_folder());
   TRY(TuneStore::open(folder));  // what is found shall be kept
   Progress progress(options.json.to_stdout());
-  TRY_ASSIGN(const OnnxModel file, OnnxModel::read(options.model));
-  TRY_ASSIGN(Model model, file.specialised({}));
+  TRY_ASSIGN(Model model, import_shaped(options.model, options.shapes));
   std::vector<TunedKernel> kernels;
   TuningOptions tuning;
   tuning.measures = true;
@@ -149,19 +149,24 @@ Result<int> list(const Options& options) {
 }
 
 Result<int> export_file(const Options& options) {
-  TRY(check_files({}, {options.file}));
+  TRY(check_files(options.json, {options.file}));
   TRY_ASSIGN(const TuneStore store, open_store());
   TRY_ASSIGN(const std::string text, store.export_json());
   TRY(write_whole_file(options.file, text));
+  if (!options.json.wanted()) return 0;
+  const Json object = {{"file", options.file}, {"kernels", Json::parse(text)["entries"].size()}};
+  TRY(write_json(options.json, object));
   return 0;
 }
 
 Result<int> import_file(const Options& options) {
+  TRY(check_files(options.json, {}, std::span(&options.file, 1)));
   TRY_ASSIGN(const std::string text, read_file(options.file, kImportBytesMax));
   TRY_ASSIGN(TuneStore store, open_store());
   const Result<size_t> taken = store.import_json(text);
   if (!taken) return taken.error().during("reading \"" + options.file + "\"");
-  print_line(fmt::format("{} kernels are taken", *taken));
+  if (options.json.wanted()) TRY(write_json(options.json, {{"taken", *taken}}));
+  if (!options.json.to_stdout()) print_line(fmt::format("{} kernels are taken", *taken));
   return 0;
 }
 
@@ -170,9 +175,11 @@ Result<int> forget(const Options& options) {
     return Error(ErrorKind::invalid_argument,
                  "No chip is named; \"leat tune forget all\" forgets everything.");
   }
+  TRY(check_files(options.json));
   TRY_ASSIGN(TuneStore store, open_store());
   TRY_ASSIGN(const size_t count, store.forget(options.chip == "all" ? "" : options.chip));
-  print_line(fmt::format("{} kernels are forgotten", count));
+  if (options.json.wanted()) TRY(write_json(options.json, {{"forgotten", count}}));
+  if (!options.json.to_stdout()) print_line(fmt::format("{} kernels are forgotten", count));
   return 0;
 }
 
@@ -192,6 +199,7 @@ CommandRun add_tune(CLI::App& command) {
   command.require_subcommand(0, 1);
   command.add_option("MODEL", o.model, "The ONNX file whose kernels are measured");
   add_device_option(command, o.device);
+  add_shape_option(command, o.shapes);
   command
       .add_option("--time", o.milliseconds,
                   "Milliseconds for each kernel, compilation included (100)")
@@ -203,7 +211,6 @@ CommandRun add_tune(CLI::App& command) {
   command.add_flag("--again", o.again, "Measures kernels anew that are known");
   add_json_flag(command, o.json);
   CLI::App* const listed = command.add_subcommand("list", "Shows what is known");
-  add_json_option(*listed, o.json);
   CLI::App* const exported = command.add_subcommand("export", "Writes what is known as JSON");
   exported->add_option("FILE", o.file, "The file that is written")->required();
   CLI::App* const imported =
@@ -212,6 +219,7 @@ CommandRun add_tune(CLI::App& command) {
   CLI::App* const forgotten = command.add_subcommand("forget", "Forgets what is known of a chip");
   forgotten->add_option("CHIP", o.chip, "A part of the chip's name in \"leat tune list\", or: all")
       ->required();
+  for (CLI::App* below : {listed, exported, imported, forgotten}) add_json_flag(*below, o.json);
   return [=](const ProcessStart&) -> Result<int> {
     const bool has_subcommand = !command_of(*listed, *exported, *imported, *forgotten).empty();
     if (has_subcommand && !options->model.empty()) {

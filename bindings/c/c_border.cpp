@@ -6,12 +6,39 @@
 #include <array>
 
 #include "leat/base/dtype.h"
-#include "leat/model/onnx_file.h"
 #include "leat_version.h"
 
 namespace leat::c {
 
 namespace {
+
+struct TypeCode {
+  leat_type code;
+  DType dtype;
+};
+constexpr TypeCode kTypes[] = {{LEAT_F32, DType::f32},
+                               {LEAT_U8, DType::u8},
+                               {LEAT_I8, DType::i8},
+                               {LEAT_U16, DType::u16},
+                               {LEAT_I16, DType::i16},
+                               {LEAT_I32, DType::i32},
+                               {LEAT_I64, DType::i64},
+                               {LEAT_BOOL, DType::boolean},
+                               {LEAT_F16, DType::f16},
+                               {LEAT_F64, DType::f64},
+                               {LEAT_U32, DType::u32},
+                               {LEAT_U64, DType::u64},
+                               {LEAT_BF16, DType::bf16},
+                               {LEAT_F8E4M3FN, DType::f8e4m3fn},
+                               {LEAT_F8E4M3FNUZ, DType::f8e4m3fnuz},
+                               {LEAT_F8E5M2, DType::f8e5m2},
+                               {LEAT_F8E5M2FNUZ, DType::f8e5m2fnuz},
+                               {LEAT_U4, DType::u4},
+                               {LEAT_I4, DType::i4},
+                               {LEAT_F4E2M1, DType::f4e2m1},
+                               {LEAT_F8E8M0, DType::f8e8m0},
+                               {LEAT_U2, DType::u2},
+                               {LEAT_I2, DType::i2}};
 
 /// A buffer of the thread, not a string: a failure for lack of memory must find room.
 constexpr size_t kMessageBytes = 4096;
@@ -94,9 +121,23 @@ Result<TensorFacts> shape_facts_of(const leat_tensor& tensor, const std::string&
   return facts;
 }
 
+Result<DType> dtype_of(leat_type type) {
+  for (const auto& [code, dtype] : kTypes) {
+    if (code == type) return dtype;
+  }
+  return Error(ErrorKind::unsupported, fmt::format("Element type ({}) is not supported.", type));
+}
+
+leat_type type_of(DType dtype) {
+  for (const auto& [code, each] : kTypes) {
+    if (each == dtype) return code;
+  }
+  return LEAT_NONE;
+}
+
 Result<TensorFacts> facts_of(const leat_tensor& tensor, const std::string& what) {
   TRY_ASSIGN(TensorFacts facts, shape_facts_of(tensor, what));
-  const Result<DType> dtype = dtype_of_onnx(tensor.type);
+  const Result<DType> dtype = dtype_of(tensor.type);
   if (!dtype) return dtype.error().during("reading " + what);
   facts.dtype = *dtype;
   facts.size_bytes = bytes_of(*dtype, facts.shape);
@@ -119,7 +160,7 @@ Result<HostTensor> value_of(const leat_tensor& tensor, const std::string& what) 
 
 void describe(DType dtype, const Shape& shape, leat_tensor& tensor) {
   CHECK(shape.size() <= LEAT_RANK_MAX);
-  tensor.type = onnx_code_of(dtype);
+  tensor.type = type_of(dtype);
   tensor.rank = static_cast<int32_t>(shape.size());
   std::ranges::copy(shape, tensor.shape);
   tensor.size_bytes = bytes_of(dtype, shape);
@@ -148,7 +189,7 @@ const char* leat_commit(void) { return kLeatCommit; }
 size_t leat_type_bytes(leat_type type) {
   size_t size_bytes = 0;
   c::guarded([&]() -> Result<void> {
-    TRY_ASSIGN(const DType dtype, dtype_of_onnx(type));
+    TRY_ASSIGN(const DType dtype, c::dtype_of(type));
     size_bytes = static_cast<size_t>(size_bytes_of(dtype));
     return {};
   });
@@ -158,7 +199,7 @@ size_t leat_type_bytes(leat_type type) {
 const char* leat_type_name(leat_type type) {
   const char* name = "unknown";
   c::guarded([&]() -> Result<void> {
-    TRY_ASSIGN(const DType dtype, dtype_of_onnx(type));
+    TRY_ASSIGN(const DType dtype, c::dtype_of(type));
     name = name_of(dtype).data();  // a literal
     return {};
   });

@@ -65,6 +65,10 @@ Result<void> write_struct(Struct value, Struct* given, const char* name) {
   return {};
 }
 
+/// Errors: unsupported, naming the type.
+Result<DType> dtype_of(leat_type type);
+leat_type type_of(DType dtype);
+
 /// "" for null.
 std::string text_of(const char* text);
 

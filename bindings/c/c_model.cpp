@@ -3,10 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
-#include "leat/model/onnx_import.h"
+#include "leat/pack/packed_model.h"
 
 namespace leat::c {
 
@@ -14,46 +15,27 @@ namespace {
 
 const std::string kNoRefusal;
 
-Result<ImportOptions> known_of(const leat_load_options& options, const OnnxModel& file) {
-  ImportOptions known;
-  if (options.known_count > 0) TRY(check_given(options.known, "known"));
-  for (const leat_known_input& input : std::span(options.known, options.known_count)) {
-    TRY(check_given(input.name, "name of a known input"));
-    const auto declared = std::ranges::find(file.inputs(), input.name, &DeclaredInput::name);
-    if (declared == file.inputs().end()) {
-      return Error(ErrorKind::invalid_argument,
-                   fmt::format("The model has no input \"{}\".", input.name));
-    }
-    const std::string what = fmt::format("known input \"{}\"", input.name);
-    TRY_ASSIGN(TensorFacts facts, shape_facts_of(input.value, what));
-    if (input.value.data != nullptr) {
-      TRY_ASSIGN(known.input_values[input.name], value_of(input.value, what));
-    }
-    known.input_shapes[input.name] = std::move(facts.shape);
+bool is_packed(const ModelFile& file) {
+  return file.bytes ? Pack::is_pack(*file.bytes) : is_pack_file(file.path);
+}
+
+Result<std::unique_ptr<LoadedModel>> load_packed(Session& session, const ModelFile& file,
+                                                 const leat_load_options& options,
+                                                 LoadOptions loading) {
+  if (options.known_count > 0 || options.is_strict != 0) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Packed model \"{}\" is loaded as it was compiled, without known "
+                             "inputs and is_strict.",
+                             file.path));
   }
-  return known;
+  TRY_ASSIGN(std::shared_ptr<const Pack> pack,
+             file.bytes ? Pack::parse(*file.bytes, file.path) : Pack::read(file.path));
+  return session.load(std::move(pack), std::move(loading));
 }
 
-/// The same model for other shapes of the inputs of these names.
-auto specialiser(std::shared_ptr<const OnnxModel> file, ImportOptions known,
-                 const std::vector<ModelValue>& inputs) {
-  std::vector<std::string> names;
-  for (const ModelValue& input : inputs) names.push_back(input.name);
-  return [file = std::move(file), known = std::move(known),
-          names = std::move(names)](std::span<const Shape> shapes) {
-    ImportOptions options = known;
-    for (size_t i = 0; i < names.size(); ++i) options.input_shapes[names[i]] = shapes[i];
-    return file->specialised(options);
-  };
-}
-
-Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel> read,
+Result<std::unique_ptr<leat_model>> load(leat_session* session, const ModelFile& file,
                                          const leat_load_options* given) {
-  TRY_ASSIGN(OnnxModel parsed, std::move(read));
-  const auto file = std::make_shared<const OnnxModel>(std::move(parsed));
   TRY_ASSIGN(const leat_load_options options, read_struct(given, "leat_load_options"));
-  TRY_ASSIGN(const ImportOptions known, known_of(options, *file));
-  TRY_ASSIGN(Model model, file->specialised(known));
   auto made = std::make_unique<leat_model>();
   if (session != nullptr) {
     made->session = session->state;
@@ -69,9 +51,9 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, Result<OnnxModel
                  fmt::format("Number of slots ({}) is larger than the limit ({}).",
                              loading.network.slots, kSlotsMax));
   }
-  loading.network.schedule.strict = options.is_strict != 0;
-  loading.specialise = specialiser(file, known, model.inputs);
-  TRY_ASSIGN(made->loaded, made->session->session.load(std::move(model), std::move(loading)));
+  loading.network.times = options.takes_times != 0;
+  const auto load_as = is_packed(file) ? load_packed : load_compiled;
+  TRY_ASSIGN(made->loaded, load_as(made->session->session, file, options, std::move(loading)));
   return made;
 }
 
@@ -86,7 +68,8 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
   info.type = tensor.type;
   info.rank = tensor.rank;
   std::ranges::copy(tensor.shape, info.shape);
-  info.size_bytes = tensor.size_bytes;
+  const bool is_known = std::ranges::none_of(value.shape, [](int64_t n) { return n < 0; });
+  info.size_bytes = is_known ? tensor.size_bytes : 0;
   return info;
 }
 
@@ -94,6 +77,9 @@ Result<void> check_model(const leat_model* model) {
   TRY(check_given(model, "model"));
   return model->loaded->check_ready();
 }
+
+constexpr double kKernelSeconds = 0.1;
+constexpr double kKernelSecondsMax = 3600;
 
 }  // namespace
 
@@ -106,7 +92,7 @@ leat_status leat_model_load(leat_session* session, const char* path,
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(path, "path"));
     TRY(c::check_given(model, "model"));
-    TRY_ASSIGN(auto made, c::load(session, OnnxModel::read(path), options));
+    TRY_ASSIGN(auto made, c::load(session, {path, std::nullopt}, options));
     *model = made.release();
     return {};
   });
@@ -120,7 +106,7 @@ leat_status leat_model_load_memory(leat_session* session, const void* bytes, siz
     TRY(c::check_given(name, "name"));
     TRY(c::check_given(model, "model"));
     const std::string_view text(static_cast<const char*>(bytes), size_bytes);
-    TRY_ASSIGN(auto made, c::load(session, OnnxModel::parse(text, name), options));
+    TRY_ASSIGN(auto made, c::load(session, {name, text}, options));
     *model = made.release();
     return {};
   });
@@ -156,7 +142,8 @@ leat_status leat_model_output(const leat_model* model, size_t index, leat_value_
 
 leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_device());
     const DeviceInfo& device = model->loaded->device().info();
     return c::write_struct(c::info_of(device, c::kNoRefusal), info, "leat_device_info");
   });
@@ -165,7 +152,7 @@ leat_status leat_model_device(const leat_model* model, leat_device_info* info) {
 leat_status leat_model_set_shapes(leat_model* model, const leat_tensor* inputs,
                                   size_t input_count) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
     if (input_count > 0) TRY(c::check_given(inputs, "inputs"));
     const size_t wanted = model->loaded->model().inputs.size();
     if (input_count != wanted) {
@@ -193,6 +180,9 @@ leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stat
     told.copied_bytes = own.copies.hot_bytes();
     told.staged_bytes = own.copies.staged_bytes();
     told.compile_ms = own.compile_ms;
+    told.launches = own.launches;
+    told.tensor_bytes = own.tensor_bytes;
+    told.repeated_runs = own.repeated_runs;
     return c::write_struct(told, stats, "leat_model_stats");
   });
 }
@@ -210,6 +200,24 @@ leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_
       const KernelTime& time = model->profile[i];
       times[i] = {time.name.c_str(), time.op.c_str(), time.flop, time.bytes, time.time_ns};
     }
+    return {};
+  });
+}
+
+leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin_ns,
+                                 uint64_t* end_ns) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY(c::check_given(begin_ns, "begin_ns"));
+    TRY(c::check_given(end_ns, "end_ns"));
+    TRY(c::check_below(slot, model->loaded->network().slot_count(), "Slot"));
+    if (!model->loaded->network().has_times()) {
+      return Error(ErrorKind::invalid_argument, "The model was loaded without takes_times.");
+    }
+    TRY_ASSIGN(const SlotTimes times,
+               model->loaded->alone([&](Network& network) { return network.slot_times(slot); }));
+    *begin_ns = times.begin_ns;
+    *end_ns = times.end_ns;
     return {};
   });
 }

@@ -4,13 +4,16 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bindings/c/c_border.h"
 #include "leat/backend/backends.h"
 #include "leat/run/session.h"
+#include "leat/run/session_kernel.h"
 
 namespace leat::c {
 
@@ -31,10 +34,27 @@ struct SessionState {
   explicit SessionState(SessionOptions options) : session(std::move(options)) {}
 
   Session session;
-  std::string device;  // for models that name none
+  std::string device;           // for models that name none
+  std::string cache_folder;     // empty: nothing is kept
+  std::vector<DeviceUse> uses;  // of the last leat_session_uses
   std::mutex operators_mutex;
   std::list<ReadyOperator> operators;  // the last used is the first
 };
+
+/// A model's file, or its bytes in memory.
+struct ModelFile {
+  std::string path;  // with `bytes`: a name for messages
+  std::optional<std::string_view> bytes;
+};
+
+// What needs a compiler; builds without one have c_no_compiler.cpp instead of c_compiler.cpp.
+
+/// What tuning found, for a session that compiles.
+void add_tuning(SessionOptions& own, const leat_session_options& options);
+/// Loads a model that is no packed one.
+Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const ModelFile& file,
+                                                   const leat_load_options& options,
+                                                   LoadOptions loading);
 
 /// Errors: those of the options.
 Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* options);
@@ -53,6 +73,12 @@ bool is_plain(const ExternalView& view);
 
 struct leat_session {
   std::shared_ptr<leat::c::SessionState> state;
+};
+
+struct leat_kernel {
+  std::shared_ptr<leat::c::SessionState> session;
+  std::unique_ptr<leat::SessionKernel> loaded;  // dies before the session
+  bool has_run = false;
 };
 
 struct leat_devices {

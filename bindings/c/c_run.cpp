@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "bindings/c/c_model.h"
-#include "leat/model/onnx_file.h"
 
 namespace leat::c {
 
@@ -20,7 +19,7 @@ bool has_shape_of(const leat_tensor& tensor, const Shape& shape) {
 }
 
 bool fits(const leat_tensor& tensor, const ModelValue& value) {
-  return tensor.type == onnx_code_of(value.dtype) && has_shape_of(tensor, value.shape) &&
+  return tensor.type == type_of(value.dtype) && has_shape_of(tensor, value.shape) &&
          tensor.size_bytes == bytes_of(value.dtype, value.shape) &&
          (tensor.data != nullptr || tensor.size_bytes == 0);
 }
@@ -32,7 +31,7 @@ Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inpu
     return invalid(fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(),
                                wanted.size()));
   }
-  if (std::ranges::equal(inputs, wanted, fits)) return {};
+  if (model.check_ready() && std::ranges::equal(inputs, wanted, fits)) return {};
   std::vector<Shape> shapes;
   for (size_t i = 0; i < inputs.size(); ++i) {
     TRY_ASSIGN(TensorFacts facts, facts_of(inputs[i], fmt::format("input \"{}\"", wanted[i].name)));
@@ -195,7 +194,7 @@ bool is_plain(const ExternalView& view) {
 
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs) {
-  TRY(model.check_ready());
+  TRY(model.check_device());
   TRY(accept_inputs(model, inputs));
   TRY_ASSIGN(const bool runs, accept_outputs(model.model(), outputs));
   if (!runs) return {};

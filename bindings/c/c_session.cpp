@@ -4,7 +4,6 @@
 #include "bindings/c/c_model.h"
 #include "leat/base/env.h"
 #include "leat/base/files.h"
-#include "leat/run/tuning.h"
 
 namespace leat::c {
 
@@ -29,20 +28,17 @@ Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* g
   SessionOptions own;
   own.cache_folder = cache_folder_of(options);
   const uint32_t threads = options.threads > 0 ? options.threads : env_count("LEAT_THREADS", 0);
-  own.devices = machine_devices(threads, own.cache_folder);
-  TuningOptions tuning;  // what `leat tune` has found
-  tuning.cache_folder = own.cache_folder;
+  own.devices = machine_devices(threads);
   if (options.log != nullptr) {
-    const auto tell = [log = options.log, context = options.log_context](const std::string& text) {
-      log(context, text.c_str());
-    };
-    tuning.on_store_error = [tell](const Error& error) { tell(error.message()); };
-    own.on_move = [tell](const Error& reason, const std::string& next) {
-      tell(reason.message() + " Device \"" + next + "\" is tried next.");
+    own.on_move = [log = options.log, context = options.log_context](const Error& reason,
+                                                                     const std::string& next) {
+      log(context, (reason.message() + " Device \"" + next + "\" is tried next.").c_str());
     };
   }
-  own.choose_on = tuned_choices(std::move(tuning));
+  add_tuning(own, options);
+  const std::string cache_folder = own.cache_folder;
   auto state = std::make_shared<SessionState>(std::move(own));
+  state->cache_folder = cache_folder;
   state->device = text_of(options.device);
   return state;
 }
@@ -75,6 +71,28 @@ leat_status leat_session_open(const leat_session_options* options, leat_session*
 }
 
 void leat_session_close(leat_session* session) { delete session; }
+
+leat_status leat_session_uses(leat_session* session, leat_device_use* uses, size_t capacity,
+                              size_t* count) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(session, "session"));
+    TRY(c::check_given(count, "count"));
+    if (capacity > 0) TRY(c::check_given(uses, "uses"));
+    session->state->uses = session->state->session.uses();
+    *count = session->state->uses.size();
+    for (size_t i = 0; i < std::min(capacity, *count); ++i) {
+      const DeviceUse& use = session->state->uses[i];
+      leat_device_use told{};
+      told.name = use.info.name.c_str();
+      told.users = use.users;
+      told.submits = use.counts.submits;
+      told.replays = use.counts.replays;
+      told.memory_bytes = use.info.memory_bytes;
+      TRY(c::write_struct(told, &uses[i], "leat_device_use"));
+    }
+    return {};
+  });
+}
 
 leat_status leat_devices_find(leat_devices** devices) {
   return c::guarded([&]() -> Result<void> {

@@ -187,23 +187,34 @@ typedef struct leat_known_input {
 typedef struct leat_load_options {
   size_t struct_bytes;
   const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
-  const leat_known_input* known; /**< open extents that are not known are 1 until a run says more */
+  const leat_known_input* known; /**< inputs of which more is known than the file says */
   size_t known_count;
   uint64_t deadline_ns; /**< after which a run counts as lost; 0: the device's own */
   uint32_t slots;       /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
   int32_t is_strict;    /**< not 0: refuses a device that computes f64 as f32 */
+  int32_t is_fixed;     /**< not 0: other shapes than the first are not expected: kernels are made
+                             for these alone, some per cent faster; others make new ones */
+  int32_t takes_times;  /**< not 0: each run takes the device's time: leat_model_run_times */
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
 typedef struct leat_model leat_model;
 
-/** Reads an ONNX file and makes it ready. `session` null: one of the model's own; `options` may be
- * null. The model is the caller's, to be closed by leat_model_close.
- * Errors: LEAT_IO (no such file), LEAT_INVALID_ARGUMENT (no model; no such device),
- * LEAT_UNSUPPORTED (an operator or a type that Leat does not have, named), those of devices. */
+/** Reads an ONNX file, or one that `leat pack` made, and makes it ready. Where the file leaves a
+ * first extent open (the number of pictures), it is 1 until a run says more; where it leaves others
+ * open, and they are not among `known`, the model is made ready by the first run, or by
+ * leat_model_set_shapes; until then what needs shapes (memory, starts, statistics) answers
+ * LEAT_INVALID_ARGUMENT. Other values of open extents need no kernels of their own, mostly. A
+ * packed model has one set of shapes, and takes neither known inputs nor is_strict; its file must
+ * be one that only this user and root can write. `session` null: one of the model's own; `options`
+ * may be null. The model is the caller's, to be closed by leat_model_close. Errors: LEAT_IO (no
+ * such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device), LEAT_UNSUPPORTED (an
+ * operator or a type that Leat does not have, named; a pack without kernels for the device; a model
+ * that is not packed, without a compiler), those of devices. */
 LEAT_API leat_status leat_model_load(leat_session* session, const char* path,
                                      const leat_load_options* options, leat_model** model);
-/** The same of a file's bytes, which are read during the call only; `name` is for messages. */
+/** The same of a file's bytes, which are read during the call only; `name` is for messages. The
+ * bytes of a packed model are run as they are: the caller vouches for them. */
 LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* bytes,
                                             size_t size_bytes, const char* name,
                                             const leat_load_options* options, leat_model** model);
@@ -211,7 +222,8 @@ LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* b
  * reached. */
 LEAT_API void leat_model_close(leat_model* model);
 
-/** An input or output for the shapes that the model is ready for. */
+/** An input or output for the shapes that the model is ready for; before it is ready for any, as
+ * the file declares it, with -1 for an extent that is open and size_bytes 0. */
 typedef struct leat_value_info {
   size_t struct_bytes;
   const char* name; /**< lives until the model takes other shapes or is closed */
@@ -245,6 +257,9 @@ typedef struct leat_model_stats {
   uint64_t copied_bytes;   /**< of inputs and outputs since it was loaded, for any cause */
   uint64_t staged_bytes;   /**< of them copied twice, through a second buffer */
   double compile_ms;
+  uint64_t launches;      /**< of kernels in a run */
+  uint64_t tensor_bytes;  /**< of reserved_bytes: weights, inputs, outputs, activations */
+  uint64_t repeated_runs; /**< lost in a fault or a hang and run again */
 } leat_model_stats;
 LEAT_API leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stats);
 
@@ -260,6 +275,50 @@ typedef struct leat_kernel_time {
  * `times`, which may be null when that is 0, and their number to `count`. */
 LEAT_API leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_t capacity,
                                         size_t* count);
+
+/** When the slot's last finished run began and ended, in nanoseconds on the device's clock. Models
+ * on one device share the clock's marks: ask before another model runs that slot. Errors:
+ * LEAT_INVALID_ARGUMENT, when the model was loaded without `takes_times`, or no run has finished.
+ */
+LEAT_API leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin_ns,
+                                          uint64_t* end_ns);
+
+typedef struct leat_tune_options {
+  size_t struct_bytes;
+  double kernel_seconds; /**< of measuring, for each kernel; 0: 0.1 */
+  int32_t is_again;      /**< not 0: measures what is known, too */
+} leat_tune_options;
+
+typedef struct leat_tune_result {
+  size_t struct_bytes;
+  uint64_t kernels;  /**< distinct ones */
+  uint64_t measured; /**< of them now; the others were known, or have one way only */
+  double model_us;   /**< sum over those of which both are known: by the model's choices, */
+  double tuned_us;   /**< and by the best that was found */
+} leat_tune_result;
+
+/** Measures ways to compute each kernel of the model on its device, keeps the fastest in the
+ * session's cache folder, for every later load, too, and makes the model ready anew with them:
+ * memory that was placed or shown is so no longer. No run is in flight. `options` and `result` may
+ * be null. Errors: LEAT_INVALID_ARGUMENT, when the session keeps nothing; LEAT_IO, when its folder
+ * cannot be used; those of devices. */
+LEAT_API leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
+                                     leat_tune_result* result);
+
+/** What a device that a session has open did so far. */
+typedef struct leat_device_use {
+  size_t struct_bytes;
+  const char* name;      /**< lives until leat_session_uses is called again or the session closes */
+  uint64_t users;        /**< models, operators and kernels that are ready on it */
+  uint64_t submits;      /**< of work to its queue; 0 where a route does not count */
+  uint64_t replays;      /**< of them runs of a model */
+  uint64_t memory_bytes; /**< that it has */
+} leat_device_use;
+
+/** Of each open device. Writes up to `capacity` of them to `uses`, which may be null when that is
+ * 0, and their number to `count`. `struct_bytes` of each is set by the caller. */
+LEAT_API leat_status leat_session_uses(leat_session* session, leat_device_use* uses,
+                                       size_t capacity, size_t* count);
 
 /** Runs once in slot 0 and waits. One tensor for each input and output, in the model's order.
  * Inputs of other shapes are taken, where the model leaves them open. A fault is tried again, and a
@@ -370,6 +429,82 @@ LEAT_API leat_status leat_relu(leat_session* session, const leat_tensor* x, leat
 /** y = exp(x) over its sum along `axis`, which may count from the end: -1 is the last. */
 LEAT_API leat_status leat_softmax(leat_session* session, int64_t axis, const leat_tensor* x,
                                   leat_tensor* y);
+
+/* --- Kernels of one's own --------------------------------------------------------------------- */
+
+/* A kernel in text form (docs/kernel-format.md), a whole launch: a grid of workgroups, and buffers
+ * of so many elements. Whatever it does, it touches no memory but its arguments: each access is
+ * proven to stay inside, for the launch's grid, sizes and whole numbers, or masked. */
+
+typedef struct leat_kernel_options {
+  size_t struct_bytes;
+  const char* device;      /**< null: the session's */
+  uint32_t grid[3];        /**< workgroups of another launch than the text's; 0: the text's */
+  const int64_t* elements; /**< of each parameter in such a launch; null: the text's */
+  size_t element_count;    /**< length of `elements`: the number of parameters */
+  int32_t is_trusted;      /**< not 0: no run is checked by the interpreter */
+} leat_kernel_options;
+
+/** A kernel that is ready on a device. One thread at a time uses it. */
+typedef struct leat_kernel leat_kernel;
+
+/** Makes the text's kernel ready; it is compiled when its first arguments are known. `name` is for
+ * messages: a text that does not parse is named by line and column. `options` may be null.
+ * Errors: LEAT_INVALID_ARGUMENT (the text, the launch), LEAT_UNSUPPORTED, those of devices. */
+LEAT_API leat_status leat_kernel_load(leat_session* session, const char* text, size_t size_bytes,
+                                      const char* name, const leat_kernel_options* options,
+                                      leat_kernel** kernel);
+LEAT_API void leat_kernel_close(leat_kernel* kernel);
+
+/** A buffer of a kernel. */
+typedef struct leat_parameter_info {
+  size_t struct_bytes;
+  const char* name; /**< lives as long as the kernel */
+  leat_type type;
+  int32_t is_written;
+  int64_t elements;
+  size_t size_bytes;
+} leat_parameter_info;
+
+LEAT_API size_t leat_kernel_parameter_count(const leat_kernel* kernel);
+/** Errors: LEAT_INVALID_ARGUMENT, for an index past the end. */
+LEAT_API leat_status leat_kernel_parameter(const leat_kernel* kernel, size_t index,
+                                           leat_parameter_info* info);
+/** The device that it is ready on. The texts live as long as the kernel. */
+LEAT_API leat_status leat_kernel_device(const leat_kernel* kernel, leat_device_info* info);
+
+/** Runs the launch in the interpreter, slowly, on copies of the arguments, which stay as they are.
+ * It finds accesses outside of buffers, races between lanes, local memory that is read and was not
+ * written. Errors: LEAT_INVALID_ARGUMENT, naming instruction, lane and element. */
+LEAT_API leat_status leat_kernel_check(leat_kernel* kernel, const leat_tensor* arguments,
+                                       size_t argument_count);
+/** Launches once and waits. One tensor for each parameter, in the text's order, of its type and as
+ * many elements, in any shape; what the kernel writes is written there. The first run of a kernel
+ * that is not trusted and was not checked is checked first.
+ * Errors: LEAT_INVALID_ARGUMENT (a tensor that does not fit; what the check finds),
+ * LEAT_UNSUPPORTED (the device lacks what the kernel uses, or an access can be neither proven nor
+ * masked), those of devices. */
+LEAT_API leat_status leat_kernel_run(leat_kernel* kernel, const leat_tensor* arguments,
+                                     size_t argument_count);
+
+typedef struct leat_kernel_rate {
+  size_t struct_bytes;
+  double median_us; /**< of a launch */
+  double p99_us;
+  uint64_t samples;
+  uint64_t masked_accesses; /**< those that were not proven */
+} leat_kernel_rate;
+/** Measures launches for so many seconds, once the device is warm, on what the last run's arguments
+ * were. Errors: LEAT_INVALID_ARGUMENT, before the first run. */
+LEAT_API leat_status leat_kernel_measure(leat_kernel* kernel, double seconds,
+                                         leat_kernel_rate* rate);
+
+/** The text as it is written by custom: names and comments stay. Writes up to `capacity` bytes with
+ * a 0 at their end to `formatted`, which may be null when that is 0, and to `needed_bytes` how many
+ * the whole takes, that 0 included. Errors: LEAT_INVALID_ARGUMENT, as leat_kernel_load, and when
+ * `capacity` is above 0 and too small. */
+LEAT_API leat_status leat_kernel_format(const char* text, size_t size_bytes, const char* name,
+                                        char* formatted, size_t capacity, size_t* needed_bytes);
 
 #ifdef __cplusplus
 }

@@ -228,6 +228,14 @@ class Model {
     return typed<T>(memory);
   }
   void run_in_place(size_t slot = 0) { check(leat_model_run_in_place(handle(), slot)); }
+  /// Measures ways to compute each kernel and keeps the fastest.
+  leat_tune_result tune(double kernel_seconds = 0, bool is_again = false) {
+    const leat_tune_options options = {sizeof options, kernel_seconds, is_again ? 1 : 0};
+    leat_tune_result result{};
+    result.struct_bytes = sizeof result;
+    check(leat_model_tune(handle(), &options, &result));
+    return result;
+  }
   Fence start(size_t slot = 0) {
     Fence fence;
     check(leat_model_start(handle(), slot, &fence.fence_));
@@ -249,6 +257,41 @@ class Model {
     model_.reset(model);
   }
   std::unique_ptr<leat_model, Close> model_;
+};
+
+/// A kernel in text form, ready on a device.
+class Kernel {
+ public:
+  /// `name` is for messages.
+  Kernel(const Session& session, const std::string& text, const std::string& name = "kernel",
+         const leat_kernel_options* options = nullptr) {
+    leat_kernel* kernel = nullptr;
+    check(leat_kernel_load(session.handle(), text.data(), text.size(), name.c_str(), options,
+                           &kernel));
+    kernel_.reset(kernel);
+  }
+  leat_kernel* handle() const { return kernel_.get(); }
+
+  /// One tensor for each parameter; what the kernel writes is written there.
+  void run(const std::vector<leat_tensor>& arguments) {
+    check(leat_kernel_run(handle(), arguments.data(), arguments.size()));
+  }
+  /// In the interpreter, on copies.
+  void check_launch(const std::vector<leat_tensor>& arguments) {
+    check(leat_kernel_check(handle(), arguments.data(), arguments.size()));
+  }
+  leat_kernel_rate measure(double seconds) {
+    leat_kernel_rate rate{};
+    rate.struct_bytes = sizeof rate;
+    check(leat_kernel_measure(handle(), seconds, &rate));
+    return rate;
+  }
+
+ private:
+  struct Close {
+    void operator()(leat_kernel* kernel) const { leat_kernel_close(kernel); }
+  };
+  std::unique_ptr<leat_kernel, Close> kernel_;
 };
 
 /// A route to a device.

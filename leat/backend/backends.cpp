@@ -9,13 +9,12 @@
 
 #include <algorithm>
 
+#include "leat/backend/cpu/cpu_device.h"
+#include "leat/backend/gpu_nodes.h"
 #include "leat/backend/null/null_device.h"
 #include "leat/backend/route_facts.h"
 #include "leat/base/borrowed_rights.h"
 #include "leat/base/child_process.h"
-#ifdef LEAT_HAS_LLVM
-#include "leat/backend/cpu/cpu_device.h"
-#endif
 #ifdef LEAT_HAS_AMD
 #include "leat/backend/amd/amd_recorder.h"
 #endif
@@ -169,16 +168,8 @@ FoundGpus find_gpus() {
   return chips_of(std::move(routes));
 }
 
-Result<std::unique_ptr<Device>> open_cpu([[maybe_unused]] uint32_t threads) {
-#ifdef LEAT_HAS_LLVM
-  return open_cpu_device(threads);
-#else
-  return Error(ErrorKind::unsupported, "This build has no backend for Device \"cpu\".");
-#endif
-}
-
 FoundDevice find_cpu() {
-  const Result<std::unique_ptr<Device>> device = open_cpu(1);
+  const Result<std::unique_ptr<Device>> device = open_cpu_device(1);
   if (device) return {(*device)->info(), ""};
   DeviceInfo info;
   info.name = "cpu";
@@ -255,8 +246,10 @@ class RouteTrial {
 // chip has its number as soon as one route has found it, since those found later stand behind.
 Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threads,
                                            const DeviceCheck& check) {
-  if (spec == "cpu") return checked(open_cpu(threads), check);
+  if (spec == "cpu") return checked(open_cpu_device(threads), check);
   if (spec == "null") return open_null_device();  // computes nothing, so there is nothing to check
+  const bool is_any = spec.empty() || spec == "best";
+  if (is_any && !may_have_gpu()) return checked(open_cpu_device(threads), check);
   RouteTrial trial(check);
   std::vector<ChipRoute> routes;
   FoundGpus found;
@@ -266,7 +259,7 @@ Result<std::unique_ptr<Device>> open_named(std::string_view spec, uint32_t threa
     if (auto device = trial.open_first(routes_of(spec, found, false))) return device;
   }
   if (auto device = trial.open_first(routes_of(spec, found, true))) return device;
-  if (spec.empty() || spec == "best") return checked(open_cpu(threads), check);
+  if (is_any) return checked(open_cpu_device(threads), check);
   if (trial.error()) return *trial.error();
   return unknown_device(spec, found);
 }

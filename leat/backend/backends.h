@@ -33,7 +33,8 @@ std::vector<FoundDevice> ask_devices();
 /// What a device must pass before it is used: a self-test. Null: nothing.
 using DeviceCheck = std::function<Result<void>(Device&)>;
 
-/// Opens `spec`: "" or "best" is the first GPU that is not software and opens, else the CPU.
+/// Opens `spec`: "" or "best" is the first GPU that is not software and opens, else the CPU;
+/// without a kernel driver of GPUs (gpu_nodes.h) no driver is opened to find that out.
 /// A route that does not open or does not pass `check` gives way to the chip's next one, unless it
 /// is named. `threads` is for the CPU; 0 takes all. `fences` is the size of Device::fences().
 /// Errors: invalid_argument (no such device, no fences), or those of the last route tried.

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "leat/base/draft.h"
+#include "leat/base/env.h"
 #include "leat/base/files.h"
 
 namespace leat {
@@ -19,7 +20,7 @@ constexpr size_t kHeaderBytes = kSealOffset + kDigestBytes;
 constexpr char kSecretName[] = "secret";
 
 // Some thousand networks of a hundred kernels.
-constexpr uint64_t kCacheBytesMax = uint64_t{1} << 30;
+constexpr uint32_t kCacheMibDefault = 1024;
 // A draft is written within milliseconds; this is the age at which its writer must be dead.
 constexpr int64_t kDraftSecondsMax = 600;
 
@@ -67,6 +68,47 @@ Result<Digest> secret_in(const PrivateFolder& folder) {
   return made;
 }
 
+bool is_old_draft(const PrivateFolder::File& file) {  // or from a clock that went wrong
+  return file.name.starts_with(kDraftPrefix) &&
+         std::abs(static_cast<int64_t>(std::time(nullptr)) - file.written_s) > kDraftSecondsMax;
+}
+
+// The oldest go first: they were made by builds and for models that are no longer used.
+CacheRemoved sweep(const PrivateFolder& folder, uint64_t size_bytes_max) {
+  CacheRemoved removed;
+  const auto remove = [&](const PrivateFolder::File& file) {
+    if (!folder.remove(file.name)) return;  // somebody was faster
+    ++removed.files;
+    removed.size_bytes += file.size_bytes;
+  };
+  std::vector<PrivateFolder::File> entries;
+  uint64_t size_bytes = 0;
+  for (PrivateFolder::File& file : folder.files()) {
+    if (is_old_draft(file)) remove(file);
+    if (!is_entry_name(file.name)) continue;
+    if (file.size_bytes > size_bytes_max) {  // it shall not cost the others
+      remove(file);
+      continue;
+    }
+    size_bytes += file.size_bytes;
+    entries.push_back(std::move(file));
+  }
+  std::ranges::sort(entries, {}, &PrivateFolder::File::written_s);
+  for (const PrivateFolder::File& entry : entries) {
+    if (size_bytes <= size_bytes_max) break;
+    remove(entry);
+    size_bytes -= entry.size_bytes;
+  }
+  return removed;
+}
+
+std::string kind_of(const std::string& name) {
+  if (is_entry_name(name)) return name.substr(0, name.rfind('-'));
+  if (name.starts_with(kDraftPrefix)) return "draft";
+  if (name.starts_with("tune.db")) return "tuning";
+  return name == kSecretName ? "secret" : "other";
+}
+
 }  // namespace
 
 std::string_view CacheEntry::body() const { return std::string_view(file_).substr(kHeaderBytes); }
@@ -99,7 +141,7 @@ std::optional<CacheEntry> CacheStore::find(const CacheKey& key, size_t body_byte
 }
 
 void CacheStore::store(const CacheKey& key, std::string_view body) {
-  if (!is_swept_) sweep();
+  if (!is_swept_) sweep(folder_, cache_bytes_max());
   is_swept_ = true;
   std::string file(kMagic);
   file += text_of(key.made_from);
@@ -109,30 +151,25 @@ void CacheStore::store(const CacheKey& key, std::string_view body) {
   static_cast<void>(folder_.write(name_of(key), file));
 }
 
-// The oldest go first: they were made by builds and for models that are no longer used.
-void CacheStore::sweep() {
-  const auto now_s = static_cast<int64_t>(std::time(nullptr));
-  const auto is_old = [&](const PrivateFolder::File& file) {  // or from a clock that went wrong
-    return std::abs(now_s - file.written_s) > kDraftSecondsMax;
-  };
-  std::vector<PrivateFolder::File> entries;
-  uint64_t size_bytes = 0;
-  for (PrivateFolder::File& file : folder_.files()) {
-    if (file.name.starts_with(kDraftPrefix) && is_old(file)) folder_.remove(file.name);
-    if (!is_entry_name(file.name)) continue;
-    if (file.size_bytes > kCacheBytesMax) {  // no entry of ours: it shall not cost the others
-      folder_.remove(file.name);
-      continue;
-    }
-    size_bytes += file.size_bytes;
-    entries.push_back(std::move(file));
+Result<std::vector<CacheFile>> list_cache(const std::string& folder) {
+  TRY_ASSIGN(const PrivateFolder cache, PrivateFolder::open(folder));
+  std::vector<CacheFile> files;
+  for (PrivateFolder::File& file : cache.files()) {
+    std::string kind = kind_of(file.name);
+    files.push_back({std::move(file.name), std::move(kind), file.size_bytes, file.written_s});
   }
-  std::ranges::sort(entries, {}, &PrivateFolder::File::written_s);
-  for (const PrivateFolder::File& entry : entries) {
-    if (size_bytes <= kCacheBytesMax) return;
-    folder_.remove(entry.name);
-    size_bytes -= entry.size_bytes;
-  }
+  return files;
 }
+
+Result<CacheRemoved> prune_cache(const std::string& folder, uint64_t size_bytes_max) {
+  TRY_ASSIGN(const PrivateFolder cache, PrivateFolder::open(folder));
+  if (const std::error_code error = cache.check_writable()) {
+    return Error(ErrorKind::io,
+                 "Cache folder \"" + folder + "\" cannot be written: " + error.message() + ".");
+  }
+  return sweep(cache, size_bytes_max);
+}
+
+uint64_t cache_bytes_max() { return uint64_t{env_count("LEAT_CACHE_MIB", kCacheMibDefault)} << 20; }
 
 }  // namespace leat

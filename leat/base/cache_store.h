@@ -47,11 +47,33 @@ class CacheStore {
   CacheStore(PrivateFolder folder, const Digest& secret)
       : folder_(std::move(folder)), secret_(secret) {}
   Digest seal_of(const CacheKey& key, std::string_view body) const;
-  void sweep();
-
   PrivateFolder folder_;
   Digest secret_;
   bool is_swept_ = false;
 };
+
+/// A file of the cache's folder. `kind` is its key's; "draft" of what killed writers left, "tuning"
+/// of what tuning found (leat/tune/store.h), "secret", and "other" of what is none of ours.
+struct CacheFile {
+  std::string name;
+  std::string kind;
+  uint64_t size_bytes = 0;
+  int64_t written_s = 0;  // since 1970
+};
+/// Errors: as of PrivateFolder::open.
+Result<std::vector<CacheFile>> list_cache(const std::string& folder);
+
+struct CacheRemoved {
+  size_t files = 0;
+  uint64_t size_bytes = 0;
+};
+/// Removes what killed writers left, and the oldest entries until the others together have no more
+/// than `size_bytes_max`; nothing else. Others may use the cache meanwhile. Errors: as of
+/// PrivateFolder::open; io, when the folder cannot be written.
+Result<CacheRemoved> prune_cache(const std::string& folder, uint64_t size_bytes_max);
+
+/// What the cache's entries may take: LEAT_CACHE_MIB, else 1 GiB. The first entry that a program
+/// stores prunes to it.
+uint64_t cache_bytes_max();
 
 }  // namespace leat

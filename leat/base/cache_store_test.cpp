@@ -4,7 +4,9 @@
 #include <sys/time.h>
 #include <utime.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #include "leat/base/draft.h"
@@ -138,6 +140,56 @@ TEST_F(CacheStoreTest, TheOldestGoBeyondTheLimit) {
   EXPECT_FALSE(std::filesystem::exists(entry_path("a")));
   EXPECT_EQ(find("b"), "code");
   EXPECT_EQ(find("c"), "code");
+}
+
+TEST_F(CacheStoreTest, TheLimitIsTheUsers) {
+  for (const char* text : {"a", "b", "c"}) {
+    open().store(key_of(text), std::string(kBodyBytesMax, 'x'));
+    const utimbuf times = {1000 + text[0], 1000 + text[0]};
+    ASSERT_EQ(utime(entry_path(text).c_str(), &times), 0);
+  }
+  EXPECT_EQ(cache_bytes_max(), uint64_t{1} << 30);
+  setenv("LEAT_CACHE_MIB", "3", 1);
+  EXPECT_EQ(cache_bytes_max(), uint64_t{3} << 20);
+  unsetenv("LEAT_CACHE_MIB");
+  write("cache/tune.db", "what was measured");
+  write("cache/notes.txt", "somebody's own");
+
+  std::map<std::string, size_t> kinds;
+  const std::vector<CacheFile> files = list_cache(path("cache")).value();
+  for (const CacheFile& file : files) ++kinds[file.kind];
+  const std::map<std::string, size_t> wanted = {{"kernel", 3}, {"tuning", 1}, {"other", 1}};
+  EXPECT_EQ(kinds, wanted);
+
+  const CacheRemoved none = prune_cache(path("cache"), 1 << 20).value();
+  EXPECT_EQ(none.files, 0u);
+  const CacheRemoved oldest = prune_cache(path("cache"), 2 * (kBodyBytesMax + 100)).value();
+  EXPECT_EQ(oldest.files, 1u);
+  EXPECT_GE(oldest.size_bytes, kBodyBytesMax);
+  EXPECT_EQ(find("a"), "nothing");
+  EXPECT_NE(find("b"), "nothing");
+  EXPECT_EQ(prune_cache(path("cache"), 0).value().files, 2u);
+  EXPECT_EQ(list_cache(path("cache")).value().size(), 2u) << "What is none of the cache stays.";
+}
+
+// Each entry is removed by one of them and counted once; who reads meanwhile finds it or does not.
+TEST_F(CacheStoreTest, SeveralMayPruneAtOnce) {
+  constexpr size_t kEntries = 200;
+  CacheStore store = open();
+  for (size_t i = 0; i < kEntries; ++i) store.store(key_of(std::to_string(i)), "code");
+  std::atomic<size_t> removed{0};
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { removed += prune_cache(path("cache"), 0).value().files; });
+  }
+  threads.emplace_back([&] {
+    for (size_t i = 0; i < kEntries; ++i) {
+      const std::string body = find(std::to_string(i));
+      EXPECT_TRUE(body == "code" || body == "nothing") << body;
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(removed, kEntries);
 }
 
 TEST_F(CacheStoreTest, ManyStartsAtOnceAgreeOnOneSecret) {

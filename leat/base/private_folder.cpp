@@ -218,8 +218,13 @@ std::vector<PrivateFolder::File> PrivateFolder::files() const {
   return files;
 }
 
-void PrivateFolder::remove(const std::string& name) const {
-  unlinkat(handle_.get(), name.c_str(), 0);
+bool PrivateFolder::remove(const std::string& name) const {
+  return unlinkat(handle_.get(), name.c_str(), 0) == 0;
+}
+
+std::error_code PrivateFolder::check_writable() const {
+  const bool is_writable = faccessat(handle_.get(), ".", W_OK, AT_EACCESS) == 0;
+  return is_writable ? std::error_code() : last_error();
 }
 
 }  // namespace leat

@@ -40,7 +40,10 @@ class PrivateFolder {
   };
   /// Its regular files, in no order.
   std::vector<File> files() const;
-  void remove(const std::string& name) const;
+  /// Whether it was there.
+  bool remove(const std::string& name) const;
+  /// Why nothing can be written into it; no error when it can be.
+  std::error_code check_writable() const;
 
  private:
   explicit PrivateFolder(UniqueFd handle) : handle_(std::move(handle)) {}

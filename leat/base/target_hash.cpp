@@ -1,8 +1,9 @@
-// See target_hash.h. The hash takes the struct apart by a structured binding: a field that is added
-// and not named here does not compile.
+// See target_hash.h.
 #include "leat/base/target_hash.h"
 
 #include <type_traits>
+
+#include "leat/base/target_fields.h"
 
 namespace leat {
 
@@ -23,17 +24,7 @@ void add_field(SecureHasher& hasher, const T (&values)[count]) {
 }  // namespace
 
 void add_target(SecureHasher& hasher, const Target& target) {
-  const auto& [name, format, opengl, is_cpu, software, llvm_triple, llvm_cpu, llvm_features,
-               wave_lanes, lanes_per_workgroup_max, local_memory_bytes_max, workgroups_max,
-               vector_registers, compute_units, cache_bytes, buffer_bindings_max,
-               argument_bytes_max, storage_f16, shader_64bit, shader_products, waves_hide_latency,
-               local_memory_is_fast, uniform_loads_broadcast, tile_rates] = target;
-  const auto add_all = [&hasher](const auto&... fields) { (add_field(hasher, fields), ...); };
-  add_all(name, format, opengl, is_cpu, software, llvm_triple, llvm_cpu, llvm_features, wave_lanes,
-          lanes_per_workgroup_max, local_memory_bytes_max, workgroups_max, vector_registers,
-          compute_units, cache_bytes, buffer_bindings_max, argument_bytes_max, storage_f16,
-          shader_64bit, shader_products, waves_hide_latency, local_memory_is_fast,
-          uniform_loads_broadcast, tile_rates);
+  visit_target_fields(target, [&](const auto& field) { add_field(hasher, field); });
 }
 
 }  // namespace leat

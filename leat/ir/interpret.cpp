@@ -16,7 +16,7 @@
 
 namespace leat::ir {
 Machine::Machine(const Program& program, std::span<const std::span<std::byte>> buffers,
-                 uint64_t steps_max)
+                 uint64_t steps_max, bool refuses_unwritten)
     : program_(program), steps_(flatten(program)), steps_left_(steps_max) {
   const bool meets = std::ranges::any_of(program.instructions, [](const Instruction& instruction) {
     return instruction.op == Opcode::last_group;
@@ -33,7 +33,15 @@ Machine::Machine(const Program& program, std::span<const std::span<std::byte>> b
   for (uint32_t i = 0; i < program.waves_per_workgroup; ++i) {
     waves_.push_back({.number = i, .words = std::vector<Word>(word_count)});
   }
-  for (const LocalMemory& local : program.locals) locals_.emplace_back(local, program.wave_lanes);
+  for (const LocalMemory& local : program.locals) {
+    locals_.emplace_back(local, program.wave_lanes, refuses_unwritten);
+  }
+}
+
+std::vector<int64_t> Machine::written() const {
+  std::vector<int64_t> counts;
+  for (const GlobalBuffer& buffer : buffers_) counts.push_back(buffer.written_count());
+  return counts;
 }
 
 Error Machine::wrong(const Instruction& instruction, std::string_view what) const {
@@ -393,6 +401,11 @@ Result<void> Machine::run_plain(const Instruction& instruction, Wave& wave) {
 
 Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
                        uint64_t steps_max) {
+  return interpret(program, buffers, InterpretOptions{.steps_max = steps_max});
+}
+
+Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
+                       const InterpretOptions& options) {
   TRY(verify(program));
   if (buffers.size() != program.parameters.size()) {
     return Error(
@@ -412,7 +425,10 @@ Result<void> interpret(const Program& program, std::span<const std::span<std::by
                       parameter.name, program.name, buffers[i].size(), needed));
     }
   }
-  return Machine(program, buffers, steps_max).run();
+  Machine machine(program, buffers, options.steps_max, options.refuses_unwritten);
+  TRY(machine.run());
+  if (options.written != nullptr) *options.written = machine.written();
+  return {};
 }
 
 }  // namespace leat::ir

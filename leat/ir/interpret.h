@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "leat/base/result.h"
 #include "leat/ir/ir.h"
@@ -23,5 +24,16 @@ namespace leat::ir {
 /// a rule; the sentence names the instruction, and the index with its limit).
 Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
                        uint64_t steps_max = UINT64_MAX);
+
+struct InterpretOptions {
+  uint64_t steps_max = UINT64_MAX;
+  /// A read of local memory that its workgroup has not written is an error: ours read such places
+  /// on purpose, to throw away what they find.
+  bool refuses_unwritten = false;
+  /// When it is not null: how many elements of each parameter were written.
+  std::vector<int64_t>* written = nullptr;
+};
+Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
+                       const InterpretOptions& options);
 
 }  // namespace leat::ir

@@ -74,9 +74,10 @@ struct Wave {
 
 class Machine {
  public:
-  Machine(const Program& program, std::span<const std::span<std::byte>> buffers,
-          uint64_t steps_max);
+  Machine(const Program& program, std::span<const std::span<std::byte>> buffers, uint64_t steps_max,
+          bool refuses_unwritten);
   Result<void> run();
+  std::vector<int64_t> written() const;
 
  private:
   Result<void> run_group();

@@ -46,6 +46,9 @@ std::string fault_text(AccessFault fault, const AccessPoint& point, int64_t elem
     case AccessFault::not_arrived:
       return fmt::format("in {} touches element ({}) before an asynchronous copy to it has arrived",
                          who, point.element);
+    case AccessFault::not_written:
+      return fmt::format("in {} reads element ({}), which its workgroup has not written", who,
+                         point.element);
   }
   return "is of no known fault";
 }
@@ -57,7 +60,8 @@ GlobalBuffer::GlobalBuffer(const Parameter& parameter, std::span<std::byte> byte
       storage_(parameter.storage),
       element_bytes_(static_cast<size_t>(size_bytes_of(storage_))),
       written_(parameter.written),
-      shadow_(written_ ? static_cast<size_t>(element_count_) : 0, wave_lanes, order) {}
+      touched_(written_ ? static_cast<size_t>(element_count_) : 0, false),
+      shadow_(touched_.size(), wave_lanes, order) {}
 
 uint64_t GlobalBuffer::bits_at(size_t element) const {
   uint64_t bits = 0;
@@ -67,6 +71,7 @@ uint64_t GlobalBuffer::bits_at(size_t element) const {
 
 void GlobalBuffer::set_bits(size_t element, uint64_t bits) {
   std::memcpy(bytes_.data() + element * element_bytes_, &bits, element_bytes_);
+  touched_[element] = true;
 }
 
 AccessFault GlobalBuffer::load(const AccessPoint& point, uint64_t& word) {
@@ -118,9 +123,10 @@ AccessFault GlobalBuffer::arrive(const AccessPoint& point, int32_t count, bool& 
   return AccessFault::none;
 }
 
-LocalBuffer::LocalBuffer(const LocalMemory& local, uint32_t wave_lanes)
+LocalBuffer::LocalBuffer(const LocalMemory& local, uint32_t wave_lanes, bool refuses_unwritten)
     : elements_(size_t{local.count} * local.width),
       coming_(elements_.size(), false),
+      unwritten_(refuses_unwritten ? elements_.size() : 0, true),
       storage_(local.storage),
       shadow_(elements_.size(), wave_lanes) {}
 
@@ -129,6 +135,7 @@ void LocalBuffer::poison() {
   const uint64_t value = is_float(storage_) ? (is_wide ? kPoisonDouble : kPoisonFloat) : kPoisonInt;
   std::ranges::fill(elements_, narrowed(storage_, value));
   coming_.assign(elements_.size(), false);
+  unwritten_.assign(unwritten_.size(), true);
 }
 
 AccessFault LocalBuffer::check(const AccessPoint& point) const {
@@ -140,6 +147,7 @@ AccessFault LocalBuffer::load(const AccessPoint& point, uint64_t& word) {
   if (const AccessFault fault = check(point); fault != AccessFault::none) return fault;
   const size_t element = static_cast<size_t>(point.element);
   if (!shadow_.read(element, id_of(shadow_, point))) return AccessFault::read_race;
+  if (!unwritten_.empty() && unwritten_[element]) return AccessFault::not_written;
   word = widened(storage_, elements_[element]);
   return AccessFault::none;
 }
@@ -151,6 +159,7 @@ AccessFault LocalBuffer::store(const AccessPoint& point, uint64_t word) {
   const bool same_bits = elements_[element] == bits;
   if (!shadow_.write(element, id_of(shadow_, point), same_bits)) return AccessFault::write_race;
   elements_[element] = bits;
+  if (!unwritten_.empty()) unwritten_[element] = false;
   return AccessFault::none;
 }
 
@@ -167,6 +176,7 @@ AccessFault LocalBuffer::finish_copy(const AccessPoint& point, uint64_t bits) {
   coming_[element] = false;
   if (!shadow_.write(element, id_of(shadow_, point), false)) return AccessFault::write_race;
   elements_[element] = bits;
+  if (!unwritten_.empty()) unwritten_[element] = false;
   return AccessFault::none;
 }
 

@@ -2,6 +2,7 @@
 // Every access is checked for its bounds and for races.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,7 +22,14 @@ struct AccessPoint {
   bool varying = false;
 };
 
-enum class AccessFault : uint8_t { none, out_of_bounds, read_race, write_race, not_arrived };
+enum class AccessFault : uint8_t {
+  none,
+  out_of_bounds,
+  read_race,
+  write_race,
+  not_arrived,
+  not_written
+};
 
 /// The end of a sentence on what is wrong with the access.
 std::string fault_text(AccessFault fault, const AccessPoint& point, int64_t element_count);
@@ -34,6 +42,8 @@ class GlobalBuffer {
                const GroupOrder* order);
 
   int64_t element_count() const { return element_count_; }
+  /// Elements that were written so far.
+  int64_t written_count() const { return std::ranges::count(touched_, true); }
   AccessFault load(const AccessPoint& point, uint64_t& word);
   /// The element's bits as they are stored.
   AccessFault load_bits(const AccessPoint& point, uint64_t& bits);
@@ -52,12 +62,14 @@ class GlobalBuffer {
   DType storage_;
   size_t element_bytes_;
   bool written_;
-  RaceShadow shadow_;  // of no words when the kernel does not write the buffer
+  std::vector<bool> touched_;  // by a write; of no elements when the kernel does not write
+  RaceShadow shadow_;          // likewise
 };
 
 class LocalBuffer {
  public:
-  LocalBuffer(const LocalMemory& local, uint32_t wave_lanes);
+  /// `refuses_unwritten`: a load of what was not written since poison() is a fault.
+  LocalBuffer(const LocalMemory& local, uint32_t wave_lanes, bool refuses_unwritten);
 
   int64_t element_count() const { return static_cast<int64_t>(elements_.size()); }
   /// Fills the memory with what no program should read: a NaN, or 0xdeadbeef.
@@ -75,6 +87,7 @@ class LocalBuffer {
 
   std::vector<uint64_t> elements_;  // their bits
   std::vector<bool> coming_;        // an asynchronous copy will write it
+  std::vector<bool> unwritten_;     // of no elements where nobody asks
   DType storage_;
   RaceShadow shadow_;
 };

@@ -96,6 +96,7 @@ std::optional<Type> type_named(std::string_view name) {
 
 Token Parser::take() {
   const Token taken = token_;
+  taken_ = next_place();
   token_ = lexer_.next();
   return taken;
 }
@@ -241,6 +242,7 @@ Result<ValueId> Parser::define(const Declared& declared) {
   }
   scopes_.back().push_back(declared.name.text);
   program_.values.push_back(declared.type);
+  notes_.names.emplace_back(declared.name.text);
   return id;
 }
 
@@ -261,8 +263,11 @@ Result<void> Parser::append(Instruction instruction, std::span<const ValueId> op
 // --- Declarations ---
 
 Result<void> Parser::parse_head() {
+  notes_.version.first = next_place();
   TRY(parse_word("leat-kernel"));
   TRY(parse_int(1, kTextVersion, "the version of the text form"));
+  notes_.version.last = taken_;
+  notes_.kernel.first = next_place();
   TRY(parse_word("kernel"));
   TRY_ASSIGN(program_.name, parse_string());
   TRY(parse_word("lanes"));
@@ -276,8 +281,12 @@ Result<void> Parser::parse_head() {
     TRY_ASSIGN(const int64_t groups, parse_int(1, INT32_MAX, "a number of workgroups"));
     extent = static_cast<uint32_t>(groups);
   }
+  notes_.kernel.last = taken_;
   while (is_word("parameter") || is_word("local")) {
-    TRY(is_word("parameter") ? parse_parameter() : parse_local());
+    const bool is_parameter = is_word("parameter");
+    const SourcePlace first = next_place();
+    TRY(is_parameter ? parse_parameter() : parse_local());
+    (is_parameter ? notes_.parameters : notes_.locals).push_back({first, taken_});
   }
   return {};
 }
@@ -333,12 +342,17 @@ Result<Program> Parser::parse() {
 }
 
 Result<Program> parse_program(std::string_view text, std::string_view file) {
+  SourceNotes notes;
+  return parse_program(text, file, notes);
+}
+
+Result<Program> parse_program(std::string_view text, std::string_view file, SourceNotes& notes) {
   if (text.size() > kTextBytesMax) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("The size of \"{}\" ({} bytes) is larger than the limit ({}).", file,
                              text.size(), kTextBytesMax));
   }
-  return Parser(text, file).parse();
+  return Parser(text, file, notes).parse();
 }
 
 }  // namespace leat::ir

@@ -8,6 +8,7 @@
 
 #include "leat/base/result.h"
 #include "leat/ir/ir.h"
+#include "leat/ir/source_notes.h"
 
 namespace leat::ir {
 
@@ -21,5 +22,7 @@ inline constexpr size_t kTextBytesMax = size_t{256} << 20;
 /// `file` is only named in errors.
 /// Errors: invalid_argument, with file, line, column, what was found and what is expected.
 Result<Program> parse_program(std::string_view text, std::string_view file);
+/// The same, and what the text has besides. `notes` is empty before.
+Result<Program> parse_program(std::string_view text, std::string_view file, SourceNotes& notes);
 
 }  // namespace leat::ir

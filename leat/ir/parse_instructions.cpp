@@ -313,14 +313,25 @@ Result<void> Parser::parse_block(BlockId block, int depth) {
   const BlockId outer = block_;
   block_ = block;
   TRY(parse_symbol('{'));
+  notes_.blocks.resize(program_.blocks.size());
+  notes_.blocks[block].first = taken_;
   TRY(parse_instructions(depth + 1));
   TRY(parse_symbol('}'));
+  notes_.blocks[block].last = taken_;
   block_ = outer;
   return {};
 }
 
 Result<void> Parser::parse_instructions(int depth) {
-  while (!is_symbol('}') && token_.kind != Kind::end) TRY(parse_instruction(depth));
+  while (!is_symbol('}') && token_.kind != Kind::end) {
+    const SourcePlace first = next_place();
+    TRY(parse_instruction(depth));
+    const Instruction& parsed = program_.instructions.back();
+    const bool has_block = parsed.regions[0] != kNone;
+    notes_.instructions.resize(program_.instructions.size());
+    notes_.instructions.back() = {first,
+                                  has_block ? notes_.blocks[parsed.regions[0]].first : taken_};
+  }
   return {};
 }
 

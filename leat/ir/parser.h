@@ -9,6 +9,7 @@
 #include "leat/base/result.h"
 #include "leat/ir/ir.h"
 #include "leat/ir/lexer.h"
+#include "leat/ir/source_notes.h"
 
 namespace leat::ir {
 
@@ -23,11 +24,15 @@ struct Declared {
 
 class Parser {
  public:
-  Parser(std::string_view text, std::string_view file) : lexer_(text), file_(file) { take(); }
+  Parser(std::string_view text, std::string_view file, SourceNotes& notes)
+      : lexer_(text), file_(file), notes_(notes) {
+    take();
+  }
   Result<Program> parse();
 
  private:
   Token take();
+  SourcePlace next_place() const { return {token_.line, token_.column}; }
   bool is_word(std::string_view word) const {
     return token_.kind == Token::Kind::word && token_.text == word;
   }
@@ -79,6 +84,8 @@ class Parser {
   Lexer lexer_;
   std::string file_;
   Token token_;
+  SourcePlace taken_;  // of the last token that was taken
+  SourceNotes& notes_;
   Program program_;
   BlockId block_ = 0;
   std::unordered_map<std::string_view, ValueId> names_;

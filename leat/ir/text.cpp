@@ -68,8 +68,9 @@ std::string fragment_text(const Fragment& fragment) {
 
 class Printer {
  public:
-  explicit Printer(const Program& program)
+  explicit Printer(const Program& program, const SourceNotes* notes = nullptr)
       : program_(program),
+        notes_(notes),
         numbers_(program.values.size(), kNone),
         visited_(program.blocks.size(), false) {
     number_block(0);
@@ -78,12 +79,21 @@ class Printer {
 
   std::string whole();
   std::string line(const Instruction& instruction) const;
+  uint32_t number_of(ValueId id) const { return numbers_[id]; }
 
  private:
+  void write_line(int depth, std::string_view line, const SourceSpan* span);
+  void write_comments_before(SourcePlace place, int depth);
+  void write_blank_line_before(SourcePlace place);
+  const SourceSpan* span_in(const std::vector<SourceSpan> SourceNotes::*list, size_t index) const {
+    return notes_ != nullptr ? &(notes_->*list)[index] : nullptr;
+  }
   void number(ValueId first, uint32_t count);
   void number_block(BlockId id);
   void write_block(BlockId id, int depth);
-  void write_instruction(const Instruction& instruction, int depth);
+  void write_instruction(InstructionId id, int depth);
+  void write_end(BlockId block, int depth, std::string_view line, BlockId next = kNone);
+  bool ends_with_comment() const;
   std::string value(ValueId id) const;
   std::string typed(ValueId id) const;
   std::string list(std::span<const ValueId> ids) const;
@@ -98,6 +108,8 @@ class Printer {
   std::span<const ValueId> operands_of(const Instruction& instruction) const;
 
   const Program& program_;
+  const SourceNotes* notes_;  // null: values are numbered
+  size_t next_comment_ = 0;   // of those not written yet
   std::vector<uint32_t> numbers_;
   std::vector<bool> visited_;
   uint32_t next_number_ = 0;
@@ -131,6 +143,7 @@ std::span<const ValueId> Printer::operands_of(const Instruction& instruction) co
 
 std::string Printer::value(ValueId id) const {
   if (id >= numbers_.size() || numbers_[id] == kNone) return "%?";
+  if (notes_ != nullptr) return "%" + notes_->names[id];
   return fmt::format("%{}", numbers_[id]);
 }
 
@@ -260,45 +273,101 @@ std::string Printer::line(const Instruction& instruction) const {
   return rest.empty() ? text : text + ' ' + rest;
 }
 
-void Printer::write_instruction(const Instruction& instruction, int depth) {
-  const std::string indent(static_cast<size_t>(depth) * 2, ' ');
-  text_ += indent + line(instruction);
-  if (instruction.op == Opcode::loop || instruction.op == Opcode::branch) {
-    text_ += " {\n";
-    write_block(instruction.regions[0], depth + 1);
-    if (instruction.regions[1] != kNone) {
-      text_ += indent + "} else {\n";
-      write_block(instruction.regions[1], depth + 1);
-    }
-    text_ += indent + '}';
+// Blank lines are kept where they stood, one for several, save at the begin of a block.
+void Printer::write_blank_line_before(SourcePlace place) {
+  const bool is_first = text_.empty() || text_.ends_with("{\n") || text_.ends_with("\n\n");
+  if (place.line >= 2 && notes_->is_blank[place.line - 2] && !is_first) text_ += '\n';
+}
+
+void Printer::write_comments_before(SourcePlace place, int depth) {
+  for (; next_comment_ < notes_->comments.size(); ++next_comment_) {
+    const SourceComment& comment = notes_->comments[next_comment_];
+    if (comment.place > place) return;
+    write_blank_line_before(comment.place);
+    text_ += std::string(static_cast<size_t>(depth) * 2, ' ') + comment.text + '\n';
   }
+}
+
+// `span` is null without notes.
+void Printer::write_line(int depth, std::string_view line, const SourceSpan* span) {
+  if (span != nullptr) {
+    write_comments_before(span->first, depth);
+    write_blank_line_before(span->first);
+  }
+  text_ += std::string(static_cast<size_t>(depth) * 2, ' ');
+  text_ += line;
+  const bool has_comment = span != nullptr && next_comment_ < notes_->comments.size() &&
+                           notes_->comments[next_comment_].behind == span->last;
+  if (has_comment) text_ += "  " + notes_->comments[next_comment_++].text;
   text_ += '\n';
+}
+
+/// Whether a comment stands right above, which then belongs to what comes.
+bool Printer::ends_with_comment() const {
+  const size_t before = text_.size() < 2 ? std::string::npos : text_.rfind('\n', text_.size() - 2);
+  return text_.compare(before == std::string::npos ? 0 : before + 1, 1, "#") == 0;
+}
+
+void Printer::write_instruction(InstructionId id, int depth) {
+  const Instruction& instruction = program_.instructions[id];
+  const bool has_block = instruction.op == Opcode::loop || instruction.op == Opcode::branch;
+  write_line(depth, line(instruction) + (has_block ? " {" : ""),
+             span_in(&SourceNotes::instructions, id));
+  if (!has_block) return;
+  write_block(instruction.regions[0], depth + 1);
+  if (instruction.regions[1] != kNone) {
+    write_end(instruction.regions[0], depth, "} else {", instruction.regions[1]);
+    write_block(instruction.regions[1], depth + 1);
+  }
+  write_end(instruction.regions[instruction.regions[1] != kNone ? 1 : 0], depth, "}");
+}
+
+// `next` is the block that begins in the same line, if one does.
+void Printer::write_end(BlockId block, int depth, std::string_view line, BlockId next) {
+  if (notes_ == nullptr) return write_line(depth, line, nullptr);
+  const SourcePlace end = notes_->blocks[block].last;
+  write_comments_before(end, depth + 1);
+  const SourceSpan span = {{}, next == kNone ? end : notes_->blocks[next].first};
+  write_line(depth, line, &span);
 }
 
 void Printer::write_block(BlockId id, int depth) {
   if (id >= program_.blocks.size() || visited_[id]) return;
   visited_[id] = true;
   for (InstructionId i : program_.blocks[id].instructions) {
-    if (i < program_.instructions.size()) write_instruction(program_.instructions[i], depth);
+    if (i < program_.instructions.size()) write_instruction(i, depth);
   }
 }
 
 std::string Printer::whole() {
   const Program& p = program_;
-  text_ = fmt::format("leat-kernel {}\nkernel {} lanes {} waves {} grid {} {} {}\n",
-                      text_version_of(p), quoted(p.name), p.wave_lanes, p.waves_per_workgroup,
-                      p.grid[0], p.grid[1], p.grid[2]);
-  for (const Parameter& parameter : p.parameters) {
-    text_ += fmt::format("parameter {} : {}[{}] {}\n", parameter.name, name_of(parameter.storage),
-                         parameter.element_count, parameter.written ? "write" : "read");
+  write_line(0, fmt::format("leat-kernel {}", text_version_of(p)),
+             notes_ != nullptr ? &notes_->version : nullptr);
+  write_line(0,
+             fmt::format("kernel {} lanes {} waves {} grid {} {} {}", quoted(p.name), p.wave_lanes,
+                         p.waves_per_workgroup, p.grid[0], p.grid[1], p.grid[2]),
+             notes_ != nullptr ? &notes_->kernel : nullptr);
+  for (size_t i = 0; i < p.parameters.size(); ++i) {
+    const Parameter& parameter = p.parameters[i];
+    write_line(0,
+               fmt::format("parameter {} : {}[{}] {}", parameter.name, name_of(parameter.storage),
+                           parameter.element_count, parameter.written ? "write" : "read"),
+               span_in(&SourceNotes::parameters, i));
   }
-  for (const LocalMemory& local : p.locals) {
-    text_ += fmt::format("local {} : {}[{}]\n", local.name,
-                         element_text(name_of(local.storage), local.width), local.count);
+  for (size_t i = 0; i < p.locals.size(); ++i) {
+    const LocalMemory& local = p.locals[i];
+    write_line(0,
+               fmt::format("local {} : {}[{}]", local.name,
+                           element_text(name_of(local.storage), local.width), local.count),
+               span_in(&SourceNotes::locals, i));
   }
-  text_ += "\n{\n";
+  if (notes_ != nullptr) write_comments_before(notes_->blocks[0].first, 0);
+  if (!text_.ends_with("\n\n") && (notes_ == nullptr || !ends_with_comment())) text_ += '\n';
+  const SourceSpan open = {{}, notes_ != nullptr ? notes_->blocks[0].first : SourcePlace{}};
+  write_line(0, "{", notes_ != nullptr ? &open : nullptr);
   write_block(0, 1);
-  text_ += "}\n";
+  write_end(0, 0, "}");
+  if (notes_ != nullptr) write_comments_before({UINT32_MAX, 0}, 0);
   return std::move(text_);
 }
 
@@ -326,6 +395,30 @@ int text_version_of(const Program& program) {
 }
 
 std::string print_program(const Program& program) { return Printer(program).whole(); }
+
+std::string print_program(const Program& program, const SourceNotes& notes) {
+  return Printer(program, &notes).whole();
+}
+
+std::string with_names(std::string_view sentence, const Program& program,
+                       const SourceNotes& notes) {
+  const Printer printer(program);
+  std::vector<std::string_view> names(program.values.size());
+  for (ValueId id = 0; id < names.size(); ++id) {
+    if (printer.number_of(id) < names.size()) names[printer.number_of(id)] = notes.names[id];
+  }
+  std::string result;
+  while (!sentence.empty()) {
+    size_t number = 0;
+    const char* const end = sentence.data() + sentence.size();
+    const std::from_chars_result read = std::from_chars(sentence.data() + 1, end, number);
+    const bool is_value = sentence[0] == '%' && read.ec == std::errc() && number < names.size();
+    result += sentence[0];
+    if (is_value) result += names[number];
+    sentence.remove_prefix(is_value ? static_cast<size_t>(read.ptr - sentence.data()) : 1);
+  }
+  return result;
+}
 
 std::string print_instruction(const Program& program, InstructionId instruction) {
   if (instruction >= program.instructions.size()) return "?";

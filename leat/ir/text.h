@@ -4,6 +4,7 @@
 #include <string>
 
 #include "leat/ir/ir.h"
+#include "leat/ir/source_notes.h"
 
 namespace leat::ir {
 
@@ -20,6 +21,11 @@ int text_version_of(const Program& program);
 /// programs give equal texts, and printing what was parsed from a printed text gives that text
 /// again.
 std::string print_program(const Program& program);
+/// The same with the names, comments and blank lines of the text that it was parsed from. The
+/// result parses to the same program, and printed so again is the same text.
+std::string print_program(const Program& program, const SourceNotes& notes);
+/// A sentence on the program in which each value has its name in place of its number.
+std::string with_names(std::string_view sentence, const Program& program, const SourceNotes& notes);
 /// One instruction, numbered as in print_program, without its regions. Also for programs that the
 /// verifier refuses: what is out of range prints as "%?".
 std::string print_instruction(const Program& program, InstructionId instruction);

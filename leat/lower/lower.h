@@ -58,13 +58,23 @@ Result<std::unique_ptr<OpenKernel>> lower_open(const Schedule& schedule, const S
 /// What lower() refuses before it begins, which depends on sizes.
 Result<void> check_kernel(const Schedule& schedule, const Step& step, const Target& target);
 
-/// pack_b for the step's product, which may be computed in parts of k.
-void pack_weights(const Graph& graph, const Step& step, const HostTensor& value, DType storage,
-                  std::span<std::byte> packed);
+/// The order of a product's constant b operand in memory: all of a step and its parameters that
+/// decides it, so that steps of the same order share the bytes.
+struct PackedOrder {
+  Affine address;  // of an element of the row-major constant, over batch, n, k in this order
+  Shape batch, n, k;
+  int64_t tile_n = 1;
+  int64_t k_dot = 1;
 
-/// Writes constant `value` (b's tensor) into the packed order, as `storage` (f32 or f16):
-/// element ((batch * column_tiles + column_tile) * k_count + k) * tile_n + column.
-void pack_b(const Contraction& contraction, const ContractionParams& params,
-            const HostTensor& value, DType storage, std::span<std::byte> packed);
+  bool operator==(const PackedOrder&) const = default;
+};
+
+/// Of the step's product, which may be computed in parts of k; `shape` is the constant's.
+PackedOrder packed_order(const Graph& graph, const Step& step, const Shape& shape);
+
+/// Writes the constant in this order, as `storage`: element
+/// ((batch * column_tiles + column_tile) * k_count + k) * tile_n + column.
+void pack_weights(const PackedOrder& order, const HostTensor& value, DType storage,
+                  std::span<std::byte> packed);
 
 }  // namespace leat

@@ -44,73 +44,104 @@ std::vector<int64_t> offsets_of(const Affine& address, size_t first, const Shape
   return offsets;
 }
 
-}  // namespace
+/// k of one column tile, each group of which is padded.
+int64_t panel_ks_of(const PackedOrder& order) {
+  const int64_t inner = order.k.empty() ? 1 : order.k.back();
+  const int64_t padded = (inner + order.k_dot - 1) / order.k_dot * order.k_dot;
+  return element_count(order.k) / std::max<int64_t>(inner, 1) * padded;
+}
 
-void pack_b(const Contraction& contraction, const ContractionParams& params,
-            const HostTensor& value, DType storage, std::span<std::byte> packed) {
-  const int64_t tile = params.tile_n();
-  const int64_t element_bytes = size_bytes_of(storage);
-  const int64_t word = params.k_dot > 1 ? kDotWordBytes / element_bytes : 1;
-  const int64_t inner = contraction.k.empty() ? 1 : contraction.k.back();
-  const int64_t inner_padded = (inner + params.k_dot - 1) / params.k_dot * params.k_dot;
-  CHECK(static_cast<int64_t>(packed.size()) >=
-        packed_element_count(contraction, params) * element_bytes);
-  std::memset(packed.data(), 0, packed.size());
+int64_t packed_elements_of(const PackedOrder& order) {
+  const int64_t tiles = (element_count(order.n) + order.tile_n - 1) / order.tile_n;
+  return element_count(order.batch) * tiles * panel_ks_of(order) * order.tile_n;
+}
 
-  const Affine address =
-      address_of(row_major_strides(value.shape), contraction.b.index, contraction.axes.size());
-  const size_t n_first = contraction.batch.size() + contraction.m.size();
-  const std::vector<int64_t> batches = offsets_of(address, 0, contraction.batch);
-  const std::vector<int64_t> columns = offsets_of(address, n_first, contraction.n);
-  const std::vector<int64_t> ks =
-      offsets_of(address, n_first + contraction.n.size(), contraction.k);
-  const int64_t tiles = (static_cast<int64_t>(columns.size()) + tile - 1) / tile;
-  const int64_t panel_ks =
-      static_cast<int64_t>(ks.size()) / std::max<int64_t>(inner, 1) * inner_padded;
-
-  for (size_t g = 0; g < batches.size(); ++g) {
-    for (size_t n = 0; n < columns.size(); ++n) {
-      const int64_t column_tile = static_cast<int64_t>(n) / tile;
-      const int64_t panel = (static_cast<int64_t>(g) * tiles + column_tile) * panel_ks;
+/// Writes element after element of what `read` gives for its place in the constant.
+template <typename Word, typename Read>
+void place_all(const PackedOrder& order, Word* packed, const Read& read) {
+  const size_t n_first = order.batch.size();
+  const size_t k_first = n_first + order.n.size();
+  const std::vector<int64_t> batches = offsets_of(order.address, 0, order.batch);
+  const std::vector<int64_t> columns = offsets_of(order.address, n_first, order.n);
+  const std::vector<int64_t> ks = offsets_of(order.address, k_first, order.k);
+  const int64_t word = order.k_dot > 1 ? kDotWordBytes / static_cast<int64_t>(sizeof(Word)) : 1;
+  const int64_t inner = order.k.empty() ? 1 : order.k.back();
+  const int64_t inner_padded = (inner + order.k_dot - 1) / order.k_dot * order.k_dot;
+  const int64_t panel_size = panel_ks_of(order) * order.tile_n;
+  Word* panel = packed;
+  for (const int64_t batch : batches) {
+    for (size_t first = 0; first < columns.size(); first += static_cast<size_t>(order.tile_n)) {
+      const size_t end = std::min(columns.size(), first + static_cast<size_t>(order.tile_n));
       for (size_t k = 0; k < ks.size(); ++k) {
-        const int64_t source = address.constant + batches[g] + columns[n] + ks[k];
         const auto flat = static_cast<int64_t>(k);
         const int64_t in_word = flat % inner % word;
         const int64_t row = flat / inner * inner_padded + flat % inner - in_word;
-        const int64_t target =
-            (panel + row) * tile + static_cast<int64_t>(n) % tile * word + in_word;
-        std::byte* place = packed.data() + target * element_bytes;
-        if (value.dtype == storage) {
-          std::memcpy(place, value.bytes.data() + source * element_bytes,
-                      static_cast<size_t>(element_bytes));
-          continue;
-        }
-        if (!is_float(storage)) {
-          const auto whole = static_cast<int32_t>(value.integer(source));
-          std::memcpy(place, &whole, sizeof whole);
-          continue;
-        }
-        const float number = static_cast<float>(value.number(source));
-        if (element_bytes == sizeof number) {
-          std::memcpy(place, &number, sizeof number);
-          continue;
-        }
-        const bool is_half = storage == DType::f16;
-        const uint16_t bits = is_half ? half_from_float(number) : bfloat16_from_float(number);
-        std::memcpy(place, &bits, sizeof bits);
+        Word* place = panel + row * order.tile_n + in_word;
+        const int64_t source = order.address.constant + batch + ks[k];
+        for (size_t n = first; n < end; ++n, place += word) *place = read(source + columns[n]);
       }
+      panel += panel_size;
     }
   }
 }
 
-void pack_weights(const Graph& graph, const Step& step, const HostTensor& value, DType storage,
-                  std::span<std::byte> packed) {
+/// The constant's bytes are those that are stored.
+template <typename Word>
+void place_as_is(const PackedOrder& order, const HostTensor& value, std::byte* packed) {
+  const std::byte* const bytes = value.bytes.data();
+  place_all(order, reinterpret_cast<Word*>(packed), [&](int64_t source) {
+    Word element;
+    std::memcpy(&element, bytes + source * static_cast<int64_t>(sizeof element), sizeof element);
+    return element;
+  });
+}
+
+}  // namespace
+
+PackedOrder packed_order(const Graph& graph, const Step& step, const Shape& shape) {
   const auto& params = std::get<ContractionParams>(step.params);
   const Node& node = graph.nodes[step.node];
-  const auto contraction =
+  const auto found =
       find_contraction(graph, params.split_k > 1 ? part_of_k(node, params.split_k) : node);
-  CHECK(contraction.has_value());
-  pack_b(*contraction, params, value, storage, packed);
+  CHECK(found.has_value());
+  const Affine whole = address_of(row_major_strides(shape), found->b.index, found->axes.size());
+  PackedOrder order = {.address = {whole.constant, {}},
+                       .batch = found->batch,
+                       .n = found->n,
+                       .k = found->k,
+                       .tile_n = params.tile_n(),
+                       .k_dot = params.k_dot};
+  for (size_t axis = 0; axis < found->axes.size(); ++axis) {
+    const bool is_row = axis >= found->batch.size() && axis < found->batch.size() + found->m.size();
+    if (!is_row) order.address.coefficients.push_back(whole.coefficients[axis]);
+  }
+  return order;
+}
+
+void pack_weights(const PackedOrder& order, const HostTensor& value, DType storage,
+                  std::span<std::byte> packed) {
+  CHECK(static_cast<int64_t>(packed.size()) >= packed_elements_of(order) * size_bytes_of(storage));
+  std::memset(packed.data(), 0, packed.size());
+  if (value.dtype == storage) {
+    switch (size_bytes_of(storage)) {
+      case 1: return place_as_is<uint8_t>(order, value, packed.data());
+      case 2: return place_as_is<uint16_t>(order, value, packed.data());
+      case 4: return place_as_is<uint32_t>(order, value, packed.data());
+      default: return place_as_is<uint64_t>(order, value, packed.data());
+    }
+  }
+  if (!is_float(storage)) {
+    return place_all(order, reinterpret_cast<int32_t*>(packed.data()),
+                     [&](int64_t source) { return static_cast<int32_t>(value.integer(source)); });
+  }
+  const auto number = [&](int64_t source) { return static_cast<float>(value.number(source)); };
+  if (size_bytes_of(storage) == sizeof(float)) {
+    return place_all(order, reinterpret_cast<float*>(packed.data()), number);
+  }
+  const bool is_half = storage == DType::f16;
+  place_all(order, reinterpret_cast<uint16_t*>(packed.data()), [&](int64_t source) {
+    return is_half ? half_from_float(number(source)) : bfloat16_from_float(number(source));
+  });
 }
 
 }  // namespace leat

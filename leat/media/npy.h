@@ -1,6 +1,6 @@
 // NumPy's array files (.npy), versions 1 to 3. Files are hostile: the header's size, the shape and
-// the number of bytes are checked before memory is taken. Little-endian, C order only; the other
-// orders are refused by name. Source: NumPy documentation, numpy.lib.format.
+// the number of bytes are checked before memory is taken. Either order of bytes and of axes is
+// read; little-endian and C order are written. Source: NumPy documentation, numpy.lib.format.
 #pragma once
 
 #include <string>

@@ -14,6 +14,7 @@
 #include "leat/model/onnx_notes.h"
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
+#include "leat/tensor/constant_memory.h"
 
 namespace leat {
 namespace {
@@ -214,6 +215,13 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame, Impor
 
 }  // namespace
 
+std::string name_of(const onnx::ModelProto& proto, const std::string& path) {
+  if (!proto.graph().name().empty()) return proto.graph().name();
+  const size_t slash = path.find_last_of('/');
+  const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
+  return file.substr(0, file.find_last_of('.'));
+}
+
 int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
   const auto found = opsets.find(std::string(onnx_ops::canonical_domain(node.domain())));
   return found == opsets.end() ? 0 : found->second;
@@ -276,9 +284,23 @@ Shape DeclaredInput::shape() const {
   return shape;
 }
 
+Shape DeclaredInput::declared_shape() const {
+  Shape shape;
+  for (const Extent& extent : extents) shape.push_back(extent.is_open ? -1 : extent.value);
+  return shape;
+}
+
+bool DeclaredInput::is_open() const {
+  return !has_rank || std::ranges::any_of(extents, &Extent::is_open);
+}
+
 OnnxModel::OnnxModel(std::unique_ptr<onnx::ModelProto> proto, std::unique_ptr<ModelFrame> frame,
                      ModelPath path)
-    : proto_(std::move(proto)), frame_(std::move(frame)), path_(std::move(path)) {}
+    : proto_(std::move(proto)), frame_(std::move(frame)), path_(std::move(path)) {
+  if (std::ranges::any_of(frame_->inputs, &DeclaredInput::is_open)) {
+    memory_ = std::make_shared<ConstantMemory>();
+  }
+}
 OnnxModel::OnnxModel(OnnxModel&&) noexcept = default;
 OnnxModel& OnnxModel::operator=(OnnxModel&&) noexcept = default;
 OnnxModel::~OnnxModel() = default;
@@ -306,6 +328,30 @@ const std::vector<DeclaredInput>& OnnxModel::inputs() const { return frame_->inp
 
 const std::vector<DeclaredInput>& OnnxModel::default_inputs() const {
   return frame_->default_inputs;
+}
+
+Model OnnxModel::declared(const std::map<std::string, Shape>& shapes) const {
+  Model model;
+  model.path = path_.path;
+  model.name = name_of(*proto_, path_.path);
+  model.opsets = frame_->opsets;
+  const auto add_input = [&](const DeclaredInput& input, const Shape& shape) {
+    model.inputs.push_back({input.name, input.dtype, shape, kNoTensor});
+  };
+  for (const DeclaredInput& input : frame_->inputs) {
+    const auto known = shapes.find(input.name);
+    add_input(input, known == shapes.end() ? input.declared_shape() : known->second);
+  }
+  for (const DeclaredInput& input : frame_->default_inputs) {
+    const auto known = shapes.find(input.name);
+    if (known != shapes.end()) add_input(input, known->second);
+  }
+  for (const onnx::ValueInfoProto& proto : proto_->graph().output()) {
+    const Result<DeclaredInput> output = read_input(proto);
+    model.outputs.push_back({proto.name(), output ? output->dtype : DType::f32,
+                             output ? output->declared_shape() : Shape(), kNoTensor});
+  }
+  return model;
 }
 
 }  // namespace leat

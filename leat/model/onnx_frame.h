@@ -9,6 +9,7 @@
 #include "leat/model/onnx_import.h"
 
 namespace leat::onnx {
+class ModelProto;
 class NodeProto;
 }  // namespace leat::onnx
 
@@ -40,5 +41,8 @@ Result<ModelFrame> read_frame(const onnx::ModelProto& proto, ImportFailure* fail
 class ImportNotes;
 /// The frame as far as it can be made: what read_frame refuses is noted and left out. Never fails.
 ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes);
+
+/// The name of the model's graph, or its file's without the ending.
+std::string name_of(const onnx::ModelProto& proto, const std::string& path);
 
 }  // namespace leat

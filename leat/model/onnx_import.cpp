@@ -22,6 +22,7 @@
 #include "leat/model/onnx_ops.h"
 #include "leat/model/onnx_order.h"
 #include "leat/model/onnx_wire.h"
+#include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
 
 namespace leat {
@@ -30,17 +31,12 @@ namespace {
 using onnx_ops::OnnxNode;
 using onnx_ops::OnnxOperator;
 
-std::string stem_of(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  const std::string file = slash == std::string::npos ? path : path.substr(slash + 1);
-  return file.substr(0, file.find_last_of('.'));
-}
-
 class Importer : private onnx_ops::NodeHost {
  public:
   /// With `notes`, what fails in the model's own graph is noted and passed over.
   Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options,
-           const ModelPath& path, ImportNotes* notes = nullptr)
+           const ModelPath& path, std::shared_ptr<ConstantMemory> memory,
+           ImportNotes* notes = nullptr)
       : proto_(proto),
         frame_(frame),
         options_(options),
@@ -51,7 +47,8 @@ class Importer : private onnx_ops::NodeHost {
         fill_bytes_left_(options.fill_bytes_max),
         inner_bytes_left_(options.fill_bytes_max) {
     model_.path = path.path;
-    model_.name = proto.graph().name().empty() ? stem_of(path.path) : proto.graph().name();
+    model_.graph.memory = std::move(memory);
+    model_.name = name_of(proto, path.path);
   }
 
   Result<Model> run() {
@@ -78,7 +75,8 @@ class Importer : private onnx_ops::NodeHost {
   };
 
   Result<void> add_initializers(const onnx::GraphProto& graph);
-  Result<TensorId> initializer_of(const onnx::TensorProto& proto);
+  Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) override;
+  Result<ConstantValue> value_of(const onnx::TensorProto& proto);
   Result<void> add_inputs();
   bool is_given_default(const std::string& name) const;
   /// Whether a mistake ends the import: not one in the model's graph that somebody notes.
@@ -145,12 +143,22 @@ Result<void> Importer::define(const std::string& name, OnnxValue value) {
   return invalid(fmt::format("Value \"{}\" is defined twice.", name));
 }
 
+/// Read once for all shapes, save in a function, which may be a copy with its caller's attributes.
+Result<ConstantValue> Importer::value_of(const onnx::TensorProto& proto) {
+  ConstantMemory* const memory = opsets_ == &frame_.opsets ? model_.graph.memory.get() : nullptr;
+  if (ConstantValue known = memory != nullptr ? memory->read_of(&proto) : nullptr) return known;
+  TRY_ASSIGN(HostTensor read, host_tensor_of(proto, &external_));
+  ConstantValue value = std::make_shared<HostTensor>(std::move(read));
+  if (memory != nullptr) memory->keep_read(&proto, value);
+  return value;
+}
+
 /// Once for all turns of a loop.
-Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
+Result<TensorId> Importer::constant_of(const onnx::TensorProto& proto, const std::string& name) {
   const auto found = initializers_.find(&proto);
   if (found != initializers_.end()) return found->second;
-  TRY_ASSIGN(HostTensor value, host_tensor_of(proto, &external_));
-  const TensorId tensor = model_.graph.add_constant(proto.name(), std::move(value));
+  TRY_ASSIGN(ConstantValue value, value_of(proto));
+  const TensorId tensor = model_.graph.add_constant(name, std::move(value));
   initializers_.emplace(&proto, tensor);
   return tensor;
 }
@@ -158,7 +166,7 @@ Result<TensorId> Importer::initializer_of(const onnx::TensorProto& proto) {
 Result<void> Importer::add_initializers(const onnx::GraphProto& graph) {
   for (const onnx::TensorProto& initializer : graph.initializer()) {
     if (depth_ == 0 && is_given_default(initializer.name())) continue;
-    const Result<TensorId> tensor = initializer_of(initializer);
+    const Result<TensorId> tensor = constant_of(initializer, initializer.name());
     if (tensor) {
       TRY(define(initializer.name(), *tensor));
     } else if (is_noted(tensor.error(), nullptr)) {
@@ -601,7 +609,7 @@ Result<void> Importer::add_outputs() {
 }  // namespace
 
 Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure* failure) const {
-  Importer importer(*proto_, *frame_, options, path_);
+  Importer importer(*proto_, *frame_, options, path_, memory_);
   Result<Model> model = importer.run();
   if (model) return model;
   if (failure != nullptr) *failure = importer.failure();
@@ -612,7 +620,7 @@ std::optional<Model> import_noting(const onnx::ModelProto& proto, const ModelFra
                                    const std::string& path, ImportNotes& notes) {
   const ImportOptions options;
   const ModelPath file = {.path = path, .is_file = true};
-  Result<Model> model = Importer(proto, frame, options, file, &notes).run();
+  Result<Model> model = Importer(proto, frame, options, file, nullptr, &notes).run();
   if (!model) notes.add(model.error());
   return notes.count() == 0 ? std::optional(std::move(*model)) : std::nullopt;
 }

@@ -63,6 +63,10 @@ struct DeclaredInput {
   bool has_rank = true;  // false: the file tells no shape at all
 
   Shape shape() const;
+  /// The same with -1 for an open extent.
+  Shape declared_shape() const;
+  /// Whether the file leaves an extent, or all, to who runs it.
+  bool is_open() const;
 };
 
 struct ModelFrame;
@@ -91,6 +95,9 @@ class OnnxModel {
   /// Those that the file has a value for, which holds unless another is given.
   const std::vector<DeclaredInput>& default_inputs() const;
   const onnx::ModelProto& proto() const { return *proto_; }
+  /// What the file says: names, types and shapes of inputs and outputs, in which an open extent is
+  /// -1, and no graph. An output without a type is f32. `shapes`: of inputs, where they are known.
+  Model declared(const std::map<std::string, Shape>& shapes) const;
   /// The graph for these shapes. Errors: invalid_argument (malformed, sizes that do not fit) and
   /// unsupported (an attribute or type). `failure` may be null.
   Result<Model> specialised(const ImportOptions& options = {},
@@ -104,6 +111,7 @@ class OnnxModel {
   std::unique_ptr<onnx::ModelProto> proto_;
   std::unique_ptr<ModelFrame> frame_;
   ModelPath path_;
+  std::shared_ptr<ConstantMemory> memory_;  // where the file leaves a shape open, else null
 };
 
 /// OnnxModel::read and specialised() for those who want one graph.

@@ -174,6 +174,12 @@ std::optional<HostTensor> OnnxNode::tensor(std::string_view attribute) {
   return std::nullopt;
 }
 
+Result<TensorId> OnnxNode::constant_of(std::string_view attribute) {
+  const AttributeProto* found = find(attribute, AttributeProto::TENSOR);
+  if (!found) return *failure_;
+  return frame_.host.constant_of(found->t(), name());
+}
+
 int64_t OnnxNode::required_integer(std::string_view attribute) {
   if (!has_attribute(attribute)) {
     fail(ErrorKind::invalid_argument,

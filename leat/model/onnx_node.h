@@ -22,6 +22,7 @@ namespace leat::onnx {
 class AttributeProto;
 class GraphProto;
 class NodeProto;
+class TensorProto;
 }  // namespace leat::onnx
 
 namespace leat::onnx_ops {
@@ -37,6 +38,8 @@ class NodeHost {
   /// Whether the tensor follows from inputs whose values are at hand, and which are small enough to
   /// decide something: then it can become a constant.
   virtual bool may_become_constant(TensorId tensor) const = 0;
+  /// A constant of what the file holds, read once; it is called `name` the first time.
+  virtual Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) = 0;
   /// Takes `count` nodes off what the model may become. Errors: unsupported: so many are not left.
   virtual Result<void> charge_nodes(int64_t count) = 0;
 
@@ -101,6 +104,8 @@ class OnnxNode {
   DType element_type(std::string_view attribute, DType fallback);
   /// Nothing when it is absent or unreadable.
   std::optional<HostTensor> tensor(std::string_view attribute);
+  /// The same as a constant of the graph, called as the node is. It must be there.
+  Result<TensorId> constant_of(std::string_view attribute);
   /// Adds a failure when it is absent.
   int64_t required_integer(std::string_view attribute);
   const onnx::GraphProto* body(std::string_view attribute);

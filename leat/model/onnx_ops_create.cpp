@@ -15,7 +15,6 @@ HostTensor vector_of(DType dtype, size_t count) {
 }
 
 std::optional<HostTensor> constant_value(OnnxNode& node) {
-  if (node.has_attribute("value")) return node.tensor("value");
   if (node.has_attribute("value_float")) {
     HostTensor value = HostTensor::zeros(DType::f32, {});
     value.set_number(0, node.number("value_float", 0));
@@ -47,6 +46,7 @@ std::optional<HostTensor> constant_value(OnnxNode& node) {
 }
 
 Result<TensorId> import_constant(OnnxNode& node) {
+  if (node.has_attribute("value")) return node.constant_of("value");
   std::optional<HostTensor> value = constant_value(node);
   if (node.failure()) return *node.failure();
   return node.graph().add_constant(node.name(), std::move(*value));

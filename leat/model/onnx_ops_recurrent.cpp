@@ -128,6 +128,75 @@ Result<TensorId> import_lstm(OnnxNode& node) {
   return import_layer(node, options);
 }
 
+/// Of DynamicQuantizeLSTM: weights (D, I, 4 H) of 8 bits in input `weights`, their scale and zero
+/// point, (D) or (D, 4 H), in `scale` and + 1, as LSTM has them: floats (D, 4 H, I).
+Result<TensorId> widened_weights(OnnxNode& node, size_t weights, size_t scale) {
+  const HostTensor* values = node.constant(weights, "weights");
+  const HostTensor* scales = node.constant(scale, "scale");
+  const HostTensor* zeros = node.constant(scale + 1, "zero point");
+  if (node.failure()) return *node.failure();
+  if (scales == nullptr || zeros == nullptr) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Input {} (scale) or {} (zero point) is left out.", scale, scale + 1));
+  }
+  const Shape shape = values->shape;
+  const bool is_weights = shape.size() == 3 && size_bytes_of(values->dtype) == 1;
+  const Shape one_each = {is_weights ? shape[0] : 0};
+  const Shape one_a_column = {one_each[0], is_weights ? shape[2] : 0};
+  const bool is_listed = scales->shape == one_each || scales->shape == one_a_column;
+  if (!is_weights || !is_listed || zeros->shape != scales->shape || !is_float(scales->dtype) ||
+      zeros->dtype != values->dtype) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Weights {} {} with scale {} {} and zero point {} {} in inputs {}, {} "
+                             "and {} do not fit each other.",
+                             name_of(values->dtype), to_string(shape), name_of(scales->dtype),
+                             to_string(scales->shape), name_of(zeros->dtype),
+                             to_string(zeros->shape), weights, scale, scale + 1));
+  }
+  const int64_t rows = shape[1], columns = shape[2];
+  HostTensor wide = HostTensor::zeros(DType::f32, {shape[0], columns, rows});
+  for (int64_t d = 0; d < shape[0]; ++d) {
+    for (int64_t column = 0; column < columns; ++column) {
+      const int64_t at = scales->shape.size() == 1 ? d : d * columns + column;
+      const double factor = scales->number(at);
+      const int64_t zero = zeros->integer(at);
+      for (int64_t row = 0; row < rows; ++row) {
+        const int64_t value = values->integer((d * rows + row) * columns + column);
+        wide.set_number((d * columns + column) * rows + row,
+                        static_cast<double>(value - zero) * factor);
+      }
+    }
+  }
+  return node.graph().add_constant(fmt::format("{}/{}", node.name(), weights), std::move(wide));
+}
+
+/// ONNX Runtime rounds inputs and states to 8 bits before each product; here they stay floats,
+/// which is nearer to what the model was made from.
+Result<TensorId> import_dynamic_quantize_lstm(OnnxNode& node) {
+  ops::RecurrentOptions options;
+  options.cell = CellKind::lstm;
+  options.direction = read_direction(node);
+  options.activations = read_activations(node);
+  options.clip = node.number("clip", 0);
+  options.input_forget = node.flag("input_forget", false);
+  node.ignore({"hidden_size"});
+  TRY_ASSIGN(const TensorId w, widened_weights(node, 1, 8));
+  TRY_ASSIGN(const TensorId r, widened_weights(node, 2, 10));
+  const ops::RecurrentInputs inputs = {.x = node.input(0),
+                                       .w = w,
+                                       .r = r,
+                                       .bias = node.input(3),
+                                       .lengths = node.input(4),
+                                       .initial_h = node.input(5),
+                                       .initial_c = node.input(6),
+                                       .peepholes = node.input(7)};
+  TRY_ASSIGN(const ops::RecurrentResult result,
+             ops::recurrent(node.graph(), node.name(), inputs, options));
+  node.set_output(1, result.y_h);
+  node.set_output(2, result.y_c);
+  return result.y;
+}
+
 Result<TensorId> import_linear_attention(OnnxNode& node) {
   LinearAttention options;
   options.q_heads = node.required_integer("q_num_heads");
@@ -166,6 +235,8 @@ constexpr OnnxOperator kOperators[] = {
     {"GRU", 7, 3, 6, 2, "float", import_gru},
     {"LSTM", 7, 3, 8, 3, "float", import_lstm},
     {"LinearAttention", 27, 3, 6, 2, "float", import_linear_attention},
+    {"DynamicQuantizeLSTM", 1, 3, 12, 3, "float, weights of 8 bits", import_dynamic_quantize_lstm,
+     "domain com.microsoft; inputs and states are not rounded", "com.microsoft"},
 };
 
 }  // namespace

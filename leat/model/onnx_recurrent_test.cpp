@@ -69,5 +69,108 @@ TEST(OnnxRecurrent, Refuses) {
   expect_error(wrong, "(both)");
 }
 
+// --- Weights of 8 bits ---------------------------------------------------------------------------
+
+/// Numbers that differ, from -100 on.
+HostTensor counted(DType dtype, Shape shape, int64_t step) {
+  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
+  for (int64_t i = 0; i < element_count(tensor.shape); ++i) {
+    tensor.set_integer(i, (i * step) % 201 - 100);
+  }
+  return tensor;
+}
+
+HostTensor quarters(Shape shape, int64_t step) {
+  HostTensor tensor = HostTensor::zeros(DType::f32, std::move(shape));
+  for (int64_t i = 0; i < element_count(tensor.shape); ++i) {
+    tensor.set_number(i, static_cast<double>(i * step % 9 - 4) / 4);
+  }
+  return tensor;
+}
+
+constexpr int64_t kWays = 2, kRead = 3, kUnits = 2;
+
+/// Scales of either a direction or each column of it.
+HostTensor scales(bool is_column_wise) {
+  HostTensor scale =
+      HostTensor::zeros(DType::f32, is_column_wise ? Shape{kWays, 4 * kUnits} : Shape{kWays});
+  for (int64_t i = 0; i < element_count(scale.shape); ++i) {
+    scale.set_number(i, 0.001 * static_cast<double>(i + 1));
+  }
+  return scale;
+}
+
+OnnxBuilder narrow_lstm(bool is_column_wise) {
+  OnnxBuilder builder(17);
+  onnx::OperatorSetIdProto* contrib = builder.proto().add_opset_import();
+  contrib->set_domain("com.microsoft");
+  contrib->set_version(1);
+  const HostTensor scale = scales(is_column_wise);
+  builder.constant("x", quarters({4, 1, kRead}, 2));
+  builder.constant("w", counted(DType::i8, {kWays, kRead, 4 * kUnits}, 37));
+  builder.constant("r", counted(DType::i8, {kWays, kUnits, 4 * kUnits}, 53));
+  builder.constant("b", quarters({kWays, 8 * kUnits}, 1));
+  builder.constant("scale", scale);
+  builder.constant("zero", counted(DType::i8, scale.shape, 7));
+  OnnxNodeBuilder node =
+      builder.node("DynamicQuantizeLSTM",
+                   {"x", "w", "r", "b", "", "", "", "", "scale", "zero", "scale", "zero"}, {"y"});
+  node.set("direction", "bidirectional").set("hidden_size", kUnits);
+  node.proto().set_domain("com.microsoft");
+  builder.output("y");
+  return builder;
+}
+
+/// (value - zero point) * scale with each column a row, as LSTM takes it.
+HostTensor widened(const HostTensor& narrow, const HostTensor& scale, const HostTensor& zero) {
+  const int64_t rows = narrow.shape[1], columns = narrow.shape[2];
+  HostTensor wide = HostTensor::zeros(DType::f32, {kWays, columns, rows});
+  for (int64_t i = 0; i < element_count(wide.shape); ++i) {
+    const int64_t way = i / (rows * columns), column = i / rows % columns, row = i % rows;
+    const int64_t at = scale.shape.size() == 1 ? way : way * columns + column;
+    const int64_t value = narrow.integer((way * rows + row) * columns + column);
+    wide.set_number(i, static_cast<double>(value - zero.integer(at)) * scale.number(at));
+  }
+  return wide;
+}
+
+OnnxBuilder wide_lstm(bool is_column_wise) {
+  OnnxBuilder builder(17);
+  const HostTensor scale = scales(is_column_wise);
+  const HostTensor zero = counted(DType::i8, scale.shape, 7);
+  builder.constant("x", quarters({4, 1, kRead}, 2));
+  builder.constant("w", widened(counted(DType::i8, {kWays, kRead, 4 * kUnits}, 37), scale, zero));
+  builder.constant("r", widened(counted(DType::i8, {kWays, kUnits, 4 * kUnits}, 53), scale, zero));
+  builder.constant("b", quarters({kWays, 8 * kUnits}, 1));
+  builder.node("LSTM", {"x", "w", "r", "b"}, {"y"})
+      .set("direction", "bidirectional")
+      .set("hidden_size", kUnits);
+  builder.output("y");
+  return builder;
+}
+
+TEST(OnnxRecurrent, WeightsOfEightBits) {
+  for (const bool is_column_wise : {false, true}) {
+    const auto got = run(narrow_lstm(is_column_wise));
+    const auto want = run(wide_lstm(is_column_wise));
+    ASSERT_TRUE(got.has_value()) << got.error().message();
+    ASSERT_TRUE(want.has_value()) << want.error().message();
+    ASSERT_EQ(got->size(), want->size());
+    for (size_t i = 0; i < want->size(); ++i) EXPECT_NEAR((*got)[i], (*want)[i], 1e-6) << i;
+  }
+}
+
+TEST(OnnxRecurrent, WeightsOfEightBitsAreRefused) {
+  OnnxBuilder left_out = narrow_lstm(false);
+  left_out.proto().mutable_graph()->mutable_node(0)->set_input(9, "");
+  expect_error(left_out, "Input 8 (scale) or 9 (zero point) is left out");
+  OnnxBuilder unlike = narrow_lstm(false);
+  unlike.proto().mutable_graph()->mutable_node(0)->set_input(8, "b");
+  expect_error(unlike, "do not fit each other");
+  OnnxBuilder flat = narrow_lstm(false);
+  flat.proto().mutable_graph()->mutable_node(0)->set_input(1, "zero");
+  expect_error(flat, "do not fit each other");
+}
+
 }  // namespace
 }  // namespace leat

@@ -257,10 +257,11 @@ Result<ComparedDevice> measured(const Model& model, const Outputs& inputs, const
   load.network.schedule.strict = options.strict;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(model, load));
   TRY_ASSIGN(const Outputs outputs, loaded->run(inputs));
-  TRY_ASSIGN(const MeasuredRun run, measure_run(*loaded, {.repeat = options.repeat,
-                                                          .cache_folder = options.cache_folder,
-                                                          .profile = true,
-                                                          .on_step = say}));
+  TRY_ASSIGN(const MeasuredRun run,
+             measure_run(*loaded, {.repeat = options.repeat,
+                                   .peak = measured_peaks(options.cache_folder),
+                                   .profile = true,
+                                   .on_step = say}));
   ComparedDevice row = row_of(run.info, "");
   take_numbers(run, row);
   say("comparing results");

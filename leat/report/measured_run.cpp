@@ -8,7 +8,7 @@
 
 #include "leat/base/statistics.h"
 #include "leat/device/spin.h"
-#include "leat/run/peak.h"
+#include "leat/run/warm_up.h"
 
 namespace leat {
 
@@ -99,30 +99,6 @@ Result<std::vector<KernelTime>> shortest_times(Network& network) {
   return shortest;
 }
 
-/// What matrix units multiply in the network; f32 where none do.
-DType unit_element_of(const Schedule& schedule) {
-  for (const Step& step : schedule.steps) {
-    const auto* tile = std::get_if<ContractionParams>(&step.params);
-    if (tile == nullptr || !tile->by_units()) continue;
-    const Node& node = schedule.graph.nodes[step.node];
-    const auto contraction = find_contraction(schedule.graph, node);
-    if (contraction) return schedule.placements[node.inputs[contraction->a.input]].storage;
-  }
-  return DType::f32;
-}
-
-Result<double> peak_of(LoadedModel& loaded, const MeasuredRun& run,
-                       const std::string& cache_folder) {
-  const DType element = unit_element_of(loaded.network().schedule());
-  Device& device = loaded.device();
-  TRY_ASSIGN(double peak, measured_peak_gflops(device, cache_folder, element));
-  if (run.gflops() <= peak) return peak;
-  TRY_ASSIGN(const double again, measure_peak_gflops(device, element));  // kept on a busy machine
-  peak = std::max(peak, again);
-  keep_peak_gflops(device, cache_folder, peak, element);
-  return peak;
-}
-
 }  // namespace
 
 double MeasuredRun::median_ms() const { return median_of(run_ms); }
@@ -155,9 +131,7 @@ Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& optio
   run.threads = device.target().is_cpu ? device.target().compute_units : 1;
   run.memory = schedule.memory;
   run.f64_as_f32 = schedule.f64_as_f32;
-  for (const Step& step : schedule.steps) {
-    run.gflop += flop_count(schedule.graph.nodes[step.node]) * 1e-9;
-  }
+  run.gflop = network.flop() * 1e-9;
   run.stats = network.stats();
   say(options, "warming up " + run.info.name);
   TRY(warm_up(loaded, run));
@@ -166,8 +140,9 @@ Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& optio
   if (options.profile) {
     TRY_ASSIGN(run.profile, shortest_times(network));
   }
+  if (!options.peak) return run;
   say(options, "measuring the peak of " + run.info.name);
-  TRY_ASSIGN(run.peak_gflops, peak_of(loaded, run, options.cache_folder));
+  TRY_ASSIGN(run.peak_gflops, options.peak(loaded, run));
   return run;
 }
 

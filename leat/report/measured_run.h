@@ -18,9 +18,16 @@ namespace leat {
 /// Told what is being done, for a line that says so. May be empty.
 using OnStep = std::function<void(const std::string& step)>;
 
+struct MeasuredRun;
+
+/// GFLOPS that the device can do of what the network does.
+using PeakOf = std::function<Result<double>(LoadedModel& loaded, const MeasuredRun& run)>;
+/// They are measured, and kept in `cache_folder`, unless that is empty. Needs a compiler.
+PeakOf measured_peaks(std::string cache_folder);
+
 struct MeasureOptions {
-  uint32_t repeat = 0;       // timed runs; 0: as many as fit into a second, at least 5
-  std::string cache_folder;  // of peaks that were measured before; empty: none
+  uint32_t repeat = 0;  // timed runs; 0: as many as fit into a second, at least 5
+  PeakOf peak;          // empty: it stays unknown
   bool profile = false;
   Trace* trace = nullptr;
   OnStep on_step;
@@ -35,8 +42,8 @@ struct MeasuredRun {
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;
-  bool f64_as_f32 = false;  // Schedule::f64_as_f32
-  double peak_gflops = 0;
+  bool f64_as_f32 = false;        // Schedule::f64_as_f32
+  double peak_gflops = 0;         // 0: not known
   std::optional<GpuClock> clock;  // while it ran; nothing where nobody tells
   /// Each kernel's shortest time of several runs, one after the other; empty when not asked for.
   std::vector<KernelTime> profile;
@@ -44,7 +51,7 @@ struct MeasuredRun {
   double median_ms() const;
   double gflops() const { return median_ms() > 0 ? gflop / median_ms() * 1e3 : 0; }
   /// The peak was measured on a machine that did other work, too: there is no share of it.
-  bool is_peak_exceeded() const { return gflops() > peak_gflops; }
+  bool is_peak_exceeded() const { return peak_gflops > 0 && gflops() > peak_gflops; }
   /// 0 where it is not known.
   double peak_share() const {
     return peak_gflops > 0 && !is_peak_exceeded() ? gflops() / peak_gflops : 0;

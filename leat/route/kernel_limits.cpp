@@ -3,9 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace leat {
 
 namespace {
+
+/// A wave of more lanes than a CPU's vector has takes several vectors; its emitter
+/// (emit/llvm_object.cpp) takes so many, and one wave a workgroup.
+constexpr uint32_t kCpuLanesMax = 64;
 
 Result<void> check_positive(const KernelBinary& binary, const char* what, uint64_t value) {
   if (value > 0) return {};
@@ -34,7 +40,9 @@ Result<void> check_limits(const KernelBinary& binary, const Target& target,
   }
   const uint64_t lanes = uint64_t{binary.wave_lanes} * binary.waves_per_workgroup;
   TRY(check_positive(binary, "Workgroup size", lanes));
-  TRY(check_limit(binary, device, "Workgroup size", lanes, target.lanes_per_workgroup_max));
+  const uint64_t lanes_max = target.is_cpu ? std::max(kCpuLanesMax, target.lanes_per_workgroup_max)
+                                           : target.lanes_per_workgroup_max;
+  TRY(check_limit(binary, device, "Workgroup size", lanes, lanes_max));
   TRY(check_limit(binary, device, "Local memory", binary.local_memory_bytes,
                   target.local_memory_bytes_max));
   TRY(check_limit(binary, device, "Number of buffers", binary.arguments.size(),

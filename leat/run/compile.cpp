@@ -25,6 +25,27 @@ struct Job {
   std::optional<KernelBinary> emitted;
 };
 
+/// work(i) for each i below `count`, by as many threads as there are cores.
+template <typename Work>
+void on_all_cores(size_t count, const Work& work) {
+  std::atomic<size_t> next = 0;
+  const auto do_some = [&] {
+    for (size_t i = next++; i < count; i = next++) work(i);
+  };
+  std::vector<std::thread> helpers;
+  for (size_t i = 1; i < std::min<size_t>(usable_cpus(), count); ++i) {
+    Result<std::thread> helper = start_thread(do_some);
+    if (!helper) break;  // fewer do the same work
+    helpers.push_back(std::move(*helper));
+  }
+  do_some();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+const Node& node_of(const Schedule& schedule, uint32_t step) {
+  return schedule.graph.nodes[schedule.steps[step].node];
+}
+
 class Compilation {
  public:
   Compilation(const Schedule& schedule, std::span<const KernelWish> wishes, Device& device,
@@ -36,35 +57,22 @@ class Compilation {
         jobs_(wishes.size()) {}
 
   void make_all() {
-    std::vector<std::thread> helpers;
-    for (size_t i = 1; i < std::min<size_t>(usable_cpus(), wishes_.size()); ++i) {
-      Result<std::thread> helper = start_thread([this] { make_some(); });
-      if (!helper) break;  // fewer do the same work
-      helpers.push_back(std::move(*helper));
-    }
-    make_some();
-    for (std::thread& helper : helpers) helper.join();
+    on_all_cores(wishes_.size(), [this](size_t i) { jobs_[i] = make(i); });
   }
 
   Result<CompiledKernels> load_all() {
     CompiledKernels result;
     for (size_t i = 0; i < wishes_.size(); ++i) {
       Result<std::unique_ptr<Kernel>> kernel = load(jobs_[i], result.compiled);
-      if (!kernel) return kernel.error().during("compiling kernel " + node_of(i).name);
+      if (!kernel)
+        return kernel.error().during("compiling kernel " +
+                                     node_of(schedule_, wishes_[i].step).name);
       result.kernels.push_back(std::move(*kernel));
     }
     return result;
   }
 
  private:
-  const Node& node_of(size_t i) const {
-    return schedule_.graph.nodes[schedule_.steps[wishes_[i].step].node];
-  }
-
-  void make_some() {
-    for (size_t i = next_++; i < wishes_.size(); i = next_++) jobs_[i] = make(i);
-  }
-
   Result<Job> make(size_t i) const {
     const KernelWish& wish = wishes_[i];
     Job job;
@@ -105,7 +113,6 @@ class Compilation {
   Device& device_;
   KernelCache& cache_;
   std::vector<std::optional<Result<Job>>> jobs_;  // each written by one thread
-  std::atomic<size_t> next_ = 0;
 };
 
 }  // namespace
@@ -116,6 +123,27 @@ Result<CompiledKernels> compile_kernels(const Schedule& schedule,
   Compilation compilation(schedule, wishes, device, cache);
   compilation.make_all();
   return compilation.load_all();
+}
+
+Result<std::vector<KernelBinary>> emit_kernels(const Schedule& schedule,
+                                               std::span<const uint32_t> steps,
+                                               const Target& target) {
+  std::vector<std::optional<Result<KernelBinary>>> made(steps.size());
+  const auto make = [&](uint32_t step) -> Result<KernelBinary> {
+    TRY_ASSIGN(const LoweredKernel lowered, lower(schedule, schedule.steps[step], target));
+    return emit(lowered.program, target);
+  };
+  on_all_cores(steps.size(), [&](size_t i) { made[i] = make(steps[i]); });
+  std::vector<KernelBinary> binaries;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    Result<KernelBinary>& one = *made[i];
+    if (!one) {
+      return one.error().during("compiling kernel " + node_of(schedule, steps[i]).name + " for " +
+                                target.name);
+    }
+    binaries.push_back(std::move(*one));
+  }
+  return binaries;
 }
 
 }  // namespace leat

@@ -28,4 +28,9 @@ Result<CompiledKernels> compile_kernels(const Schedule& schedule,
                                         std::span<const KernelWish> wishes, Device& device,
                                         KernelCache& cache);
 
+/// The kernels of these steps for a target that may be elsewhere. Errors: as above.
+Result<std::vector<KernelBinary>> emit_kernels(const Schedule& schedule,
+                                               std::span<const uint32_t> steps,
+                                               const Target& target);
+
 }  // namespace leat

@@ -2,10 +2,8 @@
 // bytes.
 #include "leat/run/kernel_cache.h"
 
-#include <cstring>
-#include <type_traits>
-
 #include "leat/base/digest.h"
+#include "leat/base/kernel_bytes.h"
 #include "leat/base/target_hash.h"
 #include "leat/route/cubin.h"
 
@@ -15,89 +13,16 @@ namespace {
 
 constexpr size_t kBodyBytesMax = size_t{64} << 20;
 
-class Writer {
- public:
-  template <typename T>
-  void add(T value) {
-    static_assert(std::is_trivially_copyable_v<T>);
-    bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void add_string(const char* data, size_t size_bytes) {
-    add(static_cast<uint64_t>(size_bytes));
-    bytes.append(data, size_bytes);
-  }
-  std::string bytes;
-};
-
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-  template <typename T>
-  T take() {
-    T value{};
-    if (bytes_.size() < sizeof value) {
-      failed_ = true;
-      return value;
-    }
-    std::memcpy(&value, bytes_.data(), sizeof value);
-    bytes_.remove_prefix(sizeof value);
-    return value;
-  }
-  std::string_view take_string() {
-    const uint64_t size_bytes = take<uint64_t>();
-    if (failed_ || size_bytes > bytes_.size()) {
-      failed_ = true;
-      return {};
-    }
-    const std::string_view text = bytes_.substr(0, size_bytes);
-    bytes_.remove_prefix(size_bytes);
-    return text;
-  }
-  bool complete() const { return !failed_ && bytes_.empty(); }
-  bool failed() const { return failed_; }
-
- private:
-  std::string_view bytes_;
-  bool failed_ = false;
-};
-
 std::string serialise(const KernelBinary& binary) {
-  Writer writer;
-  writer.add_string(binary.name.data(), binary.name.size());
-  writer.add_string(binary.entry.data(), binary.entry.size());
-  writer.add(binary.format);
-  writer.add(binary.wave_lanes);
-  writer.add(binary.waves_per_workgroup);
-  writer.add(binary.local_memory_bytes);
-  for (uint32_t extent : binary.grid) writer.add(extent);
-  writer.add(static_cast<uint64_t>(binary.arguments.size()));
-  for (const KernelArgument& argument : binary.arguments) {
-    writer.add(argument.storage);
-    writer.add(static_cast<uint8_t>(argument.written));
-  }
-  writer.add_string(binary.assembler.data(), binary.assembler.size());
-  writer.add_string(reinterpret_cast<const char*>(binary.code.data()), binary.code.size());
+  ByteWriter writer;
+  add_kernel(writer, binary);
+  writer.add_string({reinterpret_cast<const char*>(binary.code.data()), binary.code.size()});
   return std::move(writer.bytes);
 }
 
 std::optional<KernelBinary> deserialise(std::string_view bytes) {
-  Reader reader(bytes);
-  KernelBinary binary;
-  binary.name = reader.take_string();
-  binary.entry = reader.take_string();
-  binary.format = reader.take<CodeFormat>();
-  binary.wave_lanes = reader.take<uint32_t>();
-  binary.waves_per_workgroup = reader.take<uint32_t>();
-  binary.local_memory_bytes = reader.take<uint32_t>();
-  for (uint32_t& extent : binary.grid) extent = reader.take<uint32_t>();
-  const uint64_t arguments = reader.take<uint64_t>();
-  for (uint64_t i = 0; i < arguments && !reader.failed(); ++i) {
-    KernelArgument argument;
-    argument.storage = reader.take<DType>();
-    argument.written = reader.take<uint8_t>() != 0;
-    binary.arguments.push_back(argument);
-  }
-  binary.assembler = reader.take_string();
+  ByteReader reader(bytes);
+  KernelBinary binary = take_kernel(reader);
   const std::string_view code = reader.take_string();
   if (!reader.complete()) return std::nullopt;
   const auto* first = reinterpret_cast<const std::byte*>(code.data());

@@ -4,12 +4,18 @@
 #include <string>
 
 #include "leat/device/device.h"
+#include "leat/run/network.h"
 
 namespace leat {
 
-/// Runs a small matrix product with its epilogue on the device and compares every element with the
-/// reference. `cache_folder` as in NetworkOptions.
-/// Errors: internal, with the first wrong element; and whatever the device says.
+/// A small matrix product with its epilogue.
+Result<Graph> known_question();
+
+/// Runs a network of that graph and compares every element with the answer. Errors: internal, with
+/// the first wrong element; and whatever the device says.
+Result<void> check_known_answer(Network& network);
+
+/// Both, on the device. `cache_folder` as in NetworkOptions.
 Result<void> self_test(Device& device, const std::string& cache_folder);
 
 }  // namespace leat

@@ -1,27 +1,16 @@
-// The spine. Read plan() and prepare() from top to bottom to see what happens to a graph, run() to
-// see what happens to a tensor.
+// The half of the spine that runs, and knows no compiler: run() shows what happens to a tensor.
 #include "leat/run/network.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <unordered_map>
 
-#include "leat/emit/emit.h"
-#include "leat/lower/lower.h"
-#include "leat/run/compile.h"
 #include "leat/run/transfer.h"
-#include "leat/schedule/kernel_key.h"
 
 namespace leat {
 
 namespace {
-
-double ms_since(std::chrono::steady_clock::time_point start) {
-  const std::chrono::duration<double, std::milli> passed = std::chrono::steady_clock::now() - start;
-  return passed.count();
-}
 
 /// A ticket or receipt, with the rest of its cache line.
 constexpr size_t kReceiptBytes = 64;
@@ -31,43 +20,44 @@ size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBu
 }  // namespace
 
 Network::Network(Device& device, const NetworkOptions& options)
-    : device_(device),
-      options_(options),
-      cache_(options.cache_folder, emitter_version(device.target())) {}
+    : device_(device), options_(options) {}
 
-Result<std::unique_ptr<Network>> Network::load(Device& device, const Graph& graph,
+Result<std::unique_ptr<Network>> Network::load(Device& device, const RunPlan& plan,
                                                const NetworkOptions& options) {
+  CHECK(options.shape_kernels == nullptr);
   std::unique_ptr<Network> network(new Network(device, options));
-  TRY(network->plan(graph));
-  TRY(network->prepare());
+  network->schedule_ = plan.schedule;
+  TRY(network->allocate());
+  TRY(network->upload_weights(plan.weights));
+  TRY(network->load_kernels(plan));
+  TRY(network->record_all());
   return network;
 }
 
-Result<std::unique_ptr<Network>> Network::load(Device& device, Schedule schedule,
-                                               const NetworkOptions& options) {
-  std::unique_ptr<Network> network(new Network(device, options));
-  network->schedule_ = std::move(schedule);
-  TRY(network->prepare());
-  return network;
-}
-
-Result<void> Network::plan(const Graph& graph) {
-  ScheduleOptions plan = options_.schedule;
-  if (options_.shape_kernels != nullptr) {
-    plan.known_params = [&](const std::string& node) {
-      return options_.shape_kernels->params_of(node);
-    };
+Result<void> Network::load_kernels(const RunPlan& plan) {
+  const auto start = std::chrono::steady_clock::now();
+  KernelBinary binary;
+  const std::byte* code = nullptr;
+  for (const PlanKernel& kernel : plan.kernels) {
+    std::vector<std::byte> bytes = std::move(binary.code);
+    if (kernel.code.data() != code) bytes.assign(kernel.code.begin(), kernel.code.end());
+    code = kernel.code.data();
+    binary = kernel.binary;
+    binary.code = std::move(bytes);
+    Result<std::unique_ptr<Kernel>> loaded = device_.load(binary);
+    if (!loaded) return loaded.error().during("loading kernel " + binary.name);
+    std::shared_ptr<const Kernel> kept = std::move(*loaded);
+    const uint32_t groups = kept->grid()[0];
+    served_.push_back({.kernel = std::move(kept), .groups_x = groups, .words = {}});
   }
-  TRY_ASSIGN(schedule_, make_schedule(graph, device_.target(), plan));
-  return {};
-}
-
-Result<void> Network::prepare() {
-  CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
-  TRY(allocate());
-  TRY(upload_weights());
-  TRY(load_kernels());
-  for (size_t slot = 0; slot < slots_.size(); ++slot) TRY(record(slot, 1));
+  for (const PlanLaunch& launch : plan.launches) {
+    const auto step = static_cast<uint32_t>(launches_.size());
+    launches_.push_back({launch.kernel, launch.arguments, launch.facts, step});
+  }
+  stats_.launches = static_cast<uint32_t>(launches_.size());
+  stats_.kernels = static_cast<uint32_t>(served_.size());
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+  stats_.compile_ms = took.count();
   return {};
 }
 
@@ -76,11 +66,10 @@ size_t Network::bytes_of(TensorId tensor) const {
 }
 
 Result<void> Network::allocate() {
+  CHECK(options_.slots >= 1 && options_.slots <= kSlotsMax);
   const MemoryPlan& plan = schedule_.memory;
-  TRY_ASSIGN(weights_, device_.allocate(at_least_one(plan.weights_bytes), MemoryKind::device));
-  TRY_ASSIGN(activations_,
-             device_.allocate(at_least_one(plan.activations_bytes), MemoryKind::device));
-  stats_.reserved_bytes = weights_.size_bytes() + activations_.size_bytes();
+  TRY_ASSIGN(activations_, memory().arena(device_, at_least_one(plan.activations_bytes)));
+  stats_.reserved_bytes = activations_->size_bytes();
   stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes + plan.state_bytes;
   if (plan.state_bytes > 0) {
     TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));
@@ -127,8 +116,8 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   const Placement& placement = schedule_.placements[root];
   const size_t size_bytes = std::max<size_t>(bytes_of(tensor), 1);
   switch (placement.space) {
-    case Space::weights: return {&weights_, placement.offset_bytes, size_bytes};
-    case Space::activations: return {&activations_, placement.offset_bytes, size_bytes};
+    case Space::weights: return {weights_[root].arena.get(), weights_[root].offset, size_bytes};
+    case Space::activations: return {activations_.get(), placement.offset_bytes, size_bytes};
     case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
     case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
@@ -137,128 +126,22 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   return {};
 }
 
-Result<void> Network::upload_weights() {
-  std::vector<std::byte> image(schedule_.memory.weights_bytes);
-  const Graph& graph = schedule_.graph;
-  for (const Step& step : schedule_.steps) {
-    const Node& node = graph.nodes[step.node];
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const TensorId id = node.inputs[i];
-      const Placement& placement = schedule_.placements[id];
-      if (placement.space != Space::weights) continue;
-      const std::span<std::byte> place(image.data() + placement.offset_bytes, bytes_of(id));
-      if (placement.packed) {
-        pack_weights(graph, step, *graph.tensors[id].constant, placement.storage, place);
-      } else {
-        to_storage(*graph.tensors[id].constant, placement, place);
-      }
-    }
+/// All in one arena, as the plan has them.
+Result<void> Network::upload_weights(std::span<const std::byte> image) {
+  TRY_ASSIGN(Buffer made, device_.allocate(at_least_one(image.size()), MemoryKind::device));
+  const auto arena = std::make_shared<const Buffer>(std::move(made));
+  weights_.resize(schedule_.placements.size());
+  for (TensorId id = 0; id < schedule_.placements.size(); ++id) {
+    const Placement& placement = schedule_.placements[id];
+    if (placement.space == Space::weights) weights_[id] = {arena, placement.offset_bytes};
   }
   count_copy(CopyCause::weights, image.size());
-  return write_buffer(device_, {&weights_, 0, image.size()}, image);
+  stats_.reserved_bytes += arena->size_bytes();
+  return write_buffer(device_, {arena.get(), 0, image.size()}, image);
 }
 
-/// Fills launches_; the first step of each distinct kernel.
-std::vector<uint32_t> Network::find_launches() {
-  std::unordered_map<std::string, size_t> known;
-  std::vector<uint32_t> first_steps;
-  for (uint32_t s = 0; s < schedule_.steps.size(); ++s) {
-    const Step& step = schedule_.steps[s];
-    const Node& node = schedule_.graph.nodes[step.node];
-    const std::string key = kernel_key(schedule_, node) + to_string(step.params);
-    const auto [found, is_first] = known.emplace(key, first_steps.size());
-    if (is_first) first_steps.push_back(s);
-    launches_.push_back({found->second, arguments_of(node, step.scratch), s});
-  }
-  return first_steps;
-}
-
-Result<void> Network::load_kernels() {
-  const auto start = std::chrono::steady_clock::now();
-  TRY(serve(find_launches()));
-  stats_.launches = static_cast<uint32_t>(launches_.size());
-  stats_.kernels = static_cast<uint32_t>(served_.size());
-  stats_.compile_ms = ms_since(start);
-  return {};
-}
-
-/// A kernel for each of these steps: one that serves other shapes, too, or one to be made.
-Result<void> Network::serve(std::span<const uint32_t> steps) {
-  ShapeKernels* const shapes = options_.shape_kernels;
-  if (shapes != nullptr) shapes->forget_idle();
-  std::vector<StepKey> keys(steps.size());
-  std::vector<ShapeKernels::Opening> openings;
-  std::vector<KernelWish> wishes;
-  for (size_t i = 0; i < steps.size() && shapes != nullptr; ++i) {
-    const Step& step = schedule_.steps[steps[i]];
-    keys[i] = step_key(schedule_, step);
-    const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
-    if (shapes->find(keys[i]) || std::ranges::any_of(openings, serves)) {
-      TRY(check_kernel(schedule_, step, device_.target()));
-      continue;
-    }
-    auto opening = shapes->opened(schedule_, step, device_.target(), keys[i]);
-    if (!opening) continue;
-    wishes.push_back({steps[i], &opening->made->lowered});
-    openings.push_back(std::move(*opening));
-  }
-  std::vector<size_t> own;  // of `steps`, which no other shape has
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const auto serves = [&](const auto& opening) { return shapes->serves(opening, keys[i]); };
-    if (shapes != nullptr && (shapes->find(keys[i]) || std::ranges::any_of(openings, serves))) {
-      continue;
-    }
-    own.push_back(i);
-    wishes.push_back({steps[i]});
-  }
-  TRY_ASSIGN(CompiledKernels compiled, compile_kernels(schedule_, wishes, device_, cache_));
-  stats_.compiled = compiled.compiled;
-  for (size_t i = 0; i < openings.size(); ++i) {
-    shapes->keep(std::move(openings[i]), std::move(compiled.kernels[i]));
-  }
-  std::vector<ShapeKernels::Told> told(steps.size());
-  for (size_t i = 0; i < own.size(); ++i) {
-    std::shared_ptr<const Kernel> kernel = std::move(compiled.kernels[openings.size() + i]);
-    if (shapes != nullptr) shapes->keep(keys[own[i]], kernel);
-    const uint32_t groups = kernel->grid()[0];
-    told[own[i]] = {.kernel = std::move(kernel), .words = {}, .groups = groups};
-  }
-  for (size_t i = 0; i < steps.size(); ++i) {
-    if (told[i].kernel == nullptr) told[i] = *shapes->find(keys[i]);
-  }
-  TRY(tell(told));
-  for (const Launch& launch : launches_) {
-    if (shapes == nullptr) break;
-    const Step& step = schedule_.steps[launch.step];
-    const std::string& name = schedule_.graph.nodes[step.node].name;
-    shapes->remember(name, step.params, keys[launch.served]);
-  }
-  return {};
-}
-
-/// Fills served_, and writes what kernels are told.
-Result<void> Network::tell(std::span<const ShapeKernels::Told> told) {
-  std::vector<std::byte> image;
-  std::vector<size_t> offsets;
-  for (const ShapeKernels::Told& one : told) {
-    offsets.push_back(image.size());
-    const auto bytes = std::as_bytes(std::span(one.words));
-    image.insert(image.end(), bytes.begin(), bytes.end());
-    image.resize((image.size() + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment);
-  }
-  if (!image.empty()) {
-    TRY_ASSIGN(words_, device_.allocate(image.size(), MemoryKind::device));
-    stats_.reserved_bytes += words_.size_bytes();
-    TRY(write_buffer(device_, {&words_, 0, image.size()}, image));
-  }
-  for (size_t i = 0; i < told.size(); ++i) {
-    Served served = {.kernel = told[i].kernel, .groups_x = told[i].groups, .words = {}};
-    if (!told[i].words.empty()) {
-      served.words = {&words_, offsets[i], told[i].words.size() * sizeof(int32_t)};
-      ++stats_.told;
-    }
-    served_.push_back(served);
-  }
+Result<void> Network::record_all() {
+  for (size_t slot = 0; slot < slots_.size(); ++slot) TRY(record(slot, 1));
   return {};
 }
 
@@ -522,14 +405,18 @@ Result<HostTensor> Network::external(TensorId id, size_t slot) {
   return from_storage(bytes, storage, tensor.dtype, tensor.shape);
 }
 
+double Network::flop() const {
+  double sum = 0;
+  for (const Launch& launch : launches_) sum += launch.facts.flop;
+  return sum;
+}
+
 KernelTime Network::facts_of(const Launch& launch) const {
-  const Step& step = schedule_.steps[launch.step];
-  const Node& node = schedule_.graph.nodes[step.node];
   KernelTime facts;
-  facts.name = node.name;
-  facts.op = node.op;
-  facts.params = to_string(step.params);
-  facts.flop = flop_count(node);
+  facts.name = launch.facts.name;
+  facts.op = launch.facts.op;
+  facts.params = launch.facts.params;
+  facts.flop = launch.facts.flop;
   for (const TensorId tensor : launch.arguments) facts.bytes += range_of(tensor, 0).size_bytes;
   facts.step = launch.step;
   return facts;

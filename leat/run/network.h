@@ -1,13 +1,17 @@
 // Network: an op graph made ready on one device, and the spine that leads a tensor through it:
 // schedule, lower, emit (or the cache), load, record once; then every run is one replayed submit.
+// Two ways lead here: a graph is compiled (network_compile.cpp), a RunPlan has its kernels already
+// (network.cpp, which needs no compiler).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "leat/device/device.h"
-#include "leat/run/compile.h"
+#include "leat/pack/run_plan.h"
+#include "leat/run/model_memory.h"
 #include "leat/run/shape_kernels.h"
 #include "leat/schedule/schedule.h"
 
@@ -35,6 +39,12 @@ struct NetworkOptions {
   /// Of the model, for networks of other shapes; lives longer than they. Null: every kernel is made
   /// for just this network.
   ShapeKernels* shape_kernels = nullptr;
+  /// Called before kernels are made that no shape before had: it may show `shape_kernels` other
+  /// shapes by Network::look_ahead. May be empty.
+  std::function<void()> look_ahead;
+  /// Of the model, which networks of other shapes share; lives longer than they. Null: the network
+  /// has its own.
+  ModelMemory* memory = nullptr;
   /// How long wait() waits before a run counts as lost; 0: hang_timeout_ns of the device.
   uint64_t deadline_ns = 0;
 };
@@ -47,7 +57,7 @@ struct NetworkStats {
   uint32_t told = 0;            // of them told their numbers at each launch
   double compile_ms = 0;        // lowering, emission and loading, cache hits included
   CopyCounts copies;            // since load
-  uint64_t reserved_bytes = 0;  // device memory allocated
+  uint64_t reserved_bytes = 0;  // device memory, with what is shared with other shapes
   uint32_t repeated_runs = 0;   // lost in a fault or a hang and run again
   uint64_t tensor_bytes = 0;    // of it, what tensors need at once: weights, externals, activations
 };
@@ -92,6 +102,16 @@ class Network {
 
   /// For a schedule that somebody has made for this device's target.
   static Result<std::unique_ptr<Network>> load(Device& device, Schedule schedule,
+                                               const NetworkOptions& options);
+
+  /// Tells `options.shape_kernels` which numbers of the graph's kernels are others in this one,
+  /// which is the same model for other shapes, and makes nothing. Errors: those of planning.
+  static Result<void> look_ahead(Device& device, const Graph& graph, const NetworkOptions& options);
+
+  /// For what somebody has compiled for a target that this device serves; `options` has no shape
+  /// kernels. The plan is copied. Errors: also invalid_argument, for a kernel that the device does
+  /// not take.
+  static Result<std::unique_ptr<Network>> load(Device& device, const RunPlan& plan,
                                                const NetworkOptions& options);
 
   /// Shape and dtype must be those of graph input `index`. Errors: invalid_argument.
@@ -139,7 +159,10 @@ class Network {
   /// Whoever copies bytes of an input or output outside this class says so here. Any thread.
   void count_copy(CopyCause cause, uint64_t size_bytes);
 
+  /// Without nodes and steps, where the network was loaded from a RunPlan.
   const Schedule& schedule() const { return schedule_; }
+  /// FLOP of one run.
+  double flop() const;
   /// A kernel's place in a run, one for each step of the schedule.
   struct PlannedLaunch {
     const Kernel* kernel = nullptr;
@@ -160,11 +183,11 @@ class Network {
     uint32_t groups_x = 0;
     std::optional<BufferRange> words;  // its last argument, where it is told numbers
   };
-  /// One step of the schedule.
   struct Launch {
     size_t served = 0;  // in served_
     std::vector<TensorId> arguments;
-    uint32_t step = 0;
+    LaunchFacts facts;
+    uint32_t step = 0;  // of the schedule
   };
   struct Slot {
     std::vector<Buffer> externals;  // by tensor id, empty where not external
@@ -179,15 +202,18 @@ class Network {
   Result<HostTensor> external(TensorId id, size_t slot);
   Result<void> plan(const Graph& graph);
   Result<void> prepare();
+  Result<void> load_kernels(const RunPlan& plan);
+  Result<void> record_all();
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
-  Result<void> upload_weights();
+  Result<void> place_weights();
+  Result<void> upload_weights(std::span<const std::byte> image);
   Result<void> load_kernels();
-  std::vector<uint32_t> find_launches();
   Result<void> serve(std::span<const uint32_t> steps);
+  void remember(std::span<const StepKey> keys);
   Result<void> tell(std::span<const ShapeKernels::Told> told);
   Result<void> launch(const Launch& launch, size_t slot);
   Result<void> launch_all(size_t slot, uint32_t count);
@@ -199,11 +225,13 @@ class Network {
 
   Device& device_;
   NetworkOptions options_;
-  KernelCache cache_;
   Schedule schedule_;
   Buffer state_;
-  Buffer weights_;
-  Buffer activations_;
+  ModelMemory& memory() { return options_.memory == nullptr ? own_memory_ : *options_.memory; }
+
+  ModelMemory own_memory_;
+  std::vector<ModelMemory::Place> weights_;  // by tensor id, empty where it is none
+  std::shared_ptr<const Buffer> activations_;
   Buffer words_;
   std::vector<Served> served_;
   std::vector<Launch> launches_;

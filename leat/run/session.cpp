@@ -5,9 +5,6 @@
 
 #include <algorithm>
 
-#include "leat/backend/backends.h"
-#include "leat/run/known_answer.h"
-
 namespace leat {
 
 namespace {
@@ -26,11 +23,10 @@ std::string text_of(std::span<const Shape> shapes) {
 
 }  // namespace
 
-DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) {
+DeviceSource machine_devices(uint32_t threads) {
   DeviceSource source;
-  source.open = [=](const std::string& spec) {
-    return open_device(spec, threads,
-                       [&](Device& device) { return self_test(device, cache_folder); });
+  source.open = [=](const std::string& spec, const DeviceCheck& check) {
+    return open_device(spec, threads, check);
   };
   source.names = [] {
     std::vector<std::string> names;
@@ -45,13 +41,15 @@ DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder) 
 
 // --- Session -------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<LoadedModel>> Session::load(Model model, LoadOptions options) {
-  std::unique_ptr<LoadedModel> loaded(new LoadedModel(*this, std::move(model), std::move(options)));
+Result<std::unique_ptr<LoadedModel>> Session::load_from(Model model, LoadOptions options,
+                                                        NetworkSource source) {
+  std::unique_ptr<LoadedModel> loaded(
+      new LoadedModel(*this, std::move(model), std::move(options), std::move(source)));
   TRY(loaded->find_device());
   return loaded;
 }
 
-Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
+Result<Session::OpenDevice*> Session::enter(const std::string& spec, const DeviceCheck& check) {
   const std::lock_guard lock(mutex_);
   for (const std::unique_ptr<OpenDevice>& open : devices_) {
     if (open->spec != spec && open->device->info().name != spec) continue;
@@ -59,10 +57,10 @@ Result<Session::OpenDevice*> Session::enter(const std::string& spec) {
     return open.get();
   }
   auto opened = std::make_unique<OpenDevice>();
-  TRY_ASSIGN(opened->device, options_.devices.open(spec));
+  TRY_ASSIGN(opened->device, options_.devices.open(spec, check));
   opened->chooser = std::make_unique<Chooser>(
       opened->device->target(),
-      options_.choose_on ? options_.choose_on(*opened->device) : choose_by_model);
+      options_.choose_on ? options_.choose_on(*opened->device) : ChooseFunction());
   opened->spec = spec;
   opened->models = 1;
   devices_.push_back(std::move(opened));
@@ -75,11 +73,22 @@ void Session::leave(OpenDevice& device, bool closes) {
   std::erase_if(devices_, [&](const auto& open) { return open.get() == &device; });
 }
 
+std::vector<DeviceUse> Session::uses() {
+  const std::lock_guard lock(mutex_);
+  std::vector<DeviceUse> uses;
+  for (const std::unique_ptr<OpenDevice>& open : devices_) {
+    const std::lock_guard in_use(open->mutex);
+    uses.push_back({open->device->info(), open->models, open->device->queue().counts()});
+  }
+  return uses;
+}
+
 // --- LoadedModel ---------------------------------------------------------------------------------
 
-LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options)
-    : session_(session), options_(std::move(options)) {
+LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source)
+    : session_(session), options_(std::move(options)), source_(std::move(source)) {
   options_.network.cache_folder = session.options_.cache_folder;
+  waits_ = options_.waits_for_shapes;
   std::vector<Shape> shapes = shapes_of(model);
   ready_.push_back({std::move(shapes), std::move(model), nullptr});
 }
@@ -104,9 +113,26 @@ Result<void> LoadedModel::find_device() {
 
 Result<void> LoadedModel::move_to(const std::string& spec) {
   leave(true);
-  TRY_ASSIGN(device_, session_.enter(spec));
-  TRY_ASSIGN(ready_.back().network, make_network(ready_.back().model));
+  TRY_ASSIGN(device_, session_.enter(spec, source_.check));
+  return waits_ ? Result<void>() : make_ready();
+}
+
+Result<void> LoadedModel::make_ready() {
+  TRY_ASSIGN(ready_.back().network, make_network(ready_.back()));
   return {};
+}
+
+/// Nothing depends on its success: what it has not seen is compiled when it comes.
+void LoadedModel::look_ahead(std::span<const Shape> shapes) {
+  for (const ShapeSets& sets : options_.foresee(shapes)) {
+    bool is_possible = false;
+    for (const std::vector<Shape>& set : sets) {
+      const Result<Model> model = options_.specialise(set);
+      if (!model) continue;
+      if (source_.look_ahead(device(), *model, network_options())) is_possible = true;
+    }
+    if (is_possible) return;
+  }
 }
 
 void LoadedModel::leave(bool closes) {
@@ -115,28 +141,50 @@ void LoadedModel::leave(bool closes) {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
     for (Ready& ready : ready_) ready.network.reset();
     shape_kernels_ = {};
+    memory_ = {};
   }
   ready_.erase(ready_.begin(), ready_.end() - 1);
   session_.leave(*device_, closes);
   device_ = nullptr;
 }
 
-Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model) {
+Result<std::unique_ptr<Network>> LoadedModel::make_network(const Ready& ready) {
   const std::lock_guard lock(device_->mutex);
+  NetworkOptions options = network_options();
+  if (source_.look_ahead && options_.foresee && options_.specialise) {
+    options.look_ahead = [&] { look_ahead(ready.shapes); };
+  }
+  return source_.make(device(), ready.model, options);
+}
+
+NetworkOptions LoadedModel::network_options() {
   NetworkOptions options = options_.network;
   options.schedule.chooser = device_->chooser.get();
-  if (options_.specialise) options.shape_kernels = &shape_kernels_;
-  return Network::load(device(), model.graph, options);
+  if (options_.specialise) {
+    options.shape_kernels = &shape_kernels_;
+    options.memory = &memory_;
+  }
+  return options;
 }
 
 Result<void> LoadedModel::check_ready() const {
-  if (device_ != nullptr && ready_.back().network != nullptr) return {};
+  TRY(check_device());
+  if (!waits_) return {};
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Model \"{}\" leaves shapes of its inputs open ({}): a run with inputs, "
+                           "or their shapes, must come first.",
+                           model().name, text_of(ready_.back().shapes)));
+}
+
+Result<void> LoadedModel::check_device() const {
+  if (device_ != nullptr && (waits_ || ready_.back().network != nullptr)) return {};
   return Error(ErrorKind::device_lost,
                fmt::format("Model \"{}\" has no device left.", model().name));
 }
 
 Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
-  TRY(check_ready());
+  TRY(check_device());
+  if (waits_) return take_first_shapes(shapes);
   const auto known = std::ranges::find_if(
       ready_, [&](const Ready& ready) { return std::ranges::equal(ready.shapes, shapes); });
   if (known != ready_.end()) {
@@ -151,12 +199,44 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   Ready ready;
   ready.shapes.assign(shapes.begin(), shapes.end());
   TRY_ASSIGN(ready.model, options_.specialise(shapes));
-  TRY_ASSIGN(ready.network, make_network(ready.model));
+  TRY_ASSIGN(ready.network, make_network(ready));
   ready_.push_back(std::move(ready));
-  if (ready_.size() <= kShapesReadyMax) return {};
+  if (ready_.size() <= options_.shapes_ready_max) return {};
   const std::lock_guard lock(device_->mutex);
   ready_.erase(ready_.begin());
   return {};
+}
+
+Result<void> LoadedModel::choose_anew(
+    const std::function<ChooseFunction(Device& device)>& choose_on) {
+  TRY(check_ready());
+  {
+    const std::lock_guard lock(device_->mutex);
+    Chooser chooser(device().target(), choose_on(device()));
+    NetworkOptions options = options_.network;
+    options.schedule.chooser = &chooser;
+    TRY(source_.make(device(), model(), options));
+    device_->chooser = std::make_unique<Chooser>(
+        device().target(),
+        session_.options_.choose_on ? session_.options_.choose_on(device()) : ChooseFunction());
+    ready_.erase(ready_.begin(), ready_.end() - 1);
+    ready_.back().network.reset();
+    shape_kernels_ = {};
+    memory_ = {};
+  }
+  return make_ready();
+}
+
+/// What fails leaves it waiting, for shapes that fit.
+Result<void> LoadedModel::take_first_shapes(std::span<const Shape> shapes) {
+  TRY_ASSIGN(ready_.back().model, options_.specialise(shapes));
+  ready_.back().shapes.assign(shapes.begin(), shapes.end());
+  waits_ = false;
+  const Result<void> made = make_ready();
+  const bool is_refused = !made && made.error().kind() == ErrorKind::unsupported;
+  const Result<void> done = is_refused && options_.device.empty() ? find_device() : made;
+  waits_ = !done;
+  return done;
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {

@@ -18,33 +18,35 @@
 #include <string>
 #include <vector>
 
+#include "leat/backend/backends.h"
 #include "leat/device/device.h"
+#include "leat/pack/packed_model.h"
 #include "leat/run/network.h"
 #include "leat/schedule/chooser.h"
 #include "leat/tensor/model.h"
 
 namespace leat {
 
-/// Sets of input shapes for which one model stays ready. Each has weights of its own.
-inline constexpr size_t kShapesReadyMax = 4;
+/// Sets of input shapes for which one model stays ready. They share weights and activations.
+inline constexpr size_t kShapesReadyMax = 16;
 
 /// Where devices come from. Tests hand in others than machine_devices().
 struct DeviceSource {
-  /// Opens a device and holds it to its self-test. "": the best one.
-  std::function<Result<std::unique_ptr<Device>>(const std::string& spec)> open;
+  /// Opens a device and holds it to the check, its self-test. "": the best one.
+  std::function<Result<std::unique_ptr<Device>>(const std::string& spec, const DeviceCheck& check)>
+      open;
   /// What may be tried when none is named, best first.
   std::function<std::vector<std::string>()> names;
   /// The route to the same chip after that one; nothing after the last.
   std::function<std::optional<std::string>(const std::string& name)> next_route;
 };
 
-/// This machine's. `threads` is for the cpu device, 0 takes all; `cache_folder` is for the kernels
-/// of the self-test, empty: none is read or written.
-DeviceSource machine_devices(uint32_t threads, const std::string& cache_folder);
+/// This machine's. `threads` is for the cpu device, 0 takes all.
+DeviceSource machine_devices(uint32_t threads);
 
 struct SessionOptions {
   DeviceSource devices;
-  /// Of compiled kernels; empty: none is read or written.
+  /// Of compiled kernels, those of the self-test too; empty: none is read or written.
   std::string cache_folder;
   /// Makes who chooses the parameters of kernels on a device, which remembers what was chosen for
   /// it. It may use the device, whose lock is held then. Empty: the analytic model.
@@ -53,6 +55,9 @@ struct SessionOptions {
   std::function<void(const Error& reason, const std::string& next)> on_move;
 };
 
+/// Some sets of a model's input shapes.
+using ShapeSets = std::vector<std::vector<Shape>>;
+
 struct LoadOptions {
   /// "cpu", "gpu0", "gpu0:vulkan"; empty: the best that takes the model.
   std::string device;
@@ -60,7 +65,31 @@ struct LoadOptions {
   NetworkOptions network;
   /// Makes the model for other shapes of its inputs. Empty: it has those of `Model` only.
   std::function<Result<Model>(std::span<const Shape> shapes)> specialise;
+  /// Other shapes that may come when the model has these: groups of sets of which the first is
+  /// taken that has one that the model can have. Numbers that are others there come with the launch
+  /// from the start, so that most new shapes need no other kernels. May be empty.
+  std::function<std::vector<ShapeSets>(std::span<const Shape> shapes)> foresee;
+  /// The model's shapes are only what its file declares: it is made ready by the first that come.
+  /// With `specialise`.
+  bool waits_for_shapes = false;
+  size_t shapes_ready_max = kShapesReadyMax;  // at least 1
 };
+
+/// Where a model's networks come from.
+struct NetworkSource {
+  /// Whether a device that is to be opened can be used.
+  DeviceCheck check;
+  std::function<Result<std::unique_ptr<Network>>(Device& device, const Model& model,
+                                                 const NetworkOptions& options)>
+      make;
+  /// Network::look_ahead; empty, where nothing is compiled.
+  std::function<Result<void>(Device& device, const Model& model, const NetworkOptions& options)>
+      look_ahead;
+};
+/// They are compiled. The check is the self-test, whose kernels are kept in `cache_folder`.
+NetworkSource compiled_networks(const std::string& cache_folder);
+/// They are those of the pack, which has its own self-test.
+NetworkSource packed_networks(std::shared_ptr<const Pack> pack);
 
 /// A run that was started. Any thread may look and wait; it must not outlive its model.
 struct StartedRun {
@@ -71,6 +100,13 @@ struct StartedRun {
   Result<bool> wait(uint64_t timeout_ns) const {
     return point.fence->wait(point.value, timeout_ns);
   }
+};
+
+/// What a device of a session is used for.
+struct DeviceUse {
+  DeviceInfo info;
+  size_t users = 0;  // models and kernels that are ready on it
+  Queue::Counts counts;
 };
 
 class LoadedModel;
@@ -86,9 +122,16 @@ class Session {
   /// What is loaded dies before the session.
   /// Errors: those of the device named, or of the last one tried.
   Result<std::unique_ptr<LoadedModel>> load(Model model, LoadOptions options = {});
+  /// The same of a packed model, on a device that it has kernels for; its shapes are what they are.
+  Result<std::unique_ptr<LoadedModel>> load(std::shared_ptr<const Pack> pack,
+                                            LoadOptions options = {});
+
+  /// Of each device that is open. Waits for who uses it at the moment. Any thread.
+  std::vector<DeviceUse> uses();
 
  private:
   friend class LoadedModel;
+  friend class SessionKernel;
   /// Open until the session ends, or until its last model leaves it.
   struct OpenDevice {
     std::string spec;  // as it was asked for
@@ -98,7 +141,9 @@ class Session {
     size_t models = 0;
   };
 
-  Result<OpenDevice*> enter(const std::string& spec);
+  Result<std::unique_ptr<LoadedModel>> load_from(Model model, LoadOptions options,
+                                                 NetworkSource source);
+  Result<OpenDevice*> enter(const std::string& spec, const DeviceCheck& check);
   void leave(OpenDevice& device, bool closes);
 
   SessionOptions options_;
@@ -119,8 +164,11 @@ class LoadedModel {
   const Model& model() const { return ready_.back().model; }
   Network& network() const { return *ready_.back().network; }
   Device& device() const { return *device_->device; }
-  /// Errors: device_lost, once its last device is lost.
+  /// Errors: device_lost, once its last device is lost; invalid_argument, while it waits for
+  /// shapes.
   Result<void> check_ready() const;
+  /// Errors: device_lost, once its last device is lost.
+  Result<void> check_device() const;
 
   /// What `act(network())` answers, with the device to itself: for what uses the queue, or makes or
   /// frees memory, beside a run. The model is ready.
@@ -144,6 +192,11 @@ class LoadedModel {
   /// are kept. Errors: invalid_argument, when it cannot have them.
   Result<void> take_shapes(std::span<const Shape> shapes);
 
+  /// Makes it ready anew by who chooses now, after it was chosen once by `choose_on`, which may
+  /// measure and keep what it finds. No run is in flight; other shapes are forgotten.
+  /// Errors: those of choosing, and then the model stays as it is; those of devices.
+  Result<void> choose_anew(const std::function<ChooseFunction(Device& device)>& choose_on);
+
   /// Leaves the device, which has lost work for this reason, and makes the model ready on the
   /// chip's next route. Inputs must be written anew. Errors: the reason, when there is none or the
   /// route was named; those of the next routes.
@@ -157,18 +210,26 @@ class LoadedModel {
     std::unique_ptr<Network> network;
   };
 
-  LoadedModel(Session& session, Model model, LoadOptions options);
+  LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source);
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
   void leave(bool closes);
-  Result<std::unique_ptr<Network>> make_network(const Model& model);
+  Result<std::unique_ptr<Network>> make_network(const Ready& ready);
+  Result<void> make_ready();
+  Result<void> take_first_shapes(std::span<const Shape> shapes);
+  void look_ahead(std::span<const Shape> shapes);
+  NetworkOptions network_options();
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
 
   Session& session_;
   LoadOptions options_;
+  NetworkSource source_;
   Session::OpenDevice* device_ = nullptr;
   ShapeKernels shape_kernels_;  // on device_; they outlive the networks of ready_
-  std::vector<Ready> ready_;    // the last one is in use; all are on device_
+  ModelMemory memory_;          // the same
+  /// The last one is in use; all are on device_, or it waits for shapes.
+  std::vector<Ready> ready_;
+  bool waits_ = false;
 };
 
 }  // namespace leat

@@ -91,6 +91,15 @@ void to_storage(const HostTensor& value, const Placement& placement, std::span<s
   }
 }
 
+void place_constant(const HostTensor& value, const Placement& placement,
+                    std::span<std::byte> bytes) {
+  to_storage(value, placement, bytes);
+  if (placement.is_in_words() || placement.strides == row_major_strides(value.shape)) return;
+  const std::vector<std::byte> turned =
+      to_strides(bytes, placement.storage, value.shape, placement.strides);
+  std::ranges::copy(turned, bytes.begin());
+}
+
 HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType dtype, Shape shape) {
   HostTensor value = HostTensor::zeros(dtype, std::move(shape));
   const int64_t count = element_count(value.shape);

@@ -16,6 +16,10 @@ namespace leat {
 /// Writes `value` row-major into `bytes`, which holds exactly that, as the placement stores it.
 void to_storage(const HostTensor& value, const Placement& placement, std::span<std::byte> bytes);
 
+/// Writes `value` as the placement has it, in the order of its strides.
+void place_constant(const HostTensor& value, const Placement& placement,
+                    std::span<std::byte> bytes);
+
 /// The reverse, to `dtype`. Whole numbers wrap to the width of `dtype`.
 HostTensor from_storage(std::span<const std::byte> bytes, DType storage, DType dtype, Shape shape);
 

@@ -51,7 +51,8 @@ Result<KernelParams> Chooser::choose(const Schedule& schedule, const Node& node,
   key += splitting == Splitting::allowed ? '+' : '-';
   const auto known = chosen_.find(key);
   if (known != chosen_.end()) return known->second;
-  const KernelParams params = choose_(schedule, node, target_, splitting);
+  const KernelParams params = choose_ ? choose_(schedule, node, target_, splitting)
+                                      : choose_by_model(schedule, node, target_, splitting);
   const Result<void> legal = is_legal(schedule, node, params, target_);
   if (!legal) return legal.error().during("choosing parameters of " + node.name);
   chosen_.emplace(std::move(key), params);

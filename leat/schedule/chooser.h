@@ -26,7 +26,8 @@ using KnownParams = std::function<std::optional<KernelParams>(const std::string&
 /// For one target; used by one thread at a time.
 class Chooser {
  public:
-  explicit Chooser(Target target, ChooseFunction choose = choose_by_model)
+  /// `choose` empty: choose_by_model.
+  explicit Chooser(Target target, ChooseFunction choose = {})
       : target_(std::move(target)), choose_(std::move(choose)) {}
 
   /// Parameters that are `known` are taken, unless the model finds far better ones; `known` may be

@@ -179,9 +179,66 @@ void mark_packed(Schedule& schedule, const Contractions& contractions) {
   }
 }
 
+/// The dimension of `tensor` that moves with the node's axis `axis` in all loads of input `input`,
+/// if each has one alone.
+std::optional<size_t> dimension_along(const Node& node, uint32_t input, size_t axis) {
+  const size_t axis_count = node.extents.size() + node.reduce.size();
+  std::optional<size_t> found;
+  for (ExprId id = 0; id < node.exprs.size(); ++id) {
+    const ExprNode& load = node.exprs.node(id);
+    if (load.kind != ExprKind::load || load.index != input) continue;
+    std::optional<size_t> moves;
+    for (size_t d = 0; d < load.indices.size(); ++d) {
+      const auto form = affine_of(node.exprs, load.indices[d], axis_count);
+      if (!form || form->coefficients[axis] == 0) continue;
+      if (moves || form->coefficients[axis] != 1) return std::nullopt;
+      moves = d;
+    }
+    if (!moves || (found && *found != *moves)) return std::nullopt;
+    found = moves;
+  }
+  return found;
+}
+
+/// Weights of depthwise convolutions and their like, which lanes read side by side where they write
+/// channels side by side, have their channels innermost, too.
+void turn_weights(Schedule& schedule, const Contractions& contractions) {
+  const Graph& graph = schedule.graph;
+  std::vector<uint32_t> reads(graph.tensors.size(), 0);
+  for (const Node& node : graph.nodes) {
+    for (TensorId input : node.inputs) ++reads[input];
+  }
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    const NodeResult& result = node.results[0];
+    const Shape& written = graph.tensors[result.output].shape;
+    if (contractions[n] || node.program || written.size() < 3 || written[1] == 1) continue;
+    if (schedule.placements[result.output].strides[1] != 1 || !is_whole(graph, node, result)) {
+      continue;
+    }
+    for (uint32_t i = 0; i < node.inputs.size(); ++i) {
+      const TensorId id = node.inputs[i];
+      Placement& placement = schedule.placements[id];
+      if (placement.space != Space::weights || placement.is_in_words() || reads[id] != 1) continue;
+      const auto inner = dimension_along(node, i, 1);
+      if (!inner) continue;
+      const Shape& shape = graph.tensors[id].shape;
+      int64_t stride = shape[*inner];
+      for (size_t d = shape.size(); d-- > 0;) {
+        if (d == *inner) continue;
+        placement.strides[d] = stride;
+        stride *= shape[d];
+      }
+      placement.strides[*inner] = 1;
+    }
+  }
+}
+
 }  // namespace
 
 DType storage_on(const Target& target, DType dtype) {
+  // What most tensors are, without a look at all facts.
+  if (dtype == DType::f32 || dtype == DType::i32 || dtype == DType::i64) return dtype;
   const TargetFacts facts = facts_of(target);
   const bool has_narrow = facts.has_narrow_storage;
   switch (dtype) {
@@ -244,6 +301,7 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
       placement.strides = channels_last_strides(graph.tensors[id].shape);
     }
   }
+  turn_weights(schedule, contractions);
   Aliases(schedule).run();
   mark_packed(schedule, contractions);
 }

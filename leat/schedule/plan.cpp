@@ -157,13 +157,6 @@ Result<ProgramParams> parse_program_params(std::string_view text) {
   return parse(text, kProgramFields);
 }
 
-TensorId root_of(const Schedule& schedule, TensorId tensor) {
-  while (schedule.placements[tensor].alias_of != kNoTensor) {
-    tensor = schedule.placements[tensor].alias_of;
-  }
-  return tensor;
-}
-
 namespace {
 
 // The larger of the two ways to pad: a pad for each row of k, or for each k of a row.

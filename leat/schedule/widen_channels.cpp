@@ -122,7 +122,7 @@ void widen_channels(Graph& graph, const Target& target, int64_t macs_min) {
       }
       x = copy->second;
       filters =
-          graph.add_constant(graph.tensors[filters].name,
+          graph.add_constant(graph.tensors[filters].name + "/widened",
                              widened(*graph.tensors[filters].constant, channels->filter_dimension));
       node.reduce[channels->reduce_axis] = kChannels;
     }

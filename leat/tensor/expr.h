@@ -87,6 +87,7 @@ class ExprTree {
   const ExprNode& node(ExprId id) const { return nodes_[id]; }
   ScalarType type(ExprId id) const { return nodes_[id].type; }
   size_t size() const { return nodes_.size(); }
+  bool operator==(const ExprTree&) const = default;
 
  private:
   ExprId add(ExprNode node);

@@ -10,6 +10,7 @@
 
 #include "leat/base/check.h"
 #include "leat/base/printable.h"
+#include "leat/tensor/constant_memory.h"
 #include "leat/tensor/fold.h"
 
 namespace leat {
@@ -197,9 +198,8 @@ bool should_fold(const Graph& graph, const Node& node) {
   return may_fold(graph, node) && !widens_constant(graph, node);
 }
 
-Result<void> fold(Graph& graph, const Node& node) {
-  graph.fold_steps_left -= fold_steps_of(graph, node);
-  graph.fold_bytes_left -= output_bytes(graph, node);
+Result<std::vector<ConstantValue>> results_of(const Graph& graph, const Node& node,
+                                              std::span<const ConstantValue> inputs) {
   std::vector<std::shared_ptr<HostTensor>> values;
   std::vector<HostTensor*> outputs;
   for (const NodeResult& result : node.results) {
@@ -207,9 +207,31 @@ Result<void> fold(Graph& graph, const Node& node) {
     values.push_back(std::make_shared<HostTensor>(HostTensor::zeros(output.dtype, output.shape)));
     outputs.push_back(values.back().get());
   }
-  std::vector<const HostTensor*> inputs;
-  for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant.get());
-  TRY(evaluate_node(graph, node, inputs, outputs));
+  std::vector<const HostTensor*> read;
+  for (const ConstantValue& input : inputs) read.push_back(input.get());
+  TRY(evaluate_node(graph, node, read, outputs));
+  return std::vector<ConstantValue>(values.begin(), values.end());
+}
+
+bool are_results_of(const Graph& graph, const Node& node, std::span<const ConstantValue> values) {
+  return std::ranges::equal(node.results, values,
+                            [&](const NodeResult& result, const ConstantValue& value) {
+                              const Tensor& output = graph.tensors[result.output];
+                              return value->dtype == output.dtype && value->shape == output.shape;
+                            });
+}
+
+Result<void> fold(Graph& graph, const Node& node) {
+  graph.fold_steps_left -= fold_steps_of(graph, node);
+  graph.fold_bytes_left -= output_bytes(graph, node);
+  std::vector<ConstantValue> inputs;
+  for (TensorId input : node.inputs) inputs.push_back(graph.tensors[input].constant);
+  std::vector<ConstantValue> values;
+  if (graph.memory) values = graph.memory->results_of(node, inputs);
+  if (!are_results_of(graph, node, values)) {
+    TRY_ASSIGN(values, results_of(graph, node, inputs));
+    if (graph.memory) graph.memory->keep_results(node, std::move(inputs), values);
+  }
   for (size_t i = 0; i < values.size(); ++i) {
     graph.tensors[node.results[i].output].constant = std::move(values[i]);
   }
@@ -240,10 +262,16 @@ TensorId Graph::add_tensor(std::string name, DType dtype, Shape shape) {
 }
 
 TensorId Graph::add_constant(std::string name, HostTensor value) {
-  const TensorId id = add_tensor(std::move(name), value.dtype, value.shape);
-  fold_steps_left += kFoldGrowthMax * static_cast<double>(element_count(value.shape));
-  fold_bytes_left += kFoldGrowthMax * static_cast<int64_t>(value.bytes.size());
-  tensors[id].constant = std::make_shared<HostTensor>(std::move(value));
+  ConstantValue kept = memory ? memory->shared(name, std::move(value))
+                              : std::make_shared<HostTensor>(std::move(value));
+  return add_constant(std::move(name), std::move(kept));
+}
+
+TensorId Graph::add_constant(std::string name, ConstantValue value) {
+  const TensorId id = add_tensor(std::move(name), value->dtype, value->shape);
+  fold_steps_left += kFoldGrowthMax * static_cast<double>(element_count(value->shape));
+  fold_bytes_left += kFoldGrowthMax * static_cast<int64_t>(value->bytes.size());
+  tensors[id].constant = std::move(value);
   return id;
 }
 

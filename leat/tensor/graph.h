@@ -98,6 +98,8 @@ struct IndexCheck {
   std::vector<int64_t> extents;   // of the index at position p: extents[p % size]
 };
 
+class ConstantMemory;
+
 struct Graph {
   std::vector<Tensor> tensors;
   std::vector<Node> nodes;  // in an order in which they can run
@@ -108,9 +110,12 @@ struct Graph {
   /// that the graph is given, so that a small file does not buy hours or gigabytes.
   double fold_steps_left = 1 << 26;
   int64_t fold_bytes_left = int64_t{64} << 20;
+  /// Of a model that may be made for other shapes (constant_memory.h), or null.
+  std::shared_ptr<ConstantMemory> memory;
 
   TensorId add_tensor(std::string name, DType dtype, Shape shape);
   TensorId add_constant(std::string name, HostTensor value);
+  TensorId add_constant(std::string name, std::shared_ptr<const HostTensor> value);
   /// Appends the node. Extents and indices that are not given are those of the first result's
   /// tensor. If every input is a constant and the results are not large, the node is evaluated at
   /// once and its outputs become constants (only for nodes that write all of them). A node that

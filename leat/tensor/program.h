@@ -121,6 +121,7 @@ struct Program {
   ReduceOp updates = ReduceOp::none;  // scatter: how an element joins what is at its place
   Recurrence recurrence = {};
   LinearAttention linear_attention = {};
+  bool operator==(const Program&) const = default;
 };
 
 }  // namespace leat

@@ -1,4 +1,5 @@
 /* Every function of leat.h, with good and with bad arguments, from C99. */
+#define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include "tests/bindings/c_calls.h"
 
 #include <math.h>
@@ -518,6 +519,297 @@ static void any_operator(void) {
   leat_session_close(session);
 }
 
+/* A packed model is loaded like any other, from a file or from memory. */
+static void packed_models(void) {
+  static const char path[] = LEAT_BUILD_DIR "/c_calls.leat";
+  static char bytes[1 << 22];
+  static float picture[DIGIT_PIXELS], from_pack[DIGITS], from_onnx[DIGITS];
+  leat_session* session = cpu_session();
+  leat_model *packed = NULL, *in_memory = NULL, *plain = NULL;
+  leat_tensor x = floats(picture, 4, 1, 1, 28, 28);
+  leat_tensor y = {from_pack, sizeof from_pack}, z = {from_onnx, sizeof from_onnx};
+  leat_known_input known = {"x", {NULL}};
+  leat_load_options options = {sizeof options};
+  size_t size_bytes = 0;
+  FILE* file = NULL;
+  EXPECT(system("\"" LEAT_PROGRAM "\" pack \"" LEAT_SOURCE_DIR
+                "/examples/digits/digits.onnx\" --for cpu -o \"" LEAT_BUILD_DIR
+                "/c_calls.leat\" > /dev/null") == 0);
+  for (int i = 0; i < DIGIT_PIXELS; ++i) picture[i] = (float)(i % 7);
+  EXPECT_OK(leat_model_load(session, path, NULL, &packed));
+  EXPECT_OK(leat_model_load(session, digits_path, NULL, &plain));
+  EXPECT(leat_model_input_count(packed) == 1 && leat_model_output_count(packed) == 1);
+  EXPECT_OK(leat_run(packed, &x, 1, &y, 1));
+  EXPECT_OK(leat_run(plain, &x, 1, &z, 1));
+  for (int i = 0; i < DIGITS; ++i) EXPECT(fabsf(from_pack[i] - from_onnx[i]) < 1e-3f);
+  x.shape[0] = 2;
+  x.size_bytes *= 2;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "", leat_run(packed, &x, 1, &y, 1));
+
+  file = fopen(path, "rb");
+  EXPECT(file != NULL);
+  if (file == NULL) return;
+  size_bytes = fread(bytes, 1, sizeof bytes, file);
+  fclose(file);
+  EXPECT(size_bytes > 1000 && size_bytes < sizeof bytes);
+  EXPECT_OK(leat_model_load_memory(session, bytes, size_bytes, "memory", NULL, &in_memory));
+  leat_model_close(in_memory);
+  in_memory = NULL;
+  options.known = &known;
+  options.known_count = 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "as it was compiled",
+               leat_model_load(session, path, &options, &in_memory));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "damaged",
+               leat_model_load_memory(session, bytes, size_bytes - 1, "cut", NULL, &in_memory));
+  bytes[size_bytes - 1] ^= 1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "damaged",
+               leat_model_load_memory(session, bytes, size_bytes, "blob", NULL, &in_memory));
+  EXPECT(in_memory == NULL);
+  remove(path);
+  leat_model_close(packed);
+  leat_model_close(plain);
+  leat_session_close(session);
+}
+
+/* --- Tuning and what is in use --------------------------------------------------------------- */
+
+static void times_and_uses(void) {
+  leat_session* session = cpu_session();
+  leat_load_options options = {sizeof options};
+  leat_model* model = NULL;
+  leat_model* plain = load_sums(session, 1);
+  leat_model_stats stats = {sizeof stats};
+  leat_device_use uses[2] = {{sizeof uses[0]}, {sizeof uses[0]}};
+  uint64_t begin_ns = 0, end_ns = 0;
+  size_t count = 0;
+  options.takes_times = 1;
+  EXPECT_OK(leat_model_load(session, digits_path, &options, &model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "holds no time",
+               leat_model_run_times(model, 0, &begin_ns, &end_ns));
+  EXPECT_OK(leat_model_run_in_place(model, 0));
+  EXPECT_OK(leat_model_run_times(model, 0, &begin_ns, &end_ns));
+  EXPECT(begin_ns > 0 && end_ns > begin_ns);
+  EXPECT_OK(leat_model_get_stats(model, &stats));
+  EXPECT(stats.launches >= stats.kernels && stats.tensor_bytes > 0 && stats.repeated_runs == 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "takes_times",
+               leat_model_run_times(plain, 0, &begin_ns, &end_ns));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "Slot (1)",
+               leat_model_run_times(model, 1, &begin_ns, &end_ns));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_run_times(model, 0, NULL, &end_ns));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_run_times(model, 0, &begin_ns, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_run_times(NULL, 0, &begin_ns, &end_ns));
+
+  EXPECT_OK(leat_session_uses(session, uses, 2, &count));
+  EXPECT(count == 1 && strcmp(uses[0].name, "cpu") == 0 && uses[0].users == 2);
+  EXPECT(uses[0].submits >= uses[0].replays && uses[0].memory_bytes > 0);
+  leat_model_close(plain);
+  EXPECT_OK(leat_session_uses(session, uses, 2, &count));
+  EXPECT(uses[0].users == 1);
+  EXPECT_OK(leat_session_uses(session, NULL, 0, &count));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_session_uses(session, NULL, 1, &count));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_session_uses(session, uses, 1, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_session_uses(NULL, uses, 1, &count));
+  uses[0].struct_bytes = 0;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "struct_bytes", leat_session_uses(session, uses, 1, &count));
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+static void tuning(void) {
+  char folder[] = "/tmp/leat-tune-XXXXXX";
+  leat_session_options options = {sizeof options, "cpu", folder, 2, NULL, NULL};
+  leat_tune_options limits = {sizeof limits, 0.01, 0};
+  leat_tune_result first = {sizeof first}, second = {sizeof second};
+  leat_session *session = NULL, *plain = cpu_session();
+  leat_model *model = NULL, *unkept = load_sums(plain, 1);
+  float picture[DIGIT_PIXELS] = {0}, before[DIGITS], after[DIGITS];
+  const leat_tensor x = floats(picture, 4, 1, 1, 28, 28);
+  leat_tensor y = floats(before, 2, 1, DIGITS, 0, 0);
+  EXPECT(mkdtemp(folder) != NULL);
+  EXPECT_OK(leat_session_open(&options, &session));
+  EXPECT_OK(leat_model_load(session, digits_path, NULL, &model));
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  EXPECT_OK(leat_model_tune(model, &limits, &first));
+  EXPECT(first.kernels > 2 && first.measured > 0 && first.measured <= first.kernels);
+  EXPECT(first.tuned_us <= first.model_us && first.tuned_us > 0);
+  y.data = after;
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  for (int i = 0; i < DIGITS; ++i) EXPECT(fabsf(before[i] - after[i]) < 1e-3f);
+  EXPECT_OK(leat_model_tune(model, &limits, &second));
+  EXPECT(second.kernels == first.kernels);
+  EXPECT_OK(leat_model_tune(model, &limits, NULL));
+  limits.kernel_seconds = -1;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(-1)", leat_model_tune(model, &limits, &second));
+  limits.kernel_seconds = NAN;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "nan", leat_model_tune(model, &limits, &second));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "keeps no cache", leat_model_tune(unkept, NULL, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_tune(NULL, NULL, NULL));
+  leat_model_close(unkept);
+  leat_model_close(model);
+  leat_session_close(plain);
+  leat_session_close(session);
+}
+
+/* --- Kernels of one's own --------------------------------------------------------------------- */
+
+/* y[i] = 2 x[i] for 8 elements, in two workgroups. */
+static const char doubles_text[] =
+    "leat-kernel 1\nkernel \"doubles\" lanes 4 waves 1 grid 2 1 1\n"
+    "parameter x : f32[8] read\nparameter y : f32[8] write\n"
+    "{\n  %g : u.i32 = group_id 0\n  %four : u.i32 = constant 4\n"
+    "  %at : u.i32 = mul_i %g, %four  # first\n"
+    "  %v : v.f32 = load x[%at + lane * 1]\n  %s : v.f32 = add_f %v, %v\n"
+    "  store y[%at + lane * 1], %s\n}\n";
+
+static leat_kernel* load_doubles(leat_session* session, const leat_kernel_options* options) {
+  leat_kernel* kernel = NULL;
+  EXPECT_OK(leat_kernel_load(session, doubles_text, sizeof doubles_text - 1, "doubles.ir", options,
+                             &kernel));
+  return kernel;
+}
+
+static void kernels(void) {
+  leat_session* session = cpu_session();
+  leat_kernel* kernel = load_doubles(session, NULL);
+  float x[12], y[12] = {0};
+  leat_tensor arguments[2];
+  leat_parameter_info info = {sizeof info};
+  leat_device_info device = {sizeof device};
+  leat_kernel_rate rate = {sizeof rate};
+  for (int i = 0; i < 12; ++i) x[i] = (float)i;
+  arguments[0] = floats(x, 2, 2, 4, 0, 0);
+  arguments[1] = floats(y, 1, 8, 0, 0, 0);
+  EXPECT(leat_kernel_parameter_count(kernel) == 2);
+  EXPECT_OK(leat_kernel_parameter(kernel, 1, &info));
+  EXPECT(strcmp(info.name, "y") == 0 && info.type == LEAT_F32 && info.is_written == 1);
+  EXPECT(info.elements == 8 && info.size_bytes == 32);
+  EXPECT_OK(leat_kernel_device(kernel, &device));
+  EXPECT(strcmp(device.name, "cpu") == 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "has not run", leat_kernel_measure(kernel, 0, &rate));
+  EXPECT_OK(leat_kernel_check(kernel, arguments, 2));
+  EXPECT(y[3] == 0);
+  EXPECT_OK(leat_kernel_run(kernel, arguments, 2));
+  for (int i = 0; i < 8; ++i) EXPECT(y[i] == 2 * x[i]);
+  EXPECT(y[8] == 0);
+  EXPECT_OK(leat_kernel_measure(kernel, 0.001, &rate));
+  EXPECT(rate.samples >= 20 && rate.median_us > 0 && rate.p99_us >= rate.median_us);
+  EXPECT(rate.masked_accesses == 0);
+  leat_kernel_close(kernel);
+
+  const int64_t elements[2] = {12, 12};
+  leat_kernel_options options = {sizeof options, "cpu", {3, 0, 0}, elements, 2, 0};
+  kernel = load_doubles(session, &options);
+  arguments[0] = floats(x, 1, 12, 0, 0, 0);
+  arguments[1] = floats(y, 1, 12, 0, 0, 0);
+  EXPECT_OK(leat_kernel_run(kernel, arguments, 2));
+  EXPECT(y[11] == 22);
+  leat_kernel_close(kernel);
+  leat_session_close(session); /* a kernel keeps what it needs, in any order */
+  leat_kernel_close(NULL);
+}
+
+/* More workgroups than there is memory for. */
+static void kernels_that_go_too_far(void) {
+  leat_session* session = cpu_session();
+  leat_kernel_options options = {sizeof options};
+  leat_kernel_rate rate = {sizeof rate};
+  leat_kernel* kernel = NULL;
+  float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, y[8] = {0};
+  leat_tensor arguments[2];
+  arguments[0] = floats(x, 1, 8, 0, 0, 0);
+  arguments[1] = floats(y, 1, 8, 0, 0, 0);
+  options.grid[0] = 100000;
+  kernel = load_doubles(session, &options);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "reaches element (8) outside of 0 to 7",
+               leat_kernel_run(kernel, arguments, 2));
+  leat_kernel_close(kernel);
+  options.is_trusted = 1;
+  kernel = load_doubles(session, &options);
+  EXPECT_OK(leat_kernel_run(kernel, arguments, 2));
+  for (int i = 0; i < 8; ++i) EXPECT(y[i] == 2 * x[i]);
+  EXPECT_OK(leat_kernel_measure(kernel, 0, &rate));
+  EXPECT(rate.masked_accesses == 2);
+  leat_kernel_close(kernel);
+  leat_session_close(session);
+}
+
+static void bad_kernels(void) {
+  static const char wrong[] = "leat-kernel 1\nkernel \"k\" lanes 4 waves 1 grid 1 1 1 {\n  %a }";
+  leat_session* session = cpu_session();
+  leat_kernel_options options = {sizeof options};
+  leat_kernel* kernel = load_doubles(session, NULL);
+  leat_kernel* none = NULL;
+  leat_parameter_info info = {sizeof info};
+  leat_kernel_rate rate = {sizeof rate};
+  float x[8] = {0};
+  int32_t whole[8] = {0};
+  leat_tensor arguments[2];
+  const int64_t elements[1] = {8};
+  arguments[0] = floats(x, 1, 8, 0, 0, 0);
+  arguments[1] = floats(x, 1, 4, 0, 0, 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "k.ir:3:6",
+               leat_kernel_load(session, wrong, sizeof wrong - 1, "k.ir", NULL, &none));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_kernel_load(NULL, doubles_text, 10, "k", NULL, &none));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_load(session, NULL, 1, "k", NULL, &none));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_kernel_load(session, doubles_text, 10, NULL, NULL, &none));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_kernel_load(session, doubles_text, 10, "k", NULL, NULL));
+  options.elements = elements;
+  options.element_count = 1;
+  EXPECT_FAILS(
+      LEAT_INVALID_ARGUMENT, "element_count (1)",
+      leat_kernel_load(session, doubles_text, sizeof doubles_text - 1, "k", &options, &none));
+  options.elements = NULL;
+  options.device = "gpu77";
+  EXPECT_FAILS(
+      LEAT_INVALID_ARGUMENT, "gpu77",
+      leat_kernel_load(session, doubles_text, sizeof doubles_text - 1, "k", &options, &none));
+  EXPECT(none == NULL);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "\"y\" is f32[8]", leat_kernel_run(kernel, arguments, 2));
+  arguments[1].data = whole;
+  arguments[1].type = LEAT_I32;
+  arguments[1].shape[0] = 8;
+  arguments[1].size_bytes = sizeof whole;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "i32", leat_kernel_run(kernel, arguments, 2));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(1) arguments", leat_kernel_run(kernel, arguments, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(1) arguments", leat_kernel_check(kernel, arguments, 1));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_run(kernel, NULL, 2));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_run(NULL, arguments, 2));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_check(NULL, arguments, 2));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_measure(NULL, 1, &rate));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(-1)", leat_kernel_measure(kernel, -1, &rate));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(2)", leat_kernel_parameter(kernel, 2, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_parameter(NULL, 0, &info));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_device(NULL, NULL));
+  EXPECT(leat_kernel_parameter_count(NULL) == 0);
+  leat_kernel_close(kernel);
+  leat_session_close(session);
+}
+
+static void formatted_kernels(void) {
+  static const char spread[] = "leat-kernel 1 kernel \"k\" lanes 4\nwaves 1 grid 1 1 1 { # all\n}";
+  static const char wanted[] =
+      "leat-kernel 1\nkernel \"k\" lanes 4 waves 1 grid 1 1 1\n\n{  # all\n}\n";
+  char text[sizeof wanted];
+  size_t needed = 0;
+  EXPECT_OK(leat_kernel_format(spread, sizeof spread - 1, "k", NULL, 0, &needed));
+  EXPECT(needed == sizeof wanted);
+  EXPECT_OK(leat_kernel_format(spread, sizeof spread - 1, "k", text, sizeof text, &needed));
+  EXPECT(strcmp(text, wanted) == 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "there is room for (5)",
+               leat_kernel_format(spread, sizeof spread - 1, "k", text, 5, &needed));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "k:1:1",
+               leat_kernel_format("x", 1, "k", text, sizeof text, &needed));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_kernel_format(NULL, 1, "k", text, sizeof text, &needed));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_kernel_format(spread, 1, NULL, text, sizeof text, &needed));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_format(spread, 1, "k", NULL, 5, &needed));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_kernel_format(spread, 1, "k", text, 5, NULL));
+}
+
 const c_case c_cases[] = {
     {"NamesAndVersions", names_and_versions},
     {"TypesHaveTheNumbersOfOnnx", types_have_the_numbers_of_onnx},
@@ -535,5 +827,12 @@ const c_case c_cases[] = {
     {"Convolution", convolution},
     {"ProductsAndOthers", products_and_others},
     {"AnyOperator", any_operator},
+    {"PackedModels", packed_models},
+    {"TimesAndUses", times_and_uses},
+    {"Tuning", tuning},
+    {"Kernels", kernels},
+    {"KernelsThatGoTooFar", kernels_that_go_too_far},
+    {"BadKernels", bad_kernels},
+    {"FormattedKernels", formatted_kernels},
     {NULL, NULL},
 };

@@ -189,6 +189,12 @@ TEST_F(LibraryUsers, DebianPackages) {
   expect_runs(clean() + root + "/usr/bin/leat run " + kDigits + " --device cpu --input " + kSource +
                   "/examples/digits/pictures/7.png --top 1",
               " 7 ");
+  for (const char* file :
+       {"man/man1/leat.1.gz", "man/man1/leat-bench.1.gz", "bash-completion/completions/leat-bench",
+        "zsh/vendor-completions/_leat", "fish/vendor_completions.d/leat.fish"}) {
+    EXPECT_TRUE(fs::exists(root + "/usr/share/" + file)) << file;
+  }
+  expect_runs(clean() + root + "/usr/bin/leat bench peers", "onednn");
   const std::string library = "$(dirname $(find " + root + " -name libleat.so.0))";
   if (has(kPython + " -c 'import numpy'")) {
     expect_runs(clean() + "sh -c 'LD_LIBRARY_PATH=" + library + " PYTHONPATH=" + root +
@@ -203,7 +209,7 @@ TEST_F(LibraryUsers, DebianPackages) {
                 "1 0.9");
   }
   fs::remove_all(root + "/usr/lib/python3/dist-packages/leat/__pycache__");
-  expect_runs(dpkg + "-r python3-leat leat libleat-dev libleat0");
+  expect_runs(dpkg + "-r python3-leat leat-bench leat libleat-dev libleat0");
   EXPECT_EQ(run("find " + root + " -path " + root + "/var -prune -o -type f -print").text, "");
 }
 

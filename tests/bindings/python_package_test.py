@@ -4,6 +4,7 @@ tested, and LEAT_SOURCE_DIR where the tree is."""
 import asyncio
 import gc
 import os
+import tempfile
 import threading
 import unittest
 
@@ -78,6 +79,30 @@ class Running(unittest.TestCase):
         for rows in (1, 5, 2, 5):
             x = np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
             np.testing.assert_array_equal(net(x), 2 * x)
+
+    def test_shapes_that_the_file_leaves_open(self):
+        # The same for x (n, m).
+        both = SUMS.replace(b"B\n\x0e", b"D\n\x0e").replace(b"Z\x14", b"Z\x15")
+        both = both.replace(b"b\x14", b"b\x15").replace(
+            b"\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x04",
+            b"\x12\x10\n\x0e\x08\x01\x12\n\n\x03\x12\x01n\n\x03\x12\x01m")
+        net = leat.load(both, device="cpu")
+        self.assertEqual([net.inputs[0].shape, net.outputs[0].shape], [(-1, -1), (-1, -1)])
+        self.assertEqual(net.device.name, "cpu")
+        for ask in (net.input_array, net.run_in_place, net.start, lambda: net.stats, net.profile):
+            with self.assertRaisesRegex(leat.Error, r"\(-1, -1\)") as caught:
+                ask()
+            self.assertEqual(caught.exception.status, "invalid_argument")
+        compiled = []
+        for shape in ((2, 3), (5, 40), (7, 31)):
+            x = np.arange(shape[0] * shape[1], dtype=np.float32).reshape(shape)
+            np.testing.assert_array_equal(net(x), 2 * x)
+            self.assertEqual(net.outputs[0].shape, shape)
+            compiled.append(net.stats["compiled"])
+        self.assertEqual(compiled[1:], [0, 0])
+        fixed = leat.load(both, device="cpu", shapes={"x": (3, 8)}, fixed=True)
+        self.assertEqual(fixed.inputs[0].shape, (3, 8))
+        self.assertEqual(fixed(np.ones((3, 8), np.float32)).sum(), 48)
 
     def test_what_is_taken(self):
         net = sums()
@@ -165,6 +190,81 @@ class InPlace(unittest.TestCase):
 
         self.assertEqual(asyncio.run(all_done()), [2, 4])
         self.assertTrue(all(fence.is_done and fence.wait(0) for fence in started))
+
+
+DOUBLES = """leat-kernel 1
+kernel "doubles" lanes 4 waves 1 grid 2 1 1
+parameter x : f32[8] read
+parameter y : f32[8] write
+{
+  %g : u.i32 = group_id 0
+  %four : u.i32 = constant 4
+  %at : u.i32 = mul_i %g, %four
+  %v : v.f32 = load x[%at + lane * 1]
+  %o : v.f32 = load y[%at + lane * 1]
+  %s : v.f32 = add_f %v, %v
+  %t : v.f32 = add_f %s, %o
+  store y[%at + lane * 1], %t
+}
+"""
+
+
+class Kernels(unittest.TestCase):
+    def test_runs(self):
+        kernel = leat.Kernel(DOUBLES, device="cpu")
+        self.assertEqual([(p.name, p.elements, p.is_written) for p in kernel.parameters],
+                         [("x", 8, False), ("y", 8, True)])
+        x = np.arange(8, dtype=np.float32)
+        np.testing.assert_array_equal(kernel(x), 2 * x)
+        np.testing.assert_array_equal(kernel(x=x, y=np.ones(8, np.float32)), 2 * x + 1)
+        kernel.check(x)
+        self.assertGreater(kernel.measure(0.001)["median_us"], 0)
+        self.assertIn("x float32[8]", repr(kernel))
+
+    def test_another_launch(self):
+        kernel = leat.Kernel(DOUBLES, device="cpu", grid=(3,), elements={"x": 12, "y": 12})
+        x = np.arange(12, dtype=np.float32)
+        np.testing.assert_array_equal(kernel(x.reshape(3, 4)), 2 * x)
+        with self.assertRaisesRegex(ValueError, "no parameter \"z\""):
+            leat.Kernel(DOUBLES, device="cpu", elements={"z": 1})
+        with self.assertRaisesRegex(ValueError, "up to three"):
+            leat.Kernel(DOUBLES, device="cpu", grid=(1, 1, 1, 1))
+
+    def test_errors_say_what(self):
+        with self.assertRaisesRegex(leat.Error, "my.ir:1:1"):
+            leat.Kernel("nothing", device="cpu", name="my.ir")
+        x = np.arange(8, dtype=np.float32)
+        kernel = leat.Kernel(DOUBLES, device="cpu", grid=(3,))
+        with self.assertRaisesRegex(leat.Error, r"reaches element \(8\)"):
+            kernel(x)
+        trusted = leat.Kernel(DOUBLES, device="cpu", grid=(300000,), trust=True)
+        np.testing.assert_array_equal(trusted(x), 2 * x)  # what is outside is masked
+        for call in (lambda: kernel(), lambda: kernel(x, x), lambda: kernel(x, z=x)):
+            self.assertRaises(TypeError, call)
+        with self.assertRaisesRegex(leat.Error, "f64"):
+            leat.Kernel(DOUBLES, device="cpu")(x.astype(np.float64))
+
+    def test_format(self):
+        self.assertEqual(leat.format_kernel(DOUBLES.replace("  ", "")),
+                         DOUBLES.replace("write\n{", "write\n\n{"))
+
+
+class Tuning(unittest.TestCase):
+    def test_tune_and_times(self):
+        with tempfile.TemporaryDirectory() as folder:
+            session = leat.Session("cpu", cache_folder=folder)
+            net = session.load(DIGITS, times=True)
+            before = net(picture())
+            tuned = net.tune(0.01)
+            self.assertGreater(tuned["kernels"], 2)
+            self.assertLessEqual(tuned["tuned_us"], tuned["model_us"])
+            np.testing.assert_allclose(net(picture()), before, atol=1e-3)
+            begin, end = net.run_times()
+            self.assertLess(begin, end)
+            self.assertEqual([(use["name"], use["users"]) for use in session.uses()],
+                             [("cpu", 1)])
+            with self.assertRaises(leat.Error):
+                sums().run_times()
 
 
 class Operators(unittest.TestCase):

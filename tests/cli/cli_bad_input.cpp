@@ -228,9 +228,10 @@ TEST(CliBadInput, DevicesAndPaths) {
   expect_one_sentence({"bench", "conv2d", "--suite", "/nonexistent.csv"}, "/nonexistent.csv");
   expect_one_sentence({"bench", "latency", "--device", "gpu77"}, "gpu77");
   const std::string suite = scratch_file("suite.csv", "a,1,1,4,4,1,3,1,1\n");
-  expect_one_sentence({"bench", "conv2d", "--suite", suite, "--json", suite}, "same file as input");
+  expect_one_sentence({"bench", "conv2d", "--suite", suite, "--json=" + suite},
+                      "same file as input");
   const std::string model = scratch_file("flow.onnx", relu_model({1}).bytes());
-  expect_one_sentence({"bench", "flow", "--model", model, "--json", model}, "same file as input");
+  expect_one_sentence({"bench", "flow", "--model", model, "--json=" + model}, "same file as input");
   expect_one_sentence({"bench", "flow", "--model", model, "--trace", model}, "same file as input");
   expect_one_sentence({"dump", "/nonexistent.ir"}, "/nonexistent.ir");
   expect_one_sentence({"dump", scratch_file("bad.ir", "leat-kernel 1\nkernel")}, "bad.ir");

@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "leat/backend/gpu_nodes.h"
 #include "leat/base/files.h"
 #include "leat/base/output_file.h"
 #include "leat/media/npy.h"
@@ -153,6 +154,19 @@ TEST(CliRun, ReadsADigit) {
   EXPECT_EQ(second["from_cache"], second["kernels"]);
 }
 
+// Opening the drivers of software renderers costs more than the answer.
+TEST(CliRun, OpensNoDriverWhereThereIsNoGpu) {
+  if (may_have_gpu()) GTEST_SKIP() << "This machine may have a GPU.";
+  const ProgramResult result = run_leat({"run", kDigits, "--input", kSeven, "--top", "1", "--json"},
+                                        [] { setenv("VK_LOADER_DEBUG", "all", 1); });
+  EXPECT_EQ(json_of(result)["device"], "cpu");
+  EXPECT_EQ(result.err, "") << "Vulkan's loader has spoken.";
+  const ProgramResult named = run_leat({"devices"}, [] { setenv("VK_LOADER_DEBUG", "all", 1); });
+  if (contains(named.out, ":vulkan")) {
+    EXPECT_TRUE(contains(named.err, "libvulkan")) << named.err;
+  }
+}
+
 TEST(CliTune, MeasuresShowsHandsOnAndForgets) {
   const Json first =
       json_of(run_leat({"tune", kDigits, "--device", "cpu", "--time", "20", "--json"}));
@@ -273,7 +287,7 @@ TEST(CliBench, ConvolutionsAreRightAndBelowThePeak) {
   const std::string file = scratch_path("conv.json");
   const ProgramResult result =
       run_leat({"bench", "conv2d", "--shape", "1,8,16,16,16,3,1,1", "--shape", "2,3,9,9,5,3,2,1",
-                "--device", "cpu", "--min-time", "0", "--json", file});
+                "--device", "cpu", "--min-time", "0", "--json=" + file});
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   const Json object = Json::parse(read_file(file, size_t{1} << 24).value(), nullptr, false);
   ASSERT_TRUE(object.is_object());
@@ -366,7 +380,7 @@ TEST(CliInterrupt, ExitsWith130AndLeavesNoFile) {
   const std::string file = scratch_path("never.json");
   const ProgramResult result =
       interrupt_leat({"bench", "conv2d", "--shape", "1,64,56,56,64,3,1,1", "--device", "cpu",
-                      "--min-time", "30", "--json", file},
+                      "--min-time", "30", "--json=" + file},
                      700);
   EXPECT_EQ(result.exit_code, 130) << result.err;
   EXPECT_FALSE(std::filesystem::exists(file));

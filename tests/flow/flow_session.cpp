@@ -63,7 +63,7 @@ using FlowSession = DeviceTest;
 TEST_P(FlowSession, RunsForEveryShape) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
   const OnnxModel file = product_model();
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   const auto loaded = session.load(file.specialised().value(), any_rows(file, GetParam().name));
   ASSERT_OK(loaded);
   for (int round = 0; round < 2; ++round) {
@@ -80,7 +80,7 @@ TEST_P(FlowSession, ThreadsStartRunsTogether) {
   constexpr size_t kThreads = 3;
   constexpr int kRuns = 20;
   const OnnxModel file = product_model();
-  Session session({.devices = machine_devices(2, "")});
+  Session session({.devices = machine_devices(2)});
   LoadOptions options = any_rows(file, GetParam().name);
   options.network.slots = kThreads;
   const auto loaded = session.load(file.specialised().value(), options);
@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, FlowSession, testing::ValuesIn(tested_devices(
 DeviceSource cpu_after(std::function<Result<std::unique_ptr<Device>>()> first,
                        const std::string& first_name) {
   DeviceSource source;
-  source.open = [first](const std::string& spec) {
+  source.open = [first](const std::string& spec, const DeviceCheck&) {
     return spec == "cpu" ? open_device("cpu", 1) : first();
   };
   source.names = [first_name] { return std::vector<std::string>{first_name, "cpu"}; };
@@ -170,7 +170,7 @@ TEST(SessionFallBack, WithoutADeviceLeftEveryCallSaysSo) {
   if (!has_cpu()) GTEST_SKIP() << "This build has no cpu device.";
   const OnnxModel file = product_model();
   DeviceSource source = cpu_after([] { return losing_cpu(3); }, "faulty:cpu");
-  source.open = [](const std::string& spec) -> Result<std::unique_ptr<Device>> {
+  source.open = [](const std::string& spec, const DeviceCheck&) -> Result<std::unique_ptr<Device>> {
     if (spec == "cpu") return Error(ErrorKind::unsupported, "There is no other device.");
     return losing_cpu(3);
   };
@@ -190,7 +190,7 @@ TEST(SessionFallBack, WithoutADeviceLeftEveryCallSaysSo) {
 
 TEST(SessionFallBack, ShapesThatAModelCannotTakeAreRefused) {
   const OnnxModel file = product_model();
-  Session session({.devices = machine_devices(1, "")});
+  Session session({.devices = machine_devices(1)});
   LoadOptions options;
   options.device = "null";
   const auto loaded = session.load(file.specialised().value(), options);
@@ -207,7 +207,7 @@ TEST(SessionFallBack, ShapesThatAModelCannotTakeAreRefused) {
 TEST(SessionMemory, AStartedRunAllocatesNothing) {
   const OnnxModel file = product_model();
   for (const char* name : {"null", "cpu"}) {
-    Session session({.devices = machine_devices(2, "")});
+    Session session({.devices = machine_devices(2)});
     LoadOptions options = any_rows(file, name);
     options.network.slots = 4;
     const auto loaded = session.load(file.specialised().value(), options);

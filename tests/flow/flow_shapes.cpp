@@ -7,6 +7,7 @@
 #include <random>
 
 #include "leat/run/session.h"
+#include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
 #include "tests/ops/tested_devices.h"
 
@@ -41,8 +42,9 @@ Model model_of(Graph graph, Shape input) {
 }
 
 /// Convolutions, pooling, a mean over what is left of a picture of any size, and classes of it.
-Model picture(const Shape& shape) {
+Model picture(const Shape& shape, std::shared_ptr<ConstantMemory> memory = nullptr) {
   Graph graph;
+  graph.memory = std::move(memory);
   const TensorId x = graph.add_tensor("x", DType::f32, shape);
   graph.inputs = {x};
   const auto conv = [&](const std::string& name, TensorId from, int64_t channels, int64_t out,
@@ -115,10 +117,12 @@ using FlowShapes = DeviceTest;
 void run_shapes(const std::string& device, const std::function<Model(const Shape&)>& make,
                 const std::vector<Shape>& shapes) {
   constexpr int kPasses = 3;
-  ASSERT_GT(shapes.size(), kShapesReadyMax);
-  Session session({.devices = machine_devices(2, "")});
+  constexpr size_t kReadyMax = 4;
+  ASSERT_GT(shapes.size(), kReadyMax);
+  Session session({.devices = machine_devices(2)});
   LoadOptions options;
   options.device = device;
+  options.shapes_ready_max = kReadyMax;
   options.specialise = [&](std::span<const Shape> given) { return Result<Model>(make(given[0])); };
   const auto loaded = session.load(make(shapes[0]), options);
   ASSERT_OK(loaded);
@@ -139,17 +143,91 @@ void run_shapes(const std::string& device, const std::function<Model(const Shape
   EXPECT_GT(told, 0u);
 }
 
+Model a_picture(const Shape& shape) { return picture(shape); }
+
+/// A session with a model of pictures that are foreseen to be larger, whose constants are shared.
+LoadOptions foreseeing(const std::string& device) {
+  LoadOptions options;
+  options.device = device;
+  const auto memory = std::make_shared<ConstantMemory>();
+  options.specialise = [memory](std::span<const Shape> given) -> Result<Model> {
+    if (given[0].size() != 4 || given[0][2] < 8) {
+      return Error(ErrorKind::invalid_argument, "The picture is too small.");
+    }
+    return picture(given[0], memory);
+  };
+  options.foresee = [](std::span<const Shape> given) {
+    std::vector<ShapeSets> groups;
+    for (const int64_t more : {int64_t{-1000}, int64_t{160}}) {  // the first cannot be had
+      ShapeSets sets;
+      for (const auto& [down, right] : {std::pair{more, 2 * more}, std::pair{2 * more, more}}) {
+        sets.push_back({{given[0][0], given[0][1], given[0][2] + down, given[0][3] + right}});
+      }
+      groups.push_back(std::move(sets));
+    }
+    return groups;
+  };
+  return options;
+}
+
+TEST_P(FlowShapes, WhatIsForeseenCompilesNothingAndWeightsAreThere) {
+  if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
+  Session session({.devices = machine_devices(2)});
+  const LoadOptions options = foreseeing(GetParam().name);
+  const std::vector<Shape> first = {{1, 3, 40, 56}};
+  const auto loaded = session.load(*options.specialise(first), options);
+  ASSERT_OK(loaded);
+  EXPECT_GT((*loaded)->network().stats().compiled, 0u);
+  const uint64_t weights_bytes = (*loaded)->network().stats().copies[CopyCause::weights];
+  EXPECT_GT(weights_bytes, 0u);
+  for (const Shape& shape : std::vector<Shape>{{1, 3, 40, 56}, {1, 3, 48, 72}, {1, 3, 96, 64}}) {
+    SCOPED_TRACE(to_string(shape));
+    const HostTensor x = random_tensor(shape, 1);
+    expect_right(picture(shape), x, (*loaded)->run(std::vector<HostTensor>{x}));
+    if (shape == first[0]) continue;
+    EXPECT_EQ((*loaded)->network().stats().compiled, 0u);
+    EXPECT_EQ((*loaded)->network().stats().copies[CopyCause::weights], 0u);
+  }
+}
+
+TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
+  if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
+  Session session({.devices = machine_devices(2)});
+  LoadOptions options = foreseeing(GetParam().name);
+  options.waits_for_shapes = true;
+  Model declared = picture({1, 3, 8, 8});
+  declared.inputs[0].shape = {-1, 3, -1, -1};
+  declared.graph = {};
+  const auto loaded = session.load(std::move(declared), options);
+  ASSERT_OK(loaded);
+  EXPECT_OK((*loaded)->check_device());
+  const auto expect_waits = [&] {
+    const Result<void> ready = (*loaded)->check_ready();
+    ASSERT_FALSE(ready);
+    EXPECT_EQ(ready.error().kind(), ErrorKind::invalid_argument);
+    EXPECT_FALSE((*loaded)->start());
+  };
+  expect_waits();
+  EXPECT_NE((*loaded)->check_ready().error().message().find("(-1, 3, -1, -1)"), std::string::npos);
+  const std::vector<Shape> small = {{1, 3, 4, 4}};
+  EXPECT_FALSE((*loaded)->take_shapes(small));
+  expect_waits();
+  const HostTensor x = random_tensor({1, 3, 33, 47}, 1);
+  expect_right(picture(x.shape), x, (*loaded)->run(std::vector<HostTensor>{x}));
+  EXPECT_OK((*loaded)->check_ready());
+}
+
 // An even extent ends its last window of stride 2 elsewhere than an odd one; square pictures have
 // fewer numbers.
 TEST_P(FlowShapes, PicturesOfAnySize) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  run_shapes(GetParam().name, picture,
+  run_shapes(GetParam().name, a_picture,
              {{1, 3, 40, 56}, {1, 3, 47, 75}, {1, 3, 52, 61}, {1, 3, 33, 90}, {1, 3, 64, 70}});
 }
 
 TEST_P(FlowShapes, SquarePictures) {
   if (GetParam().name == kMockGpu) GTEST_SKIP() << "The mock is opened by tests alone.";
-  run_shapes(GetParam().name, picture,
+  run_shapes(GetParam().name, a_picture,
              {{1, 3, 64, 64}, {1, 3, 51, 51}, {1, 3, 80, 80}, {1, 3, 96, 96}, {1, 3, 47, 47}});
 }
 

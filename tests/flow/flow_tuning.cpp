@@ -64,7 +64,7 @@ Result<Tuned> tuned(const OpenDevice& open, const std::string& folder, bool meas
   tuning.limits.seconds = seconds;
   tuning.on_choice = [&](const TunedKernel& kernel) { tuned.kernels.push_back(kernel); };
   SessionOptions options;
-  options.devices.open = [&](const std::string&) { return open(); };
+  options.devices.open = [&](const std::string&, const DeviceCheck&) { return open(); };
   options.devices.next_route = [](const std::string&) { return std::nullopt; };
   options.cache_folder = folder;
   options.choose_on = tuned_choices(std::move(tuning));

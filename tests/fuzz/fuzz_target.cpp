@@ -24,6 +24,7 @@ constexpr FuzzTarget kTargets[] = {
     {"text", feed_text, nullptr, 4096, kMib},
     {"kernel", feed_kernel, kernel_seeds, 16384, 16 * kMib},
     {"cache", feed_cache, cache_seeds, 65536, kMib},
+    {"pack", feed_pack, pack_seeds, 65536, kMib},
     {"arguments", feed_arguments, arguments_seeds, 4096, 16 * kMib},
 };
 

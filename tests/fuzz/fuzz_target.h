@@ -37,6 +37,7 @@ bool feed_labels(std::string_view bytes);
 bool feed_text(std::string_view bytes);
 bool feed_kernel(std::string_view bytes);
 bool feed_cache(std::string_view bytes);
+bool feed_pack(std::string_view bytes);
 bool feed_arguments(std::string_view bytes);
 
 std::vector<std::string> model_seeds();
@@ -46,6 +47,7 @@ std::vector<std::string> jpeg_seeds();
 std::vector<std::string> npy_seeds();
 std::vector<std::string> kernel_seeds();
 std::vector<std::string> cache_seeds();
+std::vector<std::string> pack_seeds();
 std::vector<std::string> arguments_seeds();
 
 }  // namespace leat

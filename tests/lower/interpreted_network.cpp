@@ -59,9 +59,10 @@ Result<void> load_weights(const Schedule& schedule, const Step& step, Memory& me
     if (placement.space != Space::weights) continue;
     const HostTensor& value = *schedule.graph.tensors[id].constant;
     if (placement.packed) {
-      pack_weights(schedule.graph, step, value, placement.storage, memory.of(id));
+      const PackedOrder order = packed_order(schedule.graph, step, value.shape);
+      pack_weights(order, value, placement.storage, memory.of(id));
     } else {
-      to_storage(value, placement, memory.of(id));
+      place_constant(value, placement, memory.of(id));
     }
   }
   return {};

@@ -85,6 +85,8 @@ class LoadOptions(_Sized):
         ("deadline_ns", c_uint64),
         ("slots", c_uint32),
         ("is_strict", c_int32),
+        ("is_fixed", c_int32),
+        ("takes_times", c_int32),
     ]
 
 
@@ -108,7 +110,79 @@ class ModelStats(_Sized):
         ("copied_bytes", c_uint64),
         ("staged_bytes", c_uint64),
         ("compile_ms", c_double),
+        ("launches", c_uint64),
+        ("tensor_bytes", c_uint64),
+        ("repeated_runs", c_uint64),
     ]
+
+
+class TuneOptions(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("kernel_seconds", c_double),
+        ("is_again", c_int32),
+    ]
+
+
+class TuneResult(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("kernels", c_uint64),
+        ("measured", c_uint64),
+        ("model_us", c_double),
+        ("tuned_us", c_double),
+    ]
+
+
+class DeviceUse(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("name", c_char_p),
+        ("users", c_uint64),
+        ("submits", c_uint64),
+        ("replays", c_uint64),
+        ("memory_bytes", c_uint64),
+    ]
+
+
+class KernelOptions(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("device", c_char_p),
+        ("grid", c_uint32 * 3),
+        ("elements", POINTER(c_int64)),
+        ("element_count", c_size_t),
+        ("is_trusted", c_int32),
+    ]
+
+
+class ParameterInfo(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("name", c_char_p),
+        ("type", c_int32),
+        ("is_written", c_int32),
+        ("elements", c_int64),
+        ("size_bytes", c_size_t),
+    ]
+
+
+class KernelRate(_Sized):
+    _fields_ = [
+        ("struct_bytes", c_size_t),
+        ("median_us", c_double),
+        ("p99_us", c_double),
+        ("samples", c_uint64),
+        ("masked_accesses", c_uint64),
+    ]
+
+
+def members(struct: _Sized) -> Dict[str, Any]:
+    """What a struct tells, by name."""
+    values = {field[0]: getattr(struct, field[0]) for field in struct._fields_}
+    del values["struct_bytes"]
+    return {name: text(value) if isinstance(value, bytes) else value
+            for name, value in values.items()}
 
 
 class KernelTime(ctypes.Structure):
@@ -184,6 +258,24 @@ _FUNCTIONS: Dict[str, List[Any]] = {
     "leat_fence_wait": [c_int32, POINTER(Fence), c_uint64],
     "leat_fence_wait_any": [c_int32, POINTER(Fence), c_size_t, c_uint64, POINTER(c_size_t)],
     "leat_model_give_way": [c_int32, c_void_p],
+    "leat_model_run_times": [
+        c_int32, c_void_p, c_size_t, POINTER(c_uint64), POINTER(c_uint64)
+    ],
+    "leat_model_tune": [c_int32, c_void_p, POINTER(TuneOptions), POINTER(TuneResult)],
+    "leat_session_uses": [c_int32, c_void_p, POINTER(DeviceUse), c_size_t, POINTER(c_size_t)],
+    "leat_kernel_load": [
+        c_int32, c_void_p, c_char_p, c_size_t, c_char_p, POINTER(KernelOptions), POINTER(c_void_p)
+    ],
+    "leat_kernel_close": [None, c_void_p],
+    "leat_kernel_parameter_count": [c_size_t, c_void_p],
+    "leat_kernel_parameter": [c_int32, c_void_p, c_size_t, POINTER(ParameterInfo)],
+    "leat_kernel_device": [c_int32, c_void_p, POINTER(DeviceInfo)],
+    "leat_kernel_check": [c_int32, c_void_p, POINTER(Tensor), c_size_t],
+    "leat_kernel_run": [c_int32, c_void_p, POINTER(Tensor), c_size_t],
+    "leat_kernel_measure": [c_int32, c_void_p, c_double, POINTER(KernelRate)],
+    "leat_kernel_format": [
+        c_int32, c_char_p, c_size_t, c_char_p, c_char_p, c_size_t, POINTER(c_size_t)
+    ],
     "leat_operator": [
         c_int32, c_void_p, c_char_p, POINTER(Attribute), c_size_t, POINTER(Tensor), c_size_t,
         POINTER(Tensor), c_size_t

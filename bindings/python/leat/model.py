@@ -80,6 +80,17 @@ class Session:
         """See leat.load."""
         return Model(model, session=self, **options)
 
+    def uses(self) -> List[Dict[str, Union[str, int]]]:
+        """What each open device is used for: its name, how many models, operators and kernels are
+        ready on it, submits and replays so far, bytes of memory."""
+        count = ctypes.c_size_t()
+        c.check(c.library.leat_session_uses(self._handle, None, 0, c.byref(count)))
+        uses = (c.DeviceUse * count.value)()
+        for use in uses:
+            use.struct_bytes = ctypes.sizeof(use)
+        c.check(c.library.leat_session_uses(self._handle, uses, len(uses), c.byref(count)))
+        return [c.members(use) for use in uses[: count.value]]
+
     def operator(self, op: str, *inputs: Optional[Value], outputs: int = 1,
                  **attributes: Any) -> Any:
         """One ONNX operator of the standard domain, as opset 21 has it, on arrays:
@@ -196,7 +207,7 @@ class Model:
                  device: Optional[str] = None, session: Optional[Session] = None, slots: int = 1,
                  shapes: Optional[Mapping[str, Sequence[int]]] = None,
                  values: Optional[Mapping[str, Value]] = None, strict: bool = False,
-                 deadline: float = 0) -> None:
+                 fixed: bool = False, deadline: float = 0, times: bool = False) -> None:
         self._handle = ctypes.c_void_p()
         self._session = session or default_session()
         self._lock = threading.Lock()  # a model is used by one thread at a time
@@ -205,7 +216,7 @@ class Model:
         options = c.LoadOptions(
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
-            is_strict=int(strict))
+            is_strict=int(strict), is_fixed=int(fixed), takes_times=int(times))
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
                 self._session._handle, model, len(model), b"(bytes)", c.byref(options),
@@ -354,8 +365,27 @@ class Model:
         bytes of inputs and outputs copied since it was loaded."""
         stats = c.ModelStats()
         c.check(c.library.leat_model_get_stats(self._handle, c.byref(stats)))
-        names = [field[0] for field in stats._fields_]
-        return {name: getattr(stats, name) for name in names if name != "struct_bytes"}
+        return c.members(stats)
+
+    def run_times(self, slot: int = 0) -> Tuple[int, int]:
+        """Begin and end of the slot's last run, in nanoseconds on the device's clock. The model was
+        loaded with times=True."""
+        begin, end = ctypes.c_uint64(), ctypes.c_uint64()
+        c.check(c.library.leat_model_run_times(self._handle, slot, c.byref(begin), c.byref(end)))
+        return begin.value, end.value
+
+    def tune(self, kernel_seconds: float = 0, again: bool = False) -> Dict[str, Union[int, float]]:
+        """Measures ways to compute each kernel on the device, for so many seconds each (0: 0.1),
+        keeps the fastest in the session's cache folder and goes on with them. Returns how many
+        kernels there are and were measured, and microseconds before and after."""
+        options = c.TuneOptions(kernel_seconds=kernel_seconds, is_again=int(again))
+        result = c.TuneResult()
+        with self._lock:
+            c.check(c.library.leat_model_tune(
+                self._handle, c.byref(options), c.byref(result)))
+            self._placed.clear()
+            self._read_facts()
+        return c.members(result)
 
     def profile(self) -> List[KernelTime]:
         """Runs slot 0 kernel by kernel, on the inputs that lie there."""
@@ -403,9 +433,12 @@ def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     device: "cpu", "gpu0", "gpu0:vulkan"; default: the best that takes the model.
     session: whose devices are used; default: one for the whole program.
     slots: sets of inputs and outputs, so that started runs overlap.
-    shapes: by input name, for extents that the model leaves open; a call may say more.
+    shapes: by input name, for extents that the model leaves open. Without them the model is made
+        ready by its first call, save for the first extent, which is 1 until a call says more.
+    fixed: other shapes than the first are not expected; some per cent faster.
     values: by input name, of inputs whose value decides a shape: those are no inputs any more.
     strict: refuses a device that computes f64 as f32.
+    times: each run takes the device's time: Model.run_times.
     deadline: seconds after which a run counts as lost.
     """
     return Model(model, **options)

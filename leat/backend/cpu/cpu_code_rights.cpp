@@ -25,7 +25,8 @@ Result<void> check_code_rights() {
   return Error(ErrorKind::unsupported,
                "This process may not run code that it makes (mprotect: " +
                    std::string(std::strerror(refused)) +
-                   "), as under systemd's MemoryDenyWriteExecute or SELinux.");
+                   "), as under systemd's MemoryDenyWriteExecute or SELinux; packed models (leat "
+                   "pack) and other devices need no such right.");
 }
 
 }  // namespace leat

@@ -3,12 +3,14 @@
 
 #include <fstream>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "leat/backend/cpu/cpu_code_rights.h"
 #include "leat/backend/cpu/cpu_jit.h"
 #include "leat/backend/cpu/cpu_memory.h"
 #include "leat/backend/cpu/cpu_queue.h"
+#include "leat/backend/cpu/cpu_shared_code.h"
 #include "leat/backend/cpu/cpu_target.h"
 #include "leat/base/env.h"
 #include "leat/route/handle_table.h"
@@ -38,7 +40,11 @@ DeviceInfo make_info() {
   info.chip = cpuinfo_value("model name");
   info.chip += info.chip.empty() ? host.cpu : " (" + host.cpu + ")";
   info.vendor = cpuinfo_value("vendor_id");
-  info.driver = "LLVM " + host.llvm_version;
+  info.driver = host.llvm_version.empty() ? "packed models only" : "LLVM " + host.llvm_version;
+  const Result<void> rights = check_code_rights();
+  if (!rights && !host.llvm_version.empty()) {
+    info.driver += " (packed models only: " + rights.error().message() + ")";
+  }
   if (!host.tiles_refused.empty()) info.driver += " (no AMX: " + host.tiles_refused + ")";
   info.route = Route::native;
   info.unified_memory = true;
@@ -51,11 +57,8 @@ constexpr size_t kImportAlignment = 4;
 
 class CpuDevice : public Device {
  public:
-  CpuDevice(CpuJit jit, uint32_t threads)
-      : info_(make_info()),
-        target_(host_cpu_target(threads)),
-        jit_(std::move(jit)),
-        queue_(*this, info_, target_) {}
+  explicit CpuDevice(uint32_t threads)
+      : info_(make_info()), target_(host_cpu_target(threads)), queue_(*this, info_, target_) {}
   Result<void> start() { return queue_.start(target_.compute_units); }
 
   const DeviceInfo& info() const override { return info_; }
@@ -70,11 +73,14 @@ class CpuDevice : public Device {
   Result<Buffer> import_dma_buf(int fd, size_t size_bytes) override;
 
  private:
+  Result<LoadedCode> load_code(const KernelBinary& binary);
   Buffer keep(CpuMemory memory, size_t size_bytes, std::byte* data);
 
   DeviceInfo info_;
   Target target_;
-  CpuJit jit_;  // outlives the code that the queue retires
+  // Both outlive the code that the queue retires.
+  std::optional<CpuJit> jit_;  // once somebody wants it
+  CpuSharedCode shared_;
   HandleTable<CpuMemory> memory_;
   CpuQueue queue_;  // ends before the memory
 };
@@ -120,13 +126,22 @@ Result<Buffer> CpuDevice::import_dma_buf(int fd, size_t size_bytes) {
 
 void CpuDevice::free_buffer(uint64_t handle) { queue_.retire(memory_.take(handle)); }
 
+Result<LoadedCode> CpuDevice::load_code(const KernelBinary& binary) {
+  if (is_shared_object(binary)) return shared_.load(binary);
+  if (!jit_) {
+    TRY_ASSIGN(CpuJit jit, CpuJit::create());
+    jit_.emplace(std::move(jit));
+  }
+  return jit_->load(binary);
+}
+
 Result<std::unique_ptr<Kernel>> CpuDevice::load(const KernelBinary& binary) {
   TRY(check_limits(binary, target_, info_));
   const uint64_t rows = uint64_t{binary.grid[1]} * binary.grid[2];  // both below 2^31
   constexpr uint32_t kGroupsMax = std::numeric_limits<uint32_t>::max();
   TRY(check_limit(binary, info_, "Number of workgroups",
                   rows > kGroupsMax ? rows : rows * binary.grid[0], kGroupsMax));
-  TRY_ASSIGN(LoadedCode code, jit_.load(binary));
+  TRY_ASSIGN(LoadedCode code, load_code(binary));
   return std::unique_ptr<Kernel>(std::make_unique<CpuKernel>(binary, std::move(code), queue_));
 }
 
@@ -138,9 +153,7 @@ Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads) {
                                                   ") of Device \"cpu\" are more than the limit (" +
                                                   std::to_string(kThreadsMax) + ").");
   }
-  TRY(check_code_rights());
-  TRY_ASSIGN(CpuJit jit, CpuJit::create());
-  auto device = std::make_unique<CpuDevice>(std::move(jit), threads);
+  auto device = std::make_unique<CpuDevice>(threads);
   TRY(device->start());
   return std::unique_ptr<Device>(std::move(device));
 }

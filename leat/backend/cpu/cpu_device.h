@@ -9,7 +9,8 @@
 namespace leat {
 
 /// Opens the processor with `threads` threads; 0 takes one a core.
-/// Errors: internal (LLVM's JIT does not start); invalid_argument, above 4096 threads.
+/// It takes objects that are linked already in any build and process; others need LLVM's JIT, which
+/// starts with the first. Errors: invalid_argument, above 4096 threads; out_of_memory.
 Result<std::unique_ptr<Device>> open_cpu_device(uint32_t threads);
 
 }  // namespace leat

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "leat/backend/cpu/cpu_code_rights.h"
 #include "leat/backend/cpu/cpu_tiles.h"
 
 namespace leat {
@@ -36,24 +37,17 @@ Error refusal(const KernelBinary& binary, llvm::Error error) {
                                                 llvm::toString(std::move(error)) + ").");
 }
 
-}  // namespace
-
 // The code's memory is freed with its symbol table.
-struct LoadedCode::Place {
-  Place(LLJIT& owner, JITDylib& symbols) : jit(owner), table(symbols) {}
-  Place(const Place&) = delete;
-  ~Place() { llvm::consumeError(jit.getExecutionSession().removeJITDylib(table)); }
+struct CodePlace {
+  CodePlace(LLJIT& owner, JITDylib& symbols) : jit(owner), table(symbols) {}
+  CodePlace(const CodePlace&) = delete;
+  ~CodePlace() { llvm::consumeError(jit.getExecutionSession().removeJITDylib(table)); }
 
   LLJIT& jit;
   JITDylib& table;
 };
 
-LoadedCode::LoadedCode(KernelEntry function, std::unique_ptr<Place> place)
-    : entry_(function), place_(std::move(place)) {}
-LoadedCode::LoadedCode() = default;
-LoadedCode::LoadedCode(LoadedCode&&) noexcept = default;
-LoadedCode& LoadedCode::operator=(LoadedCode&&) noexcept = default;
-LoadedCode::~LoadedCode() = default;
+}  // namespace
 
 struct CpuJit::State {
   std::unique_ptr<LLJIT> jit;
@@ -65,6 +59,7 @@ CpuJit::CpuJit(CpuJit&&) noexcept = default;
 CpuJit::~CpuJit() = default;
 
 Result<CpuJit> CpuJit::create() {
+  TRY(check_code_rights());
   static const bool registered = register_host();
   CHECK(registered);
   const auto make_linker = [](llvm::orc::ExecutionSession& session, const llvm::Triple&) {
@@ -101,7 +96,7 @@ Result<LoadedCode> CpuJit::load(const KernelBinary& binary) {
   llvm::Expected<JITDylib&> table =
       jit.createJITDylib("kernel_" + std::to_string(state_->loaded_count++));
   if (!table) return refusal(binary, table.takeError());
-  auto place = std::make_unique<LoadedCode::Place>(jit, *table);
+  auto place = std::make_shared<const CodePlace>(jit, *table);
   if (llvm::Error error =
           jit.addObjectFile(*table, llvm::MemoryBuffer::getMemBufferCopy(bytes, binary.name))) {
     return refusal(binary, std::move(error));

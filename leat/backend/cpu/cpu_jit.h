@@ -1,40 +1,22 @@
 // Brings object files into this process, through LLVM's JITLink, and names the host for the
-// compiler. LLVM's headers stay in cpu_jit.cpp.
+// compiler. LLVM's headers stay in cpu_jit.cpp; builds without LLVM have cpu_jit_absent.cpp
+// instead.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
+#include "leat/backend/cpu/cpu_code.h"
 #include "leat/base/kernel_binary.h"
 #include "leat/base/result.h"
 
 namespace leat {
 
-/// What emit_llvm's objects export: runs workgroups [first_group, end_group) of the flattened grid.
-using KernelEntry = void (*)(const void* const* buffers, uint32_t first_group, uint32_t end_group);
-
-/// Code in memory, freed with this.
-class LoadedCode {
- public:
-  struct Place;
-  LoadedCode();
-  LoadedCode(KernelEntry function, std::unique_ptr<Place> place);
-  LoadedCode(LoadedCode&&) noexcept;
-  LoadedCode& operator=(LoadedCode&&) noexcept;
-  ~LoadedCode();
-
-  KernelEntry entry() const { return entry_; }
-
- private:
-  KernelEntry entry_ = nullptr;
-  std::unique_ptr<Place> place_;
-};
-
 /// Loads code. Outlives all code that it loaded.
 class CpuJit {
  public:
-  /// Errors: internal.
+  /// Errors: internal; unsupported, without LLVM or where this process may not run code that it
+  /// writes.
   static Result<CpuJit> create();
   CpuJit(CpuJit&&) noexcept;
   ~CpuJit();
@@ -54,7 +36,7 @@ struct HostCpu {
   std::string triple;
   std::string cpu;
   std::string features;       // "+avx2,-avx512f,.."
-  std::string llvm_version;   // of the library that loads code
+  std::string llvm_version;   // of the library that loads code; empty without
   std::string tiles_refused;  // why the CPU's AMX, if it has that, is not among the features
 };
 HostCpu host_cpu();

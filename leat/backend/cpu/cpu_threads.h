@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "leat/backend/cpu/cpu_jit.h"
+#include "leat/backend/cpu/cpu_code.h"
 #include "leat/backend/cpu/cpu_wait.h"
 #include "leat/base/result.h"
 

@@ -1,0 +1,188 @@
+// What the C library does with a compiler. See c_model.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "bindings/c/c_model.h"
+#include "leat/model/onnx_import.h"
+#include "leat/run/tuning.h"
+
+namespace leat::c {
+
+namespace {
+
+Result<ImportOptions> known_of(const leat_load_options& options, const OnnxModel& file) {
+  ImportOptions known;
+  if (options.known_count > 0) TRY(check_given(options.known, "known"));
+  for (const leat_known_input& input : std::span(options.known, options.known_count)) {
+    TRY(check_given(input.name, "name of a known input"));
+    const auto declared = std::ranges::find(file.inputs(), input.name, &DeclaredInput::name);
+    if (declared == file.inputs().end()) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("The model has no input \"{}\".", input.name));
+    }
+    const std::string what = fmt::format("known input \"{}\"", input.name);
+    TRY_ASSIGN(TensorFacts facts, shape_facts_of(input.value, what));
+    if (input.value.data != nullptr) {
+      TRY_ASSIGN(known.input_values[input.name], value_of(input.value, what));
+    }
+    known.input_shapes[input.name] = std::move(facts.shape);
+  }
+  return known;
+}
+
+/// The same model for other shapes of the inputs of these names.
+auto specialiser(std::shared_ptr<const OnnxModel> file, ImportOptions known,
+                 const std::vector<ModelValue>& inputs) {
+  std::vector<std::string> names;
+  for (const ModelValue& input : inputs) names.push_back(input.name);
+  return [file = std::move(file), known = std::move(known),
+          names = std::move(names)](std::span<const Shape> shapes) {
+    ImportOptions options = known;
+    for (size_t i = 0; i < names.size(); ++i) options.input_shapes[names[i]] = shapes[i];
+    return file->specialised(options);
+  };
+}
+
+/// Whether an extent that nobody has told is more than a number of pictures: those stand first, and
+/// one is a good guess.
+bool leaves_shapes_open(const OnnxModel& file, const ImportOptions& known) {
+  if (!known.input_values.empty()) return false;  // which inputs are left, the import says
+  return std::ranges::any_of(file.inputs(), [&](const DeclaredInput& input) {
+    if (known.input_shapes.contains(input.name)) return false;
+    const auto inner = std::views::drop(input.extents, 1);
+    return !input.has_rank || std::ranges::any_of(inner, &DeclaredInput::Extent::is_open);
+  });
+}
+
+/// What the model's inputs may be like when they are of these shapes: extents that the file leaves
+/// open and that are not 1 are larger, all by the same number, so that what is a sum of others
+/// stays one; and, those of one name alike, by several, since a square is treated as such. Halving
+/// such numbers some times, as networks do, changes them.
+class Foresight {
+ public:
+  Foresight(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs)
+      : file_(std::move(file)) {
+    for (const ModelValue& input : inputs) {
+      auto found = std::ranges::find(file_->inputs(), input.name, &DeclaredInput::name);
+      if (found == file_->inputs().end()) {
+        found = std::ranges::find(file_->default_inputs(), input.name, &DeclaredInput::name);
+      }
+      declared_.push_back(&*found);
+    }
+  }
+
+  std::vector<ShapeSets> operator()(std::span<const Shape> shapes) const {
+    std::vector<ShapeSets> groups;
+    for (const int64_t more : {160, 32, 8, 1}) {
+      ShapeSets sets = {grown(shapes, more, more)};
+      if (std::ranges::equal(sets[0], shapes)) return {};
+      if (grown(shapes, more, 0) != sets[0]) {
+        sets.push_back(grown(shapes, more, 2 * more));
+        sets.push_back(grown(shapes, 2 * more, more));
+      }
+      groups.push_back(std::move(sets));
+    }
+    return groups;
+  }
+
+ private:
+  /// The first name's extents by `first`, the next one's by `second`, and so on.
+  std::vector<Shape> grown(std::span<const Shape> shapes, int64_t first, int64_t second) const {
+    std::vector<Shape> others(shapes.begin(), shapes.end());
+    std::vector<std::string> symbols;
+    for (size_t i = 0; i < others.size(); ++i) {
+      for (size_t d = 0; d < others[i].size(); ++d) {
+        const bool is_open = !declared_[i]->has_rank || declared_[i]->extents[d].is_open;
+        if (!is_open || others[i][d] <= 1) continue;
+        const std::string symbol = declared_[i]->has_rank ? declared_[i]->extents[d].symbol : "";
+        const auto known = std::ranges::find(symbols, symbol);
+        const auto place =
+            symbol.empty() ? symbols.size() : static_cast<size_t>(known - symbols.begin());
+        if (known == symbols.end() || symbol.empty()) symbols.push_back(symbol);
+        others[i][d] += place % 2 == 0 ? first : second;
+      }
+    }
+    return others;
+  }
+
+  std::shared_ptr<const OnnxModel> file_;
+  std::vector<const DeclaredInput*> declared_;
+};
+
+Result<leat_tune_result> tune(leat_model& model, const leat_tune_options& options) {
+  const double seconds = options.kernel_seconds == 0 ? kKernelSeconds : options.kernel_seconds;
+  if (!(seconds > 0 && seconds <= kKernelSecondsMax)) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Seconds for each kernel ({}) are not above 0 and up to {}.", seconds,
+                             kKernelSecondsMax));
+  }
+  if (model.session->cache_folder.empty()) {
+    return Error(ErrorKind::invalid_argument,
+                 "The session keeps no cache, and so nothing that tuning finds.");
+  }
+  TRY(TuneStore::open(model.session->cache_folder));
+  leat_tune_result result{};
+  TuningOptions tuning;
+  tuning.cache_folder = model.session->cache_folder;
+  tuning.measures = true;
+  tuning.again = options.is_again != 0;
+  tuning.limits.seconds = seconds;
+  tuning.on_choice = [&](const TunedKernel& kernel) {
+    ++result.kernels;
+    if (kernel.source == ChoiceSource::measured) ++result.measured;
+    if (kernel.seconds <= 0 || kernel.model_seconds <= 0) return;
+    result.model_us += kernel.model_seconds * 1e6;
+    result.tuned_us += kernel.seconds * 1e6;
+  };
+  TRY(model.loaded->choose_anew(tuned_choices(std::move(tuning))));
+  return result;
+}
+
+}  // namespace
+
+void add_tuning(SessionOptions& own, const leat_session_options& options) {
+  TuningOptions tuning;  // what `leat tune` has found
+  tuning.cache_folder = own.cache_folder;
+  if (options.log != nullptr) {
+    tuning.on_store_error = [log = options.log, context = options.log_context](const Error& error) {
+      log(context, error.message().c_str());
+    };
+  }
+  own.choose_on = tuned_choices(std::move(tuning));
+}
+
+Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const ModelFile& file,
+                                                   const leat_load_options& options,
+                                                   LoadOptions loading) {
+  TRY_ASSIGN(OnnxModel parsed,
+             file.bytes ? OnnxModel::parse(*file.bytes, file.path) : OnnxModel::read(file.path));
+  const auto onnx = std::make_shared<const OnnxModel>(std::move(parsed));
+  TRY_ASSIGN(const ImportOptions known, known_of(options, *onnx));
+  const bool waits = leaves_shapes_open(*onnx, known);
+  Result<Model> tried = onnx->specialised(known);
+  // Extents of 1 may be too small for it; what it lacks altogether is said at once.
+  const bool is_refused = !tried && (!waits || tried.error().kind() == ErrorKind::unsupported);
+  if (is_refused) return tried.error();
+  Model model = waits ? onnx->declared(known.input_shapes) : std::move(*tried);
+  loading.network.schedule.strict = options.is_strict != 0;
+  loading.specialise = specialiser(onnx, known, model.inputs);
+  if (options.is_fixed == 0) loading.foresee = Foresight(onnx, model.inputs);
+  loading.waits_for_shapes = waits;
+  return session.load(std::move(model), std::move(loading));
+}
+
+}  // namespace leat::c
+
+using namespace leat;
+
+leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
+                            leat_tune_result* result) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_model(model));
+    TRY_ASSIGN(const leat_tune_options own, c::read_struct(options, "leat_tune_options"));
+    TRY_ASSIGN(const leat_tune_result told, c::tune(*model, own));
+    return result == nullptr ? Result<void>() : c::write_struct(told, result, "leat_tune_result");
+  });
+}

@@ -1,0 +1,75 @@
+// See model_memory.h.
+#include "leat/run/model_memory.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "leat/run/transfer.h"
+
+namespace leat {
+
+std::optional<ModelMemory::Place> ModelMemory::find(const Wish& wish) const {
+  const auto [first, last] = kept_.equal_range(wish.constant.get());
+  for (auto each = first; each != last; ++each) {
+    const Kept& kept = each->second;
+    const bool fits = kept.storage == wish.placement.storage &&
+                      kept.strides == wish.placement.strides &&
+                      kept.words_of == wish.placement.words_of && kept.order == wish.order;
+    // Another constant may have come to lie where one was that is gone.
+    if (!fits || kept.constant.lock() != wish.constant) continue;
+    if (std::shared_ptr<const Buffer> arena = kept.arena.lock()) return Place{arena, kept.offset};
+  }
+  return std::nullopt;
+}
+
+Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish> wishes) {
+  std::erase_if(kept_, [](const auto& each) { return each.second.arena.expired(); });
+  Placed placed;
+  placed.places.resize(wishes.size());
+  std::vector<size_t> missing;
+  size_t size_bytes = 0;
+  for (size_t i = 0; i < wishes.size(); ++i) {
+    const size_t wanted = std::max<size_t>(wishes[i].placement.size_bytes(), 1);
+    const size_t aligned =
+        (wanted + kPlacementAlignment - 1) / kPlacementAlignment * kPlacementAlignment;
+    placed.used_bytes += aligned;
+    if (std::optional<Place> found = find(wishes[i])) {
+      placed.places[i] = std::move(*found);
+      continue;
+    }
+    placed.places[i].offset = size_bytes;
+    size_bytes += aligned;
+    missing.push_back(i);
+  }
+  if (missing.empty()) return placed;
+  std::vector<std::byte> image(size_bytes);
+  for (const size_t i : missing) {
+    const Wish& wish = wishes[i];
+    const std::span<std::byte> bytes(image.data() + placed.places[i].offset,
+                                     wish.placement.size_bytes());
+    if (wish.order) {
+      pack_weights(*wish.order, *wish.constant, wish.placement.storage, bytes);
+    } else {
+      place_constant(*wish.constant, wish.placement, bytes);
+    }
+  }
+  TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
+  const auto arena = std::make_shared<const Buffer>(std::move(made));
+  TRY(write_buffer(device, {arena.get(), 0, size_bytes}, image));
+  placed.written_bytes = size_bytes;
+  for (const size_t i : missing) {
+    placed.places[i].arena = arena;
+    Wish& wish = wishes[i];
+    const HostTensor* const constant = wish.constant.get();
+    kept_.emplace(constant, Kept{.constant = wish.constant,
+                                 .storage = wish.placement.storage,
+                                 .strides = std::move(wish.placement.strides),
+                                 .words_of = wish.placement.words_of,
+                                 .order = std::move(wish.order),
+                                 .arena = arena,
+                                 .offset = placed.places[i].offset});
+  }
+  return placed;
+}
+
+}  // namespace leat

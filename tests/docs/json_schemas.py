@@ -19,6 +19,8 @@ COMMANDS = [
     ("run", "leat run digits.onnx --input x.npy --device cpu"),
     ("run", "leat run digits.onnx --input 7.png --output y.npy --device cpu --top 2 --profile"),
     ("run-folder", "leat run digits.onnx --input pictures --output results --device cpu --top 1"),
+    ("compare", "leat compare digits.onnx --device cpu --repeat 3"),
+    ("inspect", "leat inspect digits.onnx"),
     ("test-onnx", "leat test-onnx CASES --device cpu"),
     ("tune", "leat tune digits.onnx --device cpu --time 5"),
     ("tune-list", "leat tune list"),

@@ -17,7 +17,7 @@ constexpr leat::cli::Command kCommands[] = {
     {"compare", "Measures a model on every device and route of this machine, side by side",
      leat::cli::add_compare,
      "leat compare digits.onnx\n"
-     "leat compare digits.onnx --device cpu --html digits.html"},
+     "leat compare digits.onnx --device cpu,gpu0 --html digits.html"},
     {"test-onnx", "Runs cases of the ONNX conformance suite", leat::cli::add_test_onnx,
      "leat test-onnx CASES --device cpu -v"},
     {"bench", "Measures; leat bench --help names what", leat::cli::add_bench,
@@ -42,10 +42,10 @@ constexpr leat::cli::Command kCommands[] = {
      "leat cache prune --size 500MB\n"
      "leat cache clear --tuning"},
     {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
-     "leat kernel run add.ir --in a=a.npy --in b=b.npy --out c=c.npy --device cpu\n"
-     "leat kernel check add.ir\n"
-     "leat kernel bench add.ir --device cpu --time 0.05\n"
-     "leat kernel fmt add.ir"},
+     "leat kernel check examples/kernels/add.ir\n"
+     "leat kernel run examples/kernels/relu.ir --in x=x.npy --out y=y.npy --device cpu\n"
+     "leat kernel bench examples/kernels/matmul.ir --device cpu --trust\n"
+     "leat kernel fmt examples/kernels/add.ir"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };

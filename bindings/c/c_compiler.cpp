@@ -111,6 +111,9 @@ class Foresight {
   std::vector<const DeclaredInput*> declared_;
 };
 
+constexpr double kKernelSeconds = 0.1;
+constexpr double kKernelSecondsMax = 3600;
+
 Result<leat_tune_result> tune(leat_model& model, const leat_tune_options& options) {
   const double seconds = options.kernel_seconds == 0 ? kKernelSeconds : options.kernel_seconds;
   if (!(seconds > 0 && seconds <= kKernelSecondsMax)) {
@@ -180,7 +183,8 @@ using namespace leat;
 leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
                             leat_tune_result* result) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_ready());
     TRY_ASSIGN(const leat_tune_options own, c::read_struct(options, "leat_tune_options"));
     TRY_ASSIGN(const leat_tune_result told, c::tune(*model, own));
     return result == nullptr ? Result<void>() : c::write_struct(told, result, "leat_tune_result");

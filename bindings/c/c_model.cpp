@@ -73,15 +73,12 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
   return info;
 }
 
+}  // namespace
+
 Result<void> check_model(const leat_model* model) {
   TRY(check_given(model, "model"));
   return model->loaded->check_ready();
 }
-
-constexpr double kKernelSeconds = 0.1;
-constexpr double kKernelSecondsMax = 3600;
-
-}  // namespace
 
 }  // namespace leat::c
 

@@ -66,6 +66,9 @@ leat_device_info info_of(const DeviceInfo& info, const std::string& refusal);
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs);
 
+/// That the model is given and ready.
+Result<void> check_model(const leat_model* model);
+
 /// Whether the caller's elements can lie where the device has them.
 bool is_plain(const ExternalView& view);
 

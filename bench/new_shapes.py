@@ -91,7 +91,8 @@ def main():
         with open(options.json, "w") as file:
             json.dump({"benchmark": "new shapes", "model": options.model.rsplit("/", 1)[-1],
                        "version": leat.__version__, "device": options.device,
-                       "load_ms": round(load_ms, 3), "peer": f"ONNX Runtime {onnxruntime.__version__}",
+                       "load_ms": round(load_ms, 3),
+                       "peer": f"ONNX Runtime {onnxruntime.__version__}",
                        "date": str(datetime.date.today()), "results": rows}, file, indent=1)
 
 

@@ -21,7 +21,7 @@ const std::set<std::string> kMutual = {
     "leat/ir/verify_rules",     "leat/model/onnx_file",  "leat/model/onnx_import",
     "leat/model/onnx_node",     "leat/model/onnx_ops",   "leat/run/juggler",
     "leat/run/juggle_run",      "leat/tensor/expr",      "leat/tensor/scalar_math",
-    "leat/tensor/graph",        "leat/tensor/fold",
+    "leat/tensor/graph",        "leat/tensor/fold",      "leat/tensor/constant_memory",
 };
 
 std::string place_of(const std::string& path) {

@@ -171,7 +171,7 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
   Model model = waits ? onnx->declared(known.input_shapes) : std::move(*tried);
   loading.network.schedule.strict = options.is_strict != 0;
   loading.specialise = specialiser(onnx, known, model.inputs);
-  if (options.is_fixed == 0) loading.foresee = Foresight(onnx, model.inputs);
+  if (options.has_one_shape == 0) loading.foresee = Foresight(onnx, model.inputs);
   loading.waits_for_shapes = waits;
   return session.load(std::move(model), std::move(loading));
 }

@@ -192,8 +192,8 @@ typedef struct leat_load_options {
   uint64_t deadline_ns; /**< after which a run counts as lost; 0: the device's own */
   uint32_t slots;       /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
   int32_t is_strict;    /**< not 0: refuses a device that computes f64 as f32 */
-  int32_t is_fixed;     /**< not 0: other shapes than the first are not expected: kernels are made
-                             for these alone, some per cent faster; others make new ones */
+  int32_t has_one_shape; /**< not 0: other shapes than the first are not expected: kernels are
+                              made for these alone, some per cent faster; others make new ones */
   int32_t takes_times;  /**< not 0: each run takes the device's time: leat_model_run_times */
 } leat_load_options;
 

@@ -85,7 +85,7 @@ class LoadOptions(_Sized):
         ("deadline_ns", c_uint64),
         ("slots", c_uint32),
         ("is_strict", c_int32),
-        ("is_fixed", c_int32),
+        ("has_one_shape", c_int32),
         ("takes_times", c_int32),
     ]
 

@@ -216,7 +216,7 @@ class Model:
         options = c.LoadOptions(
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
-            is_strict=int(strict), is_fixed=int(fixed), takes_times=int(times))
+            is_strict=int(strict), has_one_shape=int(fixed), takes_times=int(times))
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
                 self._session._handle, model, len(model), b"(bytes)", c.byref(options),

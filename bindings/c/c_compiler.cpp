@@ -164,11 +164,18 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
   const auto onnx = std::make_shared<const OnnxModel>(std::move(parsed));
   TRY_ASSIGN(const ImportOptions known, known_of(options, *onnx));
   const bool waits = leaves_shapes_open(*onnx, known);
-  Result<Model> tried = onnx->specialised(known);
-  // Extents of 1 may be too small for it; what it lacks altogether is said at once.
-  const bool is_refused = !tried && (!waits || tried.error().kind() == ErrorKind::unsupported);
-  if (is_refused) return tried.error();
-  Model model = waits ? onnx->declared(known.input_shapes) : std::move(*tried);
+  ImportFailure failure;
+  Result<Model> tried = onnx->specialised(known, &failure);
+  // Extents of 1 may be too small for a node, and an input without rank has no shape at all; what
+  // is wrong whatever they are is said at once.
+  const auto lacks_rank = [&](const DeclaredInput& input) {
+    return !input.has_rank && !known.input_shapes.contains(input.name);
+  };
+  const bool may_come_right =
+      waits && (!failure.op.empty() || std::ranges::any_of(onnx->inputs(), lacks_rank));
+  if (!tried && (!may_come_right || tried.error().kind() == ErrorKind::io)) return tried.error();
+  if (waits) TRY_ASSIGN(tried, onnx->declared(known.input_shapes));
+  Model model = std::move(*tried);
   loading.network.schedule.strict = options.is_strict != 0;
   loading.specialise = specialiser(onnx, known, model.inputs);
   if (options.has_one_shape == 0) loading.foresee = Foresight(onnx, model.inputs);

@@ -221,7 +221,8 @@ leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin
 
 leat_status leat_model_give_way(leat_model* model) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_device());
     return model->loaded->give_way(
         Error(ErrorKind::device_lost,
               "The caller gave Device \"" + model->loaded->device().info().name + "\" up."));

@@ -194,7 +194,6 @@ bool is_plain(const ExternalView& view) {
 
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs) {
-  TRY(model.check_device());
   TRY(accept_inputs(model, inputs));
   TRY_ASSIGN(const bool runs, accept_outputs(model.model(), outputs));
   if (!runs) return {};

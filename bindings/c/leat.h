@@ -189,12 +189,12 @@ typedef struct leat_load_options {
   const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
   const leat_known_input* known; /**< inputs of which more is known than the file says */
   size_t known_count;
-  uint64_t deadline_ns; /**< after which a run counts as lost; 0: the device's own */
-  uint32_t slots;       /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
-  int32_t is_strict;    /**< not 0: refuses a device that computes f64 as f32 */
+  uint64_t deadline_ns;  /**< after which a run counts as lost; 0: the device's own */
+  uint32_t slots;        /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
+  int32_t is_strict;     /**< not 0: refuses a device that computes f64 as f32 */
   int32_t has_one_shape; /**< not 0: other shapes than the first are not expected: kernels are
                               made for these alone, some per cent faster; others make new ones */
-  int32_t takes_times;  /**< not 0: each run takes the device's time: leat_model_run_times */
+  int32_t takes_times;   /**< not 0: each run takes the device's time: leat_model_run_times */
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
@@ -223,7 +223,8 @@ LEAT_API leat_status leat_model_load_memory(leat_session* session, const void* b
 LEAT_API void leat_model_close(leat_model* model);
 
 /** An input or output for the shapes that the model is ready for; before it is ready for any, as
- * the file declares it, with -1 for an extent that is open and size_bytes 0. */
+ * the file declares it, with -1 for an extent that is open, the shape (-1) where not even their
+ * number is known, and size_bytes 0. */
 typedef struct leat_value_info {
   size_t struct_bytes;
   const char* name; /**< lives until the model takes other shapes or is closed */

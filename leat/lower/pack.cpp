@@ -122,7 +122,7 @@ void pack_weights(const PackedOrder& order, const HostTensor& value, DType stora
                   std::span<std::byte> packed) {
   CHECK(static_cast<int64_t>(packed.size()) >= packed_elements_of(order) * size_bytes_of(storage));
   std::memset(packed.data(), 0, packed.size());
-  if (value.dtype == storage) {
+  if (lies_as_it_is(value.dtype, storage)) {
     switch (size_bytes_of(storage)) {
       case 1: return place_as_is<uint8_t>(order, value, packed.data());
       case 2: return place_as_is<uint16_t>(order, value, packed.data());
@@ -131,6 +131,7 @@ void pack_weights(const PackedOrder& order, const HostTensor& value, DType stora
     }
   }
   if (!is_float(storage)) {
+    CHECK(size_bytes_of(storage) == sizeof(int32_t));
     return place_all(order, reinterpret_cast<int32_t*>(packed.data()),
                      [&](int64_t source) { return static_cast<int32_t>(value.integer(source)); });
   }

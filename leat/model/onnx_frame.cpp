@@ -213,6 +213,17 @@ Result<void> read_inputs(const onnx::GraphProto& graph, ModelFrame& frame, Impor
   return {};
 }
 
+/// Of what is said of an input or output, whether there can be such a tensor.
+Result<void> check_declared(const Shape& shape) {
+  if (shape.size() > static_cast<size_t>(kTensorRankMax)) {
+    return invalid(fmt::format("There are more dimensions ({}) than the limit ({}).", shape.size(),
+                               kTensorRankMax));
+  }
+  Shape smallest = shape;
+  std::ranges::replace(smallest, -1, 1);
+  return check_shape(smallest);
+}
+
 }  // namespace
 
 std::string name_of(const onnx::ModelProto& proto, const std::string& path) {
@@ -285,6 +296,7 @@ Shape DeclaredInput::shape() const {
 }
 
 Shape DeclaredInput::declared_shape() const {
+  if (!has_rank) return {-1};
   Shape shape;
   for (const Extent& extent : extents) shape.push_back(extent.is_open ? -1 : extent.value);
   return shape;
@@ -330,26 +342,29 @@ const std::vector<DeclaredInput>& OnnxModel::default_inputs() const {
   return frame_->default_inputs;
 }
 
-Model OnnxModel::declared(const std::map<std::string, Shape>& shapes) const {
+Result<Model> OnnxModel::declared(const std::map<std::string, Shape>& shapes) const {
   Model model;
   model.path = path_.path;
   model.name = name_of(*proto_, path_.path);
   model.opsets = frame_->opsets;
-  const auto add_input = [&](const DeclaredInput& input, const Shape& shape) {
-    model.inputs.push_back({input.name, input.dtype, shape, kNoTensor});
-  };
-  for (const DeclaredInput& input : frame_->inputs) {
-    const auto known = shapes.find(input.name);
-    add_input(input, known == shapes.end() ? input.declared_shape() : known->second);
-  }
+  std::vector<const DeclaredInput*> inputs;
+  for (const DeclaredInput& input : frame_->inputs) inputs.push_back(&input);
   for (const DeclaredInput& input : frame_->default_inputs) {
-    const auto known = shapes.find(input.name);
-    if (known != shapes.end()) add_input(input, known->second);
+    if (shapes.contains(input.name)) inputs.push_back(&input);
+  }
+  for (const DeclaredInput* input : inputs) {
+    const auto known = shapes.find(input->name);
+    const Shape shape = known == shapes.end() ? input->declared_shape() : known->second;
+    const Result<void> checked = check_declared(shape);
+    if (!checked) return checked.error().during(fmt::format("reading input \"{}\"", input->name));
+    model.inputs.push_back({input->name, input->dtype, shape, kNoTensor});
   }
   for (const onnx::ValueInfoProto& proto : proto_->graph().output()) {
     const Result<DeclaredInput> output = read_input(proto);
-    model.outputs.push_back({proto.name(), output ? output->dtype : DType::f32,
-                             output ? output->declared_shape() : Shape(), kNoTensor});
+    Shape shape = output ? output->declared_shape() : Shape{-1};
+    if (!check_declared(shape)) shape = {-1};
+    model.outputs.push_back(
+        {proto.name(), output ? output->dtype : DType::f32, std::move(shape), kNoTensor});
   }
   return model;
 }

@@ -63,7 +63,7 @@ struct DeclaredInput {
   bool has_rank = true;  // false: the file tells no shape at all
 
   Shape shape() const;
-  /// The same with -1 for an open extent.
+  /// The same with -1 for an open extent; (-1) where not even their number is known.
   Shape declared_shape() const;
   /// Whether the file leaves an extent, or all, to who runs it.
   bool is_open() const;
@@ -96,8 +96,10 @@ class OnnxModel {
   const std::vector<DeclaredInput>& default_inputs() const;
   const onnx::ModelProto& proto() const { return *proto_; }
   /// What the file says: names, types and shapes of inputs and outputs, in which an open extent is
-  /// -1, and no graph. An output without a type is f32. `shapes`: of inputs, where they are known.
-  Model declared(const std::map<std::string, Shape>& shapes) const;
+  /// -1, and no graph; of what is more than it can be, as of what it does not tell, (-1). An output
+  /// without a type is f32. `shapes`: of inputs, where they are known. Errors: invalid_argument,
+  /// for an input that is more than it can be.
+  Result<Model> declared(const std::map<std::string, Shape>& shapes) const;
   /// The graph for these shapes. Errors: invalid_argument (malformed, sizes that do not fit) and
   /// unsupported (an attribute or type). `failure` may be null.
   Result<Model> specialised(const ImportOptions& options = {},

@@ -236,6 +236,40 @@ TEST(OnnxModel, IsReadOnceAndMadeForManyShapes) {
                {"(2, 4)", "(1, 3)"});
 }
 
+TEST(OnnxModel, SaysWhatTheFileDeclares) {
+  OnnxBuilder builder;
+  builder.input("x", {-1, 3, -1});
+  builder.input("y", {2, 2});
+  builder.node("Relu", {"x"}, {"z"});
+  builder.output("z");
+  const Result<OnnxModel> file = OnnxModel::parse(builder.bytes(), "relu.onnx");
+  ASSERT_TRUE(file.has_value()) << file.error().message();
+  const Result<Model> open = file->declared({});
+  ASSERT_TRUE(open.has_value()) << open.error().message();
+  ASSERT_EQ(open->inputs.size(), 2u);
+  EXPECT_EQ(open->inputs[0].shape, (Shape{-1, 3, -1}));
+  EXPECT_EQ(open->inputs[1].shape, (Shape{2, 2}));
+  ASSERT_EQ(open->outputs.size(), 1u);
+  EXPECT_EQ(open->outputs[0].shape, Shape{-1}) << "The file says nothing of it.";
+  EXPECT_TRUE(open->graph.nodes.empty());
+  const Result<Model> known = file->declared({{"x", {1, 3, 8}}});
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->inputs[0].shape, (Shape{1, 3, 8}));
+}
+
+TEST(OnnxModel, DeclaresNothingThatCannotBe) {
+  const auto declared = [](const Shape& x) -> Result<Model> {
+    OnnxBuilder builder;
+    builder.input("x", x);
+    builder.node("Relu", {"x"}, {"y"});
+    builder.output("y");
+    TRY_ASSIGN(const OnnxModel file, OnnxModel::parse(builder.bytes(), "relu.onnx"));
+    return file.declared({});
+  };
+  expect_error(declared(Shape(9, -1)), ErrorKind::invalid_argument, {"\"x\"", "(9)"});
+  expect_error(declared({int64_t{1} << 62, 8, -1}), ErrorKind::invalid_argument, {"\"x\""});
+}
+
 // --- Bad files -----------------------------------------------------------------------------------
 
 TEST(OnnxImportErrors, MissingFile) {

@@ -254,6 +254,7 @@ Result<void> Network::place(TensorId id, Buffer memory, size_t slot) {
     slots_[slot].copies = copies;
     return recorded;
   }
+  has_placed_ = true;
   stats_.reserved_bytes += external.size_bytes();
   stats_.reserved_bytes -= memory.size_bytes();
   return {};

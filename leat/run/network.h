@@ -139,6 +139,8 @@ class Network {
   /// invalid_argument, for a buffer that is too small or another device's; those of recording.
   Result<void> place_input(size_t index, Buffer memory, size_t slot = 0);
   Result<void> place_output(size_t index, Buffer memory, size_t slot = 0);
+  /// Whether some of its memory is the caller's.
+  bool has_placed() const { return has_placed_; }
   size_t slot_count() const { return slots_.size(); }
   /// Whether the slot's last started run has come to its end; true without
   /// NetworkOptions::receipts. A load; any thread.
@@ -238,6 +240,7 @@ class Network {
   std::vector<BufferRange> ranges_;  // scratch of one launch
   std::vector<Slot> slots_;
   NetworkStats stats_;
+  bool has_placed_ = false;
 };
 
 }  // namespace leat

@@ -124,7 +124,9 @@ Result<void> LoadedModel::make_ready() {
 
 /// Nothing depends on its success: what it has not seen is compiled when it comes.
 void LoadedModel::look_ahead(std::span<const Shape> shapes) {
-  for (const ShapeSets& sets : options_.foresee(shapes)) {
+  const std::vector<ShapeSets> groups = options_.foresee(shapes);
+  for (; foreseen_group_ < groups.size(); ++foreseen_group_) {
+    const ShapeSets& sets = groups[foreseen_group_];
     bool is_possible = false;
     for (const std::vector<Shape>& set : sets) {
       const Result<Model> model = options_.specialise(set);
@@ -183,12 +185,19 @@ Result<void> LoadedModel::check_device() const {
 }
 
 Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
-  TRY(check_device());
+  if (shapes.size() != model().inputs.size()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Number of inputs ({}) is not the model's ({}).", shapes.size(),
+                             model().inputs.size()));
+  }
   if (waits_) return take_first_shapes(shapes);
+  TRY(check_device());
   const auto known = std::ranges::find_if(
       ready_, [&](const Ready& ready) { return std::ranges::equal(ready.shapes, shapes); });
+  if (known + 1 == ready_.end()) return {};
   if (known != ready_.end()) {
     std::rotate(known, known + 1, ready_.end());
+    drop_placed();
     return {};
   }
   if (!options_.specialise) {
@@ -201,10 +210,20 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   TRY_ASSIGN(ready.model, options_.specialise(shapes));
   TRY_ASSIGN(ready.network, make_network(ready));
   ready_.push_back(std::move(ready));
+  drop_placed();
   if (ready_.size() <= options_.shapes_ready_max) return {};
   const std::lock_guard lock(device_->mutex);
   ready_.erase(ready_.begin());
   return {};
+}
+
+/// Of the network that was in use before, when it has memory of the caller's, which it may take
+/// away now.
+void LoadedModel::drop_placed() {
+  const auto before = ready_.end() - 2;
+  if (!before->network->has_placed()) return;
+  const std::lock_guard lock(device_->mutex);
+  ready_.erase(before);
 }
 
 Result<void> LoadedModel::choose_anew(
@@ -231,16 +250,42 @@ Result<void> LoadedModel::choose_anew(
   return make_ready();
 }
 
-/// What fails leaves it waiting, for shapes that fit.
+/// Makes a model that was to be made ready what it was before, unless it has become so.
+class LoadedModel::WaitingAgain {
+ public:
+  explicit WaitingAgain(LoadedModel& model)
+      : model_(model), shapes_(model.ready_.back().shapes), waiting_(model.ready_.back().model) {}
+  WaitingAgain(const WaitingAgain&) = delete;
+  WaitingAgain& operator=(const WaitingAgain&) = delete;
+  ~WaitingAgain() {
+    if (is_dismissed_) return;
+    model_.waits_ = true;
+    model_.leave(true);
+    model_.ready_.back() = {std::move(shapes_), std::move(waiting_), nullptr};
+  }
+  void dismiss() { is_dismissed_ = true; }
+
+ private:
+  LoadedModel& model_;
+  std::vector<Shape> shapes_;
+  Model waiting_;  // without a graph
+  bool is_dismissed_ = false;
+};
+
+/// What fails leaves it waiting, for shapes that fit, on the device that it had first.
 Result<void> LoadedModel::take_first_shapes(std::span<const Shape> shapes) {
-  TRY_ASSIGN(ready_.back().model, options_.specialise(shapes));
+  if (device_ == nullptr) TRY(move_to(options_.device));
+  TRY_ASSIGN(Model first, options_.specialise(shapes));
+  WaitingAgain otherwise(*this);
+  ready_.back().model = std::move(first);
   ready_.back().shapes.assign(shapes.begin(), shapes.end());
   waits_ = false;
-  const Result<void> made = make_ready();
+  Result<void> made = make_ready();
   const bool is_refused = !made && made.error().kind() == ErrorKind::unsupported;
-  const Result<void> done = is_refused && options_.device.empty() ? find_device() : made;
-  waits_ = !done;
-  return done;
+  if (is_refused && options_.device.empty()) made = find_device();
+  if (!made && made.error().kind() == ErrorKind::device_lost) made = give_way(made.error());
+  if (made) otherwise.dismiss();
+  return made;
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {

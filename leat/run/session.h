@@ -216,7 +216,9 @@ class LoadedModel {
   void leave(bool closes);
   Result<std::unique_ptr<Network>> make_network(const Ready& ready);
   Result<void> make_ready();
+  class WaitingAgain;
   Result<void> take_first_shapes(std::span<const Shape> shapes);
+  void drop_placed();
   void look_ahead(std::span<const Shape> shapes);
   NetworkOptions network_options();
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
@@ -230,6 +232,7 @@ class LoadedModel {
   /// The last one is in use; all are on device_, or it waits for shapes.
   std::vector<Ready> ready_;
   bool waits_ = false;
+  size_t foreseen_group_ = 0;  // of `foresee`, the first that may work
 };
 
 }  // namespace leat

@@ -43,12 +43,6 @@ void for_each_pair(const Shape& shape, const std::vector<int64_t>& strides, Visi
 
 namespace {
 
-/// Whether the bytes are the same ones; a bool is a byte, 0 or 1, and so are codes.
-bool lies_as_it_is(DType dtype, DType storage) {
-  const bool is_byte = storage == DType::u8 || storage == DType::i8;
-  return dtype == storage || (is_byte && size_bytes_of(dtype) == 1);
-}
-
 /// Elements of less than 8 bits, as many as fit in a word, the first in its lowest bits.
 void to_words(const HostTensor& value, std::span<std::byte> bytes) {
   const int bits = bits_of(value.dtype);

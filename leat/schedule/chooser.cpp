@@ -18,13 +18,19 @@ namespace {
 
 /// A kernel that is there already may be so many times as slow as the best one would be.
 constexpr double kKeptPriceMax = 1.5;
-/// What was near the best for a node is so, too, where it is by so much larger or smaller.
+/// What was near the best for a node is so, too, where each axis is at most so much longer or
+/// shorter.
 constexpr double kNearMax = 1.25;
 
-double steps_of(const Node& node) {
-  return static_cast<double>(element_count(node.extents)) *
-         static_cast<double>(element_count(node.reduce));
+bool is_near(const Shape& a, const Shape& b) {
+  return std::ranges::equal(a, b, [](int64_t x, int64_t y) {
+    return static_cast<double>(x) <= kNearMax * static_cast<double>(y) &&
+           static_cast<double>(y) <= kNearMax * static_cast<double>(x);
+  });
 }
+
+/// Of which something is remembered; forgotten together.
+constexpr size_t kNodesMax = size_t{1} << 14;
 
 /// But for how many elements a lane takes, which candidates() has from the node's size.
 bool is_alike(const KernelParams& a, const KernelParams& b) {
@@ -39,13 +45,17 @@ bool is_alike(const KernelParams& a, const KernelParams& b) {
 
 bool Chooser::is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
                                const KernelParams& params) {
-  const double steps = steps_of(node);
-  Kept& kept = kept_[node.name];
-  const bool is_near = kept.params == params && kept.splitting == splitting &&
-                       steps <= kNearMax * kept.steps && kept.steps <= kNearMax * steps;
-  if (is_near) return is_legal(schedule, node, params, target_).has_value();
+  const auto known = kept_.find(node.name);
+  if (known != kept_.end()) {
+    const Kept& kept = known->second;
+    const bool is_alike_enough = kept.params == params && kept.splitting == splitting &&
+                                 is_near(kept.extents, node.extents) &&
+                                 is_near(kept.reduce, node.reduce);
+    if (is_alike_enough) return is_legal(schedule, node, params, target_).has_value();
+  }
   if (!is_near_best(schedule, node, splitting, params)) return false;
-  kept = {params, splitting, steps};
+  if (kept_.size() >= kNodesMax) kept_.clear();
+  kept_.insert_or_assign(node.name, Kept{params, splitting, node.extents, node.reduce});
   return true;
 }
 

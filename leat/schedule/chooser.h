@@ -40,11 +40,12 @@ class Chooser {
   size_t kernel_count() const { return chosen_.size(); }
 
  private:
-  /// What was found worth keeping for a node, and how many steps it had.
+  /// What was found worth keeping for a node, and how large that was.
   struct Kept {
     KernelParams params;
     Splitting splitting = Splitting::allowed;
-    double steps = 0;
+    Shape extents;
+    Shape reduce;
   };
   bool is_worth_keeping(const Schedule& schedule, const Node& node, Splitting splitting,
                         const KernelParams& params);

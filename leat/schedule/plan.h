@@ -116,6 +116,12 @@ struct Placement {
 };
 inline constexpr size_t kPlacementAlignment = 256;
 
+/// Whether stored elements are the host's bytes; a bool is a byte, 0 or 1, and so are codes.
+inline bool lies_as_it_is(DType dtype, DType storage) {
+  const bool is_byte = storage == DType::u8 || storage == DType::i8;
+  return dtype == storage || (is_byte && size_bytes_of(dtype) == 1);
+}
+
 struct MemoryPlan {
   size_t weights_bytes = 0;
   size_t activations_bytes = 0;  // planned arena

@@ -16,7 +16,7 @@ namespace leat {
 
 using ConstantValue = std::shared_ptr<const HostTensor>;
 
-/// Any thread. Holds what the last graph had, name by name.
+/// Any thread. Holds, name by name, what the last graph with that name had.
 class ConstantMemory {
  public:
   /// The constant that was kept under this name, if it has equal values; else `value`, which is

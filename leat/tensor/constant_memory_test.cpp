@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 
 #include "leat/tensor/ops.h"
@@ -46,6 +47,24 @@ TEST(ConstantMemory, NodesOfTheSameConstantsAreFoldedOnce) {
   EXPECT_EQ(folded(memory, 1, ScalarOp::mul)->number(0), 5);   // another node of this name
   EXPECT_EQ(folded(memory, 3, ScalarOp::mul)->number(0), 15);  // of another constant
   EXPECT_NE(folded(nullptr, 3, ScalarOp::mul), folded(nullptr, 3, ScalarOp::mul));
+}
+
+TEST(ConstantMemory, SignsOfZeroAreTold) {
+  const auto memory = std::make_shared<ConstantMemory>();
+  const auto times = [&](double factor) {
+    Graph graph;
+    graph.memory = memory;
+    const TensorId x = graph.add_constant("x", numbers(DType::f32, {1, 2}));
+    Node node = {.name = "times", .op = "Mul", .inputs = {x}};
+    const ExprId value = node.exprs.load(0, ScalarType::f32, {node.exprs.axis(0)});
+    const ExprId product = node.exprs.apply(ScalarOp::mul, value, node.exprs.constant(factor));
+    const TensorId y = graph.add_tensor("y", DType::f32, {2});
+    node.results.push_back({y, product, {}});
+    EXPECT_TRUE(graph.add_node(std::move(node)));
+    return graph.tensors[y].constant->number(0);
+  };
+  EXPECT_FALSE(std::signbit(times(0.0)));
+  EXPECT_TRUE(std::signbit(times(-0.0)));
 }
 
 TEST(ConstantMemory, ResultsOfAnotherTypeAreNotTaken) {

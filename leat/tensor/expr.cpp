@@ -29,14 +29,6 @@ constexpr ScalarOpInfo kScalarOps[] = {
 
 const ScalarOpInfo& info_of(ScalarOp op) { return kScalarOps[static_cast<size_t>(op)]; }
 
-/// Like ==, but tells 0 from -0 and finds NaN equal to itself.
-bool same_node(const ExprNode& a, const ExprNode& b) {
-  return a.kind == b.kind && a.type == b.type && a.op == b.op && a.index == b.index &&
-         std::bit_cast<uint64_t>(a.number) == std::bit_cast<uint64_t>(b.number) &&
-         a.integer == b.integer && a.arguments == b.arguments && a.mask == b.mask &&
-         a.indices == b.indices;
-}
-
 /// Of to_f32 and its like.
 std::optional<ScalarType> converted_type(ScalarOp op) {
   if (op == ScalarOp::to_f32) return ScalarType::f32;
@@ -107,9 +99,16 @@ std::string_view name_of(ScalarOp op) { return info_of(op).name; }
 int operand_count_of(ScalarOp op) { return info_of(op).operand_count; }
 bool is_function(ScalarOp op) { return info_of(op).types == "fn"; }
 
+bool ExprNode::operator==(const ExprNode& other) const {
+  return kind == other.kind && type == other.type && op == other.op && index == other.index &&
+         std::bit_cast<uint64_t>(number) == std::bit_cast<uint64_t>(other.number) &&
+         integer == other.integer && arguments == other.arguments && mask == other.mask &&
+         indices == other.indices;
+}
+
 ExprId ExprTree::add(ExprNode node) {
   for (size_t i = nodes_.size(); i > 0; --i) {
-    if (same_node(nodes_[i - 1], node)) return static_cast<ExprId>(i - 1);
+    if (nodes_[i - 1] == node) return static_cast<ExprId>(i - 1);
   }
   nodes_.push_back(std::move(node));
   return static_cast<ExprId>(nodes_.size() - 1);

@@ -60,7 +60,8 @@ struct ExprNode {
   std::vector<ExprId> indices;  // load; logical coordinates, any layout
   ExprId mask = kNoExpr;        // load: b1, or none when always inside
 
-  bool operator==(const ExprNode&) const = default;
+  /// Tells 0 from -0 and finds NaN equal to itself.
+  bool operator==(const ExprNode& other) const;
 };
 
 /// The expressions of one node. Equal nodes share an id; arguments stand before their users.

@@ -212,9 +212,33 @@ TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
   const std::vector<Shape> small = {{1, 3, 4, 4}};
   EXPECT_FALSE((*loaded)->take_shapes(small));
   expect_waits();
+  EXPECT_EQ((*loaded)->model().inputs[0].shape, (Shape{-1, 3, -1, -1}));
+  EXPECT_FALSE((*loaded)->take_shapes({}));
   const HostTensor x = random_tensor({1, 3, 33, 47}, 1);
   expect_right(picture(x.shape), x, (*loaded)->run(std::vector<HostTensor>{x}));
   EXPECT_OK((*loaded)->check_ready());
+}
+
+// Memory of the caller's is its own again once the model has other shapes.
+TEST(FlowPlacedShapes, PlacedMemoryIsForgottenWithItsShape) {
+  Session session({.devices = machine_devices(2)});
+  const LoadOptions options = foreseeing("cpu");
+  const std::vector<Shape> first = {{1, 3, 40, 56}}, second = {{1, 3, 48, 72}};
+  const auto loaded = session.load(*options.specialise(first), options);
+  ASSERT_OK(loaded);
+  const HostTensor x = random_tensor(first[0], 1);
+  const auto place = [](Network& network) -> Result<void> {
+    TRY_ASSIGN(Buffer memory, network.device().allocate(size_t{1} << 16, MemoryKind::shared));
+    return network.place_input(0, std::move(memory));
+  };
+  ASSERT_OK((*loaded)->alone(place));
+  EXPECT_TRUE((*loaded)->network().has_placed());
+  expect_right(picture(first[0]), x, (*loaded)->run(std::vector<HostTensor>{x}));
+  EXPECT_TRUE((*loaded)->network().has_placed());  // the shapes are the same
+  ASSERT_OK((*loaded)->take_shapes(second));
+  ASSERT_OK((*loaded)->take_shapes(first));
+  EXPECT_FALSE((*loaded)->network().has_placed());
+  expect_right(picture(first[0]), x, (*loaded)->run(std::vector<HostTensor>{x}));
 }
 
 // An even extent ends its last window of stride 2 elsewhere than an odd one; square pictures have

@@ -155,6 +155,8 @@ class ValueFacts:
 
     @property
     def size_bytes(self) -> int:
+        if any(extent < 0 for extent in self.shape):  # not known before the first call
+            return 0
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
 

@@ -144,6 +144,7 @@ def main():
     result["python"] = subprocess.run([options.python, "--version"], capture_output=True, text=True,
                                       check=True).stdout.strip()
     result["model"] = os.path.basename(options.model)
+    result["load_average"] = [round(load, 2) for load in os.getloadavg()]
     result["starts"] = {"what": "process start to answer, warm cache",
                         "median_ms": round(statistics.median(starts), 3),
                         "max_ms": round(max(starts), 3),

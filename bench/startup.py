@@ -35,7 +35,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("input")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="empty: the program chooses")
     parser.add_argument("--starts", type=int, default=20)
     parser.add_argument("--leat", default="build/release/bin/leat")
     parser.add_argument("--json", help="the result file to write")
@@ -43,8 +43,9 @@ def main():
     end = words.index("--") if "--" in words else len(words)
     options = parser.parse_args(words[:end])
 
-    command = [options.leat, "run", options.model, "--input", options.input, "--device",
-               options.device, "--json", *words[end + 1:]]
+    device = ["--device", options.device] if options.device else []
+    command = [options.leat, "run", options.model, "--input", options.input, *device, "--json",
+               *words[end + 1:]]
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "XDG_CACHE_HOME": cache, "XDG_STATE_HOME": cache + "/state"}
         first, first_process_ms = start(command, environment)
@@ -66,7 +67,8 @@ def main():
                              check=True).stdout
     facts = ("device", "chip", "route", "driver", "software", "threads")
     result = {key: first[key] for key in facts}
-    result |= {"model": os.path.basename(options.model),
+    result |= {"model": os.path.basename(options.model), "device_named": bool(options.device),
+               "load_average": [round(load, 2) for load in os.getloadavg()],
                "commit": version.split("(")[1].split(")")[0], "host": os.uname().nodename,
                "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                "results": [row("empty cache", [(first, first_process_ms)]),

@@ -46,6 +46,7 @@ std::string number_or(const std::optional<double>& value, double scale, std::str
 
 std::string error_text(const ComparedDevice& device) {
   if (device.nonfinite > 0) return fmt::format("{} not finite", device.nonfinite);
+  if (device.is_reference) return "reference";
   return device.max_error ? fmt::format("{:.1e}", *device.max_error) : "-";
 }
 

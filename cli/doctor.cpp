@@ -200,8 +200,8 @@ Result<int> run(const Options& options) {
 CommandRun add_doctor(CLI::App& command) {
   const auto options = std::make_shared<Options>();
   for (const auto& [name, type, text] : kReportOptions) {
-    const auto keep = [options, name = name](const std::string& value) {
-      options->report.insert(options->report.end(), {name, value});
+    const auto keep = [options, option_name = name](const std::string& value) {
+      options->report.insert(options->report.end(), {option_name, value});
     };
     CLI::Option* option = command.add_option_function<std::string>(name, keep, text);
     option->type_name(type);

@@ -42,8 +42,10 @@ constexpr leat::cli::Command kCommands[] = {
      "leat cache prune --size 500MB\n"
      "leat cache clear --tuning"},
     {"kernel", "Runs, checks, measures and formats a kernel of one's own", leat::cli::add_kernel,
-     "leat kernel run add.ir --in x=x.npy --in y=y.npy --out z=z.npy --device cpu\n"
-     "leat kernel fmt add.ir"},
+     "leat kernel check examples/kernels/add.ir\n"
+     "leat kernel run examples/kernels/relu.ir --in x=x.npy --out y=y.npy --device cpu\n"
+     "leat kernel bench examples/kernels/matmul.ir --device cpu --trust\n"
+     "leat kernel fmt examples/kernels/add.ir"},
     {"doctor", "Tells what was found, what was refused and why, and what to do",
      leat::cli::add_doctor, "leat doctor\nleat doctor --json=doctor.json"},
 };

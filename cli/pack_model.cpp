@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
@@ -24,6 +25,7 @@ struct Options {
   std::vector<std::string> shapes;
   std::string output;
   uint32_t threads = kPackThreads;
+  JsonTarget json;
 };
 
 /// A target by its name, or that of a device of this machine.
@@ -36,8 +38,8 @@ Result<std::vector<NamedTarget>> targets_of(const std::string& name, uint32_t th
 Result<int> run(const Options& options) {
   const std::string outputs[] = {options.output};
   const std::string inputs[] = {options.model};
-  TRY(check_outputs(outputs, inputs));
-  Progress progress;
+  TRY(check_files(options.json, {outputs[0]}, inputs));
+  Progress progress(options.json.to_stdout());
   progress.show("reading " + options.model);
   TRY_ASSIGN(const Model model, import_shaped(options.model, options.shapes));
   std::vector<NamedTarget> targets;
@@ -50,7 +52,13 @@ Result<int> run(const Options& options) {
   TRY(write_file(options.output, bytes));
   progress.clear();
   std::string names;
-  for (const NamedTarget& target : targets) names += (names.empty() ? "" : ", ") + target.name;
+  nlohmann::ordered_json object = {{"file", options.output}, {"size_bytes", bytes.size()}};
+  for (const NamedTarget& target : targets) {
+    names += (names.empty() ? "" : ", ") + target.name;
+    object["targets"].push_back(target.name);
+  }
+  if (options.json.wanted()) TRY(write_json(options.json, object));
+  if (options.json.to_stdout()) return 0;
   print_line(fmt::format("{}: {} for {}", options.output,
                          bytes_text(static_cast<double>(bytes.size())), names));
   return 0;
@@ -79,6 +87,7 @@ CommandRun add_pack(CLI::App& command) {
                               kPackThreads))
       ->type_name("N")
       ->check(CLI::Range(1, 4096));
+  add_json_flag(command, options->json);
   return [options](const ProcessStart&) { return run(*options); };
 }
 

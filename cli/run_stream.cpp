@@ -11,6 +11,7 @@
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "leat/report/measured_run.h"
 
 namespace leat::cli {
 
@@ -58,6 +59,9 @@ Result<int> run_stream(StreamOptions options, const std::string& trace_path,
   if (!trace_path.empty()) options.trace = &trace;
   TRY_ASSIGN(const std::unique_ptr<PictureStream> stream, PictureStream::open(options));
   TRY(stream->check_files({trace_path, json.to_stdout() ? "" : json.path}));
+  for (size_t i = 0; !trace_path.empty() && i < stream->device_count(); ++i) {
+    TRY(trace_kernels(stream->network(i), trace));
+  }
   TRY_ASSIGN(const JugglerReport report, stream->juggled([&](const JugglerProgress& now) {
     progress.show(progress_bar(now.delivered, now.count, now.rate));
   }));

@@ -183,7 +183,8 @@ using namespace leat;
 leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
                             leat_tune_result* result) {
   return c::guarded([&]() -> Result<void> {
-    TRY(c::check_model(model));
+    TRY(c::check_given(model, "model"));
+    TRY(model->loaded->check_ready());
     TRY_ASSIGN(const leat_tune_options own, c::read_struct(options, "leat_tune_options"));
     TRY_ASSIGN(const leat_tune_result told, c::tune(*model, own));
     return result == nullptr ? Result<void>() : c::write_struct(told, result, "leat_tune_result");

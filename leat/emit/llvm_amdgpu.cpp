@@ -5,12 +5,12 @@
 // Without the amdgpu-no-... attributes a kernel is given the packet's address, hidden arguments and
 // ids that it does not use, in registers that a dispatch would then have to fill.
 #include <llvm/IR/IntrinsicsAMDGPU.h>
-#include <llvm/IR/MemoryModelRelaxationAnnotations.h>
 
 #include <string>
 
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
+#include "leat/emit/llvm_versions.h"
 
 namespace leat {
 
@@ -47,14 +47,9 @@ void describe(llvm::Function& kernel, const KernelShape& shape) {
 void barrier(llvm::IRBuilder<>& build) {
   llvm::LLVMContext& context = build.getContext();
   const llvm::SyncScope::ID workgroup = context.getOrInsertSyncScopeID("workgroup");
-  const auto fence = [&](llvm::AtomicOrdering ordering) {
-    build.CreateFence(ordering, workgroup)
-        ->setMetadata(llvm::LLVMContext::MD_mmra,
-                      llvm::MMRAMetadata::getTagMD(context, "amdgpu-as", "local"));
-  };
-  fence(llvm::AtomicOrdering::Release);
+  amdgpu_local_fence(build, llvm::AtomicOrdering::Release, workgroup);
   build.CreateIntrinsic(llvm::Intrinsic::amdgcn_s_barrier, {}, {});
-  fence(llvm::AtomicOrdering::Acquire);
+  amdgpu_local_fence(build, llvm::AtomicOrdering::Acquire, workgroup);
 }
 
 llvm::Value* lane_read(llvm::IRBuilder<>& build, const LaneShuffle& asked) {

@@ -12,6 +12,7 @@
 
 #include "leat/base/nvidia_architecture.h"
 #include "leat/emit/llvm_dialect.h"
+#include "leat/emit/llvm_versions.h"
 
 namespace leat {
 
@@ -153,14 +154,6 @@ llvm::Value* any(llvm::IRBuilder<>& build, llvm::Value* number) {
   return build.CreateIntrinsic(llvm::Intrinsic::nvvm_barrier0_or, {}, {number});
 }
 
-void copy_async(llvm::IRBuilder<>& build, llvm::Value* target, llvm::Value* source,
-                llvm::Value* size, uint32_t place_bytes) {
-  llvm::Intrinsic::ID intrinsic = llvm::Intrinsic::nvvm_cp_async_ca_shared_global_4_s;
-  if (place_bytes == 8) intrinsic = llvm::Intrinsic::nvvm_cp_async_ca_shared_global_8_s;
-  if (place_bytes == 16) intrinsic = llvm::Intrinsic::nvvm_cp_async_cg_shared_global_16_s;
-  build.CreateIntrinsic(intrinsic, {}, {target, source, size});
-}
-
 void copy_commit(llvm::IRBuilder<>& build) {
   build.CreateIntrinsic(llvm::Intrinsic::nvvm_cp_async_commit_group, {}, {});
 }
@@ -280,7 +273,8 @@ llvm::Value* wait_tiles(llvm::IRBuilder<>& build, llvm::ArrayRef<llvm::Value*> s
 }
 
 constexpr GroupCounter kGroupCounter = {.fence = fence, .count = count, .any = any};
-constexpr AsyncCopies kAsyncCopies = {.copy = copy_async, .commit = copy_commit, .wait = copy_wait};
+constexpr AsyncCopies kAsyncCopies = {
+    .copy = nvptx_copy_async, .commit = copy_commit, .wait = copy_wait};
 constexpr MatrixUnit kMatrixUnit = {
     .load = load_matrices, .tf32_from_float = tf32_from_float, .multiply = multiply};
 

@@ -27,6 +27,7 @@
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_build.h"
 #include "leat/emit/llvm_dialect.h"
+#include "leat/emit/llvm_versions.h"
 #include "leat/emit/llvm_writer.h"
 #include "leat/emit/ptx_assembler.h"
 #include "leat/emit/supported.h"
@@ -79,9 +80,9 @@ Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
   }
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<TargetMachine>(found->createTargetMachine(
-      target.llvm_triple, cpu_of(target), target.llvm_features, options, llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  return std::unique_ptr<TargetMachine>(
+      found->createTargetMachine(target.llvm_triple, cpu_of(target), target.llvm_features, options,
+                                 llvm::Reloc::PIC_, llvm::CodeModel::Small, kLlvmDefaultLevel));
 }
 
 ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
@@ -207,7 +208,7 @@ std::string entry_of(const ir::Program& program) {
 }
 
 Result<llvm::SmallVector<char, 0>> compile(const ir::Program& program, const Target& target,
-                                           llvm::CodeGenFileType file_type) {
+                                           decltype(kLlvmObjectFile) file_type) {
   TRY(check_program(program, target));
   TRY_ASSIGN(const std::unique_ptr<TargetMachine> machine, make_machine(target));
   llvm::LLVMContext context;
@@ -249,7 +250,7 @@ std::string llvm_build() {
 }
 
 Result<KernelBinary> emit_llvm(const ir::Program& program, const Target& target) {
-  TRY_ASSIGN(const auto bytes, compile(program, target, llvm::CodeGenFileType::ObjectFile));
+  TRY_ASSIGN(const auto bytes, compile(program, target, kLlvmObjectFile));
   KernelBinary binary = describe_kernel(program, target.format, entry_of(program));
   if (dialect_of(target.format) != nullptr) {
     binary.local_memory_bytes = local_offsets(program).back();
@@ -270,7 +271,7 @@ Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target
 }
 
 Result<std::string> assembly_llvm(const ir::Program& program, const Target& target) {
-  TRY_ASSIGN(const auto text, compile(program, target, llvm::CodeGenFileType::AssemblyFile));
+  TRY_ASSIGN(const auto text, compile(program, target, kLlvmAssemblyFile));
   return std::string(text.begin(), text.end());
 }
 

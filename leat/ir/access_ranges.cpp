@@ -16,6 +16,9 @@ namespace {
 
 using Inequalities = std::vector<IntForm>;  // each at most 0
 
+/// That hold at one place: more are forgotten, so that a hostile text takes no hours.
+constexpr size_t kInequalitiesMax = 1000;
+
 /// What is known of a value.
 struct Known {
   std::optional<IntForm> form;  // of an i32 of width 1
@@ -117,7 +120,8 @@ class Walk {
   }
 
   void require(const std::optional<IntForm>& at_most_zero) {
-    if (at_most_zero) inequalities_.push_back(*at_most_zero);
+    const bool has_room = inequalities_.size() < kInequalitiesMax;
+    if (at_most_zero && has_room) inequalities_.push_back(*at_most_zero);
   }
 
   /// a - b + constant.

@@ -126,8 +126,10 @@ class Counts {
     ++weights.external_tensors;
     for (const onnx::StringStringEntryProto& entry : tensor.external_data()) {
       if (entry.key() != "location" || weights.external_files.contains(entry.value())) continue;
-      const auto file = std::filesystem::path(path_).parent_path() / entry.value();
-      weights.external_files[entry.value()] = access(file.c_str(), R_OK) == 0;
+      const std::filesystem::path place = std::filesystem::path(entry.value()).lexically_normal();
+      const auto file = std::filesystem::path(path_).parent_path() / place;
+      const bool is_below = place.is_relative() && !place.string().starts_with("..");
+      weights.external_files[entry.value()] = is_below && access(file.c_str(), R_OK) == 0;
     }
   }
 

@@ -34,6 +34,13 @@ constexpr size_t kCpuinfoBytesMax = size_t{1} << 22;
 
 using Outputs = std::vector<HostTensor>;
 
+constexpr char kCpu[] = "cpu";
+
+struct Reference {
+  Outputs outputs;  // empty: there is none
+  bool is_cpu = false;
+};
+
 /// Why a row has no numbers.
 ComparedDevice row_of(const DeviceInfo& info, std::string failure) {
   ComparedDevice row;
@@ -75,7 +82,7 @@ Result<Outputs> outputs_on_cpu(const Model& model, const Outputs& inputs,
                                const CompareOptions& options) {
   Session session(options.session());
   LoadOptions load;
-  load.device = "cpu";
+  load.device = kCpu;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(model, load));
   return loaded->run(inputs);
 }
@@ -87,8 +94,8 @@ double flop_of(const Graph& graph) {
 }
 
 /// Nothing, and comparison.reference says why, when there is none.
-Outputs reference_of(const Model& model, const Outputs& inputs, const CompareOptions& options,
-                     Comparison& comparison) {
+Reference reference_of(const Model& model, const Outputs& inputs, const CompareOptions& options,
+                       Comparison& comparison) {
   const auto by = [&](const std::string& name, uint64_t timeout_ns, const auto& compute) {
     if (options.on_step) options.on_step("computing what results are compared with");
     comparison.reference = name;
@@ -100,17 +107,21 @@ Outputs reference_of(const Model& model, const Outputs& inputs, const CompareOpt
         timeout_ns, options.is_interrupted);
     return bytes ? outputs_from(model, *bytes) : Outputs();
   };
-  Outputs outputs;
+  Reference reference;
   if (flop_of(model.graph) <= kEvaluatedFlopMax) {
-    outputs = by("evaluated in double, rounded to the model's types between operators",
-                 kEvaluateTimeoutNs, [&] { return evaluate(model.graph, inputs); });
+    reference.outputs = by("evaluated in double, rounded to the model's types between operators",
+                           kEvaluateTimeoutNs, [&] { return evaluate(model.graph, inputs); });
   }
-  if (outputs.empty() && !(options.is_interrupted && options.is_interrupted())) {
-    outputs = by("the device cpu, as the model is too large to be evaluated in double",
-                 options.timeout_ns, [&] { return outputs_on_cpu(model, inputs, options); });
+  if (reference.outputs.empty() && !(options.is_interrupted && options.is_interrupted())) {
+    reference.is_cpu = true;
+    reference.outputs =
+        by("the device cpu, as the model is too large to be evaluated in double",
+           options.timeout_ns, [&] { return outputs_on_cpu(model, inputs, options); });
   }
-  if (outputs.empty()) comparison.reference = "nothing: neither the evaluator nor the cpu ran it";
-  return outputs;
+  if (reference.outputs.empty()) {
+    comparison.reference = "nothing: neither the evaluator nor the cpu ran it";
+  }
+  return reference;
 }
 
 // --- A device ------------------------------------------------------------------------------------
@@ -136,11 +147,12 @@ void compare_output(const HostTensor& actual, const HostTensor& expected, const 
   row.worst_output = name;
 }
 
-void compare_outputs(const Model& model, const Outputs& outputs, const Outputs& reference,
+void compare_outputs(const Model& model, const Outputs& outputs, const Reference& reference,
                      ComparedDevice& row) {
-  if (reference.size() != outputs.size()) return;
+  row.is_reference = reference.is_cpu && row.name == kCpu;
+  if (row.is_reference || reference.outputs.size() != outputs.size()) return;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    compare_output(outputs[i], reference[i], model.outputs[i].name, row);
+    compare_output(outputs[i], reference.outputs[i], model.outputs[i].name, row);
   }
 }
 
@@ -234,7 +246,7 @@ void take_numbers(const MeasuredRun& run, ComparedDevice& row) {
 }
 
 Result<ComparedDevice> measured(const Model& model, const Outputs& inputs, const DeviceInfo& info,
-                                const Outputs& reference, const CompareOptions& options) {
+                                const Reference& reference, const CompareOptions& options) {
   const auto say = [&](const std::string& step) {
     if (options.on_step) options.on_step(info.name + ": " + step);
   };
@@ -264,7 +276,7 @@ Result<ComparedDevice> measured(const Model& model, const Outputs& inputs, const
 }
 
 ComparedDevice measured_in_child(const Model& model, const Outputs& inputs, const DeviceInfo& info,
-                                 const Outputs& reference, const CompareOptions& options) {
+                                 const Reference& reference, const CompareOptions& options) {
   const Result<std::string> text = run_in_child(
       [&] {
         const Result<ComparedDevice> row = measured(model, inputs, info, reference, options);
@@ -360,7 +372,7 @@ void compare(const Model& model, const std::vector<HostTensor>& inputs,
              const std::vector<CompareCandidate>& candidates, const CompareOptions& options,
              Comparison& comparison) {
   const auto is_interrupted = [&] { return options.is_interrupted && options.is_interrupted(); };
-  const Outputs reference = reference_of(model, inputs, options, comparison);
+  const Reference reference = reference_of(model, inputs, options, comparison);
   for (const CompareCandidate& candidate : candidates) {
     ComparedDevice row = row_of(candidate.info, candidate.refusal);
     if (row.is_measured() && !is_interrupted()) {

@@ -60,7 +60,8 @@ struct ComparedDevice {
   std::optional<double> clock_mhz;
   std::optional<double> joules;  // of a run
   std::string energy_source;
-  std::optional<double> max_error;  // null: not compared, or not both finite
+  bool is_reference = false;        // of the errors: there is none to tell
+  std::optional<double> max_error;  // null: not compared
   std::string worst_output;
   uint64_t nonfinite = 0;  // elements that are finite on one side only
   bool f64_as_f32 = false;

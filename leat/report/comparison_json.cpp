@@ -60,6 +60,7 @@ void visit_members(Device& device, const Visit& visit) {
   visit("clock_mhz", device.clock_mhz);
   visit("joules", device.joules);
   visit("energy_source", device.energy_source);
+  visit("is_reference", device.is_reference);
   visit("max_error", device.max_error);
   visit("worst_output", device.worst_output);
   visit("nonfinite", device.nonfinite);

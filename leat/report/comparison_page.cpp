@@ -92,7 +92,7 @@ std::string error_text(const ComparedDevice& device) {
   if (device.nonfinite > 0) {
     return fmt::format("<span class=\"bad\">{} not finite</span>", device.nonfinite);
   }
-  return optional_text(device.max_error, 1, "", "not compared");
+  return optional_text(device.max_error, 1, "", device.is_reference ? "reference" : "not compared");
 }
 
 std::string name_cell(const ComparedDevice& device) {
@@ -208,8 +208,10 @@ std::string device_section(const ComparedDevice& device, const OpColours& colour
                              ? fmt::format(" Not shown, for they have no FLOP: {} of {} kernels.",
                                            unseen, device.kernels.size())
                              : "")) +
-         picture("Time line", timeline_svg(device, colours),
-                 "One run with a time mark behind each kernel, so none overlaps the next.") +
+         picture(
+             "Time line", timeline_svg(device, colours),
+             "Each kernel's shortest time of several runs with a mark behind each, so that none "
+             "overlaps the next.") +
          picture("Memory", memory_svg(device, colours),
                  "Where each tensor lies in the arena, and from which kernel to which. The dashed "
                  "line is the largest sum of tensors that are needed at once.") +

@@ -26,9 +26,9 @@ constexpr double kLongRunSeconds = 0.1;
 constexpr double kTimedSeconds = 1;
 constexpr uint32_t kTimedRunsLeast = 5;
 constexpr uint32_t kTimedRunsMost = 1000;
-/// Of runs with time marks, the fastest of which is kept.
-constexpr double kProfileSeconds = 0.3;
-constexpr int kProfilesMost = 9;
+/// Of runs with time marks: what disturbs a kernel only makes it longer, so its shortest counts.
+constexpr double kProfileSeconds = 0.5;
+constexpr int kProfilesMost = 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -82,24 +82,21 @@ uint64_t end_of(const std::vector<KernelTime>& kernels) {
   return kernels.empty() ? 0 : kernels.back().begin_ns + kernels.back().time_ns;
 }
 
-Result<std::vector<KernelTime>> fastest_profile(Network& network) {
+Result<std::vector<KernelTime>> shortest_times(Network& network) {
   const Clock::time_point start = Clock::now();
-  TRY_ASSIGN(std::vector<KernelTime> best, network.profile());
+  TRY_ASSIGN(std::vector<KernelTime> shortest, network.profile());
   for (int i = 1; i < kProfilesMost && seconds_since(start) < kProfileSeconds; ++i) {
-    TRY_ASSIGN(std::vector<KernelTime> next, network.profile());
-    if (end_of(next) < end_of(best)) best = std::move(next);
+    TRY_ASSIGN(const std::vector<KernelTime> next, network.profile());
+    for (size_t k = 0; k < next.size(); ++k) {
+      shortest[k].time_ns = std::min(shortest[k].time_ns, next[k].time_ns);
+    }
   }
-  return best;
-}
-
-/// Clocks differ, so the last one is placed to end when the run was seen to.
-void add_kernels(Trace& trace, const std::string& device, const std::vector<KernelTime>& kernels) {
-  const uint64_t first_ns = steady_now_ns() - end_of(kernels);
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    const uint64_t begin_ns = first_ns + kernels[i].begin_ns;
-    trace.add(device, "kernels", kernels[i].name, begin_ns, begin_ns + kernels[i].time_ns,
-              static_cast<int64_t>(i));
+  uint64_t at_ns = 0;
+  for (KernelTime& kernel : shortest) {
+    kernel.begin_ns = at_ns;
+    at_ns += kernel.time_ns;
   }
+  return shortest;
 }
 
 }  // namespace
@@ -111,6 +108,18 @@ double MeasuredRun::memory_overhead() const {
   return static_cast<double>(memory.activations_bytes) /
              static_cast<double>(memory.lower_bound_bytes) -
          1;
+}
+
+// Clocks differ, so the last one is placed to end when the run was seen to.
+Result<void> trace_kernels(Network& network, Trace& trace) {
+  TRY_ASSIGN(const std::vector<KernelTime> kernels, network.profile());
+  const uint64_t first_ns = steady_now_ns() - end_of(kernels);
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    const uint64_t begin_ns = first_ns + kernels[i].begin_ns;
+    trace.add(network.device().info().name, "kernels", kernels[i].name, begin_ns,
+              begin_ns + kernels[i].time_ns, static_cast<int64_t>(i));
+  }
+  return {};
 }
 
 Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& options) {
@@ -127,12 +136,9 @@ Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& optio
   say(options, "warming up " + run.info.name);
   TRY(warm_up(loaded, run));
   TRY(time_runs(network, options, run));
-  if (options.trace != nullptr) {
-    TRY_ASSIGN(const std::vector<KernelTime> kernels, network.profile());
-    add_kernels(*options.trace, run.info.name, kernels);
-  }
+  if (options.trace != nullptr) TRY(trace_kernels(network, *options.trace));
   if (options.profile) {
-    TRY_ASSIGN(run.profile, fastest_profile(network));
+    TRY_ASSIGN(run.profile, shortest_times(network));
   }
   if (!options.peak) return run;
   say(options, "measuring the peak of " + run.info.name);

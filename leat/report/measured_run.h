@@ -42,10 +42,11 @@ struct MeasuredRun {
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;
-  bool f64_as_f32 = false;          // Schedule::f64_as_f32
-  double peak_gflops = 0;           // 0: not known
-  std::optional<GpuClock> clock;    // while it ran; nothing where nobody tells
-  std::vector<KernelTime> profile;  // empty when not asked for
+  bool f64_as_f32 = false;        // Schedule::f64_as_f32
+  double peak_gflops = 0;         // 0: not known
+  std::optional<GpuClock> clock;  // while it ran; nothing where nobody tells
+  /// Each kernel's shortest time of several runs, one after the other; empty when not asked for.
+  std::vector<KernelTime> profile;
 
   double median_ms() const;
   double gflops() const { return median_ms() > 0 ? gflop / median_ms() * 1e3 : 0; }
@@ -64,5 +65,9 @@ struct MeasuredRun {
 /// every kernel is a span with its name.
 /// Errors: those of devices.
 Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& options);
+
+/// One more run of the network, each of whose kernels is a span of the trace with its name, on the
+/// track "kernels" of its device. No run may be in flight.
+Result<void> trace_kernels(Network& network, Trace& trace);
 
 }  // namespace leat

@@ -258,6 +258,15 @@ TEST(CliRun, TakesOpenSizesFromTheFile) {
   EXPECT_TRUE(std::filesystem::exists(picture));
 }
 
+TEST(CliRun, RoundsWiderNumbersWithAWord) {
+  const HostTensor picture = HostTensor::zeros(DType::f64, {1, 1, 28, 28});
+  const std::string wide = scratch_file("wide.npy", npy_bytes(picture));
+  const ProgramResult run = run_leat({"run", kDigits, "--input", wide, "--device", "cpu"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_TRUE(contains(run.err, "numbers (f64) are rounded to what the input takes (f32)"))
+      << run.err;
+}
+
 TEST(CliTestOnnx, CountsCases) {
   OnnxBuilder model;
   model.input("x", {3});

@@ -353,27 +353,37 @@ TEST(CliComparePage, ABrowserShowsALongNetwork) {
 
 // --- Names of kernels in a trace -----------------------------------------------------------------
 
-TEST(CliTrace, HasEveryKernelByName) {
-  const std::string trace = scratch_path("trace.json");
-  const std::string picture = LEAT_SOURCE_DIR "/examples/digits/pictures/7.png";
-  const Json run = json_of(run_leat({"run", kDigits, "-i", picture, "--device", "cpu", "--repeat",
-                                     "2", "--trace", trace, "--profile", "--json"}));
-  const Json events = Json::parse(text_at(trace), nullptr, false)["traceEvents"];
+/// Of the track "kernels", in order; none overlaps the next.
+std::vector<std::string> kernels_in_trace(const std::string& path) {
+  const Json events = Json::parse(text_at(path), nullptr, false)["traceEvents"];
   int64_t track = -1;
   for (const Json& event : events) {
     if (event["name"] == "thread_name" && event["args"]["name"] == "kernels") track = event["tid"];
   }
-  ASSERT_GE(track, 0);
   std::vector<std::string> names;
   double end_us = 0;
   for (const Json& event : events) {
     if (event["ph"] != "X" || event["tid"] != track) continue;
     names.push_back(event["name"]);
-    EXPECT_GE(event["ts"].get<double>(), end_us - 0.01) << "none overlaps the next";
+    EXPECT_GE(event["ts"].get<double>(), end_us - 0.01);
     end_us = event["ts"].get<double>() + event["dur"].get<double>();
   }
+  return names;
+}
+
+TEST(CliTrace, HasEveryKernelByName) {
+  const std::string trace = scratch_path("trace.json");
+  const std::string pictures = LEAT_SOURCE_DIR "/examples/digits/pictures";
+  const Json run = json_of(run_leat({"run", kDigits, "-i", pictures + "/7.png", "--device", "cpu",
+                                     "--repeat", "2", "--trace", trace, "--profile", "--json"}));
+  const std::vector<std::string> names = kernels_in_trace(trace);
   ASSERT_EQ(names.size(), run["profile"].size());
   for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(names[i], run["profile"][i]["name"]);
+  const ProgramResult stream =
+      run_leat({"run", kDigits, "-i", pictures, "-o", scratch_path("results"), "--device", "cpu",
+                "--trace", trace});
+  EXPECT_EQ(stream.exit_code, 0) << stream.err;
+  EXPECT_EQ(kernels_in_trace(trace), names);
 }
 
 // --- leat inspect --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "leat/base/files.h"
@@ -242,6 +243,43 @@ TEST(CliKernel, FmtKeepsNamesAndComments) {
   expect_sentence(run_leat({"kernel", "fmt", "--check", file}), "ugly.ir");
   EXPECT_EQ(run_leat({"kernel", "fmt", "-w", file}).exit_code, 0);
   EXPECT_EQ(text_of(file), text_of(kAdd));
+}
+
+TEST(CliKernel, TheExamplesAreRightAndProven) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(kKernels)) {
+    const std::string file = entry.path().string();
+    ++count;
+    EXPECT_EQ(run_leat({"kernel", "fmt", "--check", file}).exit_code, 0) << file;
+    const ProgramResult run = run_leat({"kernel", "check", file, "--json"});
+    ASSERT_EQ(run.exit_code, 0) << file << "\n" << run.err;
+    EXPECT_TRUE(Json::parse(run.out)["not_proven"].empty()) << file;
+  }
+  EXPECT_GE(count, 7u);
+}
+
+// matmul.ir is product.ir with more of c in registers.
+TEST(CliKernel, TheProductsOfTheTutorialAgree) {
+  const Shape square = {480, 480};
+  const auto whole = [](int64_t i) { return static_cast<double>(i * 7 % 11 - 5); };  // exact sums
+  const std::string a = numbers_file("left.npy", DType::f32, square, whole);
+  std::vector<std::string> results;
+  for (const char* name : {"product", "matmul"}) {
+    const std::string c = scratch_path(std::string(name) + ".npy");
+    const ProgramResult run =
+        run_leat({"kernel", "run", kKernels + name + ".ir", "--in", "a=" + a, "--in", "b=" + a,
+                  "--out", "c=" + c + ":f32[480,480]", "--device", "cpu", "--trust"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    results.push_back(text_of(c));
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
+TEST(CliKernel, ShowsWhatGoesToNoFile) {
+  const ProgramResult run = run_leat({"kernel", "run", kKernels + "count.ir", "--device", "cpu"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.out.find("y : f32[1000] = 0, 1, 2, 3, 4, 5, 6, 7, ...\n"), std::string::npos)
+      << run.out;
 }
 
 TEST(CliKernel, CtrlCEndsACheck) {

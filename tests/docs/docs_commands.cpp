@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 
 const fs::path kSource = LEAT_SOURCE_DIR;
 const fs::path kPrograms = fs::path(LEAT_PROGRAM).parent_path();
+const std::string kPython = "/usr/bin/python3";
 constexpr int kBlockSecondsMax = 600;  // many times what any takes; a sanitized build is slow
 
 struct Block {
@@ -158,7 +159,12 @@ class ReadersFolder : public testing::Test {
   static fs::path root() {
     return fs::path(testing::TempDir()) / ("leat_docs_" + std::to_string(getpid()));
   }
-  static void SetUpTestSuite() { fs::create_directories(root() / "home"); }
+  static void SetUpTestSuite() {
+    fs::create_directories(root() / "home");
+    fs::create_directories(root() / "bin");
+    if (fs::exists(root() / "bin" / "python3")) return;
+    fs::create_symlink(kPython, root() / "bin" / "python3");  // the system's has NumPy
+  }
   static void TearDownTestSuite() { fs::remove_all(root()); }
 
   void SetUp() override {
@@ -167,6 +173,8 @@ class ReadersFolder : public testing::Test {
     fs::create_directories(folder_ / "examples");
     const fs::path digits = kSource / "examples" / "digits";
     fs::copy(digits, folder_ / "examples" / "digits", fs::copy_options::recursive);
+    fs::copy(kSource / "examples" / "kernels", folder_ / "examples" / "kernels");
+    fs::copy_file(kSource / "examples/kernels/relu.ir", folder_ / "KERNEL.ir");
     for (const char* name : {"digits.onnx", "model.onnx", "MODEL.onnx", "x.onnx"}) {
       fs::copy_file(digits / "digits.onnx", folder_ / name);
     }
@@ -177,7 +185,12 @@ class ReadersFolder : public testing::Test {
       fs::copy_file(digits / "pictures" / "7.png", folder_ / name);
     }
     for (const char* name : {"pictures", "FOLDER"}) fs::copy(digits / "pictures", folder_ / name);
-    for (const char* name : {"x.npy", "in.npy"}) write_array(folder_ / name);
+    for (const char* name : {"x.npy", "in.npy"})
+      write_array(folder_ / name, "1, 1, 28, 28", pixels());
+    fs::copy_file(kSource / "examples" / "kernels" / "add.ir", folder_ / "add.ir");
+    for (const char* name : {"a.npy", "b.npy"}) {
+      write_array(folder_ / name, "1000,", std::string(1000 * sizeof(float), '\0'));
+    }
     write_case(folder_ / "CASES" / "test_digits");
   }
 
@@ -189,11 +202,12 @@ class ReadersFolder : public testing::Test {
   }
 
   /// Source: NumPy's manual, numpy.lib.format.
-  static void write_array(const fs::path& path) {
-    std::string head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 28, 28), }";
+  static void write_array(const fs::path& path, const std::string& shape,
+                          const std::string& bytes) {
+    std::string head = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
     head.resize(117, ' ');  // with ten bytes before it and its line's end: 128
     std::ofstream file(path, std::ios::binary);
-    file << std::string("\x93NUMPY\x01\x00\x76\x00", 10) << head << '\n' << pixels();
+    file << std::string("\x93NUMPY\x01\x00\x76\x00", 10) << head << '\n' << bytes;
   }
 
   /// As the ONNX project's suite has them; what is expected is what the program says.
@@ -212,9 +226,12 @@ class ReadersFolder : public testing::Test {
   Ran run_block(const Block& block) const {
     std::ofstream(folder_ / ".script") << block.script;
     const std::string home = (root() / "home").string();
-    return run("cd " + folder_.string() + " && XDG_CACHE_HOME=" + home + "/.cache XDG_STATE_HOME=" +
-               home + "/.state HOME=" + home + " PATH=" + kPrograms.string() +
-               ":\"$PATH\" timeout " + std::to_string(kBlockSecondsMax) + " sh -e .script");
+    std::string command = "cd " + folder_.string() + " && HOME=" + home;
+    command += " XDG_CACHE_HOME=" + home + "/.cache XDG_STATE_HOME=" + home + "/.state";
+    command += " PATH=" + kPrograms.string() + ":" + (root() / "bin").string() + ":\"$PATH\"";
+    command += " LEAT_LIBRARY=" + std::string(LEAT_LIBRARY) + " PYTHONDONTWRITEBYTECODE=1";
+    command += " PYTHONPATH=" + (kSource / "bindings" / "python").string();
+    return run(command + " timeout " + std::to_string(kBlockSecondsMax) + " sh -e .script");
   }
 
   fs::path folder_;
@@ -222,7 +239,20 @@ class ReadersFolder : public testing::Test {
 
 class DocumentCommands : public ReadersFolder, public testing::WithParamInterface<std::string> {};
 
+// A program that is not instrumented cannot load a library that is.
+constexpr bool is_sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+/// Python counts with NumPy and a library that it can load.
 bool is_installed(const std::string& program) {
+  if (program == "python3") {
+    return !is_sanitized() && run(kPython + " -c 'import numpy'").exit_code == 0;
+  }
   return run("command -v " + program).exit_code == 0;
 }
 
@@ -253,8 +283,7 @@ INSTANTIATE_TEST_SUITE_P(Documents, DocumentCommands, testing::ValuesIn(document
                            return name;
                          });
 
-// --- The examples of --help
-// ------------------------------------------------------------------------
+// --- The examples of --help ----------------------------------------------------------------------
 
 using Json = nlohmann::json;
 
@@ -305,20 +334,18 @@ TEST_F(HelpExamples, OfLongBenchmarksSlow) {
   run_commands("leat-bench", [](const Json& command) { return is_slow(command["name"]); });
 }
 
-// --- What --json prints
-// -----------------------------------------------------------------------------
+// --- What --json prints --------------------------------------------------------------------------
 
 class JsonSchemas : public ReadersFolder {
  protected:
   void hold(const std::string& environment) {
-    const std::string python = "/usr/bin/python3";  // which has what Debian's packages bring
-    if (run(python + " -c 'import jsonschema'").exit_code != 0) {
+    if (run(kPython + " -c 'import jsonschema'").exit_code != 0) {
       GTEST_SKIP() << "There is no python3-jsonschema.";
     }
     const std::string tree = kSource.string();
     const Ran ran =
-        run_block({.script = environment + python + " -B " + tree + "/tests/docs/json_schemas.py " +
-                             tree + "/docs/schemas\n"});
+        run_block({.script = environment + kPython + " -B " + tree +
+                             "/tests/docs/json_schemas.py " + tree + "/docs/schemas\n"});
     EXPECT_EQ(ran.exit_code, 0) << ran.text;
   }
 };
@@ -327,8 +354,23 @@ TEST_F(JsonSchemas, HoldForEveryCommand) { hold(""); }
 
 TEST_F(JsonSchemas, HoldForLongBenchmarksSlow) { hold("LEAT_SLOW_SCHEMAS=1 "); }
 
-// --- What documents say in passing
-// -----------------------------------------------------------------
+// --- The reference -------------------------------------------------------------------------------
+
+TEST_F(ReadersFolder, ReferenceIsMadeWithoutAWarning) {
+  if (!is_installed("doxygen")) GTEST_SKIP() << "There is no Doxygen.";
+  const std::string out = (folder_ / "reference").string();
+  fs::create_directories(out);
+  const Ran ran =
+      run("cd " + kSource.string() + " && LEAT_DOCS_FOLDER=" + out + " doxygen docs/Doxyfile");
+  EXPECT_EQ(ran.exit_code, 0) << ran.text;
+  EXPECT_EQ(ran.text, "");
+  const std::string page = text_of(fs::path(out) / "html" / "leat_8h.html");
+  for (const char* name : {"leat_model_load", "leat_run", "leat_conv2d", "leat_message"}) {
+    EXPECT_NE(page.find(name), std::string::npos) << name;
+  }
+}
+
+// --- What documents say in passing ---------------------------------------------------------------
 
 /// The spans between backticks that are command lines of ours, outside of blocks.
 std::vector<std::string> spans_of(const std::string& text) {

@@ -1,6 +1,6 @@
 """Validates what each command prints with --json against docs/schemas, in the folder that
-docs_commands.cpp prepares. Every command that has --json stands in the table below, and every schema is
-used.
+docs_commands.cpp prepares. Every command that has --json stands in the table below, and every
+schema is used.
 
     json_schemas.py SCHEMAS_FOLDER"""
 
@@ -12,13 +12,15 @@ import sys
 
 import jsonschema
 
-# Schema, command line. {devices} and the like need no device but the cpu.
+# Schema, command line.
 COMMANDS = [
     ("devices", "leat devices"),
     ("doctor", "leat doctor"),
     ("run", "leat run digits.onnx --input x.npy --device cpu"),
     ("run", "leat run digits.onnx --input 7.png --output y.npy --device cpu --top 2 --profile"),
     ("run-folder", "leat run digits.onnx --input pictures --output results --device cpu --top 1"),
+    ("compare", "leat compare digits.onnx --device cpu --repeat 3"),
+    ("inspect", "leat inspect digits.onnx"),
     ("test-onnx", "leat test-onnx CASES --device cpu"),
     ("tune", "leat tune digits.onnx --device cpu --time 5"),
     ("tune-list", "leat tune list"),
@@ -26,6 +28,10 @@ COMMANDS = [
     ("tune-import", "leat tune import tuned.json"),
     ("tune-forget", "leat tune forget all"),
     ("dump", "leat dump digits.onnx --after graph"),
+    ("pack", "leat pack digits.onnx --for cpu-x86-64-v3 -o digits.leat"),
+    ("kernel-run", "leat kernel run add.ir --in a=a.npy --in b=b.npy --out c=c.npy --device cpu"),
+    ("kernel-check", "leat kernel check add.ir"),
+    ("kernel-bench", "leat kernel bench add.ir --device cpu --time 0.05"),
     ("cache-list", "leat cache list"),
     ("cache-removed", "leat cache prune --size 1GB"),
     ("cache-removed", "leat cache clear --tuning"),

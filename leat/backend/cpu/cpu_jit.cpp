@@ -106,10 +106,21 @@ Result<LoadedCode> CpuJit::load(const KernelBinary& binary) {
   return LoadedCode(entry->toPtr<KernelEntry>(), std::move(place));
 }
 
+/// The processor's features, by LLVM's names. Before LLVM 19 it is asked otherwise.
+llvm::StringMap<bool> host_features() {
+#if LLVM_VERSION_MAJOR >= 19
+  return llvm::sys::getHostCPUFeatures();
+#else
+  llvm::StringMap<bool> features;
+  llvm::sys::getHostCPUFeatures(features);
+  return features;
+#endif
+}
+
 HostCpu host_cpu() {
   std::vector<std::string> features;
   std::string refused;
-  for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+  for (const auto& feature : host_features()) {
     const bool is_tiles = feature.second && feature.first().starts_with("amx-");
     if (is_tiles) refused = tiles_refusal();
     const bool is_there = feature.second && (!is_tiles || refused.empty());

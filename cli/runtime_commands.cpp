@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "cli/bench.h"
 #include "cli/device_choice.h"
 #include "cli/run_files.h"
 #include "leat/pack/packed_model.h"
@@ -13,6 +14,10 @@ namespace leat::cli {
 
 Result<std::unique_ptr<Device>> open_by_spec(const std::string& spec) {
   return command_devices().open(spec, nullptr);
+}
+
+Result<int> run_bench(const std::vector<std::string>&) {
+  return Error(ErrorKind::unsupported, "This build of Leat has no benchmarks.");
 }
 
 CommandRun add_run(CLI::App& command) {

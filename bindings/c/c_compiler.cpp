@@ -174,7 +174,9 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
   const bool may_come_right =
       waits && (!failure.op.empty() || std::ranges::any_of(onnx->inputs(), lacks_rank));
   if (!tried && (!may_come_right || tried.error().kind() == ErrorKind::io)) return tried.error();
-  if (waits) TRY_ASSIGN(tried, onnx->declared(known.input_shapes));
+  if (waits) {
+    TRY_ASSIGN(tried, onnx->declared(known.input_shapes));
+  }
   Model model = std::move(*tried);
   loading.network.schedule.strict = options.is_strict != 0;
   loading.specialise = specialiser(onnx, known, model.inputs);

@@ -80,10 +80,10 @@ struct DeviceRun {
   std::optional<Agreement> agreement;
 };
 
-Result<DeviceRun> run_on(const std::string& spec, const Launch& launch, bool trusts) {
+Result<DeviceRun> run_on(const std::string& spec, const Launch& launch) {
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(spec));
   TRY_ASSIGN(const std::unique_ptr<LoadedKernel> kernel,
-             LoadedKernel::load(*device, launch.kernel, {kernel_cache_folder(), trusts}));
+             LoadedKernel::load(*device, launch.kernel, {kernel_cache_folder()}));
   DeviceRun run;
   run.info = device->info();
   run.values = launch.values;
@@ -191,7 +191,7 @@ Result<int> run_kernel(const Options& options) {
   TRY_ASSIGN(Launch launch, read_launch(options.launch, false));
   std::vector<std::string> paths;
   for (const KernelOutput& output : launch.outputs) paths.push_back(output.path);
-  TRY(check_files(options.json, paths, std::span(&options.launch.file, 1)));
+  TRY(check_files(options.json, paths, launch.read));
   Progress progress(options.json.to_stdout());
   std::vector<HostTensor> right;
   if (!options.trusts) {
@@ -203,7 +203,7 @@ Result<int> run_kernel(const Options& options) {
   std::vector<DeviceRun> runs;
   for (const std::string& spec : devices_of(options)) {
     progress.show("running on " + (spec.empty() ? "the best device" : spec));
-    TRY_ASSIGN(DeviceRun run, run_on(spec, launch, options.trusts));
+    TRY_ASSIGN(DeviceRun run, run_on(spec, launch));
     if (!options.trusts) {
       run.agreement.emplace();
       for (size_t i = 0; i < right.size(); ++i) compare(run.values[i], right[i], *run.agreement);
@@ -224,8 +224,8 @@ Result<int> run_kernel(const Options& options) {
 }
 
 Result<int> check_kernel(const Options& options) {
-  TRY(check_files(options.json, {}, std::span(&options.launch.file, 1)));
   TRY_ASSIGN(Launch launch, read_launch(options.launch, true));
+  TRY(check_files(options.json, {}, launch.read));
   const ir::LaunchRanges ranges = launch.kernel.ranges(launch.arguments());
   Progress progress(options.json.to_stdout());
   progress.show("checking in the interpreter");
@@ -286,7 +286,7 @@ struct DeviceRate {
 Result<DeviceRate> measure_on(const std::string& spec, const Options& options, Launch& launch) {
   TRY_ASSIGN(const std::unique_ptr<Device> device, open_by_spec(spec));
   TRY_ASSIGN(const std::unique_ptr<LoadedKernel> kernel,
-             LoadedKernel::load(*device, launch.kernel, {kernel_cache_folder(), options.trusts}));
+             LoadedKernel::load(*device, launch.kernel, {kernel_cache_folder()}));
   DeviceRate result;
   result.info = device->info();
   TRY(kernel->write(launch.arguments()));
@@ -338,8 +338,8 @@ Json rate_json(const DeviceRate& rate) {
 std::string percent_text(double share) { return fmt::format("{:.1f} %", share * 100); }
 
 Result<int> bench_kernel(const Options& options) {
-  TRY(check_files(options.json, {}, std::span(&options.launch.file, 1)));
   TRY_ASSIGN(Launch launch, read_launch(options.launch, true));
+  TRY(check_files(options.json, {}, launch.read));
   Progress progress(options.json.to_stdout());
   if (!options.trusts) {
     progress.show("checking in the interpreter; --trust leaves it out");

@@ -54,7 +54,7 @@ class LaunchReader {
  public:
   LaunchReader(const LaunchOptions& options, UserKernel kernel)
       : options_(options),
-        launch_{std::move(kernel), {}, {}, {}},
+        launch_{std::move(kernel), {}, {}, {}, {options.file}},
         values_(launch_.kernel.parameters().size()),
         counts_(values_.size()) {
     for (size_t i = 0; i < values_.size(); ++i) counts_[i] = parameter(i).element_count;
@@ -137,6 +137,7 @@ class LaunchReader {
     TRY_ASSIGN(const Named input, named(argument, "--in"));
     TRY(check_ungiven(input.parameter));
     TRY_ASSIGN(HostTensor tensor, read_npy(input.text));
+    launch_.read.push_back(input.text);
     const DType storage = parameter(input.parameter).storage;
     if (tensor.dtype != storage) {
       if (!is_float(tensor.dtype) || !is_float(storage)) {

@@ -42,6 +42,7 @@ struct Launch {
   std::vector<HostTensor> values;     // of each parameter, as its storage
   std::vector<std::string> invented;  // parameters whose values are made up
   std::vector<KernelOutput> outputs;
+  std::vector<std::string> read;  // files: the text, and those of --in
 
   std::vector<std::span<std::byte>> arguments();
 };

@@ -2,7 +2,9 @@
 // broadcast or a vector load where the program only says "load at this index".
 // It also takes uniform indices apart into loop counters, group ids and constants: addresses built
 // from these parts, outermost loop first, hoist and fold without help from a general reassociation.
-// Index arithmetic is assumed not to wrap around 32 bits; the parts are summed in 64 bits.
+// The parts are summed in 64 bits, so an index that wraps around 32 bits would be another: lowered
+// networks have none, and in kernels of others such an index stands behind two conversions, which
+// are not taken apart (ir/access_ranges.h, lower/bound_accesses.h).
 #pragma once
 
 #include <cstdint>

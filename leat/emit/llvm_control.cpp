@@ -1,6 +1,8 @@
 // KernelWriter, control flow: blocks, loops and branches.
 // On a CPU a counter is kept in 64 bits for addresses and cut to 32 where the program calculates
 // with it.
+#include <llvm/Analysis/ValueTracking.h>
+
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"
 #include "leat/emit/llvm_writer.h"
@@ -205,7 +207,7 @@ void KernelWriter::write_rounds(const Instruction& instruction, std::vector<llvm
     phis.back()->addIncoming(value, before);
     value = phis.back();
   }
-  write_round(instruction, state, step);
+  write_round(instruction, state, hi, step);
   llvm::BasicBlock* last = build_.GetInsertBlock();
   build_.CreateCondBr(build_.CreateICmpSLT(state[0], hi), body, exit);
 
@@ -219,8 +221,17 @@ void KernelWriter::write_rounds(const Instruction& instruction, std::vector<llvm
   }
 }
 
+// Where a counter has 32 bits, the one behind the last round fits if the end leaves room for it.
+bool KernelWriter::counter_fits(llvm::Value* hi, llvm::Value* step) {
+  if (counter_type_->isIntegerTy(64)) return true;
+  const auto* added = llvm::dyn_cast<llvm::ConstantInt>(step);
+  if (added == nullptr) return false;
+  const int64_t most = llvm::computeConstantRange(hi, true).getSignedMax().getSExtValue();
+  return most - 1 + added->getSExtValue() <= INT32_MAX;
+}
+
 void KernelWriter::write_round(const Instruction& instruction, std::vector<llvm::Value*>& state,
-                               llvm::Value* step) {
+                               llvm::Value* hi, llvm::Value* step) {
   const Block& body = program_.blocks[instruction.regions[0]];
   llvm::Value* counter = state[0];
   const ValueId argument = body.first_argument;
@@ -235,7 +246,7 @@ void KernelWriter::write_round(const Instruction& instruction, std::vector<llvm:
   write_block(instruction.regions[0]);
   const Instruction& last = program_.instructions[body.instructions.back()];
   CHECK(last.op == Opcode::yield);
-  state = {build_.CreateAdd(counter, step, "", false, true)};
+  state = {build_.CreateAdd(counter, step, "", false, counter_fits(hi, step))};
   append_carried(program_.operands_of(last), body, state);
 }
 

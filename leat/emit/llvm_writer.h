@@ -120,8 +120,9 @@ class KernelWriter {
                       std::vector<llvm::Value*>& to);
   void write_rounds(const ir::Instruction& instruction, std::vector<llvm::Value*>& state,
                     llvm::Value* hi, llvm::Value* step);
+  bool counter_fits(llvm::Value* hi, llvm::Value* step);
   void write_round(const ir::Instruction& instruction, std::vector<llvm::Value*>& state,
-                   llvm::Value* step);
+                   llvm::Value* hi, llvm::Value* step);
   llvm::Value* rounds_of(llvm::Value* own);
   void write_branch(const ir::Instruction& instruction);
 

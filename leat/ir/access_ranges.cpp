@@ -18,11 +18,15 @@ using Inequalities = std::vector<IntForm>;  // each at most 0
 
 /// That hold at one place: more are forgotten, so that a hostile text takes no hours.
 constexpr size_t kInequalitiesMax = 1000;
+/// Of one truth, and of all: each that joins two could have twice as many.
+constexpr size_t kImpliedMax = 64;
+constexpr size_t kImpliedInAllMax = size_t{1} << 18;
 
 /// What is known of a value.
 struct Known {
   std::optional<IntForm> form;  // of an i32 of width 1
   Range range = kAnyInt;        // of all components
+  bool may_wrap = false;        // in 64 bits its parts may have another sum
   Inequalities if_true;         // of a b1
   Inequalities if_false;
 };
@@ -37,6 +41,7 @@ struct Quotient {
 struct Rounds {
   std::optional<int64_t> exact;
   int64_t most = INT32_MAX;
+  bool may_wrap = false;  // the counter may leave 32 bits behind its last round: nothing is known
 };
 
 Range range_of_storage(DType storage) {
@@ -110,13 +115,28 @@ class Walk {
         range.is_single() ? constant_form(range.lo) : unknown_form(add_unknown(range));
   }
 
+  void set_wrapping(ValueId value, Range range) {
+    set_unknown(value, range);
+    known_[value].may_wrap = range == kAnyInt;
+  }
+
   /// A form whose value may leave 32 bits is worth nothing: the value wraps then.
   void set_form(ValueId value, const std::optional<IntForm>& form) {
     const std::optional<int64_t> hi = form ? above(*form, {}, INT32_MAX) : std::nullopt;
     const std::optional<int64_t> lo = form ? below(*form, {}, INT32_MIN) : std::nullopt;
-    if (!hi || !lo || !fits_int(*hi) || !fits_int(*lo)) return set_unknown(value, kAnyInt);
+    if (!hi || !lo || !fits_int(*hi) || !fits_int(*lo)) return set_wrapping(value, kAnyInt);
     known_[value].range = {*lo, *hi};
     known_[value].form = *lo == *hi ? constant_form(*lo) : *form;
+  }
+
+  /// Into what a truth implies; less of that is always right.
+  void imply(Inequalities& list, const IntForm& form) {
+    if (list.size() >= kImpliedMax || implied_ >= kImpliedInAllMax) return;
+    list.push_back(form);
+    ++implied_;
+  }
+  void imply(Inequalities& list, const std::optional<IntForm>& form) {
+    if (form) imply(list, *form);
   }
 
   void require(const std::optional<IntForm>& at_most_zero) {
@@ -176,7 +196,22 @@ class Walk {
     }
   }
 
+  /// What the emitters look through when they take an index apart.
+  static bool keeps_parts(Opcode op) {
+    using enum Opcode;
+    return op == add_i || op == sub_i || op == mul_i || op == shl_i || op == div_i || op == rem_i ||
+           op == shr_s || op == shr_u;
+  }
+
   void walk_int(const Instruction& instruction, ValueId a, ValueId b) {
+    set_int(instruction, a, b);
+    const bool has_wrapped = known_[a].may_wrap || known_[b].may_wrap;
+    if (has_wrapped && keeps_parts(instruction.op)) {
+      known_[instruction.first_result].may_wrap = true;
+    }
+  }
+
+  void set_int(const Instruction& instruction, ValueId a, ValueId b) {
     using enum Opcode;
     const ValueId result = instruction.first_result;
     const Opcode op = instruction.op;
@@ -207,7 +242,11 @@ class Walk {
         number && *number > 0 && std::has_single_bit(static_cast<uint64_t>(*number) + 1);
     if (is_divisible && is_low_bits && op == and_i) return set_remainder(result, a, *number + 1);
     if (has_forms && (op == min_i || op == max_i)) return set_extreme(result, op, a, b);
-    set_unknown(result, range_of(op, first.range, second.range));
+    const Range range = range_of(op, first.range, second.range);
+    if (op == add_i || op == sub_i || op == mul_i || op == shl_i) {
+      return set_wrapping(result, range);
+    }
+    set_unknown(result, range);
   }
 
   void walk_compare(const Instruction& instruction, ValueId a, ValueId b) {
@@ -215,8 +254,8 @@ class Walk {
     const std::optional<IntForm>& first = known_[a].form;
     const std::optional<IntForm>& second = known_[b].form;
     if (!first || !second) return;
-    const auto add = [](Inequalities& list, const std::optional<IntForm>& form) {
-      if (form) list.push_back(*form);
+    const auto add = [this](Inequalities& list, const std::optional<IntForm>& form) {
+      imply(list, form);
     };
     const Opcode op = instruction.op;
     const bool is_unsigned = op == Opcode::lt_u && known_[b].range.lo >= 0;
@@ -232,8 +271,8 @@ class Walk {
   void walk_bool(const Instruction& instruction, std::span<const ValueId> operands) {
     Known& result = known_[instruction.first_result];
     if (instruction.op == Opcode::not_b) {
-      result.if_true = known_[operands[0]].if_false;
-      result.if_false = known_[operands[0]].if_true;
+      for (const IntForm& form : known_[operands[0]].if_false) imply(result.if_true, form);
+      for (const IntForm& form : known_[operands[0]].if_true) imply(result.if_false, form);
       return;
     }
     const bool is_and = instruction.op == Opcode::and_b;
@@ -241,18 +280,19 @@ class Walk {
     for (const ValueId operand : operands) {
       Inequalities& both = is_and ? result.if_true : result.if_false;
       const Inequalities& own = is_and ? known_[operand].if_true : known_[operand].if_false;
-      both.insert(both.end(), own.begin(), own.end());
+      for (const IntForm& form : own) imply(both, form);
     }
   }
 
   // --- Memory ---
 
-  void walk_load(const Instruction& instruction) {
+  /// An open load is masked, which gives 0 where it leaves its memory.
+  void walk_load(const Instruction& instruction, bool is_open) {
     const Parameter& parameter = program_.parameters[instruction.slot];
     const ValueId result = instruction.first_result;
     const std::tuple key(instruction.slot, program_.operands_of(instruction)[0],
                          instruction.lane_stride, program_.values[result].width);
-    const bool is_same = !parameter.written && !instruction.masked;
+    const bool is_same = !parameter.written && !instruction.masked && !is_open;
     if (const auto found = loaded_.find(key); is_same && found != loaded_.end()) {
       known_[result] = known_[found->second];
       return;
@@ -261,19 +301,33 @@ class Walk {
     const bool is_given = !parameter.written && instruction.slot < contents_.size() &&
                           contents_[instruction.slot].has_value();
     if (is_given) range = *contents_[instruction.slot];
-    if (instruction.masked) range = union_of(range, {0, 0});
+    if (instruction.masked || is_open) range = union_of(range, {0, 0});
     set_unknown(result, range);
     if (is_same) loaded_[key] = result;
   }
 
-  void check(InstructionId id, const std::string& memory, const std::optional<IntForm>& first,
-             int64_t more_elements, int64_t element_count, std::span<const IntForm> mask) {
+  /// Whether each index of `index` + lane * `lane_stride` is in 32 bits what it is in 64.
+  bool may_wrap(ValueId index, int64_t lane_stride) const {
+    if (known_[index].may_wrap) return true;
+    const std::optional<IntForm> form = place(index, lane_stride, 1);
+    const auto hi = form ? above(*form, {}, INT32_MAX) : std::nullopt;
+    const auto lo = form ? below(*form, {}, INT32_MIN) : std::nullopt;
+    return !hi || !lo || !fits_int(*hi) || !fits_int(*lo);
+  }
+
+  /// An access at `index` that begins at element `first`. Whether it stands open.
+  bool check(InstructionId id, const std::string& memory, const std::optional<IntForm>& first,
+             int64_t more_elements, int64_t element_count, std::span<const IntForm> mask,
+             ValueId index, int64_t lane_stride) {
     const int64_t last_good = element_count - 1 - more_elements;
     const auto hi = first ? above(*first, mask, last_good) : std::nullopt;
     const auto lo = first ? below(*first, mask, 0) : std::nullopt;
-    if (hi && lo && *hi <= last_good && *lo >= 0) return;
+    const bool is_inside = hi && lo && *hi <= last_good && *lo >= 0;
+    if (is_inside && !known_[index].may_wrap) return false;
     found_.open.push_back({id, memory, lo.value_or(INT32_MIN),
-                           hi.value_or(INT32_MAX) + more_elements, element_count});
+                           hi.value_or(INT32_MAX) + more_elements, element_count,
+                           may_wrap(index, lane_stride)});
+    return true;
   }
 
   /// Where an access begins, in elements: `width` for each step of the index.
@@ -289,7 +343,8 @@ class Walk {
                               : Inequalities();
   }
 
-  void check_plain(InstructionId id, const Instruction& instruction) {
+  /// Whether it stands open.
+  bool check_plain(InstructionId id, const Instruction& instruction) {
     const std::span<const ValueId> operands = program_.operands_of(instruction);
     const bool is_store = instruction.op == Opcode::store || instruction.op == Opcode::store_local;
     const bool has_width =
@@ -299,16 +354,16 @@ class Walk {
     const int64_t stride = instruction.lane_stride == kIndexed ? 0 : instruction.lane_stride;
     const bool is_local = is_local_access(instruction.op);
     const int64_t count = is_local ? local_elements(instruction.slot) : elements(instruction.slot);
-    check(id, memory_name(instruction.slot, is_local), place(operands[0], stride, width), width - 1,
-          count, mask_of(instruction));
+    return check(id, memory_name(instruction.slot, is_local), place(operands[0], stride, width),
+                 width - 1, count, mask_of(instruction), operands[0], stride);
   }
 
   void check_copy(InstructionId id, const Instruction& instruction) {
     const std::span<const ValueId> operands = program_.operands_of(instruction);
     check(id, memory_name(instruction.slot, true), place(operands[0], 0, 1), instruction.imm - 1,
-          local_elements(instruction.slot), {});
+          local_elements(instruction.slot), {}, operands[0], 0);
     check(id, memory_name(instruction.source, false), place(operands[1], 0, 1), instruction.imm - 1,
-          elements(instruction.source), mask_of(instruction));
+          elements(instruction.source), mask_of(instruction), operands[1], 0);
   }
 
   /// A constant stride that is not negative; in the other orders of local memory nothing is proven.
@@ -326,7 +381,8 @@ class Walk {
     check(id, memory_name(instruction.slot, is_local),
           is_plain ? place(operands[0], 0, 1) : std::nullopt,
           (lines - 1) * stride.value_or(0) + length - 1,
-          is_local ? local_elements(instruction.slot) : elements(instruction.slot), {});
+          is_local ? local_elements(instruction.slot) : elements(instruction.slot), {}, operands[0],
+          0);
   }
 
   int64_t elements(uint32_t slot) const { return program_.parameters[slot].element_count; }
@@ -341,12 +397,13 @@ class Walk {
     if (instruction.op == Opcode::copy_async) return check_copy(id, instruction);
     if (is_fragment_access(instruction.op)) return check_fragment(id, instruction);
     if (instruction.op == Opcode::prefetch) {
-      return check(id, memory_name(instruction.slot, false),
-                   place(program_.operands_of(instruction)[0], 0, 1), instruction.imm - 1,
-                   elements(instruction.slot), {});
+      const ValueId index = program_.operands_of(instruction)[0];
+      check(id, memory_name(instruction.slot, false), place(index, 0, 1), instruction.imm - 1,
+            elements(instruction.slot), {}, index, 0);
+      return;
     }
-    check_plain(id, instruction);
-    if (instruction.op == Opcode::load) walk_load(instruction);
+    const bool is_open = check_plain(id, instruction);
+    if (instruction.op == Opcode::load) walk_load(instruction, is_open);
   }
 
   // --- Blocks ---
@@ -354,6 +411,8 @@ class Walk {
   Rounds rounds_of(const Instruction& loop) const {
     const std::span<const ValueId> operands = program_.operands_of(loop);
     const int64_t step = *number_in(operands[2]);
+    // Behind the last round the counter is less than a step past it, unrolled or not.
+    const bool can_wrap = range_if(operands[1], {}).hi - 1 + step > INT32_MAX;
     const auto rounds = [&](int64_t length) {
       return length > 0 ? (length + step - 1) / step : int64_t{0};
     };
@@ -361,10 +420,10 @@ class Walk {
         difference(known_[operands[1]].form, known_[operands[0]].form, 0);
     if (length && length->is_constant()) {
       const int64_t exact = rounds(length->constant);
-      return {exact, exact};
+      return {exact, exact, can_wrap};
     }
     const auto most = length ? above(*length, {}, 0) : std::nullopt;
-    return {std::nullopt, most ? rounds(*most) : INT32_MAX};
+    return {std::nullopt, most ? rounds(*most) : INT32_MAX, can_wrap};
   }
 
   /// How far below its end a loop's last round is at least, for hi - lo = length.
@@ -375,6 +434,7 @@ class Walk {
   }
 
   void open_counter(const Instruction& loop, ValueId counter, const Rounds& rounds) {
+    if (rounds.may_wrap) return set_unknown(counter, kAnyInt);
     const std::span<const ValueId> operands = program_.operands_of(loop);
     const Known& lo = known_[operands[0]];
     const Known& hi = known_[operands[1]];
@@ -413,7 +473,7 @@ class Walk {
     const std::optional<int64_t> growth = growth_of(block, carried, program_.operands_of(yield)[i]);
     set_unknown(carried, kAnyInt);
     set_unknown(result, kAnyInt);
-    if (!growth || !initial.form) return;
+    if (!growth || !initial.form || rounds.may_wrap) return;
     const auto grown = [&](int64_t most_rounds) {
       int64_t most = 0;
       if (__builtin_mul_overflow(*growth, most_rounds, &most)) return kAnyInt;
@@ -454,7 +514,7 @@ class Walk {
       if (branch.regions[side] == kNone) continue;
       const size_t outside = inequalities_.size();
       const Inequalities& holds = side == 0 ? condition.if_true : condition.if_false;
-      inequalities_.insert(inequalities_.end(), holds.begin(), holds.end());
+      for (const IntForm& form : holds) require(form);
       walk_block(branch.regions[side]);
       inequalities_.resize(outside);
     }
@@ -544,6 +604,7 @@ class Walk {
   double times_ = 1;  // how often a wave's instruction is executed here, over the whole launch
   double flop_ = 0;
   bool has_flop_ = true;
+  size_t implied_ = 0;  // inequalities of all truths
   LaunchRanges found_;
 };
 

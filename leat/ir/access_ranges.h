@@ -5,6 +5,10 @@
 // Indices are sums of lane, wave, workgroup, loop counters and other unknowns times constants
 // (int_form.h); masks, branches, loop bounds, minima, quotients and remainders are inequalities
 // between them. What a launch is known to be given narrows the rest.
+//
+// Emitters add the parts of an index in 64 bits (emit/llvm_affine.h) and count rounds in 32, so
+// nothing is proven of an index whose parts may leave 32 bits, nor of a counter that may pass them
+// in the step behind its last round. What stands open is masked, so an open load may give 0, too.
 #pragma once
 
 #include <optional>
@@ -23,6 +27,8 @@ struct OpenAccess {
   int64_t first = 0;   // elements that it may reach, as far as that is known
   int64_t last = 0;
   int64_t element_count = 0;
+  /// The index may leave 32 bits on the way: who adds its parts in 64 bits gets another one.
+  bool may_wrap = false;
 };
 
 struct LaunchRanges {

@@ -416,8 +416,11 @@ std::vector<ValueId> Builder::loop(ValueId lo, ValueId hi, int64_t step,
   const BlockId block = open_block(true);
   const int64_t rounds_after_first = (end.hi - 1 - first.lo) / step;
   const int64_t last = first.is_single() ? first.lo + rounds_after_first * step : end.hi - 1;
+  // A counter of 32 bits that passes them behind the last round goes on below.
+  const bool can_wrap = end.hi - 1 + step > INT32_MAX;
+  const Range range = can_wrap ? kAnyInt : Range{first.lo, last};
   const ValueId counter =
-      add_value(kUniformInt, {.block = block, .range = {first.lo, last}, .lane_stride = 0});
+      add_value(kUniformInt, {.block = block, .range = range, .lane_stride = 0});
   std::vector<ValueId> carried;
   for (Type type : types) carried.push_back(add_value(type, {.block = block}));
   for (ValueId value : carried) {

@@ -1,8 +1,9 @@
 // The builder's folding of integers: what turns the general index formula of a lowering into the
 // special case's. Constants move outwards ((x + c) + y is (x + y) + c, (x + c) * k is x * k + c *
-// k), so that equal parts are found equal and the constant ends as the offset of an access. Modulo
-// 2^32 all of this is exact. Quotients of quotients are left alone: join_division looks for the
-// pair x/c, x%c.
+// k), so that equal parts are found equal and the constant ends as the offset of an access. All of
+// this is exact without 2^32, too, as emitters add the parts of an index in 64 bits: constants that
+// would leave 32 bits stay where they are. Quotients of quotients are left alone: join_division
+// looks for the pair x/c, x%c.
 #include <algorithm>
 #include <bit>
 
@@ -16,6 +17,8 @@ namespace {
 /// More terms than this are not looked at: the sum stays as it is.
 constexpr size_t kLinearTermsMax = 16;
 constexpr int kLinearVisitsMax = 100;
+
+bool fits(int64_t value) { return value >= INT32_MIN && value <= INT32_MAX; }
 
 int64_t wrapped(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(value)); }
 
@@ -86,8 +89,8 @@ std::optional<ValueId> Builder::fold_add(ValueId a, ValueId b) {
     if (*cb == 0) return a;
     if (const Instruction* inner = definition(a, Opcode::add_i)) {
       const ValueId term = operand(*inner, 0);
-      if (const std::optional<int64_t> c = constant(operand(*inner, 1))) {
-        return add(term, i32(wrapped(*c + *cb)));
+      if (const auto c = constant(operand(*inner, 1)); c && fits(*c + *cb)) {
+        return add(term, i32(*c + *cb));
       }
     }
     return std::nullopt;
@@ -109,7 +112,7 @@ std::optional<ValueId> Builder::fold_add(ValueId a, ValueId b) {
 }
 
 std::optional<ValueId> Builder::fold_sub(ValueId a, ValueId b) {
-  if (const std::optional<int64_t> cb = constant(b)) return add(a, i32(wrapped(-*cb)));
+  if (const auto cb = constant(b); cb && fits(-*cb)) return add(a, i32(-*cb));
   if (a == b) return i32(0);
   if (const Instruction* inner = definition(a, Opcode::add_i)) {
     const ValueId term = operand(*inner, 0);
@@ -120,9 +123,9 @@ std::optional<ValueId> Builder::fold_sub(ValueId a, ValueId b) {
   }
   if (const Instruction* inner = definition(b, Opcode::add_i)) {
     const ValueId term = operand(*inner, 0);
-    if (const std::optional<int64_t> c = constant(operand(*inner, 1))) {
+    if (const auto c = constant(operand(*inner, 1)); c && fits(-*c)) {
       const ValueId rest = sub(a, term);
-      return add(rest, i32(wrapped(-*c)));
+      return add(rest, i32(-*c));
     }
   }
   return std::nullopt;
@@ -133,15 +136,15 @@ std::optional<ValueId> Builder::fold_mul(ValueId a, int64_t factor) {
   if (factor == 1) return a;
   if (const Instruction* inner = definition(a, Opcode::mul_i)) {
     const ValueId term = operand(*inner, 0);
-    if (const std::optional<int64_t> c = constant(operand(*inner, 1))) {
-      return mul(term, i32(wrapped(*c * factor)));
+    if (const auto c = constant(operand(*inner, 1)); c && fits(*c * factor)) {
+      return mul(term, i32(*c * factor));
     }
   }
   if (const Instruction* inner = definition(a, Opcode::add_i)) {
     const ValueId term = operand(*inner, 0);
-    if (const std::optional<int64_t> c = constant(operand(*inner, 1))) {
+    if (const auto c = constant(operand(*inner, 1)); c && fits(*c * factor)) {
       const ValueId scaled = mul(term, i32(factor));
-      return add(scaled, i32(wrapped(*c * factor)));
+      return add(scaled, i32(*c * factor));
     }
   }
   return std::nullopt;

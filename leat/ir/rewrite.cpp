@@ -201,11 +201,16 @@ Rewriter::Values Rewriter::unknown_rounds(const Instruction& loop, const Counted
     carried.push_back(lo);
     std::vector<bool> varying = counted.varying;
     varying.push_back(false);
+    const int64_t group = counted.copies * counted.step;
+    ValueId end = builder_.sub(counted.hi, builder_.i32(reach));
+    const int64_t end_max = INT32_MAX - group + 1;  // behind the last group a counter fits, too
+    if (builder_.range(counted.hi).hi - reach > end_max) {
+      end = builder_.binary(Opcode::min_i, end, builder_.i32(end_max));
+    }
     carried = builder_.loop(
-        lo, builder_.sub(counted.hi, builder_.i32(reach)), counted.copies * counted.step, carried,
-        varying, [&](ValueId counter, std::span<const ValueId> values) {
+        lo, end, group, carried, varying, [&](ValueId counter, std::span<const ValueId> values) {
           Values next = rounds(loop, counted, counter, values.first(values.size() - 1));
-          next.push_back(builder_.add(counter, builder_.i32(counted.copies * counted.step)));
+          next.push_back(builder_.add(counter, builder_.i32(group)));
           return next;
         });
     lo = carried.back();

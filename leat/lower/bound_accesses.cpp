@@ -35,11 +35,18 @@ ir::Replaced bound_local(const ir::Program& program, Builder& b, const Instructi
   return kNone;
 }
 
+/// The mask looks at an index in 32 bits, emitters add its parts in 64. Where that may differ they
+/// get it without parts: neither they nor the folding of masks look through two conversions.
+ValueId without_parts(Builder& b, ValueId index) {
+  return b.convert(Opcode::narrow_i, b.convert(Opcode::widen_i, index));
+}
+
 /// Without sign an index below 0 is a large one.
 ir::Replaced bound_global(const ir::Program& program, Builder& b, const Instruction& instruction,
-                          std::span<const ValueId> operands) {
+                          std::span<const ValueId> operands, bool may_wrap) {
   const uint8_t width = width_of(program, instruction);
-  const ValueId index = ir::full_index(b, instruction, operands[0]);
+  ValueId index = ir::full_index(b, instruction, operands[0]);
+  if (may_wrap) index = without_parts(b, index);
   const int64_t count = program.parameters[instruction.slot].element_count / width;
   const ValueId is_inside = b.binary(Opcode::lt_u, index, b.i32(count));
   const ValueId mask = instruction.masked ? b.logical_and(operands.back(), is_inside) : is_inside;
@@ -66,17 +73,19 @@ Result<ir::Program> bound_accesses(const ir::Program& program,
                  fmt::format("Kernel \"{}\" has an instruction that cannot be masked: {}.",
                              program.name, ir::text_of(program, access)));
   }
-  const auto is_open = [&](const Instruction& instruction) {
+  const auto find_open = [&](const Instruction& instruction) {
     const auto id = static_cast<ir::InstructionId>(&instruction - program.instructions.data());
-    return std::ranges::find(open, id, &ir::OpenAccess::instruction) != open.end();
+    return std::ranges::find(open, id, &ir::OpenAccess::instruction);
   };
   return ir::rewrite(program,
                      [&](Builder& b, const Instruction& instruction,
                          std::span<const ValueId> operands) -> ir::Replaced {
-                       if (!is_open(instruction)) return std::nullopt;
+                       const auto found = find_open(instruction);
+                       if (found == open.end()) return std::nullopt;
                        return ir::is_local_access(instruction.op)
                                   ? bound_local(program, b, instruction, operands)
-                                  : bound_global(program, b, instruction, operands);
+                                  : bound_global(program, b, instruction, operands,
+                                                 found->may_wrap);
                      });
 }
 

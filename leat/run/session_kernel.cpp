@@ -13,7 +13,7 @@ Result<std::unique_ptr<SessionKernel>> SessionKernel::load(Session& session, Use
   made->is_checked_ = trusts;
   const std::lock_guard lock(made->device_->mutex);
   TRY_ASSIGN(made->loaded_, LoadedKernel::load(*made->device_->device, made->kernel_,
-                                               {session.options_.cache_folder, trusts}));
+                                               {session.options_.cache_folder}));
   return made;
 }
 

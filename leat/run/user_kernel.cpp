@@ -36,15 +36,22 @@ std::optional<ir::Range> range_in(std::span<const std::byte> bytes) {
   return range;
 }
 
-/// Of the numbers that may be indices.
+/// Whether an index may be loaded from it, which contents_of then looks at.
+bool may_hold_indices(const ir::Parameter& parameter) {
+  const DType storage = parameter.storage;
+  return !parameter.written &&
+         (storage == DType::i8 || storage == DType::u8 || storage == DType::i16 ||
+          storage == DType::u16 || storage == DType::i32);
+}
+
 std::optional<ir::Range> contents_of(const ir::Parameter& parameter,
                                      std::span<const std::byte> bytes) {
-  if (parameter.written) return std::nullopt;
+  if (!may_hold_indices(parameter)) return std::nullopt;
   if (parameter.storage == DType::i8) return range_in<int8_t>(bytes);
   if (parameter.storage == DType::u8) return range_in<uint8_t>(bytes);
   if (parameter.storage == DType::i16) return range_in<int16_t>(bytes);
   if (parameter.storage == DType::u16) return range_in<uint16_t>(bytes);
-  return parameter.storage == DType::i32 ? range_in<int32_t>(bytes) : std::nullopt;
+  return range_in<int32_t>(bytes);
 }
 
 }  // namespace
@@ -176,12 +183,7 @@ Result<std::unique_ptr<Kernel>> LoadedKernel::compile(std::span<const ir::OpenAc
 
 /// The kernel that is safe for these arguments.
 Result<void> LoadedKernel::choose(KernelArguments arguments) {
-  std::vector<ir::OpenAccess> open = kernel_.ranges(arguments).open;
-  if (options_.trusts) {
-    std::erase_if(open, [&](const ir::OpenAccess& access) {
-      return !can_be_bound(kernel_.program().instructions[access.instruction].op);
-    });
-  }
+  const std::vector<ir::OpenAccess> open = kernel_.ranges(arguments).open;
   std::vector<ir::InstructionId> ids;
   for (const ir::OpenAccess& access : open) ids.push_back(access.instruction);
   const auto known = std::ranges::find_if(
@@ -197,12 +199,21 @@ Result<void> LoadedKernel::choose(KernelArguments arguments) {
   return {};
 }
 
+/// What may hold indices is copied first, so that what was proven is what the device gets, whatever
+/// another thread writes to the caller's memory meanwhile.
 Result<void> LoadedKernel::write(KernelArguments arguments) {
   TRY(kernel_.check_arguments(arguments));
-  TRY(choose(arguments));
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i].empty()) continue;
-    TRY(write_buffer(device_, {&buffers_[i], 0, arguments[i].size()}, arguments[i]));
+  std::vector<std::vector<std::byte>> copies;
+  std::vector<std::span<std::byte>> own(arguments.begin(), arguments.end());
+  for (size_t i = 0; i < own.size(); ++i) {
+    if (!may_hold_indices(kernel_.parameters()[i])) continue;
+    copies.emplace_back(own[i].begin(), own[i].end());
+    own[i] = copies.back();
+  }
+  TRY(choose(own));
+  for (size_t i = 0; i < own.size(); ++i) {
+    if (own[i].empty()) continue;
+    TRY(write_buffer(device_, {&buffers_[i], 0, own[i].size()}, own[i]));
   }
   return {};
 }

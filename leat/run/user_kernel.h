@@ -72,9 +72,6 @@ class UserKernel {
 
 struct KernelLoadOptions {
   std::string cache_folder;  // of compiled kernels; empty: none is read or written
-  /// Lets accesses pass that are neither proven nor can be masked: of fragments, asynchronous
-  /// copies, prefetches and counters.
-  bool trusts = false;
 };
 
 /// A UserKernel on a device, with memory for its arguments there. It dies before the device.

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <unordered_map>
 
@@ -188,6 +189,8 @@ class PackReader {
 bool Pack::is_pack(std::string_view bytes) { return bytes.starts_with(kMagic); }
 
 bool is_pack_file(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return false;
   char begin[kMagic.size()] = {};
   std::ifstream file(path, std::ios::binary);
   return file.read(begin, sizeof begin) && Pack::is_pack({begin, sizeof begin});
@@ -222,8 +225,9 @@ Result<void> Pack::check_blobs(const PackTarget& target) const {
     if (!blob.bytes.empty()) left[blob.bytes.data()] = &blob;
   }
   const auto holds = [&](std::span<const std::byte> bytes) {
+    if (bytes.empty()) return true;  // it begins where the next one does
     const auto blob = left.find(bytes.data());
-    if (blob == left.end()) return true;  // empty, or looked at already
+    if (blob == left.end()) return true;  // looked at already
     const Digest digest = digest_of(text_of(bytes));
     const bool is_right = is_same(digest, blob->second->digest);
     left.erase(blob);

@@ -65,6 +65,11 @@ void* open_in_cache(const std::vector<std::byte>& code, std::string& reason) {
     reason = folder.error().message();
     return nullptr;
   }
+  // The loader takes a path, and what it leads to runs: nobody else may turn it elsewhere.
+  if (const Result<void> own = check_own_place(path); !own) {
+    reason = own.error().message();
+    return nullptr;
+  }
   Digest number;
   fill_random(number);
   const std::string name = std::string(kDraftPrefix) + hex_of(number);

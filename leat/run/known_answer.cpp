@@ -39,6 +39,18 @@ bool is_one(const Graph& graph, const std::vector<TensorId>& ids, const Shape& s
          graph.tensors[ids[0]].shape == shape;
 }
 
+Result<void> check_question(const Network& network, const std::string& device) {
+  const Graph& asked = network.schedule().graph;
+  if (is_one(asked, asked.inputs, {kKnownRows, kKnownTerms}) &&
+      is_one(asked, asked.outputs, {kKnownRows, kKnownColumns})) {
+    return {};
+  }
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Device \"{}\" is asked for another self-test than Leat's; a packed "
+                           "model has to be packed anew.",
+                           device));
+}
+
 }  // namespace
 
 HostTensor known_pattern(Shape shape, int64_t step) {
@@ -51,14 +63,7 @@ HostTensor known_pattern(Shape shape, int64_t step) {
 
 Result<void> check_known_answer(Network& network) {
   const std::string& device = network.device().info().name;
-  const Graph& asked = network.schedule().graph;
-  if (!is_one(asked, asked.inputs, {kKnownRows, kKnownTerms}) ||
-      !is_one(asked, asked.outputs, {kKnownRows, kKnownColumns})) {
-    return Error(ErrorKind::invalid_argument,
-                 fmt::format("Device \"{}\" is asked for another self-test than Leat's; a packed "
-                             "model has to be packed anew.",
-                             device));
-  }
+  TRY(check_question(network, device));
   const std::vector<double> want = known_answer();
   TRY(network.set_input(0, known_pattern({kKnownRows, kKnownTerms}, kKnownInputStep)));
   // Else a device that does nothing could pass with what an earlier test left in this memory.

@@ -97,18 +97,19 @@ class PlanCheck {
     return {};
   }
 
-  /// That it ends with the last tensor in it: a small file is given no more memory than it uses.
+  /// That it is no larger than its tensors beside each other: no file is given memory that it does
+  /// not use.
   Result<void> check_arena(Space space) const {
-    uint64_t end = 0;
+    uint64_t together = 0;
     for (const Placement& placement : schedule_.placements) {
       if (placement.space != space || placement.alias_of != kNoTensor) continue;
       const uint64_t size_bytes = std::max<uint64_t>(placement.size_bytes(), 1);
-      const uint64_t whole = (size_bytes + kPlacementAlignment - 1) / kPlacementAlignment;
-      end = std::max(end, placement.offset_bytes + whole * kPlacementAlignment);
+      together += (size_bytes + kPlacementAlignment - 1) / kPlacementAlignment;
     }
-    if (arena_bytes(space) <= end) return {};
-    return wrong(
-        fmt::format("an arena of ({}) bytes has tensors up to ({})", arena_bytes(space), end));
+    together *= kPlacementAlignment;
+    if (arena_bytes(space) <= together) return {};
+    return wrong(fmt::format("an arena has ({}) bytes for tensors of ({}) together",
+                             arena_bytes(space), together));
   }
 
   /// That memory of the host's is only for what the host writes or reads. The outputs of checks

@@ -72,7 +72,7 @@ bool is_small(const RunPlan& plan) {
 
 /// All that a caller may ask of a network whose plan the reader took.
 void ask(Network& network) {
-  const Graph graph = network.schedule().graph;
+  const Graph& graph = network.schedule().graph;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const ExternalView view = network.input_view(i);
     CHECK(view.shape.size() <= 8);  // LEAT_RANK_MAX

@@ -49,7 +49,7 @@ Result<int> run(const Options& options) {
   }
   progress.show("compiling " + model.name);
   TRY_ASSIGN(const std::string bytes, make_pack(model, targets));
-  TRY(write_file(options.output, bytes));
+  TRY(write_program(options.output, bytes));
   progress.clear();
   std::string names;
   nlohmann::ordered_json object = {{"file", options.output}, {"size_bytes", bytes.size()}};

@@ -71,7 +71,7 @@ std::error_code make_named(int folder, const std::string& name, mode_t mode, std
 
 std::error_code make_draft(int folder, const std::string& name, std::string_view bytes,
                            const DraftOptions& options) {
-  const mode_t mode = options.mode ? kDraftMode : kNewFileMode;
+  const mode_t mode = options.mode ? kDraftMode : kNewFileMode & ~options.withheld;
   std::error_code error;
   if (make_nameless(folder, name, mode, bytes, options, error)) return error;
   return make_named(folder, name, mode, bytes, options);

@@ -19,6 +19,8 @@ inline constexpr std::string_view kDraftPrefix = ".leat-draft-";
 struct DraftOptions {
   /// Exactly these permissions; none: those of a new file, 0666 less the umask.
   std::optional<mode_t> mode;
+  /// Permissions that a new file does not get, whatever the umask says.
+  mode_t withheld = 0;
   /// The file's owner and group before, kept where the system lets us.
   std::optional<std::pair<uid_t, gid_t>> owner;
   /// On the disk before it gets its name, so that a crash leaves no empty file.

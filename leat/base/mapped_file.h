@@ -12,8 +12,9 @@ namespace leat {
 class MappedFile {
  public:
   /// The file's pages, read-only. It must not shrink while it is mapped: reading what is gone ends
-  /// the process. So `of_user` refuses a file that somebody else than this user and root can write
-  /// or exchange. Errors: io (no such file, no regular file); invalid_argument, when others can.
+  /// the process. So `of_user` refuses a file that somebody else than this user and root owns, can
+  /// write or exchange. Errors: io (no such file, no regular file); invalid_argument, when others
+  /// can.
   static Result<MappedFile> of_user(const std::string& path);
 
   MappedFile() = default;

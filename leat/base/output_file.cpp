@@ -25,6 +25,7 @@ namespace leat {
 namespace {
 
 constexpr mode_t kAnyWrite = S_IWUSR | S_IWGRP | S_IWOTH;
+constexpr mode_t kOthersWrite = S_IWGRP | S_IWOTH;
 constexpr mode_t kPermissions = S_IRWXU | S_IRWXG | S_IRWXO;  // without setuid and its like
 
 Error refusal(const std::string& path, const std::string& why) {
@@ -258,6 +259,29 @@ std::optional<Identity> identity_of_input(const std::string& path) {
   return Identity{facts.st_dev, facts.st_ino, ""};
 }
 
+/// Without the permissions `withheld`.
+Result<void> write(const std::string& path, std::string_view bytes, mode_t withheld) {
+  TRY_ASSIGN(Place place, place_of(path));
+  std::error_code error;
+  if (place.kind == Place::Kind::replaced) {
+    DraftOptions options;
+    options.withheld = withheld;
+    if (place.facts) {
+      options.mode = place.facts->st_mode & kPermissions & ~withheld;
+      options.owner = {place.facts->st_uid, place.facts->st_gid};
+    }
+    error = replace_file(place.folder.get(), place.name, bytes, options);
+  }
+  // A file that is a mount, or another's in a folder like /tmp, cannot be exchanged.
+  const bool is_kept = error == std::errc::device_or_resource_busy ||
+                       error == std::errc::operation_not_permitted ||
+                       error == std::errc::permission_denied;
+  if (place.kind != Place::Kind::replaced || (is_kept && place.facts)) {
+    error = write_as_it_is(place, bytes);
+  }
+  return error ? refusal(path, error.message()) : Result<void>();
+}
+
 }  // namespace
 
 Result<void> check_outputs(std::span<const std::string> paths,
@@ -291,24 +315,11 @@ Result<void> check_outputs(std::span<const std::string> paths,
 }
 
 Result<void> write_file(const std::string& path, std::string_view bytes) {
-  TRY_ASSIGN(Place place, place_of(path));
-  std::error_code error;
-  if (place.kind == Place::Kind::replaced) {
-    DraftOptions options;
-    if (place.facts) {
-      options.mode = place.facts->st_mode & kPermissions;
-      options.owner = {place.facts->st_uid, place.facts->st_gid};
-    }
-    error = replace_file(place.folder.get(), place.name, bytes, options);
-  }
-  // A file that is a mount, or another's in a folder like /tmp, cannot be exchanged.
-  const bool is_kept = error == std::errc::device_or_resource_busy ||
-                       error == std::errc::operation_not_permitted ||
-                       error == std::errc::permission_denied;
-  if (place.kind != Place::Kind::replaced || (is_kept && place.facts)) {
-    error = write_as_it_is(place, bytes);
-  }
-  return error ? refusal(path, error.message()) : Result<void>();
+  return write(path, bytes, 0);
+}
+
+Result<void> write_program(const std::string& path, std::string_view bytes) {
+  return write(path, bytes, kOthersWrite);
 }
 
 }  // namespace leat

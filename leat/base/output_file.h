@@ -24,5 +24,8 @@ Result<void> check_outputs(std::span<const std::string> paths,
 /// Writes `bytes` as the whole file; on the disk when it returns. Errors: io, and then the file is
 /// as it was, save one that is written to as it is.
 Result<void> write_file(const std::string& path, std::string_view bytes);
+/// The same for what is trusted as a program is: others may not write it, whatever the umask or the
+/// file before says; save one that is written to as it is.
+Result<void> write_program(const std::string& path, std::string_view bytes);
 
 }  // namespace leat

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "leat/pack/packed_model.h"
 
@@ -13,6 +14,7 @@ namespace {
 // What two adds of sizes from a file cannot overflow.
 constexpr uint64_t kArenaBytesMax = uint64_t{1} << 46;
 constexpr size_t kRankMax = 64;
+constexpr size_t kExternalRankMax = 8;  // that callers have room for
 constexpr size_t kAliasDepthMax = 64;
 
 Error wrong(const std::string& what) {
@@ -26,6 +28,8 @@ class PlanCheck {
   Result<void> check() const {
     TRY(check_memory());
     for (TensorId id = 0; id < schedule_.placements.size(); ++id) TRY(check_tensor(id));
+    for (const Space space : {Space::activations, Space::state}) TRY(check_arena(space));
+    TRY(check_reached());
     for (const auto* list : {&schedule_.graph.inputs, &schedule_.graph.outputs}) {
       for (const TensorId id : *list) TRY(check_external(id, list == &schedule_.graph.inputs));
     }
@@ -93,6 +97,38 @@ class PlanCheck {
     return {};
   }
 
+  /// That it is no larger than its tensors beside each other: no file is given memory that it does
+  /// not use.
+  Result<void> check_arena(Space space) const {
+    uint64_t together = 0;
+    for (const Placement& placement : schedule_.placements) {
+      if (placement.space != space || placement.alias_of != kNoTensor) continue;
+      const uint64_t size_bytes = std::max<uint64_t>(placement.size_bytes(), 1);
+      together += (size_bytes + kPlacementAlignment - 1) / kPlacementAlignment;
+    }
+    together *= kPlacementAlignment;
+    if (arena_bytes(space) <= together) return {};
+    return wrong(fmt::format("an arena has ({}) bytes for tensors of ({}) together",
+                             arena_bytes(space), together));
+  }
+
+  /// That memory of the host's is only for what the host writes or reads. The outputs of checks
+  /// are among the graph's.
+  Result<void> check_reached() const {
+    std::vector<bool> is_reached(schedule_.placements.size(), false);
+    for (const auto* list : {&schedule_.graph.inputs, &schedule_.graph.outputs}) {
+      for (const TensorId id : *list) {
+        if (id < is_reached.size()) is_reached[id] = true;
+      }
+    }
+    for (TensorId id = 0; id < is_reached.size(); ++id) {
+      if (schedule_.placements[id].space == Space::external && !is_reached[id]) {
+        return wrong_tensor(id, "is for the host and neither input nor output");
+      }
+    }
+    return {};
+  }
+
   /// That the host's bytes are as many as the device's, in any order.
   Result<void> check_external(TensorId id, bool is_input) const {
     if (id >= schedule_.placements.size())
@@ -102,6 +138,7 @@ class PlanCheck {
     if (placement.space != Space::external || placement.alias_of != kNoTensor) {
       return wrong_tensor(id, "is an input or output that the host does not reach");
     }
+    if (tensor.shape.size() > kExternalRankMax) return wrong_tensor(id, "has too many dimensions");
     const int64_t count = element_count(tensor.shape);
     if (placement.is_in_words()) {
       const int64_t per_word = 32 / bits_of(placement.words_of);
@@ -155,7 +192,8 @@ class PlanCheck {
   Result<void> check_indices(const IndexCheck& check) const {
     TRY(check_scalar(check.position, DType::i32));
     TRY(check_scalar(check.index, DType::i64));
-    if (check.shape.size() <= kRankMax && check_shape(check.shape) && !check.extents.empty()) {
+    if (check.shape.size() <= kRankMax && check_shape(check.shape) &&
+        element_count(check.shape) > 0 && !check.extents.empty()) {
       return {};
     }
     return wrong(fmt::format("the indices of \"{}\" have no extents", check.node));

@@ -73,6 +73,30 @@ std::string limit_misfit(const Target& target, const Target& device) {
   if (target.storage_f16 && !device.storage_f16) return "it stores 16-bit floats";
   if (target.shader_64bit && !device.shader_64bit) return "it computes in 64 bits";
   if ((target.shader_products & ~device.shader_products) != 0) return "it needs matrix units";
+  if (target.shader_products != 0 && target.wave_lanes != device.wave_lanes) {
+    return fmt::format("its waves have ({}) lanes and not ({})", target.wave_lanes,
+                       device.wave_lanes);
+  }
+  return "";
+}
+
+/// What its kernels themselves take more of than the device has. Limits of the target say less: it
+/// may have more room than this plan uses.
+std::string need_misfit(const RunPlan& plan, const Target& device) {
+  for (const PlanKernel& kernel : plan.kernels) {
+    for (size_t axis = 0; axis < 3; ++axis) {
+      if (kernel.binary.grid[axis] > device.workgroups_max[axis]) {
+        return "it launches more workgroups";
+      }
+    }
+  }
+  for (const PlanLaunch& launch : plan.launches) {
+    for (const TensorId id : launch.arguments) {
+      if (plan.schedule.placements[id].size_bytes() > device.argument_bytes_max) {
+        return "its kernels take larger buffers";
+      }
+    }
+  }
   return "";
 }
 
@@ -108,7 +132,8 @@ Result<const PackTarget*> Pack::target_for(const Target& device,
   const PackTarget* best = nullptr;
   std::vector<std::string> reasons;
   for (const PackTarget& each : targets_) {
-    const std::string reason = misfit(each.target, device);
+    std::string reason = misfit(each.target, device);
+    if (reason.empty()) reason = need_misfit(each.plan, device);
     reasons.push_back(fmt::format("{}: {}", each.name, reason));
     if (!reason.empty()) continue;
     if (best == nullptr || rank_of(each.target, device) > rank_of(best->target, device)) {

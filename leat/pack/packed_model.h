@@ -40,7 +40,8 @@ struct PackBlob {
   Digest digest = {};
 };
 
-/// Whether the file begins as a pack does; false where it cannot be read.
+/// Whether the file begins as a pack does; false where it cannot be read, or is no regular file:
+/// what is read from a pipe is gone for whoever reads it next.
 bool is_pack_file(const std::string& path);
 
 class Pack {

@@ -12,7 +12,8 @@ namespace leat {
 Result<Graph> known_question();
 
 /// Runs a network of that graph and compares every element with the answer. Errors: internal, with
-/// the first wrong element; and whatever the device says.
+/// the first wrong element; invalid_argument, when it is one of another graph; and whatever the
+/// device says.
 Result<void> check_known_answer(Network& network);
 
 /// Both, on the device. `cache_folder` as in NetworkOptions.

@@ -32,6 +32,18 @@ TEST(SelfTest, FailsOnADeviceThatComputesNothing) {
   }
 }
 
+// As a pack may hold it.
+TEST(SelfTest, RefusesAnotherQuestion) {
+  auto device = open_device("null", 1);
+  ASSERT_TRUE(device) << device.error().message();
+  const auto network = Network::load(**device, RunPlan(), {});
+  ASSERT_TRUE(network) << network.error().message();
+  const Result<void> result = check_known_answer(**network);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::invalid_argument);
+  EXPECT_NE(result.error().message().find("another self-test"), std::string::npos);
+}
+
 }  // namespace
 
 }  // namespace leat

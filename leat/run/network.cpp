@@ -17,6 +17,17 @@ constexpr size_t kReceiptBytes = 64;
 
 size_t at_least_one(size_t size_bytes) { return std::max<size_t>(size_bytes, kBufferAlignment); }
 
+/// In pieces, so that the host needs no memory of that size.
+Result<void> write_zeros(Device& device, const Buffer& buffer, size_t size_bytes) {
+  constexpr size_t kPieceBytes = size_t{1} << 20;
+  const std::vector<std::byte> zeros(std::min(size_bytes, kPieceBytes));
+  for (size_t at = 0; at < size_bytes; at += zeros.size()) {
+    const size_t count = std::min(zeros.size(), size_bytes - at);
+    TRY(write_buffer(device, {&buffer, at, count}, std::span(zeros).first(count)));
+  }
+  return {};
+}
+
 }  // namespace
 
 Network::Network(Device& device, const NetworkOptions& options)
@@ -74,8 +85,7 @@ Result<void> Network::allocate() {
   if (plan.state_bytes > 0) {
     TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));
     stats_.reserved_bytes += state_.size_bytes();
-    const std::vector<std::byte> zeros(plan.state_bytes);
-    TRY(write_buffer(device_, {&state_, 0, zeros.size()}, zeros));
+    TRY(write_zeros(device_, state_, plan.state_bytes));
   }
   slots_.resize(options_.slots);
   for (Slot& slot : slots_) TRY(allocate_slot(slot));
@@ -369,7 +379,13 @@ Result<void> Network::check_indices(size_t slot) {
   for (const IndexCheck& check : schedule_.graph.checks) {
     TRY_ASSIGN(const HostTensor position, external(check.position, slot));
     const int64_t at = position.integer(0);
-    if (at == element_count(check.shape)) continue;
+    const int64_t count = element_count(check.shape);
+    if (at == count) continue;
+    if (at < 0 || at > count) {
+      return Error(ErrorKind::internal, "The check of " + check.node + " found position (" +
+                                            std::to_string(at) + ") of (" + std::to_string(count) +
+                                            ") indices.");
+    }
     TRY_ASSIGN(const HostTensor index, external(check.index, slot));
     const int64_t extent = check.extents[static_cast<size_t>(at) % check.extents.size()];
     return Error(ErrorKind::invalid_argument,

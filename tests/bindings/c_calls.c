@@ -519,6 +519,30 @@ static void any_operator(void) {
   leat_session_close(session);
 }
 
+/* Another pack beside one that is loaded: each runs its own code. */
+static void pack_beside(leat_session* session) {
+  static const char path[] = LEAT_BUILD_DIR "/c_calls_sums.onnx";
+  static const char pack_path[] = LEAT_BUILD_DIR "/c_calls_sums.leat";
+  float numbers[4] = {1, 2, 3, 4}, sums[4] = {0};
+  leat_tensor x = floats(numbers, 2, 1, 4, 0, 0);
+  leat_tensor y = {sums, sizeof sums};
+  leat_model* model = NULL;
+  FILE* const file = fopen(path, "wb");
+  EXPECT(file != NULL);
+  if (file == NULL) return;
+  EXPECT(fwrite(sums_model, 1, sizeof sums_model - 1, file) == sizeof sums_model - 1);
+  EXPECT(fclose(file) == 0);
+  EXPECT(system("\"" LEAT_PROGRAM "\" pack \"" LEAT_BUILD_DIR
+                "/c_calls_sums.onnx\" --for cpu -o \"" LEAT_BUILD_DIR
+                "/c_calls_sums.leat\" > /dev/null") == 0);
+  EXPECT_OK(leat_model_load(session, pack_path, NULL, &model));
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  for (int i = 0; i < 4; ++i) EXPECT(sums[i] == 2 * numbers[i]);
+  leat_model_close(model);
+  remove(path);
+  remove(pack_path);
+}
+
 /* A packed model is loaded like any other, from a file or from memory. */
 static void packed_models(void) {
   static const char path[] = LEAT_BUILD_DIR "/c_calls.leat";
@@ -541,6 +565,9 @@ static void packed_models(void) {
   EXPECT(leat_model_input_count(packed) == 1 && leat_model_output_count(packed) == 1);
   EXPECT_OK(leat_run(packed, &x, 1, &y, 1));
   EXPECT_OK(leat_run(plain, &x, 1, &z, 1));
+  for (int i = 0; i < DIGITS; ++i) EXPECT(fabsf(from_pack[i] - from_onnx[i]) < 1e-3f);
+  pack_beside(session);
+  EXPECT_OK(leat_run(packed, &x, 1, &y, 1));
   for (int i = 0; i < DIGITS; ++i) EXPECT(fabsf(from_pack[i] - from_onnx[i]) < 1e-3f);
   x.shape[0] = 2;
   x.size_bytes *= 2;

@@ -8,7 +8,9 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -103,6 +105,118 @@ TEST(CliPack, WhatItDoesNotHaveIsSaid) {
   EXPECT_FALSE(std::filesystem::exists(scratch_path("x.leat")));
 }
 
+/// A model of opset 13: y = Relu(x) for x f32 (3). It has no weights.
+std::string relu_model() {
+  constexpr char kBytes[] =
+      "\x08\x08\x3a\x33\x0a\x0c\x0a\x01\x78\x12\x01\x79\x22\x04\x52\x65"
+      "\x6c\x75\x12\x01\x67\x5a\x0f\x0a\x01\x78\x12\x0a\x0a\x08\x08\x01"
+      "\x12\x04\x0a\x02\x08\x03\x62\x0f\x0a\x01\x79\x12\x0a\x0a\x08\x08"
+      "\x01\x12\x04\x0a\x02\x08\x03\x42\x02\x10\x0d";
+  return scratch_file("relu.onnx", {kBytes, sizeof kBytes - 1});
+}
+
+/// Another: y (3, 2) of the rows i64 (3) of a table (4, 2). Indices are checked as it runs.
+std::string gather_model() {
+  constexpr char kBytes[] =
+      "\x08\x08\x3a\x69\x0a\x11\x0a\x01\x74\x0a\x01\x69\x12\x01\x79\x22"
+      "\x06\x47\x61\x74\x68\x65\x72\x12\x01\x67\x2a\x2b\x08\x04\x08\x02"
+      "\x10\x01\x42\x01\x74\x4a\x20\x00\x00\x00\x00\x00\x00\x80\x3f\x00"
+      "\x00\x00\x40\x00\x00\x40\x40\x00\x00\x80\x40\x00\x00\xa0\x40\x00"
+      "\x00\xc0\x40\x00\x00\xe0\x40\x5a\x0f\x0a\x01\x69\x12\x0a\x0a\x08"
+      "\x08\x07\x12\x04\x0a\x02\x08\x03\x62\x13\x0a\x01\x79\x12\x0e\x0a"
+      "\x0c\x08\x01\x12\x08\x0a\x02\x08\x03\x0a\x02\x08\x02\x42\x02\x10"
+      "\x0d";
+  return scratch_file("gather.onnx", {kBytes, sizeof kBytes - 1});
+}
+
+/// An array of three elements.
+template <typename T>
+std::string npy_of(const std::string& name, const char* type, const T (&values)[3]) {
+  std::string head = std::string("{'descr': '") + type + "', 'fortran_order': False, ";
+  head += "'shape': (3,), }";
+  head.resize(117, ' ');
+  std::string bytes = std::string("\x93NUMPY\x01\x00\x76\x00", 10) + head + '\n';
+  bytes.append(reinterpret_cast<const char*>(values), sizeof values);
+  return scratch_file(name, bytes);
+}
+
+std::string bytes_at_end(const std::string& path, size_t size_bytes) {
+  const std::string bytes = bytes_of(path);
+  return bytes.substr(bytes.size() - std::min(bytes.size(), size_bytes));
+}
+
+template <typename T, size_t count>
+std::string_view text_of(const T (&values)[count]) {
+  return {reinterpret_cast<const char*>(values), sizeof values};
+}
+
+TEST(CliPack, AModelWithoutWeightsServesTwoTargets) {
+  if (!has_cpu()) GTEST_SKIP() << "This build compiles nothing for the cpu.";
+  const std::string pack = scratch_path("relu.leat"), output = scratch_path("relu.npy");
+  const ProgramResult packed =
+      run_leat({"pack", relu_model(), "--for", "cpu-x86-64-v3,aarch64,vulkan", "-o", pack});
+  ASSERT_EQ(packed.exit_code, 0) << packed.err;
+  const std::string input = npy_of<float>("x.npy", "<f4", {1, -1, 2});
+  const ProgramResult result =
+      run_leat({"run", pack, "--input", input, "--output", output, "--device", "cpu"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  constexpr float kWanted[] = {1, 0, 2};
+  EXPECT_EQ(bytes_at_end(output, sizeof kWanted), text_of(kWanted));
+}
+
+TEST(CliPack, AModelWithIndicesChecksThem) {
+  if (!has_cpu()) GTEST_SKIP() << "This build compiles nothing for the cpu.";
+  const std::string pack = scratch_path("gather.leat"), output = scratch_path("gather.npy");
+  const ProgramResult packed = run_leat({"pack", gather_model(), "--for", "cpu", "-o", pack});
+  ASSERT_EQ(packed.exit_code, 0) << packed.err;
+  const std::string good = npy_of<int64_t>("good.npy", "<i8", {1, 3, 0});
+  const ProgramResult result =
+      run_leat({"run", pack, "--input", good, "--output", output, "--device", "cpu"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  constexpr float kWanted[] = {2, 3, 6, 7, 0, 1};
+  EXPECT_EQ(bytes_at_end(output, sizeof kWanted), text_of(kWanted));
+  const std::string bad = npy_of<int64_t>("bad.npy", "<i8", {1, 4, 0});
+  expect_sentence(run_leat({"run", pack, "--input", bad, "--device", "cpu"}),
+                  "index (4) outside the extent (4)");
+}
+
+TEST(CliPack, OthersMayNotWriteItWhateverTheUmask) {
+  const std::string path = scratch_file("group.leat", "an older file");
+  const std::vector<std::string> arguments = {"pack", relu_model(), "--for", "vulkan", "-o", path};
+  for (const bool is_there : {true, false}) {
+    if (is_there) chmod(path.c_str(), 0664);
+    if (!is_there) std::filesystem::remove(path);
+    const ProgramResult result = run_leat(arguments, [] { umask(002); });
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    struct stat facts {};
+    ASSERT_EQ(stat(path.c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_mode & 0777u, 0644u) << is_there;
+  }
+}
+
+// To see whether it is a pack must not take its beginning.
+TEST(CliPack, AModelThroughAPipeIsRead) {
+  const std::string model = relu_model();
+  const std::string input = npy_of<float>("x.npy", "<f4", {1, -1, 2});
+  const std::string bytes = bytes_of(model);
+  const auto prepare = [&] {
+    int ends[2];
+    if (pipe(ends) != 0) _exit(78);
+    const ssize_t count = write(ends[1], bytes.data(), bytes.size());  // a pipe has room for it
+    if (count != static_cast<ssize_t>(bytes.size())) _exit(78);
+    close(ends[1]);
+    dup2(ends[0], STDIN_FILENO);
+  };
+  const auto arguments_for = [&](const std::string& path) {
+    return std::vector<std::string>{"run", path, "--input", input, "--device", "cpu"};
+  };
+  if (run_leat(arguments_for(model)).exit_code != 0) {
+    GTEST_SKIP() << "This build compiles nothing for the cpu.";
+  }
+  const ProgramResult result = run_leat(arguments_for("/dev/stdin"), prepare);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
 // --- Files that are none
 // ---------------------------------------------------------------------------
 
@@ -143,6 +257,23 @@ TEST(CliPack, DamagedFilesAreRefusedInOneSentence) {
 TEST(CliPack, AFileThatOthersCanWriteIsNotRun) {
   const std::string path = scratch_file("open.leat", bytes_of(packed_for("vulkan")));
   chmod(path.c_str(), 0666);
+  expect_sentence(run_leat(run_of(path, "cpu")), "others may write it (chmod go-w)");
+}
+
+// A ".." behind a link leads to where the link leads, for the check as for who opens the file.
+TEST(CliPack, TheFileThatIsCheckedIsTheOneThatIsRun) {
+  if (!has_cpu()) GTEST_SKIP() << "This build compiles nothing for the cpu.";
+  const std::string folder = scratch_path("linked");
+  const std::string shared = folder + "/shared";
+  std::filesystem::create_directories(folder + "/own");
+  std::filesystem::create_directories(shared + "/v1");
+  std::filesystem::copy_file(packed_for("cpu"), shared + "/x.leat");
+  chmod((shared + "/x.leat").c_str(), 0644);
+  std::filesystem::create_symlink(shared + "/v1", folder + "/own/m");
+  const std::string path = folder + "/own/m/../x.leat";
+  chmod(shared.c_str(), 0755);
+  expect_seven(run_leat(run_of(path, "cpu")));
+  chmod(shared.c_str(), 0777);
   expect_sentence(run_leat(run_of(path, "cpu")), "others may write it");
 }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr size_t kMib = size_t{1} << 20;
 constexpr size_t kSeedBytesMax = 65536;
 
+// Packed models: networks are made of those whose tensors are small together (target_pack.cpp).
 // Pictures: a small file may hold a PNG of kPngExpansionMax times its bytes, three for each grey
 // pixel. A model folds constants of up to 65536 elements of 8 bytes, or four times its inputs.
 constexpr FuzzTarget kTargets[] = {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "leat/base/digest.h"
 #include "leat/base/draft.h"
@@ -20,11 +21,14 @@
 namespace leat {
 
 struct CpuSharedCode::Object {
-  Object(void* opened, const std::vector<std::byte>& code) : handle(opened), bytes(code) {}
+  Object(void* opened, UniqueFd opened_file, const std::vector<std::byte>& code)
+      : handle(opened), file(std::move(opened_file)), bytes(code) {}
   Object(const Object&) = delete;
   ~Object() { dlclose(handle); }
 
   void* handle;
+  // The loader knows an object by its path: nobody else's may get that number while it is loaded.
+  UniqueFd file;
   std::vector<std::byte> bytes;  // tells it from others
 };
 
@@ -41,8 +45,9 @@ void* open_path(const std::string& path, std::string& reason) {
   return handle;
 }
 
-void* open_in_memory(const std::vector<std::byte>& code, std::string& reason) {
-  const UniqueFd file(memfd_create("leat-kernels", MFD_CLOEXEC));
+/// `file` is to stay open as long as the handle.
+void* open_in_memory(const std::vector<std::byte>& code, UniqueFd& file, std::string& reason) {
+  file = UniqueFd(memfd_create("leat-kernels", MFD_CLOEXEC));
   const std::error_code error = file ? write_all(file.get(), text_of(code)) : last_error();
   if (!error) return open_path("/proc/self/fd/" + std::to_string(file.get()), reason);
   reason = error.message();
@@ -58,6 +63,11 @@ void* open_in_cache(const std::vector<std::byte>& code, std::string& reason) {
   const Result<PrivateFolder> folder = PrivateFolder::open(path);
   if (!folder) {
     reason = folder.error().message();
+    return nullptr;
+  }
+  // The loader takes a path, and what it leads to runs: nobody else may turn it elsewhere.
+  if (const Result<void> own = check_own_place(path); !own) {
+    reason = own.error().message();
     return nullptr;
   }
   Digest number;
@@ -90,14 +100,15 @@ Result<LoadedCode> CpuSharedCode::load(const KernelBinary& binary) {
   }
   if (object == nullptr) {
     std::string in_memory, in_cache;
-    void* handle = open_in_memory(binary.code, in_memory);
+    UniqueFd file;
+    void* handle = open_in_memory(binary.code, file, in_memory);
     if (handle == nullptr) handle = open_in_cache(binary.code, in_cache);
     if (handle == nullptr) {
       return Error(ErrorKind::io, "The code of kernel \"" + binary.name +
                                       "\" cannot be loaded from memory (" + in_memory +
                                       "), nor from the cache (" + in_cache + ").");
     }
-    object = std::make_shared<const Object>(handle, binary.code);
+    object = std::make_shared<const Object>(handle, std::move(file), binary.code);
     objects_.push_back(object);
   }
   void* const entry = dlsym(object->handle, binary.entry.c_str());

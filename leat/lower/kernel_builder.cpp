@@ -24,8 +24,8 @@ ValueId KernelBuilder::i32(const Number& number) {
   const auto index = static_cast<uint32_t>(found - words_.begin());
   if (found == words_.end()) words_.push_back(formula);
   const ValueId word = load_once(words_slot_, index);
-  // Says to all passes that it has no sign.
-  return number.is_natural() ? binary(Opcode::and_i, word, i32(INT32_MAX)) : word;
+  // Says to all passes that it has no sign, and how large it can be.
+  return number.is_natural() ? binary(Opcode::and_i, word, i32(kNumberMax - 1)) : word;
 }
 
 ValueId KernelBuilder::div(ValueId a, const Number& divisor) {

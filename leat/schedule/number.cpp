@@ -7,13 +7,6 @@
 
 namespace leat {
 
-namespace {
-
-/// Far beyond what fits a kernel, and no sum or product of two of them overflows.
-constexpr int64_t kValueMax = int64_t{1} << 31;
-
-}  // namespace
-
 Number operator+(const Number& a, const Number& b) {
   return Formulas::apply(Formulas::Op::add, a, b);
 }
@@ -162,7 +155,7 @@ std::optional<std::vector<int64_t>> Formulas::values_at(std::span<const int64_t>
         break;
       case Op::min: value = std::min(a, b); break;
     }
-    if (value < -kValueMax || value >= kValueMax) return std::nullopt;
+    if (value < -kNumberMax || value >= kNumberMax) return std::nullopt;
     if (formula.natural && value < 0) return std::nullopt;
     values.push_back(value);
   }

@@ -256,22 +256,26 @@ TEST(BoundedRuns, WhatCannotBeMaskedIsNotRun) {
   const auto device = open_device("cpu", 1);
   if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
   Result<UserKernel> kernel = UserKernel::parse(kernel_text(1, R"(parameter n : i32[1] read
-parameter x : f32[16] read
+parameter counter : i32[4] write
 {
   %zero : u.i32 = constant 0
+  %two : u.i32 = constant 2
   %n : u.i32 = load n[%zero]
-  prefetch x[%n] of 4
+  %is_last : u.b1 = last_group counter[%n], %two
 }
 )"),
-                                                "fetch.ir");
+                                                "last.ir");
   ASSERT_TRUE(kernel) << kernel.error().message();
   const auto loaded = LoadedKernel::load(**device, *kernel, {});
   ASSERT_TRUE(loaded) << loaded.error().message();
-  std::vector<Words> inside = {{12}, Words(16)}, outside = {{13}, Words(16)};
-  EXPECT_TRUE(run_loaded(**loaded, inside));
+  std::vector<Words> inside = {{3}, Words(4)}, outside = {{4}, Words(4)};
+  const Result<void> run = run_loaded(**loaded, inside);
+  ASSERT_TRUE(run) << run.error().message();
+  EXPECT_EQ(inside[1], (Words{0, 0, 0, 1}));
   const Result<void> refused = run_loaded(**loaded, outside);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);
+  EXPECT_NE(refused.error().message().find("cannot be masked"), std::string::npos);
 }
 
 }  // namespace

@@ -117,7 +117,7 @@ class Walk {
 
   void set_wrapping(ValueId value, Range range) {
     set_unknown(value, range);
-    known_[value].may_wrap = range == kAnyInt;
+    known_[value].may_wrap = range == kAnyInt && program_.values[value].scalar == Scalar::i32;
   }
 
   /// A form whose value may leave 32 bits is worth nothing: the value wraps then.
@@ -196,22 +196,7 @@ class Walk {
     }
   }
 
-  /// What the emitters look through when they take an index apart.
-  static bool keeps_parts(Opcode op) {
-    using enum Opcode;
-    return op == add_i || op == sub_i || op == mul_i || op == shl_i || op == div_i || op == rem_i ||
-           op == shr_s || op == shr_u;
-  }
-
   void walk_int(const Instruction& instruction, ValueId a, ValueId b) {
-    set_int(instruction, a, b);
-    const bool has_wrapped = known_[a].may_wrap || known_[b].may_wrap;
-    if (has_wrapped && keeps_parts(instruction.op)) {
-      known_[instruction.first_result].may_wrap = true;
-    }
-  }
-
-  void set_int(const Instruction& instruction, ValueId a, ValueId b) {
     using enum Opcode;
     const ValueId result = instruction.first_result;
     const Opcode op = instruction.op;
@@ -434,9 +419,10 @@ class Walk {
   }
 
   void open_counter(const Instruction& loop, ValueId counter, const Rounds& rounds) {
-    if (rounds.may_wrap) return set_unknown(counter, kAnyInt);
     const std::span<const ValueId> operands = program_.operands_of(loop);
     const Known& lo = known_[operands[0]];
+    known_[counter].may_wrap = lo.may_wrap;
+    if (rounds.may_wrap) return set_unknown(counter, kAnyInt);
     const Known& hi = known_[operands[1]];
     const int64_t step = *number_in(operands[2]);
     const int64_t last = (std::max<int64_t>(rounds.most, 1) - 1) * step;
@@ -471,8 +457,8 @@ class Walk {
     const Instruction& yield = program_.instructions[block.instructions.back()];
     const Known& initial = known_[operands[3 + i]];
     const std::optional<int64_t> growth = growth_of(block, carried, program_.operands_of(yield)[i]);
-    set_unknown(carried, kAnyInt);
-    set_unknown(result, kAnyInt);
+    set_wrapping(carried, kAnyInt);
+    set_wrapping(result, kAnyInt);
     if (!growth || !initial.form || rounds.may_wrap) return;
     const auto grown = [&](int64_t most_rounds) {
       int64_t most = 0;
@@ -481,8 +467,9 @@ class Walk {
                            initial.range.hi + std::max<int64_t>(most, 0)};
       return fits_int(range.lo) && fits_int(range.hi) ? range : kAnyInt;
     };
-    set_unknown(result, grown(rounds.most));
-    set_unknown(carried, grown(std::max<int64_t>(rounds.most, 1) - 1));
+    set_wrapping(result, grown(rounds.most));
+    set_wrapping(carried, grown(std::max<int64_t>(rounds.most, 1) - 1));
+    for (const ValueId value : {carried, result}) known_[value].may_wrap |= initial.may_wrap;
     const int64_t step = *number_in(operands[2]);
     const std::optional<IntForm> passed =
         difference(known_[block.first_argument].form, known_[operands[0]].form, 0);
@@ -571,12 +558,29 @@ class Walk {
     for (ValueId i = 0; i < instruction.result_count; ++i) set_unknown(result + i, kAnyInt);
   }
 
+  /// Emitters look through sums, products and quotients, and what folds the program may put any
+  /// operand in the place of a result. What is loaded has no parts.
+  void pass_wrapping_on(const Instruction& instruction, std::span<const ValueId> operands) {
+    const ValueId result = instruction.first_result;
+    const bool has_parts = instruction.result_count == 1 &&
+                           program_.values[result].scalar == Scalar::i32 &&
+                           !is_global_access(instruction.op) && !is_local_access(instruction.op);
+    const auto may_wrap = [&](ValueId operand) { return known_[operand].may_wrap; };
+    if (has_parts && std::ranges::any_of(operands, may_wrap)) known_[result].may_wrap = true;
+  }
+
   void walk(InstructionId id) {
     const Instruction& instruction = program_.instructions[id];
     const std::span<const ValueId> operands = program_.operands_of(instruction);
     count_flop(instruction);
     if (instruction.op == Opcode::loop) return walk_loop(instruction);
     if (instruction.op == Opcode::branch) return walk_branch(instruction);
+    walk_value(id, instruction, operands);
+    pass_wrapping_on(instruction, operands);
+  }
+
+  void walk_value(InstructionId id, const Instruction& instruction,
+                  std::span<const ValueId> operands) {
     const OpClass kind = class_of(instruction.op);
     const bool is_plain_int = kind == OpClass::binary_int &&
                               program_.values[instruction.first_result].scalar == Scalar::i32;

@@ -232,6 +232,40 @@ const Case kCases[] = {
       %e : v.i32 = sub_i %d, %a
       %v : v.f32 = load x[%e])",
      1},
+    {"what wraps and is shifted back", R"(%large : u.i32 = constant 1073741824
+      %bits : u.i32 = constant 26
+      %a : v.i32 = mul_i %i, %large
+      %b : v.i32 = shr_u %a, %bits
+      %v : v.f32 = load x[%b])",
+     1},
+    {"low bits of what wraps", R"(%large : u.i32 = constant 1073741823
+      %mask : u.i32 = constant 63
+      %a : v.i32 = mul_i %i, %large
+      %b : v.i32 = and_i %a, %mask
+      %v : v.f32 = load x[%b])",
+     1},
+    {"a counter that reaches the last number", R"(%last : u.i32 = constant 2147483647
+      loop %k : u.i32 = %zero to %last step %one {
+        %in : u.b1 = lt_i %k, %count
+        %v : u.f32 = load x[%k] if %in
+        yield
+      })",
+     0},
+    {"a counter that wraps", R"(%last : u.i32 = constant 2147483647
+      loop %k : u.i32 = %zero to %last step %four {
+        %in : u.b1 = lt_i %k, %count
+        %v : u.f32 = load x[%k] if %in
+        yield
+      })",
+     1},
+    {"what a loop of such a counter carries", R"(%last : u.i32 = constant 2147483647
+      %large : u.i32 = constant 1073741824
+      %r : u.i32 = loop %k : u.i32 = %zero to %last step %large carry %at : u.i32 = %zero {
+        %v : u.f32 = load x[%at]
+        %next : u.i32 = add_i %at, %one
+        yield %next
+      })",
+     1},
     {"local memory", R"(%s : u.i32 = mul_i %wave, %four
       %a : v.i32 = add_i %lane, %s
       %v : v.f32 = load x[%a]
@@ -266,6 +300,30 @@ TEST(AccessRanges, WhatALaunchIsGivenNarrowsIt) {
   EXPECT_EQ(open_count(to_the_end, {{}, {}, {}, Range{64, 64}}), 0u);
   EXPECT_EQ(open_count(to_the_end, {{}, {}, {}, Range{65, 65}}), 1u);
   EXPECT_EQ(open_count(to_the_end), 1u);
+}
+
+// It is masked, so what it gives may be 0 although the memory holds none.
+TEST(AccessRanges, AnOpenLoadMayGiveZero) {
+  const std::string body = std::string(kNames) + R"(%past : v.i32 = add_i %i, %count
+    %k : v.i32 = load n[%past]
+    %a : v.i32 = sub_i %k, %four
+    %v : v.f32 = load x[%a]
+    %again : v.i32 = load n[%past]
+    %b : v.i32 = sub_i %again, %four
+    %u : v.f32 = load x[%b])";
+  EXPECT_EQ(open_count(body, {{}, {}, {}, Range{4, 4}}), 4u);
+  EXPECT_EQ(open_count(body, {{}, {}, {}, Range{5, 5}}), 4u);
+}
+
+// Each truth joins the one before with itself, and would imply twice as much.
+TEST(AccessRanges, TruthsOfTruthsTakeNoMemory) {
+  std::string body = std::string(kNames) + "%m0 : v.b1 = lt_i %i, %eight\n";
+  for (int i = 1; i <= 60; ++i) {
+    body += "%m" + std::to_string(i) + " : v.b1 = and_b %m" + std::to_string(i - 1) + ", %m" +
+            std::to_string(i - 1) + "\n";
+  }
+  EXPECT_EQ(open_count(body + "%a : v.i32 = mul_i %i, %eight\n%v : v.f32 = load x[%a] if %m60"),
+            0u);
 }
 
 // Each count one smaller than what is touched; the interpreter says whether it is.

@@ -23,22 +23,23 @@ uint8_t width_of(const ir::Program& program, const Instruction& instruction) {
   return program.values[value].width;
 }
 
-ir::Replaced bound_local(const ir::Program& program, Builder& b, const Instruction& instruction,
-                         std::span<const ValueId> operands) {
-  const uint8_t width = width_of(program, instruction);
-  const ir::LocalMemory& local = program.locals[instruction.slot];
-  const int64_t last = int64_t{local.count} * local.width / width - 1;
-  const ValueId index =
-      b.binary(Opcode::max_i, b.binary(Opcode::min_i, operands[0], b.i32(last)), b.i32(0));
-  if (instruction.op == Opcode::load_local) return b.load_local(instruction.slot, index, width);
-  b.store_local(instruction.slot, index, operands[1]);
-  return kNone;
-}
-
 /// The mask looks at an index in 32 bits, emitters add its parts in 64. Where that may differ they
 /// get it without parts: neither they nor the folding of masks look through two conversions.
 ValueId without_parts(Builder& b, ValueId index) {
   return b.convert(Opcode::narrow_i, b.convert(Opcode::widen_i, index));
+}
+
+ir::Replaced bound_local(const ir::Program& program, Builder& b, const Instruction& instruction,
+                         std::span<const ValueId> operands, bool may_wrap) {
+  const uint8_t width = width_of(program, instruction);
+  const ir::LocalMemory& local = program.locals[instruction.slot];
+  const int64_t last = int64_t{local.count} * local.width / width - 1;
+  const ValueId whole = may_wrap ? without_parts(b, operands[0]) : operands[0];
+  const ValueId index =
+      b.binary(Opcode::max_i, b.binary(Opcode::min_i, whole, b.i32(last)), b.i32(0));
+  if (instruction.op == Opcode::load_local) return b.load_local(instruction.slot, index, width);
+  b.store_local(instruction.slot, index, operands[1]);
+  return kNone;
 }
 
 /// Without sign an index below 0 is a large one.
@@ -83,7 +84,7 @@ Result<ir::Program> bound_accesses(const ir::Program& program,
                        const auto found = find_open(instruction);
                        if (found == open.end()) return std::nullopt;
                        return ir::is_local_access(instruction.op)
-                                  ? bound_local(program, b, instruction, operands)
+                                  ? bound_local(program, b, instruction, operands, found->may_wrap)
                                   : bound_global(program, b, instruction, operands,
                                                  found->may_wrap);
                      });

@@ -141,6 +141,19 @@ TEST(CliKernel, SaysWhatIsWrongWithALaunch) {
   expect_sentence(run_leat(add_with({"--device", "gpu99"})), "gpu99");
 }
 
+TEST(CliKernel, NoOutputTakesTheNameOfAnInput) {
+  const std::vector<std::string> arguments = add_with({"--device", "cpu"});
+  const std::string a = scratch_path("a.npy");
+  const std::string before = text_of(a);
+  for (const std::vector<std::string>& outputs :
+       {std::vector<std::string>{"--out", "c=" + a}, {"--json=" + a}}) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), outputs.begin(), outputs.end());
+    expect_sentence(run_leat(all), "a.npy");
+    EXPECT_EQ(text_of(a), before);
+  }
+}
+
 TEST(CliKernel, RoundsWithAWord) {
   const std::string wide = numbers_file("wide.npy", DType::f64, {1000}, itself);
   const ProgramResult run = run_leat(

@@ -122,11 +122,12 @@ class Walk {
 
   /// A form whose value may leave 32 bits is worth nothing: the value wraps then.
   void set_form(ValueId value, const std::optional<IntForm>& form) {
-    const std::optional<int64_t> hi = form ? above(*form, {}, INT32_MAX) : std::nullopt;
-    const std::optional<int64_t> lo = form ? below(*form, {}, INT32_MIN) : std::nullopt;
+    if (!form) return set_wrapping(value, kAnyInt);
+    const std::optional<int64_t> hi = above(*form, {}, INT32_MAX);
+    const std::optional<int64_t> lo = below(*form, {}, INT32_MIN);
     if (!hi || !lo || !fits_int(*hi) || !fits_int(*lo)) return set_wrapping(value, kAnyInt);
     known_[value].range = {*lo, *hi};
-    known_[value].form = *lo == *hi ? constant_form(*lo) : *form;
+    known_[value].form = *lo == *hi ? constant_form(lo.value()) : *form;
   }
 
   /// Into what a truth implies; less of that is always right.

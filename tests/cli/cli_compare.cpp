@@ -193,7 +193,8 @@ TEST(CliCompare, InterruptedItShowsWhatItHas) {
 /// Devices that fail in every way there is, in the place of gpu0 and its like.
 SessionOptions failing_devices() {
   SessionOptions options;
-  options.devices.open = [](const std::string& spec) -> Result<std::unique_ptr<Device>> {
+  options.devices.open = [](const std::string& spec,
+                            const auto&) -> Result<std::unique_ptr<Device>> {
     if (spec == "gpu0") return Error(ErrorKind::unsupported, "It is not plugged in.");
     if (spec == "gpu1") std::abort();
     if (spec == "gpu2") pause();

@@ -200,7 +200,7 @@ TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
   declared.graph = {};
   const auto loaded = session.load(std::move(declared), options);
   ASSERT_OK(loaded);
-  EXPECT_OK((*loaded)->check_device());
+  ASSERT_OK((*loaded)->check_device());
   const auto expect_waits = [&] {
     const Result<void> ready = (*loaded)->check_ready();
     ASSERT_FALSE(ready);
@@ -216,7 +216,7 @@ TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
   EXPECT_FALSE((*loaded)->take_shapes({}));
   const HostTensor x = random_tensor({1, 3, 33, 47}, 1);
   expect_right(picture(x.shape), x, (*loaded)->run(std::vector<HostTensor>{x}));
-  EXPECT_OK((*loaded)->check_ready());
+  ASSERT_OK((*loaded)->check_ready());
 }
 
 // Memory of the caller's is its own again once the model has other shapes.

@@ -24,7 +24,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kAnswerBytesMax = size_t{1} << 30;
 constexpr int kLookMs = 50;
 
 Error child_error(const std::string& what) {
@@ -39,11 +38,13 @@ Error child_error(const std::string& what) {
   _exit(error ? 1 : 0);  // runs no destructors: they are the parent's
 }
 
-/// Until the child closes its end; nothing after the deadline, or when it is called off.
+/// Until the child closes its end, or has told more than `bytes_max`; nothing after the deadline,
+/// or when it is called off.
 std::optional<std::string> read_until(int pipe, Clock::time_point deadline,
-                                      const std::function<bool()>& is_called_off) {
+                                      const std::function<bool()>& is_called_off,
+                                      size_t bytes_max) {
   std::string answer;
-  while (answer.size() <= kAnswerBytesMax) {
+  while (answer.size() <= bytes_max) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd end = {.fd = pipe, .events = POLLIN, .revents = 0};
@@ -55,7 +56,7 @@ std::optional<std::string> read_until(int pipe, Clock::time_point deadline,
     if (count <= 0) return answer;
     answer.append(chunk, static_cast<size_t>(count));
   }
-  return std::nullopt;
+  return answer;
 }
 
 int wait_for(pid_t child) {
@@ -67,7 +68,8 @@ int wait_for(pid_t child) {
 }  // namespace
 
 Result<std::string> run_in_child(const std::function<std::string()>& work, uint64_t timeout_ns,
-                                 const std::function<bool()>& is_called_off) {
+                                 const std::function<bool()>& is_called_off,
+                                 size_t answer_bytes_max) {
   int ends[2] = {};
   std::fflush(nullptr);  // else the child's copy of what waits to be printed is printed twice
   if (pipe2(ends, O_CLOEXEC) != 0) return child_error("has no pipe: " + last_error().message());
@@ -78,10 +80,15 @@ Result<std::string> run_in_child(const std::function<std::string()>& work, uint6
   if (child == 0) answer_and_end(work, to.get());
   to.close();
   const auto deadline = Clock::now() + std::chrono::nanoseconds(timeout_ns);
-  std::optional<std::string> answer = read_until(from.get(), deadline, is_called_off);
-  if (!answer) kill(child, SIGKILL);
+  std::optional<std::string> answer =
+      read_until(from.get(), deadline, is_called_off, answer_bytes_max);
+  const bool is_too_large = answer && answer->size() > answer_bytes_max;
+  if (!answer || is_too_large) kill(child, SIGKILL);
   const int status = wait_for(child);
   if (!answer) return child_error("does not answer in time");
+  if (is_too_large) {
+    return child_error("answers more than (" + std::to_string(answer_bytes_max) + ") bytes");
+  }
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     return child_error("was ended by signal " + std::to_string(signal) + " (" + strsignal(signal) +

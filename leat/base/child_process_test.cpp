@@ -48,7 +48,10 @@ TEST(ChildProcess, AHangIsAnError) {
 }
 
 TEST(ChildProcess, AnAnswerBeyondTheLimitIsAnError) {
-  EXPECT_NE(error_of([] { return std::string(size_t{2} << 20, 'x'); }), "none");
+  EXPECT_EQ(error_of([] { return std::string(size_t{2} << 20, 'x'); }),
+            "The process that asked it answers more than (1048576) bytes.");
+  const auto large = [] { return std::string(size_t{2} << 20, 'x'); };
+  EXPECT_TRUE(run_in_child(large, 10 * kSecondNs, nullptr, size_t{2} << 20));
 }
 
 }  // namespace

@@ -58,7 +58,10 @@ TEST(CheckPlan, RefusesWhatCannotBeRun) {
       {"\"h\" leaves its arena",
        [](RunPlan& plan) { plan.schedule.placements[2].offset_bytes = 512; }},
       {"\"h\" is for the host and neither input nor output",
-       [](RunPlan& plan) { plan.schedule.placements[2].space = Space::external; }},
+       [](RunPlan& plan) {
+         plan.schedule.placements[2].space = Space::external;
+         plan.schedule.memory.activations_bytes = 0;
+       }},
       {"\"x\" has too many dimensions",
        [](RunPlan& plan) {
          plan.schedule.graph.tensors[0].shape = {1, 1, 1, 1, 1, 1, 1, 2, 3};

@@ -24,6 +24,9 @@ namespace leat {
 
 namespace {
 
+/// Of what one child tells: a reference's outputs, or a row with its kernels.
+constexpr size_t kOutputBytesMax = size_t{1} << 30;
+
 /// What the evaluator, which computes in double one element after the other, does in seconds:
 /// some 20 million a second on a core of 2021. Above it the cpu device is what others are held to.
 constexpr double kEvaluatedFlopMax = 4e8;
@@ -104,7 +107,7 @@ Reference reference_of(const Model& model, const Outputs& inputs, const CompareO
           const Result<Outputs> outputs = compute();
           return outputs ? bytes_of(*outputs) : std::string();
         },
-        timeout_ns, options.is_interrupted);
+        timeout_ns, options.is_interrupted, kOutputBytesMax);
     return bytes ? outputs_from(model, *bytes) : Outputs();
   };
   Reference reference;
@@ -282,7 +285,7 @@ ComparedDevice measured_in_child(const Model& model, const Outputs& inputs, cons
         const Result<ComparedDevice> row = measured(model, inputs, info, reference, options);
         return json_text(row ? *row : row_of(info, row.error().message()));
       },
-      options.timeout_ns, options.is_interrupted);
+      options.timeout_ns, options.is_interrupted, kOutputBytesMax);
   if (!text) return row_of(info, text.error().message());
   const Result<ComparedDevice> row = compared_device_of(*text);
   return row ? *row : row_of(info, row.error().message());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "leat/backend/backends.h"
 #include "leat/emit/emit.h"
@@ -76,7 +77,7 @@ parameter y : f32[4] write
 }
 )");
 
-std::vector<BoundedRun> bounded_runs() {
+std::vector<BoundedRun> runs_of_indices() {
   return {
       {"a product of what is loaded",
        kernel_text(1, R"(parameter n : i32[1] read
@@ -137,6 +138,11 @@ parameter y : f32[4] write
 )"),
        {{1000000}, Words(4)},
        0},
+  };
+}
+
+std::vector<BoundedRun> runs_of_loads_and_loops() {
+  return {
       {"what an open load gives", kZeroOfAnOpenLoad, {{7}, {1000000}, Words(4)}, 2},
       {"a counter", loop_to_end("1073741824"), {{INT32_MAX}, Words(1000, kFive), Words(4)}, 1},
       {"copies of a loop",
@@ -148,6 +154,12 @@ parameter y : f32[4] write
        {{905}, Words(1000, kFive), Words(4)},
        0},
   };
+}
+
+std::vector<BoundedRun> bounded_runs() {
+  std::vector<BoundedRun> all = runs_of_indices();
+  std::ranges::move(runs_of_loads_and_loops(), std::back_inserter(all));
+  return all;
 }
 
 std::vector<std::span<std::byte>> bytes_of(std::vector<Words>& arguments) {

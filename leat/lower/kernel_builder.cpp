@@ -25,7 +25,7 @@ ValueId KernelBuilder::i32(const Number& number) {
   if (found == words_.end()) words_.push_back(formula);
   const ValueId word = load_once(words_slot_, index);
   // Says to all passes that it has no sign, and how large it can be.
-  return number.is_natural() ? binary(Opcode::and_i, word, i32(kNumberMax - 1)) : word;
+  return number.is_natural() ? binary(Opcode::and_i, word, i32(kNaturalMax - 1)) : word;
 }
 
 ValueId KernelBuilder::div(ValueId a, const Number& divisor) {

@@ -155,8 +155,9 @@ std::optional<std::vector<int64_t>> Formulas::values_at(std::span<const int64_t>
         break;
       case Op::min: value = std::min(a, b); break;
     }
-    if (value < -kNumberMax || value >= kNumberMax) return std::nullopt;
-    if (formula.natural && value < 0) return std::nullopt;
+    if (value < INT32_MIN || value > INT32_MAX) return std::nullopt;
+    const bool is_told = formula.op != Op::constant && formula.natural;
+    if (is_told && (value < 0 || value >= kNaturalMax)) return std::nullopt;
     values.push_back(value);
   }
   for (const Guard& guard : guards_) {

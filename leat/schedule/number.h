@@ -16,10 +16,10 @@
 
 namespace leat {
 
-/// Open numbers are less than this, and no less than its negative: so a counter that goes to one of
-/// them stays in 32 bits with the step that is added behind its last round, and no sum or product
-/// of two overflows. A shape that has a larger one gets kernels of its own.
-inline constexpr int64_t kNumberMax = int64_t{1} << 30;
+/// Open numbers that are not negative are less than this: so a counter that goes to one of them
+/// stays in 32 bits with the step that is added behind its last round. A shape that has a larger
+/// one gets kernels of its own.
+inline constexpr int64_t kNaturalMax = int64_t{1} << 30;
 
 class Formulas;
 

@@ -24,7 +24,7 @@ TEST(CliShapes, AreTold) {
   const std::string path = open_model();
   const ProgramResult dumped = run_leat({"dump", path, "--after", "graph", "--shape", "1,1,6,9"});
   EXPECT_EQ(dumped.exit_code, 0) << dumped.err;
-  EXPECT_TRUE(contains(dumped.out, "f32 (1, 1, 5, 8)")) << dumped.out;
+  EXPECT_TRUE(contains(dumped.out, "f32(1, 1, 5, 8)")) << dumped.out;
   const ProgramResult named = run_leat({"dump", path, "--after", "graph", "--shape", "x=1,1,6,9"});
   EXPECT_EQ(named.out, dumped.out);
   const ProgramResult tuned =

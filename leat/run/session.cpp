@@ -194,8 +194,8 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   TRY(check_device());
   const auto known = std::ranges::find_if(
       ready_, [&](const Ready& ready) { return std::ranges::equal(ready.shapes, shapes); });
-  if (known + 1 == ready_.end()) return {};
   if (known != ready_.end()) {
+    if (known + 1 == ready_.end()) return {};
     std::rotate(known, known + 1, ready_.end());
     drop_placed();
     return {};

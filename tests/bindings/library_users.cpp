@@ -2,19 +2,20 @@
 // Each runs as its user would: the interpreter, gfortran, CMake and pkg-config, in processes of
 // their own with nothing of this build but what is installed.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "tests/ran_command.h"
+
 namespace {
 
+using leat::Ran;
+using leat::run_command;
 namespace fs = std::filesystem;
 
 const std::string kSource = LEAT_SOURCE_DIR;
@@ -22,29 +23,13 @@ const std::string kBuild = LEAT_BUILD_DIR;
 const std::string kLibrary = LEAT_LIBRARY;
 const std::string kDigits = kSource + "/examples/digits/digits.onnx";
 
-struct Ran {
-  int exit_code = -1;
-  std::string text;  // of both streams
-};
-
-Ran run(const std::string& command) {
-  Ran ran;
-  FILE* pipe = popen(("exec 2>&1; " + command).c_str(), "r");
-  if (pipe == nullptr) return ran;
-  std::array<char, 4096> piece{};
-  while (fgets(piece.data(), int{piece.size()}, pipe) != nullptr) ran.text += piece.data();
-  const int status = pclose(pipe);
-  if (WIFEXITED(status)) ran.exit_code = WEXITSTATUS(status);
-  return ran;
-}
-
 void expect_runs(const std::string& command, const std::string& words = "") {
-  const Ran ran = run(command);
+  const Ran ran = run_command(command);
   EXPECT_EQ(ran.exit_code, 0) << command << '\n' << ran.text;
   EXPECT_NE(ran.text.find(words), std::string::npos) << command << '\n' << ran.text;
 }
 
-bool has(const std::string& command) { return run(command).exit_code == 0; }
+bool has(const std::string& command) { return run_command(command).exit_code == 0; }
 
 // A program that is not instrumented cannot load a library that is.
 constexpr bool is_sanitized() {
@@ -161,12 +146,12 @@ TEST_F(LibraryUsers, SourceTree) {
               " -DCMAKE_EXPORT_COMPILE_COMMANDS=ON");
   expect_runs(clean() + "cmake --build taken_in --target " +
               "CMakeFiles/first_answer_cpp.dir/first_answer.cpp.o");
-  const Ran targets = run("cmake --build " + in("taken_in") + " --target help");
+  const Ran targets = run_command("cmake --build " + in("taken_in") + " --target help");
   EXPECT_NE(targets.text.find("libleat.so"), std::string::npos) << targets.text;
   EXPECT_EQ(targets.text.find("tests_"), std::string::npos) << "Our tests are built.";
   EXPECT_EQ(targets.text.find("leat-bench"), std::string::npos) << "Our programs are built.";
-  const Ran own =
-      run("grep -o '\"command\": \".*/first_answer.cpp\"' " + in("taken_in/compile_commands.json"));
+  const Ran own = run_command("grep -o '\"command\": \".*/first_answer.cpp\"' " +
+                              in("taken_in/compile_commands.json"));
   EXPECT_EQ(own.text.find("-Werror"), std::string::npos) << own.text;
   EXPECT_EQ(own.text.find("LEAT_HAS"), std::string::npos) << own.text;
 }
@@ -210,11 +195,12 @@ TEST_F(LibraryUsers, DebianPackages) {
   }
   fs::remove_all(root + "/usr/lib/python3/dist-packages/leat/__pycache__");
   expect_runs(dpkg + "-r python3-leat leat-bench leat libleat-dev libleat0");
-  EXPECT_EQ(run("find " + root + " -path " + root + "/var -prune -o -type f -print").text, "");
+  EXPECT_EQ(run_command("find " + root + " -path " + root + "/var -prune -o -type f -print").text,
+            "");
 }
 
 TEST(SharedLibrary, ShowsLeatAlone) {
-  const Ran names = run("nm -D --defined-only " + kLibrary);
+  const Ran names = run_command("nm -D --defined-only " + kLibrary);
   ASSERT_EQ(names.exit_code, 0) << names.text;
   size_t count = 0;
   std::istringstream lines(names.text);
@@ -225,7 +211,8 @@ TEST(SharedLibrary, ShowsLeatAlone) {
     ++count;
   }
   EXPECT_GE(count, 40u);
-  EXPECT_NE(run("readelf -d " + kLibrary).text.find("soname: [libleat.so.0]"), std::string::npos);
+  EXPECT_NE(run_command("readelf -d " + kLibrary).text.find("soname: [libleat.so.0]"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 // The examples of each --help run there, too, and what a document names in its text, `leat COMMAND
 // --option`, must exist in the program.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,8 +22,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/ran_command.h"
+
 namespace {
 
+using leat::Ran;
+using leat::run_command;
 namespace fs = std::filesystem;
 
 const fs::path kSource = LEAT_SOURCE_DIR;
@@ -136,22 +139,6 @@ std::vector<std::string> documents() {
   return paths;
 }
 
-struct Ran {
-  int exit_code = -1;
-  std::string text;  // of both streams
-};
-
-Ran run(const std::string& command) {
-  Ran ran;
-  FILE* pipe = popen(("exec 2>&1 </dev/null; " + command).c_str(), "r");
-  if (pipe == nullptr) return ran;
-  std::array<char, 4096> piece{};
-  while (fgets(piece.data(), int{piece.size()}, pipe) != nullptr) ran.text += piece.data();
-  const int status = pclose(pipe);
-  if (WIFEXITED(status)) ran.exit_code = WEXITSTATUS(status);
-  return ran;
-}
-
 /// A reader's folder with the files that documents speak of; removed at the end.
 class ReadersFolder : public testing::Test {
  protected:
@@ -217,9 +204,10 @@ class ReadersFolder : public testing::Test {
     fs::copy_file(kSource / "examples/digits/digits.onnx", folder / "model.onnx");
     const std::string shape("\x08\x01\x08\x01\x08\x1c\x08\x1c\x10\x01\x4a\xc0\x18", 13);
     std::ofstream(data / "input_0.pb", std::ios::binary) << shape << pixels();
-    const Ran ran = run(kPrograms.string() + "/leat run " + (folder / "model.onnx").string() +
-                        " --device cpu --no-cache --input " + (data / "input_0.pb").string() +
-                        " --output " + (data / "output_0.pb").string());
+    const Ran ran =
+        run_command(kPrograms.string() + "/leat run " + (folder / "model.onnx").string() +
+                    " --device cpu --no-cache --input " + (data / "input_0.pb").string() +
+                    " --output " + (data / "output_0.pb").string());
     ASSERT_EQ(ran.exit_code, 0) << ran.text;
   }
 
@@ -231,7 +219,7 @@ class ReadersFolder : public testing::Test {
     command += " PATH=" + kPrograms.string() + ":" + (root() / "bin").string() + ":\"$PATH\"";
     command += " LEAT_LIBRARY=" + std::string(LEAT_LIBRARY) + " PYTHONDONTWRITEBYTECODE=1";
     command += " PYTHONPATH=" + (kSource / "bindings" / "python").string();
-    return run(command + " timeout " + std::to_string(kBlockSecondsMax) + " sh -e .script");
+    return run_command(command + " timeout " + std::to_string(kBlockSecondsMax) + " sh -e .script");
   }
 
   fs::path folder_;
@@ -251,9 +239,9 @@ constexpr bool is_sanitized() {
 /// Python counts with NumPy and a library that it can load.
 bool is_installed(const std::string& program) {
   if (program == "python3") {
-    return !is_sanitized() && run(kPython + " -c 'import numpy'").exit_code == 0;
+    return !is_sanitized() && run_command(kPython + " -c 'import numpy'").exit_code == 0;
   }
-  return run("command -v " + program).exit_code == 0;
+  return run_command("command -v " + program).exit_code == 0;
 }
 
 TEST_P(DocumentCommands, Run) {
@@ -288,7 +276,7 @@ INSTANTIATE_TEST_SUITE_P(Documents, DocumentCommands, testing::ValuesIn(document
 using Json = nlohmann::json;
 
 Json table_of(const std::string& program) {
-  const Ran ran = run((kPrograms / program).string() + " --describe json");
+  const Ran ran = run_command((kPrograms / program).string() + " --describe json");
   const Json table = Json::parse(ran.text, nullptr, false);
   EXPECT_TRUE(table.is_object()) << ran.text;
   return table;
@@ -339,7 +327,7 @@ TEST_F(HelpExamples, OfLongBenchmarksSlow) {
 class JsonSchemas : public ReadersFolder {
  protected:
   void hold(const std::string& environment) {
-    if (run(kPython + " -c 'import jsonschema'").exit_code != 0) {
+    if (run_command(kPython + " -c 'import jsonschema'").exit_code != 0) {
       GTEST_SKIP() << "There is no python3-jsonschema.";
     }
     const std::string tree = kSource.string();
@@ -360,8 +348,8 @@ TEST_F(ReadersFolder, ReferenceIsMadeWithoutAWarning) {
   if (!is_installed("doxygen")) GTEST_SKIP() << "There is no Doxygen.";
   const std::string out = (folder_ / "reference").string();
   fs::create_directories(out);
-  const Ran ran =
-      run("cd " + kSource.string() + " && LEAT_DOCS_FOLDER=" + out + " doxygen docs/Doxyfile");
+  const Ran ran = run_command("cd " + kSource.string() + " && LEAT_DOCS_FOLDER=" + out +
+                              " doxygen docs/Doxyfile");
   EXPECT_EQ(ran.exit_code, 0) << ran.text;
   EXPECT_EQ(ran.text, "");
   const std::string page = text_of(fs::path(out) / "html" / "leat_8h.html");

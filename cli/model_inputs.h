@@ -17,9 +17,9 @@ struct FedModel {
   std::vector<std::string> paths;  // of the files
 };
 
-/// `inputs` are FILE or NAME=FILE. Errors: those of reading the model and its files;
-/// invalid_argument, when an input without a default gets none.
+/// `inputs` are FILE or NAME=FILE. `in_parts`: ImportOptions::in_parts. Errors: those of reading
+/// the model and its files; invalid_argument, when an input without a default gets none.
 Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
-                            const PictureOptions& picture);
+                            const PictureOptions& picture, bool in_parts = false);
 
 }  // namespace leat::cli

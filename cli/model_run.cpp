@@ -43,7 +43,9 @@ Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> i
   options.on_step("running " + loaded.model().name);
   TRY_ASSIGN(std::vector<HostTensor> outputs, loaded.run(inputs));
   const double first_answer_ms = start.ms_since();
-  TRY_ASSIGN(MeasuredRun run, measure_run(loaded, options));
+  MeasureOptions measured = options;
+  measured.inputs = inputs;
+  TRY_ASSIGN(MeasuredRun run, measure_run(loaded, measured));
   run.outputs = std::move(outputs);
   run.first_answer_ms = first_answer_ms;
   return run;

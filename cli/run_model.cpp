@@ -29,7 +29,7 @@ namespace {
 
 Result<Prepared> prepare(const RunOptions& options) {
   Prepared prepared;
-  TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture));
+  TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture, true));
   TRY(prepare_files(options, prepared));
   return prepared;
 }

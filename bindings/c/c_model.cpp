@@ -169,7 +169,7 @@ leat_status leat_model_set_shapes(leat_model* model, const leat_tensor* inputs,
 leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stats) {
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_model(model));
-    const NetworkStats& own = model->loaded->network().stats();
+    const NetworkStats own = model->loaded->stats();
     leat_model_stats told{};
     told.kernels = own.kernels;
     told.compiled = own.compiled;

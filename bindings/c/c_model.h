@@ -62,7 +62,7 @@ Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* o
 /// Fills in what is known of a device; the texts are those of `info`.
 leat_device_info info_of(const DeviceInfo& info, const std::string& refusal);
 
-/// leat_run on tensors that the caller has.
+/// leat_run on tensors that the caller has, of a model that is not in parts.
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs);
 
@@ -92,4 +92,7 @@ struct leat_model {
   std::shared_ptr<leat::c::SessionState> session;
   std::unique_ptr<leat::LoadedModel> loaded;  // dies before the session
   std::vector<leat::KernelTime> profile;
+  /// Of a model in parts: results that leat_run has described, and of which inputs.
+  std::vector<leat::HostTensor> described;
+  std::vector<leat::HostTensor> described_inputs;
 };

@@ -47,20 +47,18 @@ Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inpu
 }
 
 /// Whether to run: false when an output has no memory, and all are described instead.
-Result<bool> accept_outputs(const Model& model, std::span<leat_tensor> outputs) {
-  if (outputs.size() != model.outputs.size()) {
+Result<bool> accept_outputs(std::span<const ModelValue> wanted, std::span<leat_tensor> outputs) {
+  if (outputs.size() != wanted.size()) {
     return invalid(fmt::format("Number of outputs ({}) is not the model's ({}).", outputs.size(),
-                               model.outputs.size()));
+                               wanted.size()));
   }
-  const auto size_of = [&](size_t i) {
-    return bytes_of(model.outputs[i].dtype, model.outputs[i].shape);
-  };
+  const auto size_of = [&](size_t i) { return bytes_of(wanted[i].dtype, wanted[i].shape); };
   bool has_memory = true;
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].data == nullptr && size_of(i) > 0) has_memory = false;
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const ModelValue& value = model.outputs[i];
+    const ModelValue& value = wanted[i];
     if (!has_memory) {
       describe(value.dtype, value.shape, outputs[i]);
     } else if (outputs[i].size_bytes < size_of(i)) {
@@ -107,12 +105,49 @@ Result<void> run_once(Network& network, std::span<const leat_tensor> inputs,
   return {};
 }
 
+bool is_equal(const HostTensor& a, const HostTensor& b) {
+  return a.dtype == b.dtype && a.shape == b.shape && a.bytes == b.bytes;
+}
+
+/// Of a model in parts, which tells the sizes of its outputs by running: a call that only asks for
+/// them leaves the results for the next one with equal inputs.
+Result<void> run_in_parts(leat_model& model, std::span<const leat_tensor> inputs,
+                          std::span<leat_tensor> outputs) {
+  std::vector<HostTensor> given;
+  for (const leat_tensor& input : inputs) {
+    TRY_ASSIGN(HostTensor value, value_of(input, "an input"));
+    given.push_back(std::move(value));
+  }
+  std::vector<HostTensor> results = std::exchange(model.described, {});
+  if (results.empty() || !std::ranges::equal(given, model.described_inputs, is_equal)) {
+    TRY_ASSIGN(results, model.loaded->run(given));
+  }
+  std::vector<ModelValue> values = model.loaded->model().outputs;
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i].dtype = results[i].dtype;
+    values[i].shape = results[i].shape;
+  }
+  TRY_ASSIGN(const bool has_memory, accept_outputs(values, outputs));
+  if (!has_memory) {
+    model.described = std::move(results);
+    model.described_inputs = std::move(given);
+    return {};
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    describe(values[i].dtype, values[i].shape, outputs[i]);
+    if (outputs[i].size_bytes == 0) continue;
+    std::memcpy(outputs[i].data, results[i].bytes.data(), outputs[i].size_bytes);
+  }
+  return {};
+}
+
 /// Which end of a model, for what concerns both.
 enum class End : uint8_t { input, output };
 
 Result<void> check_place(const leat_model* model, size_t slot, size_t index, End end) {
   TRY(check_given(model, "model"));
   TRY(model->loaded->check_ready());
+  TRY(model->loaded->check_whole("be read or written in place"));
   TRY(check_below(slot, model->loaded->network().slot_count(), "Slot"));
   const Model& own = model->loaded->model();
   return end == End::input ? check_below(index, own.inputs.size(), "Index of an input")
@@ -195,7 +230,7 @@ bool is_plain(const ExternalView& view) {
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs) {
   TRY(accept_inputs(model, inputs));
-  TRY_ASSIGN(const bool runs, accept_outputs(model.model(), outputs));
+  TRY_ASSIGN(const bool runs, accept_outputs(model.model().outputs, outputs));
   if (!runs) return {};
   while (true) {
     const Result<void> done =
@@ -215,7 +250,12 @@ leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_
     TRY(c::check_given(model, "model"));
     if (input_count > 0) TRY(c::check_given(inputs, "inputs"));
     if (output_count > 0) TRY(c::check_given(outputs, "outputs"));
-    return c::run_on(*model->loaded, {inputs, input_count}, {outputs, output_count});
+    LoadedModel& loaded = *model->loaded;
+    const std::span<const leat_tensor> given(inputs, input_count);
+    const std::span<leat_tensor> wanted(outputs, output_count);
+    TRY(c::accept_inputs(loaded, given));
+    return loaded.is_in_parts() ? c::run_in_parts(*model, given, wanted)
+                                : c::run_on(loaded, given, wanted);
   });
 }
 

@@ -321,11 +321,15 @@ typedef struct leat_device_use {
 LEAT_API leat_status leat_session_uses(leat_session* session, leat_device_use* uses,
                                        size_t capacity, size_t* count);
 
-/** Runs once in slot 0 and waits. One tensor for each input and output, in the model's order.
- * Inputs of other shapes are taken, where the model leaves them open. A fault is tried again, and a
- * route that loses the work twice gives way to the next. What lies where the device reads or writes
- * it already is not copied. Errors: LEAT_INVALID_ARGUMENT, when a tensor does not fit: an output's
- * message says the bytes that it needs; those of devices. */
+/** Runs once in slot 0 and waits. One tensor for each input and output, in the model's order. When
+ * an output that is not empty has no memory (`data` null), all outputs are described instead. Sizes
+ * that follow from values (a NonMaxSuppression within, say) only a run can tell: then the model
+ * does run, and the next call with equal inputs gives those results. leat_model_output says -1 for
+ * such an extent, and such a model is neither started nor read in place. Inputs of other shapes are
+ * taken, where the model leaves them open. A fault is tried again, and a route that loses the work
+ * twice gives way to the next. What lies where the device reads or writes it already is not copied.
+ * Errors: LEAT_INVALID_ARGUMENT, when a tensor does not fit: an output's message says the bytes
+ * that it needs; those of devices. */
 LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_count,
                               leat_tensor* outputs, size_t output_count);
 

@@ -20,7 +20,7 @@ namespace leat {
 
 class Device;
 
-/// Runs a model on one value per input; results in the order of Model::outputs.
+/// Runs a model, or a part of one, on one value per input; results in the order of Graph::outputs.
 using Executor = std::function<Result<std::vector<HostTensor>>(const Model& model,
                                                                std::span<const HostTensor> inputs)>;
 

@@ -233,6 +233,18 @@ std::string name_of(const onnx::ModelProto& proto, const std::string& path) {
   return file.substr(0, file.find_last_of('.'));
 }
 
+std::vector<ModelValue> declared_outputs(const onnx::ModelProto& model) {
+  std::vector<ModelValue> outputs;
+  for (const onnx::ValueInfoProto& proto : model.graph().output()) {
+    const Result<DeclaredInput> output = read_input(proto);
+    Shape shape = output ? output->declared_shape() : Shape{-1};
+    if (!check_declared(shape)) shape = {-1};
+    outputs.push_back(
+        {proto.name(), output ? output->dtype : DType::f32, std::move(shape), kNoTensor});
+  }
+  return outputs;
+}
+
 int64_t opset_of(const Opsets& opsets, const onnx::NodeProto& node) {
   const auto found = opsets.find(std::string(onnx_ops::canonical_domain(node.domain())));
   return found == opsets.end() ? 0 : found->second;
@@ -359,13 +371,7 @@ Result<Model> OnnxModel::declared(const std::map<std::string, Shape>& shapes) co
     if (!checked) return checked.error().during(fmt::format("reading input \"{}\"", input->name));
     model.inputs.push_back({input->name, input->dtype, shape, kNoTensor});
   }
-  for (const onnx::ValueInfoProto& proto : proto_->graph().output()) {
-    const Result<DeclaredInput> output = read_input(proto);
-    Shape shape = output ? output->declared_shape() : Shape{-1};
-    if (!check_declared(shape)) shape = {-1};
-    model.outputs.push_back(
-        {proto.name(), output ? output->dtype : DType::f32, std::move(shape), kNoTensor});
-  }
+  model.outputs = declared_outputs(*proto_);
   return model;
 }
 

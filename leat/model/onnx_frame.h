@@ -42,6 +42,9 @@ class ImportNotes;
 /// The frame as far as it can be made: what read_frame refuses is noted and left out. Never fails.
 ModelFrame read_frame_noting(const onnx::ModelProto& proto, ImportNotes& notes);
 
+/// As the file declares them, with -1 for an open extent; (-1) where it tells no shape.
+std::vector<ModelValue> declared_outputs(const onnx::ModelProto& model);
+
 /// The name of the model's graph, or its file's without the ending.
 std::string name_of(const onnx::ModelProto& proto, const std::string& path);
 

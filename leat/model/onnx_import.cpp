@@ -6,140 +6,49 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
-#include "leat/model/onnx.pb.h"
-#include "leat/model/onnx_budget.h"
 #include "leat/model/onnx_errors.h"
-#include "leat/model/onnx_external.h"
 #include "leat/model/onnx_file.h"
 #include "leat/model/onnx_fold.h"
-#include "leat/model/onnx_frame.h"
-#include "leat/model/onnx_function.h"
-#include "leat/model/onnx_node.h"
-#include "leat/model/onnx_notes.h"
-#include "leat/model/onnx_ops.h"
-#include "leat/model/onnx_order.h"
+#include "leat/model/onnx_importer.h"
 #include "leat/model/onnx_wire.h"
-#include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
 
 namespace leat {
-namespace {
 
 using onnx_ops::OnnxNode;
 using onnx_ops::OnnxOperator;
+using onnx_ops::WantedValues;
 
-class Importer : private onnx_ops::NodeHost {
- public:
-  /// With `notes`, what fails in the model's own graph is noted and passed over.
-  Importer(const onnx::ModelProto& proto, const ModelFrame& frame, const ImportOptions& options,
-           const ModelPath& path, std::shared_ptr<ConstantMemory> memory,
-           ImportNotes* notes = nullptr)
-      : proto_(proto),
-        frame_(frame),
-        options_(options),
-        notes_(notes),
-        external_(path.is_file ? path.path : ""),
-        opsets_(&frame.opsets),
-        budget_(frame.node_count),
-        fill_bytes_left_(options.fill_bytes_max),
-        inner_bytes_left_(options.fill_bytes_max) {
-    model_.path = path.path;
-    model_.graph.memory = std::move(memory);
-    model_.name = name_of(proto, path.path);
-  }
+Importer::Importer(const ImportSource& source, const ImportOptions& options, const ModelPath& path,
+                   std::shared_ptr<ConstantMemory> memory, ImportNotes* notes)
+    : source_(source),
+      proto_(*source.proto),
+      frame_(*source.frame),
+      options_(options),
+      notes_(notes),
+      external_(std::make_shared<ExternalData>(path.is_file ? path.path : "")),
+      opsets_(&frame_.opsets),
+      budget_(frame_.node_count),
+      fill_bytes_left_(options.fill_bytes_max),
+      inner_bytes_left_(options.fill_bytes_max) {
+  model_.path = path.path;
+  model_.graph.memory = std::move(memory);
+  model_.name = name_of(proto_, path.path);
+}
 
-  Result<Model> run() {
-    for (const auto& entry : proto_.metadata_props()) model_.metadata[entry.key()] = entry.value();
-    model_.opsets = frame_.opsets;
-    TRY(add_initializers(proto_.graph()));
-    TRY(add_inputs());
-    TRY(add_nodes(proto_.graph().node()));
-    TRY(add_outputs());
-    drop_unused_nodes();
-    if (options_.keeps_values) keep_values();
-    return std::move(model_);
-  }
-
-  const ImportFailure& failure() const { return failure_; }
-
- private:
-  /// What a failed node is taken back to.
-  struct Mark {
-    size_t nodes = 0;
-    size_t tensors = 0;
-    int64_t fill_bytes_left = 0;
-    uint64_t folds = 0;
-  };
-
-  Result<void> add_initializers(const onnx::GraphProto& graph);
-  Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) override;
-  Result<ConstantValue> value_of(const onnx::TensorProto& proto);
-  Result<void> add_inputs();
-  bool is_given_default(const std::string& name) const;
-  /// Whether a mistake ends the import: not one in the model's graph that somebody notes.
-  bool is_noted(const Error& error, const onnx::NodeProto* node) const;
-  bool is_passed_over(const onnx::NodeProto& proto) const;
-  bool is_unknown(const std::string& name) const {
-    return notes_ != nullptr && depth_ == 0 && notes_->is_unknown(name);
-  }
-  void pass_over(const onnx::NodeProto& proto);
-  Result<void> add_input(const DeclaredInput& input);
-  Result<Shape> input_shape(const DeclaredInput& input) const;
-  Result<void> add_nodes(const OnnxNodes& nodes);
-  Result<void> add_node(const onnx::NodeProto& proto);
-  Result<void> try_node(const onnx::NodeProto& proto, const std::string& name, TensorId& wanted);
-  Result<void> import_node(const OnnxOperator& row, OnnxNode& node, const onnx::NodeProto& proto);
-  Result<void> keep_output(const std::string& name, const OnnxValue& value);
-  Result<void> call_function(const onnx::NodeProto& proto, const ModelFunction& function);
-  Result<std::vector<OnnxValue>> run_body(const onnx::GraphProto& body,
-                                          std::span<const OnnxValue> inputs) override;
-  Result<void> run_nodes(OnnxScope& scope, const OnnxNodes& nodes);
-  bool may_become_constant(TensorId tensor) const override;
-  Mark mark() const;
-  void take_back(const Mark& mark);
-  Result<void> charge(const Mark& before);
-  Result<void> charge_nodes(int64_t count) override { return budget_.charge_nodes(count); }
-  Result<bool> fix_inputs(const std::vector<std::string>& names);
-  Result<void> fix_input(const std::string& name, const HostTensor& value);
-  Result<void> add_outputs();
-  void keep_values();
-  void drop_unused_nodes();
-  std::vector<std::string> inputs_of_value(TensorId tensor) const;
-  Result<void> define(const std::string& name, OnnxValue value);
-  Result<std::vector<OnnxValue>> inputs_of(const onnx::NodeProto& proto);
-  Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
-                                            const std::vector<std::string>& names);
-  std::string unique_name(const std::string& name);
-
-  const onnx::ModelProto& proto_;
-  const ModelFrame& frame_;
-  const ImportOptions& options_;
-  ImportNotes* notes_;
-  ExternalData external_;
-  ImportFailure failure_;
-  Model model_;
-  // Where nodes are being added: the model's graph, one that a node holds, a function.
-  OnnxScope names_;
-  OnnxScope* scope_ = &names_;
-  const Opsets* opsets_;
-  int depth_ = 0;
-  ImportBudget budget_;
-  int64_t fill_bytes_left_;
-  int64_t inner_bytes_left_;  // of what graphs within the model make, turn by turn
-  size_t charged_ = 0;        // tensors before which are counted in it
-  uint64_t folds_ = 0;
-  std::unordered_map<const OnnxNodes*, std::vector<int>> orders_;
-  std::unordered_map<const onnx::TensorProto*, TensorId> initializers_;
-  std::vector<std::unique_ptr<onnx::FunctionProto>> functions_;  // with their callers' attributes
-  std::unordered_map<std::string, uint32_t> name_numbers_;
-  std::set<std::string> node_names_;
-};
+Result<Model> Importer::run() {
+  for (const auto& entry : proto_.metadata_props()) model_.metadata[entry.key()] = entry.value();
+  model_.opsets = frame_.opsets;
+  TRY(add_initializers(proto_.graph()));
+  TRY(add_inputs());
+  TRY(add_nodes(proto_.graph().node()));
+  return finish();
+}
 
 Result<void> Importer::define(const std::string& name, OnnxValue value) {
-  if (scope_->define(name, std::move(value))) return {};
+  if (scope().define(name, std::move(value))) return {};
   return invalid(fmt::format("Value \"{}\" is defined twice.", name));
 }
 
@@ -147,7 +56,7 @@ Result<void> Importer::define(const std::string& name, OnnxValue value) {
 Result<ConstantValue> Importer::value_of(const onnx::TensorProto& proto) {
   ConstantMemory* const memory = opsets_ == &frame_.opsets ? model_.graph.memory.get() : nullptr;
   if (ConstantValue known = memory != nullptr ? memory->read_of(&proto) : nullptr) return known;
-  TRY_ASSIGN(HostTensor read, host_tensor_of(proto, &external_));
+  TRY_ASSIGN(HostTensor read, host_tensor_of(proto, external_.get()));
   ConstantValue value = std::make_shared<HostTensor>(std::move(read));
   if (memory != nullptr) memory->keep_read(&proto, value);
   return value;
@@ -229,7 +138,7 @@ Result<void> Importer::add_input(const DeclaredInput& input) {
   return {};
 }
 
-bool takes(const DeclaredInput& input, const Shape& shape) {
+static bool takes(const DeclaredInput& input, const Shape& shape) {
   const auto fits = [](const DeclaredInput::Extent& declared, int64_t extent) {
     return declared.is_open || declared.value == extent;
   };
@@ -263,17 +172,19 @@ Result<Shape> Importer::input_shape(const DeclaredInput& input) const {
 std::string Importer::unique_name(const std::string& name) {
   std::string unique = name;
   uint32_t& number = name_numbers_[name];  // the last that was tried
+  const uint32_t before = number;
   while (!node_names_.insert(unique).second) {
     number = std::max(number + 1, 2u);
     unique = fmt::format("{}_{}", name, number);
   }
+  if (options_.in_parts) names_taken_.push_back({name, unique, before});
   return unique;
 }
 
 Result<std::vector<OnnxValue>> Importer::inputs_of(const onnx::NodeProto& proto) {
   std::vector<OnnxValue> inputs;
   for (const std::string& name : proto.input()) {
-    const OnnxValue* value = name.empty() ? nullptr : scope_->find(name);
+    const OnnxValue* value = name.empty() ? nullptr : scope().find(name);
     if (value != nullptr) TRY(budget_.charge_sequence(*value));
     inputs.push_back(value == nullptr ? OnnxValue() : *value);
   }
@@ -284,10 +195,10 @@ Result<void> Importer::add_nodes(const OnnxNodes& nodes) {
   auto order = orders_.find(&nodes);
   if (order == orders_.end()) {
     const KnownNames known = {
-        .is_own = [this](const std::string& name) { return scope_->has_own(name); },
+        .is_own = [this](const std::string& name) { return scope().has_own(name); },
         .is_any =
             [this](const std::string& name) {
-              return scope_->find(name) != nullptr || is_unknown(name);
+              return scope().find(name) != nullptr || is_unknown(name);
             }};
     TRY_ASSIGN(std::vector<int> found, order_nodes(nodes, known));
     order = orders_.emplace(&nodes, std::move(found)).first;
@@ -297,9 +208,9 @@ Result<void> Importer::add_nodes(const OnnxNodes& nodes) {
   return {};
 }
 
-/// `wanted` becomes the input that had to be a constant and is none, if that is what fails.
+/// `wanted` becomes what had to be constant and is not, if that is what fails.
 Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string& name,
-                                TensorId& wanted) {
+                                WantedValues& wanted) {
   if (const ModelFunction* function = frame_.function_of(proto)) {
     return call_function(proto, *function);
   }
@@ -315,7 +226,7 @@ Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string&
                         .inputs = std::move(inputs),
                         .opset = opset_of(*opsets_, proto)});
   const Result<void> added = import_node(*row, node, proto);
-  if (!added) wanted = node.wanted_constant();
+  if (!added) wanted = node.take_wanted();
   return added;
 }
 
@@ -356,20 +267,38 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
     pass_over(proto);
     return {};
   }
+  if (depth_ == 0 && waits_for_others(proto)) {
+    postpone(proto);
+    return {};
+  }
   // A node of the model's own graph is there once, whatever its size.
   const Result<void> charged = depth_ == 0 ? budget_.charge_nodes(1) : budget_.charge_node(proto);
   if (!charged) {
     return located(charged.error(), proto, opset_of(*opsets_, proto), &failure_);
   }
+  return add_charged_node(proto);
+}
+
+Result<void> Importer::add_charged_node(const onnx::NodeProto& proto) {
+  if (depth_ == 0) names_taken_.clear();
   const std::string name = unique_name(name_of(proto).substr(0, kNodeNameBytesMax));
+  const Means before_means = means();
   while (true) {
     const Mark before = mark();
-    TensorId wanted = kNoTensor;
+    if (depth_ == 0) begin_attempt(proto);
+    WantedValues wanted;
     Result<void> added = try_node(proto, name, wanted);
     if (added) added = charge(before);
     if (added) return {};
-    const std::vector<std::string> needed =
-        wanted == kNoTensor ? std::vector<std::string>() : inputs_of_value(wanted);
+    // Else what a node within it wants, which leaves it to the model's own.
+    if (!wanted.tensors.empty() || !options_.in_parts) wanted_ = std::move(wanted);
+    const bool is_wanted = options_.in_parts && !wanted_.tensors.empty();
+    if (is_wanted && depth_ > 0) return added;
+    const std::vector<std::string> needed = inputs_of_values(wanted_.tensors);
+    if (is_wanted && !may_fix(needed)) {
+      wait(proto, before, before_means);
+      return {};
+    }
     take_back(before);
     TRY_ASSIGN(const bool is_given, fix_inputs(needed));
     if (is_given) continue;
@@ -384,8 +313,8 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
 
 // --- Graphs within the graph ---------------------------------------------------------------------
 
-Result<void> Importer::run_nodes(OnnxScope& scope, const OnnxNodes& nodes) {
-  OnnxScope* const outer = std::exchange(scope_, &scope);
+Result<void> Importer::run_nodes(OnnxScope& inner, const OnnxNodes& nodes) {
+  OnnxScope* const outer = std::exchange(scope_, &inner);
   ++depth_;
   const Result<void> added =
       depth_ > kModelNestingMax
@@ -420,24 +349,24 @@ Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
                                body.name(), body.input_size(), inputs.size()));
   }
   TRY(budget_.charge_turn(body));
-  OnnxScope scope(scope_);
+  OnnxScope inner(&scope());
   for (size_t i = 0; i < inputs.size(); ++i) {
     TRY(budget_.charge_sequence(inputs[i]));
     const std::string& name = body.input(static_cast<int>(i)).name();
-    if (!scope.define(name, inputs[i])) {
+    if (!inner.define(name, inputs[i])) {
       return invalid(fmt::format("Value \"{}\" is defined twice.", name));
     }
   }
-  OnnxScope* const outer = std::exchange(scope_, &scope);
+  OnnxScope* const outer = std::exchange(scope_, &inner);
   ++depth_;
   const Result<void> added = add_initializers(body);
   --depth_;
   scope_ = outer;
   if (!added) return added.error();
-  TRY(run_nodes(scope, body.node()));
+  TRY(run_nodes(inner, body.node()));
   std::vector<std::string> names;
   for (const onnx::ValueInfoProto& output : body.output()) names.push_back(output.name());
-  return outputs_of(scope, names);
+  return outputs_of(inner, names);
 }
 
 Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFunction& function) {
@@ -446,20 +375,20 @@ Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFu
   const onnx::FunctionProto& body =
       bound ? *functions_.emplace_back(std::move(bound)) : *function.proto;
   TRY_ASSIGN(const std::vector<OnnxValue> inputs, inputs_of(proto));
-  OnnxScope scope;
+  OnnxScope inner;
   for (int i = 0; i < body.input_size(); ++i) {
     const auto index = static_cast<size_t>(i);
     const OnnxValue value = index < inputs.size() ? inputs[index] : OnnxValue();
-    if (!scope.define(body.input(i), value)) {
+    if (!inner.define(body.input(i), value)) {
       return invalid(fmt::format("Value \"{}\" is defined twice.", body.input(i)));
     }
   }
   const Opsets* const outer = std::exchange(opsets_, &function.opsets);
-  const Result<void> added = run_nodes(scope, body.node());
+  const Result<void> added = run_nodes(inner, body.node());
   opsets_ = outer;
   if (!added) return added.error();
   TRY_ASSIGN(const std::vector<OnnxValue> outputs,
-             outputs_of(scope, {body.output().begin(), body.output().end()}));
+             outputs_of(inner, {body.output().begin(), body.output().end()}));
   if (outputs.size() < static_cast<size_t>(proto.output_size())) {
     return invalid(fmt::format("Function {} has {} outputs (of {}).", function.proto->name(),
                                proto.output_size(), outputs.size()));
@@ -471,6 +400,16 @@ Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFu
 }
 
 // --- Values that become constants ----------------------------------------------------------------
+
+/// Whether these inputs are to become constants rather than that the model is cut behind what
+/// follows from them.
+bool Importer::may_fix(const std::vector<std::string>& names) const {
+  return part_ == 0 && !names.empty() && std::ranges::all_of(names, [&](const std::string& name) {
+           const auto value = options_.input_values.find(name);
+           return value != options_.input_values.end() &&
+                  element_count(value->second.shape) <= kShapeElementsMax;
+         });
+}
 
 /// Makes constants of the inputs whose values are at hand, and of what follows from them; whether
 /// there was one.
@@ -501,8 +440,9 @@ Result<void> Importer::fix_input(const std::string& name, const HostTensor& valu
   return {};
 }
 
-std::vector<std::string> Importer::inputs_of_value(TensorId tensor) const {
-  const std::vector<bool> seen = needed_tensors(model_.graph, std::span(&tensor, 1));
+std::vector<std::string> Importer::inputs_of_values(std::span<const TensorId> tensors) const {
+  if (tensors.empty()) return {};
+  const std::vector<bool> seen = needed_tensors(model_.graph, tensors);
   std::vector<std::string> names;
   for (const ModelValue& input : model_.inputs) {
     if (seen[input.tensor]) names.push_back(input.name);
@@ -511,7 +451,7 @@ std::vector<std::string> Importer::inputs_of_value(TensorId tensor) const {
 }
 
 bool Importer::may_become_constant(TensorId tensor) const {
-  const std::vector<std::string> names = inputs_of_value(tensor);
+  const std::vector<std::string> names = inputs_of_values({&tensor, 1});
   return !names.empty() && std::ranges::all_of(names, [&](const std::string& name) {
     const auto value = options_.input_values.find(name);
     return value != options_.input_values.end() && !is_float(value->second.dtype) &&
@@ -606,21 +546,21 @@ Result<void> Importer::add_outputs() {
   return {};
 }
 
-}  // namespace
-
 Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure* failure) const {
-  Importer importer(*proto_, *frame_, options, path_, memory_);
+  Importer importer({proto_, frame_}, options, path_, memory_);
   Result<Model> model = importer.run();
   if (model) return model;
   if (failure != nullptr) *failure = importer.failure();
   return model.error().during(fmt::format("reading model \"{}\"", path_.path));
 }
 
-std::optional<Model> import_noting(const onnx::ModelProto& proto, const ModelFrame& frame,
+std::optional<Model> import_noting(const std::shared_ptr<const onnx::ModelProto>& proto,
+                                   const std::shared_ptr<const ModelFrame>& frame,
                                    const std::string& path, ImportNotes& notes) {
-  const ImportOptions options;
+  ImportOptions options;
+  options.in_parts = true;
   const ModelPath file = {.path = path, .is_file = true};
-  Result<Model> model = Importer(proto, frame, options, file, nullptr, &notes).run();
+  Result<Model> model = Importer({proto, frame}, options, file, nullptr, &notes).run();
   if (!model) notes.add(model.error());
   return notes.count() == 0 ? std::optional(std::move(*model)) : std::nullopt;
 }

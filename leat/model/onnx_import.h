@@ -39,6 +39,9 @@ struct ImportOptions {
   /// A few bytes of a file can ask for tensors of any size (ConstantOfShape). Up to this many bytes
   /// in all become constants at once, which lets weights be packed; beyond, they stay nodes.
   int64_t fill_bytes_max = kFillBytesMax;
+  /// Where a size follows from a value that only a run gives, the graph ends, and Model::rest goes
+  /// on. Else such a model is refused.
+  bool in_parts = false;
   /// Fills Model::values.
   bool keeps_values = false;
 };
@@ -110,8 +113,8 @@ class OnnxModel {
             ModelPath path);
   static Result<OnnxModel> parse(std::string_view bytes, ModelPath path, ImportFailure* failure);
 
-  std::unique_ptr<onnx::ModelProto> proto_;
-  std::unique_ptr<ModelFrame> frame_;
+  std::shared_ptr<const onnx::ModelProto> proto_;  // which rests of models keep, too
+  std::shared_ptr<const ModelFrame> frame_;
   ModelPath path_;
   std::shared_ptr<ConstantMemory> memory_;  // where the file leaves a shape open, else null
 };

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "leat/base/check.h"
@@ -208,21 +209,54 @@ void OnnxNode::ignore(std::initializer_list<std::string_view> attributes) {
 
 const HostTensor* OnnxNode::constant(size_t index, std::string_view what) {
   if (!has_input(index)) return nullptr;
-  const Tensor& tensor = frame_.graph.tensors[inputs_[index]];
-  if (!tensor.constant) {
-    if (!failure_) wanted_constant_ = inputs_[index];
-    fail(ErrorKind::unsupported,
-         fmt::format("Input {} ({}) of {} is computed at run time, but it decides a shape or an "
-                     "index and must be constant.",
-                     index, what, op_));
+  return known(inputs_[index], fmt::format("Input {} ({})", index, what));
+}
+
+const HostTensor* OnnxNode::told(TensorId tensor, std::string_view what) {
+  return known(tensor, fmt::format("The {}", what));
+}
+
+const HostTensor* OnnxNode::known(TensorId id, const std::string& what) {
+  if (const HostTensor* constant = frame_.graph.tensors[id].constant.get()) return constant;
+  if (const HostTensor* value = frame_.host.told_value(id)) return value;
+  if (!failure_ || !wanted_.tensors.empty()) wanted_.tensors.push_back(id);
+  fail(ErrorKind::unsupported,
+       fmt::format("{} of {} is computed at run time, but it decides a shape or an index and must "
+                   "be constant.",
+                   what, op_));
+  return nullptr;
+}
+
+Result<TensorId> OnnxNode::compute_on_host(HostFunction function) {
+  const auto is_known = [&](TensorId input) {
+    return input == kNoTensor || frame_.graph.tensors[input].constant != nullptr;
+  };
+  if (frame_.host.may_wait() && !std::ranges::all_of(inputs_, is_known)) {
+    fail(ErrorKind::unsupported, fmt::format("{} is computed at run time.", op_));
+    wanted_ = {inputs_, std::move(function)};
+    return *failure_;
   }
-  return tensor.constant.get();
+  std::vector<const HostTensor*> values;
+  for (size_t i = 0; i < inputs_.size(); ++i) values.push_back(constant(i, "values"));
+  if (failure_) return *failure_;
+  TRY_ASSIGN(std::vector<HostTensor> results, function(values));
+  for (size_t i = 0; i < std::min(results.size(), output_count()); ++i) {
+    if (!may_fill(std::ssize(results[i].bytes))) {
+      return Error(ErrorKind::unsupported,
+                   fmt::format("{} gives {} bytes, more than constants may take.", op_,
+                               results[i].bytes.size()));
+    }
+    const std::string name = i == 0 ? this->name() : fmt::format("{}/{}", this->name(), i);
+    set_output(i, frame_.graph.add_constant(name, std::move(results[i])));
+  }
+  return kNoTensor;
 }
 
 const HostTensor* OnnxNode::constant_if_known(size_t index, std::string_view what) {
   if (!has_input(index)) return nullptr;
   const Tensor& tensor = frame_.graph.tensors[inputs_[index]];
   if (tensor.constant) return tensor.constant.get();
+  if (const HostTensor* value = frame_.host.told_value(inputs_[index])) return value;
   return frame_.host.may_become_constant(inputs_[index]) ? constant(index, what) : nullptr;
 }
 

@@ -6,6 +6,7 @@
 // `failure()` before it looks at the result. So import functions read like the operator's schema.
 #pragma once
 
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -29,6 +30,17 @@ namespace leat::onnx_ops {
 
 using ops::Ints;
 
+/// Computes all results of a node on the host. One value for each of its inputs, null where it is
+/// left out.
+using HostFunction =
+    std::function<Result<std::vector<HostTensor>>(std::span<const HostTensor* const> inputs)>;
+
+/// What a node has to know at import and does not.
+struct WantedValues {
+  std::vector<TensorId> tensors;
+  HostFunction function;  // that takes them, where it is all that the node is; else empty
+};
+
 /// The importer, to nodes that hold graphs or decide by values.
 class NodeHost {
  public:
@@ -38,6 +50,12 @@ class NodeHost {
   /// Whether the tensor follows from inputs whose values are at hand, and which are small enough to
   /// decide something: then it can become a constant.
   virtual bool may_become_constant(TensorId tensor) const = 0;
+  /// Whether the graph may end where a value has to be known, to go on when a run has told it.
+  virtual bool is_in_parts() const = 0;
+  /// Whether it may end at this very node.
+  virtual bool may_wait() const = 0;
+  /// The value that a run has told of a tensor which is no constant; null when none has.
+  virtual const HostTensor* told_value(TensorId tensor) = 0;
   /// A constant of what the file holds, read once; it is called `name` the first time.
   virtual Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) = 0;
   /// Takes `count` nodes off what the model may become. Errors: unsupported: so many are not left.
@@ -124,6 +142,13 @@ class OnnxNode {
   const HostTensor* constant(size_t index, std::string_view what);
   /// The same, but what cannot be constant is null and no failure.
   const HostTensor* constant_if_known(size_t index, std::string_view what);
+  /// The value of a tensor that the node has made; null where only a run tells it, which is a
+  /// failure, and then what a part of the model behind that run begins with.
+  const HostTensor* told(TensorId tensor, std::string_view what);
+  bool is_in_parts() const { return frame_.host.is_in_parts(); }
+  /// For a node whose results have sizes that follow from values: makes them now, of constants, or
+  /// when a run has told the inputs. All outputs are set.
+  Result<TensorId> compute_on_host(HostFunction function);
   Ints constant_integers(size_t index, std::string_view what);
   std::vector<double> constant_numbers(size_t index, std::string_view what);
   /// The only element; `fallback` when the input is left out.
@@ -133,13 +158,14 @@ class OnnxNode {
   /// Keeps the first failure.
   void fail(ErrorKind kind, std::string sentence);
   const std::optional<Error>& failure() const { return failure_; }
-  /// The input that had to be constant and is not, if that was the first failure.
-  TensorId wanted_constant() const { return wanted_constant_; }
+  /// What had to be constant and is not, if that was the first failure.
+  WantedValues take_wanted() { return std::move(wanted_); }
   /// The first attribute that nobody asked for, empty when there is none.
   std::string unread_attribute() const;
 
  private:
   const onnx::AttributeProto* find(std::string_view attribute, int type);
+  const HostTensor* known(TensorId id, const std::string& what);
 
   const onnx::NodeProto& proto_;
   Frame frame_;
@@ -148,7 +174,7 @@ class OnnxNode {
   std::vector<OnnxValue> outputs_;
   std::vector<bool> read_;  // by attribute
   std::optional<Error> failure_;
-  TensorId wanted_constant_ = kNoTensor;
+  WantedValues wanted_;
 };
 
 }  // namespace leat::onnx_ops

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -59,7 +60,8 @@ class ImportNotes {
 };
 
 /// OnnxModel::specialised() that notes; nothing, when it noted anything. For survey_onnx.
-std::optional<Model> import_noting(const onnx::ModelProto& proto, const ModelFrame& frame,
+std::optional<Model> import_noting(const std::shared_ptr<const onnx::ModelProto>& proto,
+                                   const std::shared_ptr<const ModelFrame>& frame,
                                    const std::string& path, ImportNotes& notes);
 
 }  // namespace leat

@@ -24,6 +24,7 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           resize_operators(),
           create_operators(),
           control_operators(),
+          sized_operators(),
           sequence_operators(),
           loss_operators(),
           random_operators(),

@@ -44,6 +44,7 @@ std::span<const OnnxOperator> gather_operators();              // onnx_ops_gathe
 std::span<const OnnxOperator> resize_operators();              // onnx_ops_resize.cpp
 std::span<const OnnxOperator> create_operators();              // onnx_ops_create.cpp
 std::span<const OnnxOperator> control_operators();             // onnx_ops_control.cpp
+std::span<const OnnxOperator> sized_operators();               // onnx_ops_sized.cpp
 std::span<const OnnxOperator> sequence_operators();            // onnx_ops_sequence.cpp
 std::span<const OnnxOperator> loss_operators();                // onnx_ops_loss.cpp
 std::span<const OnnxOperator> random_operators();              // onnx_ops_random.cpp

@@ -53,6 +53,23 @@ Result<OnnxValue> choose(const OnnxNode& node, std::string_view suffix, TensorId
   return OnnxValue(chosen);
 }
 
+/// Computes both branches, and chooses on the device.
+Result<Values> choose_of_both(OnnxNode& node, const onnx::GraphProto& then_body,
+                              const onnx::GraphProto& else_body) {
+  TRY_ASSIGN(const TensorId condition, scalar_condition(node, "condition", node.input(0)));
+  const size_t checks = node.graph().checks.size();
+  TRY_ASSIGN(const Values then_values, node.run(then_body, {}));
+  TRY_ASSIGN(const Values else_values, node.run(else_body, {}));
+  node.graph().checks.resize(checks);  // the indices of what is not chosen may be anything
+  Values chosen;
+  for (size_t i = 0; i < std::min(then_values.size(), else_values.size()); ++i) {
+    TRY_ASSIGN(const OnnxValue value,
+               choose(node, fmt::format("{}", i), condition, then_values[i], else_values[i]));
+    chosen.push_back(value);
+  }
+  return chosen;
+}
+
 Result<TensorId> import_if(OnnxNode& node) {
   const onnx::GraphProto* then_body = node.body("then_branch");
   const onnx::GraphProto* else_body = node.body("else_branch");
@@ -63,17 +80,15 @@ Result<TensorId> import_if(OnnxNode& node) {
   if (known) {
     TRY_ASSIGN(const bool condition, truth_of(node, *known));
     TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
+  } else if (Result<Values> both = choose_of_both(node, *then_body, *else_body); both) {
+    chosen = std::move(*both);
+  } else if (node.is_in_parts()) {
+    const HostTensor* told = node.constant(0, "condition");
+    if (node.failure()) return *node.failure();
+    TRY_ASSIGN(const bool condition, truth_of(node, *told));
+    TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
   } else {
-    TRY_ASSIGN(const TensorId condition, scalar_condition(node, "condition", node.input(0)));
-    const size_t checks = node.graph().checks.size();
-    TRY_ASSIGN(const Values then_values, node.run(*then_body, {}));
-    TRY_ASSIGN(const Values else_values, node.run(*else_body, {}));
-    node.graph().checks.resize(checks);  // the indices of what is not chosen may be anything
-    for (size_t i = 0; i < std::min(then_values.size(), else_values.size()); ++i) {
-      TRY_ASSIGN(const OnnxValue value,
-                 choose(node, fmt::format("{}", i), condition, then_values[i], else_values[i]));
-      chosen.push_back(value);
-    }
+    return both.error();
   }
   if (chosen.size() < node.output_count()) {
     return invalid(fmt::format("A branch of If has {} outputs where {} are asked for.",
@@ -173,9 +188,14 @@ class Turns {
     }
     for (int64_t turn = 0; turn < limit && is_going_; ++turn) {
       if (going_ != kNoTensor && (!is_bounded || wants_stacks())) {
-        return unsupported(
-            "The condition of Loop is computed at run time, so that nobody knows how many turns "
-            "there will be; it needs a constant number of them, and no results that are stacked.");
+        if (!node_.is_in_parts()) {
+          return unsupported(
+              "The condition of Loop is computed at run time, so that nobody knows how many turns "
+              "there will be; it needs a constant number of them, and no results that are "
+              "stacked.");
+        }
+        TRY(learn_condition());
+        if (!is_going_) break;
       }
       TRY(take(turn));
     }
@@ -208,6 +228,32 @@ class Turns {
     return node_.run(body_, inputs);
   }
 
+  /// Whether it goes on is told by a run.
+  Result<void> learn_condition() {
+    const HostTensor* told = node_.told(going_, "condition");
+    if (node_.failure()) return *node_.failure();
+    TRY_ASSIGN(is_going_, truth_of(node_, *told));
+    going_ = kNoTensor;
+    return {};
+  }
+
+  /// Keeps the states of before where the turn is not to be taken.
+  Result<void> choose_states(int64_t turn, const Values& before) {
+    for (size_t i = 0; i < states_.size(); ++i) {
+      Result<OnnxValue> chosen =
+          choose(node_, fmt::format("turn{}_{}", turn, i), going_, states_[i], before[i]);
+      if (chosen) {
+        states_[i] = std::move(*chosen);
+        continue;
+      }
+      if (!node_.is_in_parts()) return chosen.error();
+      TRY(learn_condition());
+      if (!is_going_) states_ = before;  // else those that were chosen are right already
+      return {};
+    }
+    return {};
+  }
+
   Result<void> take(int64_t turn) {
     const size_t checks = node_.graph().checks.size();
     TRY_ASSIGN(const Values results, results_of(turn));
@@ -218,10 +264,8 @@ class Turns {
     }
     const Values before = states_;
     TRY(take_turn(node_, std::span(results).subspan(1), states_, stacks_));
-    for (size_t i = 0; i < states_.size() && going_ != kNoTensor; ++i) {
-      TRY_ASSIGN(states_[i],
-                 choose(node_, fmt::format("turn{}_{}", turn, i), going_, states_[i], before[i]));
-    }
+    if (going_ != kNoTensor) TRY(choose_states(turn, before));
+    if (!is_going_) return {};
     const HostTensor* known = tensor_of(node_, results[0]).constant.get();
     if (known) {
       TRY_ASSIGN(is_going_, truth_of(node_, *known));
@@ -362,7 +406,7 @@ constexpr OnnxOperator kOperators[] = {
      .outputs_max = kAnyNumber,
      .types = "all",
      .import = import_loop,
-     .remark = "constant number of turns",
+     .remark = "where only a run tells how many turns, each is a part of the model",
      .takes_sequences = true},
     {.name = "Scan",
      .opset_min = 9,

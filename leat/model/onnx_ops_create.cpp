@@ -83,33 +83,6 @@ Result<TensorId> import_eye_like(OnnxNode& node) {
   return ops::eye_like(node.graph(), node.name(), node.shape(0), dtype, k);
 }
 
-/// How many there are decides the result's shape, so that the values have to be known.
-Result<TensorId> import_non_zero(OnnxNode& node) {
-  const HostTensor* x = node.constant(0, "values");
-  if (node.failure()) return *node.failure();
-  const bool is_scalar = x->shape.empty();
-  const Shape shape = is_scalar ? Shape{1} : x->shape;
-  const std::vector<int64_t> strides = row_major_strides(shape);
-  std::vector<int64_t> places;
-  for (int64_t i = 0; i < element_count(shape); ++i) {
-    if (is_float(x->dtype) ? x->number(i) != 0 : x->integer(i) != 0) places.push_back(i);
-  }
-  const auto count = static_cast<int64_t>(places.size());
-  const Shape found = {static_cast<int64_t>(shape.size()), count};
-  if (!node.may_fill(element_count(found) * size_bytes_of(DType::i64))) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("NonZero finds {} elements, more than constants may take.", count));
-  }
-  HostTensor indices = HostTensor::zeros(DType::i64, found);
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    for (int64_t i = 0; i < count; ++i) {
-      indices.set_integer(static_cast<int64_t>(axis) * count + i,
-                          places[static_cast<size_t>(i)] / strides[axis] % shape[axis]);
-    }
-  }
-  return node.graph().add_constant(node.name(), std::move(indices));
-}
-
 Result<TensorId> import_image_scaler(OnnxNode& node) {
   const double scale = node.number("scale", 1);
   const std::vector<float> bias = node.floats("bias");
@@ -126,7 +99,6 @@ constexpr OnnxOperator kOperators[] = {
     {"Constant", 6, 0, 0, 1, "all", import_constant, "no strings, no sparse tensors"},
     {"ConstantOfShape", 9, 1, 1, 1, "all", import_constant_of_shape, "constant shape"},
     {"Range", 11, 3, 3, 1, "float, int", import_range, "constant bounds"},
-    {"NonZero", 9, 1, 1, 1, "all", import_non_zero, "constant input"},
     {"EyeLike", 9, 1, 1, 1, "float, int, bool", import_eye_like},
     {"ImageScaler", 6, 1, 1, 1, "float", import_image_scaler, "experimental in opset 1"},
     {"Affine", 6, 1, 1, 1, "float", import_affine, "experimental in opset 1"},

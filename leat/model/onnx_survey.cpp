@@ -168,7 +168,7 @@ void complete(const Model& model, std::vector<SurveyedValue>& outputs) {
 
 Result<ModelSurvey> survey_onnx(const std::string& path) {
   TRY_ASSIGN(const std::string bytes, read_file(path, kModelBytesMax));
-  TRY_ASSIGN(const std::unique_ptr<onnx::ModelProto> proto, parse_model(bytes, path));
+  TRY_ASSIGN(const std::shared_ptr<const onnx::ModelProto> proto, parse_model(bytes, path));
   ModelSurvey survey;
   survey.file_bytes = bytes.size();
   survey.name = proto->graph().name();
@@ -180,8 +180,12 @@ Result<ModelSurvey> survey_onnx(const std::string& path) {
   add_values(proto->graph(), survey);
   Counts(survey, path).add(*proto);
   ImportNotes notes;
-  const ModelFrame frame = read_frame_noting(*proto, notes);
-  survey.model = import_noting(*proto, frame, path, notes);
+  const auto frame = std::make_shared<const ModelFrame>(read_frame_noting(*proto, notes));
+  survey.model = import_noting(proto, frame, path, notes);
+  if (survey.model && survey.model->rest) {
+    survey.is_in_parts = true;
+    survey.model.reset();
+  }
   if (survey.model) complete(*survey.model, survey.outputs);
   survey.problems = notes.problems();
   survey.problem_count = notes.count();

@@ -55,6 +55,7 @@ struct ModelSurvey {
   int64_t problem_count = 0;
   int64_t passed_over = 0;     // nodes behind a problem
   std::optional<Model> model;  // where nothing stands in its way, with 1 for open extents
+  bool is_in_parts = false;    // Model::rest: only a run tells all of it, and `model` is empty
 };
 
 /// Errors: io (no such file), invalid_argument (no model at all).

@@ -226,6 +226,7 @@ Json json_of(const Inspection& inspection) {
                                    {"function", row.is_function}});
   }
   object["runs"] = survey.problems.empty();
+  object["in_parts"] = survey.is_in_parts;
   object["problems"] = problems_json(survey);
   object["problem_count"] = survey.problem_count;
   object["passed_over"] = survey.passed_over;

@@ -39,10 +39,14 @@ void say(const MeasureOptions& options, const std::string& step) {
 }
 
 /// Before timed runs, and on a device whose clock somebody tells, what it is then.
-Result<void> warm_up(LoadedModel& loaded, MeasuredRun& run) {
+Result<void> warm_up(LoadedModel& loaded, const MeasureOptions& options, MeasuredRun& run) {
   const TimedRun once = [&]() -> Result<double> {
     const Clock::time_point start = Clock::now();
-    TRY(loaded.network().run());
+    if (loaded.is_in_parts()) {
+      TRY(loaded.run(options.inputs));
+    } else {
+      TRY(loaded.network().run());
+    }
     return seconds_since(start);
   };
   TRY_ASSIGN(const double seconds, once());
@@ -57,14 +61,19 @@ bool is_enough(const MeasureOptions& options, uint32_t done, double seconds) {
   return done >= kTimedRunsMost || (done >= kTimedRunsLeast && seconds >= kTimedSeconds);
 }
 
-Result<void> time_runs(Network& network, const MeasureOptions& options, MeasuredRun& run) {
-  const std::string& name = network.device().info().name;
+Result<void> time_runs(LoadedModel& loaded, const MeasureOptions& options, MeasuredRun& run) {
+  const std::string name = loaded.device().info().name;
   const Clock::time_point start = Clock::now();
   for (uint32_t i = 0; !is_enough(options, i, seconds_since(start)); ++i) {
     const uint64_t begin_ns = steady_now_ns();
-    TRY_ASSIGN(const uint64_t value, network.start());
-    const uint64_t submitted_ns = steady_now_ns();
-    TRY(network.wait(value));
+    uint64_t submitted_ns = begin_ns;
+    if (loaded.is_in_parts()) {
+      TRY(loaded.run(options.inputs));
+    } else {
+      TRY_ASSIGN(const uint64_t value, loaded.network().start());
+      submitted_ns = steady_now_ns();
+      TRY(loaded.network().wait(value));
+    }
     const uint64_t seen_ns = steady_now_ns();
     if (options.trace != nullptr) {
       options.trace->add(name, "submit", "submit", begin_ns, submitted_ns, i);
@@ -122,23 +131,32 @@ Result<void> trace_kernels(Network& network, Trace& trace) {
   return {};
 }
 
+/// What is known of the networks without running them.
+static void add_facts(const LoadedModel& loaded, MeasuredRun& run) {
+  run.stats = loaded.stats();
+  for (const Network* network : loaded.networks()) {
+    const Schedule& schedule = network->schedule();
+    const MemoryPlan& memory = schedule.memory;
+    if (memory.activations_bytes >= run.memory.activations_bytes) run.memory = memory;
+    run.f64_as_f32 |= schedule.f64_as_f32;
+    run.gflop += network->flop() * 1e-9;
+  }
+}
+
 Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& options) {
   MeasuredRun run;
-  Network& network = loaded.network();
   Device& device = loaded.device();
-  const Schedule& schedule = network.schedule();
   run.info = device.info();
   run.threads = device.target().is_cpu ? device.target().compute_units : 1;
-  run.memory = schedule.memory;
-  run.f64_as_f32 = schedule.f64_as_f32;
-  run.gflop = network.flop() * 1e-9;
-  run.stats = network.stats();
+  add_facts(loaded, run);
   say(options, "warming up " + run.info.name);
-  TRY(warm_up(loaded, run));
-  TRY(time_runs(network, options, run));
-  if (options.trace != nullptr) TRY(trace_kernels(network, *options.trace));
-  if (options.profile) {
-    TRY_ASSIGN(run.profile, shortest_times(network));
+  TRY(warm_up(loaded, options, run));
+  TRY(time_runs(loaded, options, run));
+  for (Network* network : loaded.networks()) {
+    if (options.trace != nullptr) TRY(trace_kernels(*network, *options.trace));
+    if (!options.profile) continue;
+    TRY_ASSIGN(const std::vector<KernelTime> times, shortest_times(*network));
+    run.profile.insert(run.profile.end(), times.begin(), times.end());
   }
   if (!options.peak) return run;
   say(options, "measuring the peak of " + run.info.name);

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ struct MeasureOptions {
   PeakOf peak;          // empty: it stays unknown
   bool profile = false;
   Trace* trace = nullptr;
+  /// For a model in parts, whose runs begin with them; others have theirs.
+  std::span<const HostTensor> inputs;
   OnStep on_step;
 };
 
@@ -38,7 +41,7 @@ struct MeasuredRun {
   DeviceInfo info;
   uint32_t threads = 1;
   NetworkStats stats;
-  MemoryPlan memory;
+  MemoryPlan memory;           // of parts: of the one whose activations take most
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;

@@ -90,7 +90,7 @@ LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, Net
   options_.network.cache_folder = session.options_.cache_folder;
   waits_ = options_.waits_for_shapes;
   std::vector<Shape> shapes = shapes_of(model);
-  ready_.push_back({std::move(shapes), std::move(model), nullptr});
+  ready_.push_back({std::move(shapes), std::move(model), nullptr, {}});
 }
 
 /// The device asked for, or the first that does not answer `unsupported`.
@@ -118,7 +118,8 @@ Result<void> LoadedModel::move_to(const std::string& spec) {
 }
 
 Result<void> LoadedModel::make_ready() {
-  TRY_ASSIGN(ready_.back().network, make_network(ready_.back()));
+  Ready& ready = ready_.back();
+  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes));
   return {};
 }
 
@@ -141,7 +142,10 @@ void LoadedModel::leave(bool closes) {
   if (device_ == nullptr) return;
   {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
-    for (Ready& ready : ready_) ready.network.reset();
+    for (Ready& ready : ready_) {
+      ready.network.reset();
+      ready.next.clear();
+    }
     shape_kernels_ = {};
     memory_ = {};
   }
@@ -150,19 +154,21 @@ void LoadedModel::leave(bool closes) {
   device_ = nullptr;
 }
 
-Result<std::unique_ptr<Network>> LoadedModel::make_network(const Ready& ready) {
+/// `shapes`: of the model's inputs, where others may be foreseen from them; none for a part of one.
+Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model,
+                                                           std::span<const Shape> shapes) {
   const std::lock_guard lock(device_->mutex);
   NetworkOptions options = network_options();
-  if (source_.look_ahead && options_.foresee && options_.specialise) {
-    options.look_ahead = [&] { look_ahead(ready.shapes); };
+  if (source_.look_ahead && options_.foresee && options_.specialise && !shapes.empty()) {
+    options.look_ahead = [&] { look_ahead(shapes); };
   }
-  return source_.make(device(), ready.model, options);
+  return source_.make(device(), model, options);
 }
 
 NetworkOptions LoadedModel::network_options() {
   NetworkOptions options = options_.network;
   options.schedule.chooser = device_->chooser.get();
-  if (options_.specialise) {
+  if (options_.specialise || is_in_parts()) {
     options.shape_kernels = &shape_kernels_;
     options.memory = &memory_;
   }
@@ -208,7 +214,7 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   Ready ready;
   ready.shapes.assign(shapes.begin(), shapes.end());
   TRY_ASSIGN(ready.model, options_.specialise(shapes));
-  TRY_ASSIGN(ready.network, make_network(ready));
+  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes));
   ready_.push_back(std::move(ready));
   drop_placed();
   if (ready_.size() <= options_.shapes_ready_max) return {};
@@ -244,6 +250,7 @@ Result<void> LoadedModel::choose_anew(
         session_.options_.choose_on ? session_.options_.choose_on(device()) : ChooseFunction());
     ready_.erase(ready_.begin(), ready_.end() - 1);
     ready_.back().network.reset();
+    ready_.back().next.clear();
     shape_kernels_ = {};
     memory_ = {};
   }
@@ -261,7 +268,7 @@ class LoadedModel::WaitingAgain {
     if (is_dismissed_) return;
     model_.waits_ = true;
     model_.leave(true);
-    model_.ready_.back() = {std::move(shapes_), std::move(waiting_), nullptr};
+    model_.ready_.back() = {std::move(shapes_), std::move(waiting_), nullptr, {}};
   }
   void dismiss() { is_dismissed_ = true; }
 
@@ -288,17 +295,88 @@ Result<void> LoadedModel::take_first_shapes(std::span<const Shape> shapes) {
   return made;
 }
 
+Result<void> LoadedModel::check_whole(std::string_view what) const {
+  if (!is_in_parts()) return {};
+  return Error(
+      ErrorKind::unsupported,
+      fmt::format("Model \"{}\" cannot {}: sizes in it follow from values, so that it runs "
+                  "part by part.",
+                  model().name, what));
+}
+
+std::vector<Network*> LoadedModel::networks() const {
+  std::vector<Network*> networks = {ready_.back().network.get()};
+  for (const auto* parts = &ready_.back().next; !parts->empty(); parts = &parts->back()->next) {
+    networks.push_back(parts->back()->network.get());
+  }
+  return networks;
+}
+
+NetworkStats LoadedModel::stats() const {
+  NetworkStats sum;
+  for (const Network* network : networks()) {
+    const NetworkStats& own = network->stats();
+    sum.launches += own.launches;
+    sum.kernels += own.kernels;
+    sum.compiled += own.compiled;
+    sum.told += own.told;
+    sum.compile_ms += own.compile_ms;
+    for (size_t i = 0; i < own.copies.bytes.size(); ++i) sum.copies.bytes[i] += own.copies.bytes[i];
+    sum.reserved_bytes += own.reserved_bytes;
+    sum.repeated_runs += own.repeated_runs;
+    sum.tensor_bytes += own.tensor_bytes;
+  }
+  return sum;
+}
+
+Result<std::vector<HostTensor>> LoadedModel::run_network(Network& network, const Model& model,
+                                                         std::span<const HostTensor> inputs) {
+  const std::lock_guard lock(device_->mutex);
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
+  TRY(network.run());
+  std::vector<HostTensor> outputs;
+  for (size_t i = 0; i < model.graph.outputs.size(); ++i) {
+    TRY_ASSIGN(HostTensor value, network.output(i));
+    outputs.push_back(std::move(value));
+  }
+  return outputs;
+}
+
+/// That which was ready before, or else it is made; the last of `parts` then.
+Result<LoadedModel::Part*> LoadedModel::part_of(std::vector<std::unique_ptr<Part>>& parts,
+                                                const NextPart& next) {
+  const auto known = std::ranges::find(
+      parts, next.key, [](const auto& part) -> const std::string& { return part->key; });
+  if (known != parts.end()) {
+    std::rotate(known, known + 1, parts.end());
+    return parts.back().get();
+  }
+  auto part = std::make_unique<Part>();
+  part->key = next.key;
+  TRY_ASSIGN(part->model, next.make());
+  TRY_ASSIGN(part->network, make_network(part->model, {}));
+  parts.push_back(std::move(part));
+  if (parts.size() > kNextPartsMax) {
+    const std::lock_guard lock(device_->mutex);
+    parts.erase(parts.begin());
+  }
+  return parts.back().get();
+}
+
 Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {
-  return alone([&](Network& network) -> Result<std::vector<HostTensor>> {
-    for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
-    TRY(network.run());
-    std::vector<HostTensor> outputs;
-    for (size_t i = 0; i < model().outputs.size(); ++i) {
-      TRY_ASSIGN(HostTensor value, network.output(i));
-      outputs.push_back(std::move(value));
-    }
-    return outputs;
-  });
+  TRY_ASSIGN(std::vector<HostTensor> values, run_network(network(), model(), inputs));
+  std::vector<HostTensor> given;
+  if (is_in_parts()) given.assign(inputs.begin(), inputs.end());
+  std::vector<std::unique_ptr<Part>>* parts = &ready_.back().next;
+  for (const ModelRest* rest = &model().rest; *rest;) {
+    TRY_ASSIGN(NextPart next, (*rest)(std::move(given), std::move(values)));
+    TRY_ASSIGN(Part* const part, part_of(*parts, next));
+    given = std::move(next.inputs);
+    TRY_ASSIGN(values, run_network(*part->network, part->model, given));
+    rest = &part->model.rest;
+    parts = &part->next;
+  }
+  return values;
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {
@@ -314,6 +392,7 @@ Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inp
 
 Result<StartedRun> LoadedModel::start(size_t slot) {
   TRY(check_ready());
+  TRY(check_whole("be started on what lies in place"));
   const std::lock_guard lock(device_->mutex);
   TRY_ASSIGN(const uint64_t value, network().start(slot));
   return StartedRun{{&device().queue().fence(), value}};

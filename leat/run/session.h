@@ -16,6 +16,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "leat/backend/backends.h"
@@ -29,6 +30,8 @@ namespace leat {
 
 /// Sets of input shapes for which one model stays ready. They share weights and activations.
 inline constexpr size_t kShapesReadyMax = 16;
+/// Parts of a model that stay ready behind one part of it (Model::rest).
+inline constexpr size_t kNextPartsMax = 8;
 
 /// Where devices come from. Tests hand in others than machine_devices().
 struct DeviceSource {
@@ -178,6 +181,15 @@ class LoadedModel {
     return act(network());
   }
 
+  /// Whether it runs in parts (Model::rest): by run() alone, not by what starts network().
+  bool is_in_parts() const { return bool(model().rest); }
+  /// Errors: unsupported, when it is; `what` cannot be done: "be read in place".
+  Result<void> check_whole(std::string_view what) const;
+  /// The networks of the last run, part by part.
+  std::vector<Network*> networks() const;
+  /// Sums over them.
+  NetworkStats stats() const;
+
   /// Runs once in slot 0 and waits, with the device to itself; one value for each of Model::inputs,
   /// results in the order of Model::outputs. For other shapes it is made ready first, and a route
   /// that loses the work twice gives way to the next. Errors: invalid_argument, when a value does
@@ -186,6 +198,7 @@ class LoadedModel {
 
   /// Starts a run on the slot's inputs, which the caller has written where they lie
   /// (Network::input_view). Takes no memory. At most one run of each slot is in flight.
+  /// Errors: unsupported, for a model in parts.
   Result<StartedRun> start(size_t slot = 0);
 
   /// Makes it ready for other shapes of its inputs; no run is in flight. The last kShapesReadyMax
@@ -204,17 +217,25 @@ class LoadedModel {
 
  private:
   friend class Session;
+  /// A part of a model, or all of it.
+  struct Part {
+    std::string key;
+    Model model;
+    std::unique_ptr<Network> network;
+    std::vector<std::unique_ptr<Part>> next;  // at most kNextPartsMax, the last one used at the end
+  };
   struct Ready {
     std::vector<Shape> shapes;
     Model model;
     std::unique_ptr<Network> network;
+    std::vector<std::unique_ptr<Part>> next;
   };
 
   LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source);
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
   void leave(bool closes);
-  Result<std::unique_ptr<Network>> make_network(const Ready& ready);
+  Result<std::unique_ptr<Network>> make_network(const Model& model, std::span<const Shape> shapes);
   Result<void> make_ready();
   class WaitingAgain;
   Result<void> take_first_shapes(std::span<const Shape> shapes);
@@ -222,6 +243,9 @@ class LoadedModel {
   void look_ahead(std::span<const Shape> shapes);
   NetworkOptions network_options();
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
+  Result<std::vector<HostTensor>> run_network(Network& network, const Model& model,
+                                              std::span<const HostTensor> inputs);
+  Result<Part*> part_of(std::vector<std::unique_ptr<Part>>& parts, const NextPart& next);
 
   Session& session_;
   LoadOptions options_;

@@ -17,6 +17,10 @@ DIGITS = os.path.join(os.environ["LEAT_SOURCE_DIR"], "examples", "digits", "digi
 SUMS = (b'\x08\x08:B\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Add\x12\x04sumsZ\x14\n\x01x\x12\x0f\n\r\x08'
         b'\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x04b\x14\n\x01y\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12'
         b'\x01n\n\x02\x08\x04B\x04\n\x00\x10\r')
+# y = NonZero(Relu(x)) for x f32 (n, 4): how many there are, only a run tells.
+PLACES = (b'\x08\x08:W\n\x0c\n\x01x\x12\x01r"\x04Relu\n\x0f\n\x01r\x12\x01y"\x07NonZero\x12'
+          b'\x06placesZ\x14\n\x01x\x12\x0f\n\r\x08\x01\x12\t\n\x03\x12\x01n\n\x02\x08\x04b\x18'
+          b'\n\x01y\x12\x13\n\x11\x08\x07\x12\r\n\x02\x08\x02\n\x07\x12\x05foundB\x04\n\x00\x10\r')
 
 
 def sums(**options):
@@ -69,6 +73,15 @@ class Facts(unittest.TestCase):
 
 
 class Running(unittest.TestCase):
+    def test_sizes_that_follow_from_values(self):
+        net = leat.load(PLACES, device="cpu")
+        self.assertEqual(net.outputs[0].shape, (2, -1))
+        for x in (np.eye(3, 4), -np.ones((1, 4)), np.ones((2, 4)), np.eye(3, 4) * 2):
+            found = net(x.astype(np.float32))
+            np.testing.assert_array_equal(found, np.stack(np.nonzero(x > 0)))
+        with self.assertRaisesRegex(leat.Error, "part by part"):
+            net.start()
+
     def test_digits(self):
         scores = leat.load(DIGITS, device="cpu")(picture())
         self.assertEqual(scores.argmax(), 1)

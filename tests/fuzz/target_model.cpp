@@ -28,6 +28,9 @@ bool is_small(const Graph& graph) {
   return work <= kEvaluateWorkMax;
 }
 
+/// Of a model whose sizes follow from values.
+constexpr int kFuzzedPartsMax = 4;
+
 /// An error is one of the input, and says something.
 void check_error(const Error& error) {
   CHECK(!error.message().empty());
@@ -37,18 +40,28 @@ void check_error(const Error& error) {
 }  // namespace
 
 bool feed_model(std::string_view bytes) {
-  const Result<Model> model =
-      import_onnx_bytes(bytes, "fuzzed.onnx", {.fill_bytes_max = kFuzzedFillBytesMax});
-  if (!model) {
-    check_error(model.error());
-    return false;
-  }
-  if (!is_small(model->graph)) return false;
+  Result<Model> model = import_onnx_bytes(
+      bytes, "fuzzed.onnx", {.fill_bytes_max = kFuzzedFillBytesMax, .in_parts = true});
   std::vector<HostTensor> inputs;
-  for (const ModelValue& input : model->inputs) {
-    inputs.push_back(HostTensor::zeros(input.dtype, input.shape));
+  if (model && is_small(model->graph)) {
+    for (const ModelValue& input : model->inputs) {
+      inputs.push_back(HostTensor::zeros(input.dtype, input.shape));
+    }
   }
-  CHECK(evaluate(model->graph, inputs).has_value());
+  for (int part = 0; part < kFuzzedPartsMax; ++part) {
+    if (!model) check_error(model.error());
+    if (!model || !is_small(model->graph)) return part > 0;
+    Result<std::vector<HostTensor>> outputs = evaluate(model->graph, inputs);
+    CHECK(outputs.has_value());
+    if (!model->rest) return true;
+    Result<NextPart> next = model->rest(std::move(inputs), std::move(*outputs));
+    if (!next) {
+      check_error(next.error());
+      return true;
+    }
+    inputs = std::move(next->inputs);
+    model = next->make();
+  }
   return true;
 }
 

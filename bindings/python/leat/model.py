@@ -275,12 +275,20 @@ class Model:
                 self._read_facts()
                 self._placed.clear()
                 made = self._memory_for(results)
+            if not made:
+                c.check(c.library.leat_run(  # which tells the sizes
+                    self._handle, tensors, len(tensors), results, len(results)))
+                made = self._memory_for(results, [result.shape[:result.rank] for result in results])
             c.check(c.library.leat_run(
                 self._handle, tensors, len(tensors), results, len(results)))
             return made
 
-    def _memory_for(self, results: Any) -> List[np.ndarray]:
-        made = [np.empty(facts.shape, facts.dtype) for facts in self.outputs]
+    def _memory_for(self, results: Any, shapes: Any = None) -> List[np.ndarray]:
+        """Of outputs of these shapes, or of theirs; none, where only a run tells these."""
+        shapes = shapes or [facts.shape for facts in self.outputs]
+        if any(extent < 0 for shape in shapes for extent in shape):
+            return []
+        made = [np.empty(shape, facts.dtype) for shape, facts in zip(shapes, self.outputs)]
         for result, array, facts in zip(results, made, self.outputs):
             arrays.fill(result, array, facts.type)
         return made

@@ -1,0 +1,287 @@
+// Models whose sizes follow from values that only a run gives. The graph ends where such a value is
+// wanted: nodes that want one, and those behind them, wait. Once a run has told the values, which
+// come to the host together with all that those nodes still need, the import goes on from a copy of
+// what it was, with the told values as constants and the rest as inputs of the next part.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "leat/base/check.h"
+#include "leat/model/onnx_errors.h"
+#include "leat/model/onnx_importer.h"
+
+namespace leat {
+
+namespace {
+
+/// Appends what tells this value from others.
+void add_key(std::string& key, DType dtype, const Shape& shape, std::span<const std::byte> bytes) {
+  key += fmt::format("{} {} {}:", name_of(dtype), to_string(shape), bytes.size());
+  key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+}  // namespace
+
+// --- Before a part ends --------------------------------------------------------------------------
+
+bool Importer::waits_for_others(const onnx::NodeProto& proto) const {
+  if (later_.empty()) return false;
+  return std::ranges::any_of(names_taken_by(proto),
+                             [&](const std::string& name) { return later_.contains(name); });
+}
+
+void Importer::postpone(const onnx::NodeProto& proto) {
+  postponed_.push_back(&proto);
+  for (const std::string& output : proto.output()) {
+    if (!output.empty()) later_.insert(output);
+  }
+}
+
+void Importer::begin_attempt(const onnx::NodeProto& proto) {
+  attempted_ = &proto;
+  attempt_tensors_ = model_.graph.tensors.size();
+  wanted_ = {};
+}
+
+Importer::Means Importer::means() const {
+  return {budget_, fill_bytes_left_, inner_bytes_left_, model_.graph.fold_steps_left,
+          model_.graph.fold_bytes_left};
+}
+
+void Importer::take_means(const Means& means) {
+  budget_ = means.budget;
+  fill_bytes_left_ = means.fill_bytes_left;
+  inner_bytes_left_ = means.inner_bytes_left;
+  model_.graph.fold_steps_left = means.fold_steps_left;
+  model_.graph.fold_bytes_left = means.fold_bytes_left;
+}
+
+const HostTensor* Importer::told_value(TensorId id) {
+  if (!options_.in_parts || id < attempt_tensors_) return nullptr;
+  const auto answers = answers_.find(attempted_);
+  if (answers == answers_.end()) return nullptr;
+  const Tensor& tensor = model_.graph.tensors[id];
+  const auto answer = answers->second.find(tensor.name);
+  if (answer == answers->second.end()) return nullptr;
+  const HostTensor& value = *answer->second;
+  if (value.dtype != tensor.dtype || value.shape != tensor.shape) return nullptr;
+  wanted_ = {};  // of what was tried without it
+  return &value;
+}
+
+/// What it wants of its own making is computed by nodes that stay in this part.
+void Importer::wait(const onnx::NodeProto& proto, const Mark& before, const Means& means) {
+  std::vector<TensorId>& tensors = wanted_.tensors;
+  const auto is_outer = [&](TensorId tensor) { return tensor < before.tensors; };
+  const bool is_inner = std::ranges::none_of(tensors, is_outer);
+  if (!is_inner) {
+    take_back(before);
+    std::erase_if(tensors, [&](TensorId t) { return t != kNoTensor && !is_outer(t); });
+    answers_.erase(&proto);  // with more known it may come to other places
+  }
+  take_means(means);
+  for (; !names_taken_.empty(); names_taken_.pop_back()) {
+    const TakenName& taken = names_taken_.back();
+    node_names_.erase(taken.unique);
+    name_numbers_[taken.name] = taken.number;
+  }
+  postpone(proto);
+  waiting_.push_back({&proto, std::move(wanted_), is_inner});
+  wanted_ = {};
+}
+
+// --- The end of a part ---------------------------------------------------------------------------
+
+Result<Model> Importer::finish() {
+  if (!waiting_.empty()) return end_part();
+  TRY(add_outputs());
+  drop_unused_nodes();
+  if (options_.keeps_values) keep_values();
+  return std::move(model_);
+}
+
+/// What nodes that are added later, and the model's outputs, need of what is there.
+std::vector<TensorId> Importer::live_tensors() const {
+  std::set<TensorId> live;
+  const auto add = [&](TensorId tensor) {
+    if (tensor != kNoTensor && !model_.graph.tensors[tensor].constant) live.insert(tensor);
+  };
+  const auto add_name = [&](const std::string& name) {
+    const OnnxValue* value = names_.find(name);
+    if (value == nullptr) return;
+    add(value->tensor);
+    std::ranges::for_each(value->sequence, add);
+  };
+  for (const onnx::NodeProto* node : postponed_) {
+    const bool is_computed = std::ranges::any_of(waiting_, [&](const WaitingNode& waiting) {
+      return waiting.proto == node && waiting.wanted.function;
+    });
+    if (!is_computed) std::ranges::for_each(names_taken_by(*node), add_name);
+  }
+  for (const onnx::ValueInfoProto& output : proto_.graph().output()) add_name(output.name());
+  return {live.begin(), live.end()};
+}
+
+Result<Model> Importer::end_part() {
+  if (++part_ > kPartsMax) {
+    const onnx::NodeProto& node = *waiting_.front().proto;
+    return located(unsupported(fmt::format("The model has more parts than the limit ({}): sizes "
+                                           "follow from values that follow from sizes.",
+                                           kPartsMax)),
+                   node, opset_of(frame_.opsets, node), &failure_);
+  }
+  const std::vector<TensorId> live = live_tensors();
+  std::set<TensorId> given(live.begin(), live.end());
+  for (const WaitingNode& waiting : waiting_) {
+    given.insert(waiting.wanted.tensors.begin(), waiting.wanted.tensors.end());
+  }
+  Graph& graph = model_.graph;
+  graph.outputs.clear();
+  for (const TensorId tensor : given) {
+    const bool is_there = tensor == kNoTensor || graph.tensors[tensor].constant ||
+                          std::ranges::count(graph.inputs, tensor) > 0;
+    if (!is_there) graph.outputs.push_back(tensor);
+  }
+  drop_unused_nodes();
+  Model part = model_;
+  part.outputs = declared_outputs(proto_);
+  auto ended = std::make_shared<Importer>(*this);
+  ended->notes_ = nullptr;
+  ended->model_.graph.nodes.clear();
+  ended->model_.graph.checks.clear();
+  part.rest = [ended = std::shared_ptr<const Importer>(std::move(ended))](
+                  std::vector<HostTensor> inputs,
+                  std::vector<HostTensor> outputs) -> Result<NextPart> {
+    TRY_ASSIGN(const PartValues values,
+               ended->values_of_part(std::move(inputs), std::move(outputs)));
+    return next_part(ended, values);
+  };
+  return part;
+}
+
+// --- What a run has told -------------------------------------------------------------------------
+
+Result<Importer::PartValues> Importer::values_of_part(std::vector<HostTensor> inputs,
+                                                      std::vector<HostTensor> outputs) const {
+  const Graph& graph = model_.graph;
+  CHECK(inputs.size() == graph.inputs.size() && outputs.size() == graph.outputs.size());
+  PartValues values;
+  const auto add = [&](TensorId id, HostTensor& value) -> Result<void> {
+    const Tensor& tensor = graph.tensors[id];
+    if (value.dtype != tensor.dtype || value.shape != tensor.shape) {
+      return invalid(fmt::format("Value \"{}\" is {} {}, where the model has {} {}.", tensor.name,
+                                 name_of(value.dtype), to_string(value.shape),
+                                 name_of(tensor.dtype), to_string(tensor.shape)));
+    }
+    values.emplace(id, std::make_shared<HostTensor>(std::move(value)));
+    return {};
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) TRY(add(graph.inputs[i], inputs[i]));
+  for (size_t i = 0; i < outputs.size(); ++i) TRY(add(graph.outputs[i], outputs[i]));
+  return values;
+}
+
+/// Adds to the next part's key and inputs.
+Result<Importer::ToldNode> Importer::tell(const WaitingNode& waiting, const PartValues& values,
+                                          NextPart& next) const {
+  ToldNode told;
+  std::vector<const HostTensor*> inputs;
+  for (const TensorId tensor : waiting.wanted.tensors) {
+    const auto found = values.find(tensor);
+    ConstantValue value = found != values.end() ? found->second
+                          : tensor == kNoTensor ? nullptr
+                                                : model_.graph.tensors[tensor].constant;
+    inputs.push_back(value.get());
+    told.values.push_back(std::move(value));
+  }
+  if (!waiting.wanted.function) {
+    for (const HostTensor* value : inputs) {
+      add_key(next.key, value->dtype, value->shape, value->bytes);
+    }
+    return told;
+  }
+  const onnx::NodeProto& proto = *waiting.proto;
+  Result<std::vector<HostTensor>> results = waiting.wanted.function(inputs);
+  if (!results) return located(results.error(), proto, opset_of(frame_.opsets, proto), nullptr);
+  told.values.clear();
+  for (size_t i = 0; i < results->size(); ++i) {
+    HostTensor& result = (*results)[i];
+    told.results.emplace_back(result.dtype, result.shape);
+    if (static_cast<int>(i) >= proto.output_size() || proto.output(static_cast<int>(i)).empty()) {
+      continue;
+    }
+    add_key(next.key, result.dtype, result.shape, {});
+    next.inputs.push_back(std::move(result));
+  }
+  return told;
+}
+
+Result<NextPart> Importer::next_part(const std::shared_ptr<const Importer>& ended,
+                                     const PartValues& values) {
+  NextPart next;
+  std::vector<ToldNode> told;
+  std::set<TensorId> constants;
+  for (const WaitingNode& waiting : ended->waiting_) {
+    TRY_ASSIGN(ToldNode node, ended->tell(waiting, values, next));
+    told.push_back(std::move(node));
+    if (waiting.wanted.function) continue;
+    constants.insert(waiting.wanted.tensors.begin(), waiting.wanted.tensors.end());
+  }
+  for (const TensorId tensor : ended->live_tensors()) {
+    if (!constants.contains(tensor)) next.inputs.push_back(*values.at(tensor));
+  }
+  next.make = [ended, told = std::move(told)] { return Importer(*ended).continue_with(told); };
+  return next;
+}
+
+// --- The next part -------------------------------------------------------------------------------
+
+void Importer::add_part_input(TensorId id) {
+  const Tensor& tensor = model_.graph.tensors[id];
+  model_.graph.inputs.push_back(id);
+  model_.inputs.push_back({tensor.name, tensor.dtype, tensor.shape, id});
+}
+
+Result<void> Importer::take_told(const WaitingNode& waiting, const ToldNode& told) {
+  Graph& graph = model_.graph;
+  const onnx::NodeProto& proto = *waiting.proto;
+  for (size_t i = 0; i < told.values.size(); ++i) {
+    Tensor& tensor = graph.tensors[waiting.wanted.tensors[i]];
+    if (waiting.is_inner) {
+      answers_[&proto].insert_or_assign(tensor.name, told.values[i]);
+    } else {
+      tensor.constant = told.values[i];
+    }
+  }
+  for (size_t i = 0; i < told.results.size(); ++i) {
+    const auto& [dtype, shape] = told.results[i];
+    const auto output = static_cast<int>(i);
+    if (output >= proto.output_size() || proto.output(output).empty()) continue;
+    const TensorId tensor = graph.add_tensor(unique_name(proto.output(output)), dtype, shape);
+    TRY(keep_output(proto.output(output), tensor));
+    add_part_input(tensor);
+  }
+  if (waiting.wanted.function) std::erase(postponed_, &proto);
+  return {};
+}
+
+Result<Model> Importer::continue_with(std::span<const ToldNode> told) {
+  const std::vector<TensorId> live = live_tensors();
+  const std::vector<WaitingNode> waiting = std::exchange(waiting_, {});
+  model_.graph.inputs.clear();
+  model_.graph.outputs.clear();
+  model_.inputs.clear();
+  for (size_t i = 0; i < waiting.size(); ++i) TRY(take_told(waiting[i], told[i]));
+  for (const TensorId tensor : live) {
+    if (!model_.graph.tensors[tensor].constant) add_part_input(tensor);
+  }
+  const std::vector<const onnx::NodeProto*> nodes = std::exchange(postponed_, {});
+  later_.clear();
+  for (const onnx::NodeProto* node : nodes) {
+    const Result<void> added = add_node(*node);
+    if (!added) return added.error().during(fmt::format("reading model \"{}\"", model_.path));
+  }
+  return finish();
+}
+
+}  // namespace leat

@@ -129,6 +129,7 @@ bool moves_with(const ContractionOperand& operand, size_t axis) {
 /// Numbers the axes anew.
 Affine renumbered(const Affine& form, const std::vector<uint32_t>& axes) {
   Affine result = {form.constant, {}};
+  result.coefficients.reserve(axes.size());
   for (uint32_t axis : axes) {
     result.coefficients.push_back(axis < form.coefficients.size() ? form.coefficients[axis] : 0);
   }

@@ -194,7 +194,8 @@ void append(Node& producer, const Node& consumer, uint32_t input) {
   if (!moves_only(consumer)) producer.op += "+" + consumer.op;
 }
 
-/// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
+}  // namespace
+
 void substitute(Node& reader, const Node& view, TensorId tensor) {
   const Node old = reader;
   reader.exprs = {};
@@ -228,6 +229,8 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
   }
   reader.element = copy_expr(old.exprs, old.element, tree, outer);
 }
+
+namespace {
 
 /// What the reader will weigh at most: each of its loads of the tensor becomes all that the view
 /// is.

@@ -11,4 +11,8 @@ namespace leat {
 /// proportion to the graph.
 void fuse(Graph& graph, const Target& target);
 
+/// Rewrites `reader` so that where it loads `tensor` it computes what `view`, a map node that
+/// writes all of it, computes.
+void substitute(Node& reader, const Node& view, TensorId tensor);
+
 }  // namespace leat

@@ -195,4 +195,16 @@ std::optional<Contraction> find_contraction(const Graph& graph, const Node& node
   return found;
 }
 
+std::optional<ShiftedFactor> shifted_factor(const Node& node, const ContractionOperand& operand) {
+  if (node.exprs.type(operand.load) != ScalarType::i32) return std::nullopt;
+  if (operand.is_plain()) return ShiftedFactor();
+  const ExprNode& value = node.exprs.node(operand.value);
+  const bool is_less = value.kind == ExprKind::apply && value.op == ScalarOp::sub &&
+                       value.arguments[0] == operand.load;
+  // All other loads stand still, or it would be no factor.
+  const auto loads = is_less ? loads_of(node.exprs, value.arguments[1]) : std::nullopt;
+  if (!loads || std::ranges::count(*loads, operand.load) > 0) return std::nullopt;
+  return ShiftedFactor{value.arguments[1]};
+}
+
 }  // namespace leat

@@ -92,8 +92,12 @@ class WholeSums {
  public:
   WholeSums(Graph& graph, const Target& target) : graph_(graph), target_(target) {
     makers_.resize(graph.tensors.size(), nullptr);
+    views_.resize(graph.tensors.size(), nullptr);
     for (const Node& node : graph.nodes) {
       if (dequantised_input(graph, node)) makers_[node.results[0].output] = &node;
+      const bool is_view =
+          moves_only(node) && !node.reshape && is_whole(graph, node, node.results[0]);
+      if (is_view) views_[node.results[0].output] = &node;
     }
   }
 
@@ -113,11 +117,17 @@ class WholeSums {
     if (node.reduce_op != ReduceOp::sum) return std::nullopt;
     const auto floats = find_contraction(graph_, node);
     if (!floats || !may_be_whole(*floats)) return std::nullopt;
-    const TensorId a = node.inputs[floats->a.input], b = node.inputs[floats->b.input];
-    if (a == b || makers_[a] == nullptr || makers_[b] == nullptr) return std::nullopt;
+    const TensorId a = node.inputs[floats->a.input];
+    TensorId b = node.inputs[floats->b.input];
+    if (a == b || makers_[a] == nullptr) return std::nullopt;
+    Node whole = node;
+    // Weights may be turned first; they are packed in any case.
+    for (; makers_[b] == nullptr && views_[b] != nullptr; b = views_[b]->inputs[0]) {
+      substitute(whole, *views_[b], b);
+    }
+    if (makers_[b] == nullptr) return std::nullopt;
     const TensorId weights = makers_[b]->inputs[*dequantised_input(graph_, *makers_[b])];
     if (!graph_.tensors[weights].constant) return std::nullopt;
-    Node whole = node;
     substitute(whole, *makers_[a], a);
     substitute(whole, *makers_[b], b);
     if (whole.inputs.size() + 1 > target_.buffer_bindings_max) return std::nullopt;
@@ -169,7 +179,8 @@ class WholeSums {
 
   Graph& graph_;
   const Target& target_;
-  std::vector<const Node*> makers_;  // by tensor: its dequantisation; a product is none
+  // By tensor: the dequantisation that makes it, or what only moves elements. A product is neither.
+  std::vector<const Node*> makers_, views_;
 };
 
 }  // namespace

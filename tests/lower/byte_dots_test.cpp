@@ -227,6 +227,23 @@ TEST(ByteDots, OfDequantisedFactors) {
   }
 }
 
+TEST(ByteDots, OfWeightsThatAreTurned) {
+  Case test;
+  test.terms = 24;
+  const TensorId x = add_input(test, "x", bytes_of(DType::u8, {7, 24}, 1));
+  const TensorId w = test.graph.add_constant("w", bytes_of(DType::i8, {60, 24}, 2));
+  HostTensor one = HostTensor::zeros(DType::f32, {});
+  one.set_number(0, 0.001);
+  const TensorId scale = test.graph.add_constant("scale", one);
+  const auto real = [&](const std::string& name, TensorId id) {
+    return dequantize(test.graph, name, id, scale, kNoTensor, DType::f32, {}).value();
+  };
+  const TensorId turned = transpose(test.graph, "turned", real("w_real", w), Ints{1, 0}).value();
+  test.graph.outputs = {matmul(test.graph, "y", real("x_real", x), turned).value()};
+  EXPECT_EQ(k_dot_of(test, byte_target()), ContractionParams::kDotBytes);
+  check(test, byte_target(), {}, "turned");
+}
+
 // What could leave 32 bits is summed in floats.
 TEST(ByteDots, LongSumsOfDequantisedFactorsStayFloats) {
   Case test;

@@ -6,7 +6,9 @@
 #include "leat/base/target_facts.h"
 #include "leat/schedule/join_concats.h"
 #include "leat/schedule/split_wide.h"
+#include "leat/schedule/whole_sums.h"
 #include "leat/tensor/contraction.h"
+#include "leat/tensor/fold.h"
 
 namespace leat {
 
@@ -132,6 +134,8 @@ Result<void> normalise(Graph& graph, const Target& target) {
   ask_checks(graph);
   remove_dead_nodes(graph);
   join_concats(graph);
+  if (sum_whole_numbers(graph, target)) remove_dead_nodes(graph);
+  TRY(fold_widened(graph, kWidenedElementsSmall));
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);
   TRY(check_shapes(graph));

@@ -275,16 +275,19 @@ def of_torchvision() -> List[Network]:
     det = tv.detection
     size = {"num_classes": 5, "min_size": 96, "max_size": 128}
 
-    def on_resnet18(detector: Any) -> Callable[[], nn.Module]:
+    def on_resnet18(detector: Any, **more: Any) -> Callable[[], nn.Module]:
         pyramid = det.backbone_utils.resnet_fpn_backbone
-        return lambda: detector(pyramid(backbone_name="resnet18", weights=None), **size)
+        return lambda: detector(pyramid(backbone_name="resnet18", weights=None), **size, **more)
 
     makers = {
         "ssdlite": lambda: det.ssdlite320_mobilenet_v3_large(
             weights=None, weights_backbone=None, num_classes=5),
-        "fasterrcnn": on_resnet18(det.FasterRCNN), "retinanet": on_resnet18(det.RetinaNet),
-        "fcos": on_resnet18(det.FCOS), "maskrcnn": on_resnet18(det.MaskRCNN),
-        "keypointrcnn": on_resnet18(det.KeypointRCNN)}
+        # Thresholds below what weights that were never trained give, so that there are boxes.
+        "fasterrcnn": on_resnet18(det.FasterRCNN),
+        "retinanet": on_resnet18(det.RetinaNet, score_thresh=0.005),
+        "fcos": on_resnet18(det.FCOS, score_thresh=0.05),
+        "maskrcnn": on_resnet18(det.MaskRCNN, box_detections_per_img=5),
+        "keypointrcnn": on_resnet18(det.KeypointRCNN, box_detections_per_img=5)}
     for name, make in makers.items():
         found.append(Network(name, "detection", make,
                              lambda: [("x", torch.rand(3, 96, 96))], takes_list=True))
@@ -455,4 +458,4 @@ def of_our_own() -> List[Network]:
 
 def networks(only: Optional[str] = None) -> List[Network]:
     found = of_our_own() + of_torchvision() + of_transformers() + of_timm()
-    return [network for network in found if only is None or network.name == only]
+    return [network for network in found if only is None or network.name in only.split(",")]

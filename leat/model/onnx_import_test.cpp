@@ -52,6 +52,27 @@ TEST(OnnxImport, NamesInputsOutputsAndMetadata) {
   EXPECT_EQ(model->opsets.at(""), 13);
 }
 
+TEST(OnnxImport, TheSignalOfAnStftMayLackItsLastDimension) {
+  const auto spectrum_of = [](const Shape& shape) {
+    OnnxBuilder builder(17);
+    builder.input("x", shape);
+    HostTensor step = HostTensor::zeros(DType::i64, {});
+    step.set_integer(0, 4);
+    builder.constant("step", step);
+    builder.weights("window", {8});
+    builder.node("STFT", {"x", "step", "window"}, {"y"});
+    builder.output("y");
+    const Result<Model> model = import(builder);
+    EXPECT_TRUE(model) << (model ? "" : model.error().message());
+    HostTensor x = HostTensor::zeros(DType::f32, shape);
+    for (int64_t i = 0; i < 20; ++i) x.set_number(i, static_cast<double>(i % 5) - 1);
+    return evaluate(model->graph, std::vector<HostTensor>{x}).value()[0];
+  };
+  const HostTensor flat = spectrum_of({1, 20});
+  EXPECT_EQ(flat.shape, Shape({1, 4, 5, 2}));
+  EXPECT_EQ(flat.bytes, spectrum_of({1, 20, 1}).bytes);
+}
+
 TEST(OnnxImport, ADefaultOfAnInputHoldsUntilOneIsGiven) {
   OnnxBuilder builder;
   builder.input("x", {2});

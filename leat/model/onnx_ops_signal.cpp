@@ -46,7 +46,11 @@ Result<TensorId> import_stft(OnnxNode& node) {
   if (node.has_input(3)) options.length = node.constant_integer(3, "frame_length", 0);
   options.onesided = node.flag("onesided", true);
   if (node.failure()) return *node.failure();
-  return ops::stft(node.graph(), node.name(), node.input(0), node.input(2), options);
+  TensorId signal = node.input(0);
+  if (node.rank(0) == 2) {  // real numbers without a dimension of their own, as torch writes them
+    TRY_ASSIGN(signal, ops::unsqueeze(node.graph(), node.name() + "/signal", signal, {2}));
+  }
+  return ops::stft(node.graph(), node.name(), signal, node.input(2), options);
 }
 
 constexpr OnnxOperator kOperators[] = {

@@ -355,7 +355,12 @@ double flop_count(const Node& node) {
     count += product(node.extents) * apply_count(node.exprs, result.value, seen);
   }
   if (is_map(node)) return count;
-  return count + steps_of(node) * (1 + apply_count(node.exprs, node.element));
+  const ExprNode& element = node.exprs.node(node.element);
+  const bool is_product = node.reduce_op == ReduceOp::sum && element.kind == ExprKind::apply &&
+                          element.op == ScalarOp::mul &&
+                          element.arguments[0] != element.arguments[1];
+  const double of_step = is_product ? 1 : apply_count(node.exprs, node.element);
+  return count + steps_of(node) * (1 + of_step);
 }
 
 size_t load_count(const Node& node, uint32_t input) {

@@ -154,6 +154,8 @@ TEST(ByteDots, ProductsOfMatrices) {
       }
     }
   }
+  const Form zeros = {.a_zero = Zero::fed, .b_zero = Zero::each};
+  EXPECT_EQ(flop_count(product_case(zeros, 9, 21, 23).graph.nodes.back()), 2.0 * 9 * 21 * 23);
   check_forms(product_case({}, 64, 48, 64), "whole tiles");
   check_forms(product_case({.a_zero = Zero::fed}, 1, 40, 128), "one row");
 }

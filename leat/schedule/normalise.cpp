@@ -130,12 +130,12 @@ bool needs_f64_as_f32(const Graph& graph, const Target& target) {
 }
 
 Result<void> normalise(Graph& graph, const Target& target) {
-  copy_unwritten_outputs(graph);
   ask_checks(graph);
   remove_dead_nodes(graph);
   join_concats(graph);
   if (sum_whole_numbers(graph, target)) remove_dead_nodes(graph);
-  TRY(fold_widened(graph, kWidenedElementsSmall));
+  TRY(fold_widened(graph, kWidenedElementsSmall, true));
+  copy_unwritten_outputs(graph);
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);
   TRY(check_shapes(graph));

@@ -20,8 +20,9 @@ namespace {
 /// times the elements of its inputs: folding must not blow a small file up to gigabytes.
 constexpr int64_t kFoldElementsMax = 65536;
 constexpr int64_t kFoldGrowthMax = 4;
-/// Fewer floats than these are no matter of memory, and computed at once.
-constexpr int64_t kWidenedElementsMin = 1024;
+/// Fewer floats than these are computed at once, whoever reads them: no product of bytes is so
+/// small.
+constexpr int64_t kWidenedElementsMin = 64;
 /// ... and if it takes at most this many element steps (about a second).
 constexpr double kFoldStepsMax = 1 << 24;
 
@@ -306,7 +307,7 @@ Result<void> Graph::add_node(Node node) {
   return {};
 }
 
-Result<void> fold_widened(Graph& graph, int64_t elements_max) {
+Result<void> fold_widened(Graph& graph, int64_t elements_max, bool outputs) {
   std::vector<Node> nodes = std::exchange(graph.nodes, {});
   std::vector<bool> is_folded(graph.tensors.size(), false);
   for (Node& node : nodes) {
@@ -316,7 +317,7 @@ Result<void> fold_widened(Graph& graph, int64_t elements_max) {
         std::ranges::any_of(node.inputs, [&](TensorId input) { return is_folded[input]; });
     const bool is_wanted = (widens_constant(graph, node) || (follows && is_map(node))) &&
                            element_count(node.extents) <= elements_max;
-    if (!is_output && is_wanted && may_fold(graph, node)) {
+    if ((!is_output || outputs) && is_wanted && may_fold(graph, node)) {
       TRY(fold(graph, node));
       for (const NodeResult& result : node.results) is_folded[result.output] = true;
     } else {

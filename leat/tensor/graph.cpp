@@ -262,6 +262,15 @@ double apply_count(const ExprTree& tree, ExprId id, std::vector<bool>& seen) {
   return count;
 }
 
+/// Whether the value of `id` is made of something that is loaded.
+bool reads(const ExprTree& tree, ExprId id) {
+  if (id == kNoExpr) return false;
+  const ExprNode& node = tree.node(id);
+  return node.kind == ExprKind::load || std::ranges::any_of(node.arguments, [&](ExprId argument) {
+           return reads(tree, argument);
+         });
+}
+
 double apply_count(const ExprTree& tree, ExprId id) {
   std::vector<bool> seen(tree.size(), false);
   return apply_count(tree, id, seen);
@@ -357,9 +366,10 @@ double flop_count(const Node& node) {
   }
   if (is_map(node)) return count;
   const ExprNode& element = node.exprs.node(node.element);
-  const bool is_product = node.reduce_op == ReduceOp::sum && element.kind == ExprKind::apply &&
-                          element.op == ScalarOp::mul &&
-                          element.arguments[0] != element.arguments[1];
+  const bool is_product =
+      node.reduce_op == ReduceOp::sum && element.kind == ExprKind::apply &&
+      element.op == ScalarOp::mul && element.arguments[0] != element.arguments[1] &&
+      reads(node.exprs, element.arguments[0]) && reads(node.exprs, element.arguments[1]);
   const double of_step = is_product ? 1 : apply_count(node.exprs, node.element);
   return count + steps_of(node) * (1 + of_step);
 }

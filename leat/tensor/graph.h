@@ -130,7 +130,7 @@ size_t load_count(const Node& node, uint32_t input);
 bool is_whole(const Graph& graph, const Node& node, const NodeResult& result);
 
 /// FLOP of one run: 1 per apply of an expression, 1 per step of a reduction; what the factors of a
-/// sum of products are made of is not counted.
+/// sum of products of two tensors are made of is not counted.
 double flop_count(const Node& node);
 
 /// "conv_3: Conv sum(3,3,64) of load0[...] * load1[...] => ...", one line a node.

@@ -29,7 +29,7 @@ constexpr double kPeakNoise = 0.01;
 constexpr int kPeakAttempts = 3;
 
 const std::map<std::string, DType> kDTypes = {
-    {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}};
+    {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}, {"i8", DType::i8}};
 
 struct Options {
   bool products = false;
@@ -151,9 +151,10 @@ std::vector<double> ratios_of(const Bench& bench) {
   return ratios;
 }
 
-/// "bf16 held as f32".
+/// "bf16 held as f32"; of i8 the input is u8.
 std::string dtype_text(const Bench& bench, const Options& options) {
-  const bool is_held_otherwise = !bench.rows.empty() && bench.rows[0].storage != options.row.dtype;
+  const DType wanted = options.row.dtype == DType::i8 ? DType::u8 : options.row.dtype;
+  const bool is_held_otherwise = !bench.rows.empty() && bench.rows[0].storage != wanted;
   return options.dtype +
          (is_held_otherwise ? fmt::format(" held as {}", name_of(bench.rows[0].storage)) : "");
 }
@@ -231,8 +232,8 @@ void add_common_options(CLI::App& command, Options& o, const char* peers_text) {
   command
       .add_option("--dtype", o.dtype,
                   "What values are rounded to (f32); sums are f32. A device without such storage "
-                  "holds them as f32, and the result says so")
-      ->type_name("f32|f16|bf16")
+                  "holds them as f32, and the result says so. Of i8, inputs are u8 and sums i32")
+      ->type_name("f32|f16|bf16|i8")
       ->check(CLI::IsMember(kDTypes));
   add_device_option(command, o.device);
   if (const std::vector<std::string> peers = peer_names(); !peers.empty()) {

@@ -13,6 +13,7 @@
 #include "leat/base/files.h"
 #include "leat/base/half.h"
 #include "leat/tensor/ops.h"
+#include "leat/tensor/ops_quantize.h"
 
 namespace leat::cli {
 
@@ -43,6 +44,10 @@ class Random {
 HostTensor random_tensor(const Shape& shape, DType dtype, uint64_t seed) {
   HostTensor tensor = HostTensor::zeros(dtype, shape);
   Random random(seed);
+  if (dtype == DType::u8 || dtype == DType::i8) {
+    for (std::byte& byte : tensor.bytes) byte = static_cast<std::byte>(random.below(256));
+    return tensor;
+  }
   const size_t width = static_cast<size_t>(size_bytes_of(dtype));
   for (size_t at = 0; at < tensor.bytes.size(); at += width) {
     const float value = random.symmetric();
@@ -169,7 +174,8 @@ Result<std::vector<ConvShape>> read_conv_suite(const std::string& path) {
 }
 
 ConvData make_conv_data(const ConvShape& shape, DType dtype) {
-  return {random_tensor(shape.x_shape(), dtype, 1), random_tensor(shape.w_shape(), dtype, 2)};
+  const DType x = dtype == DType::i8 ? DType::u8 : dtype;
+  return {random_tensor(shape.x_shape(), x, 1), random_tensor(shape.w_shape(), dtype, 2)};
 }
 
 Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data) {
@@ -186,7 +192,11 @@ Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data) {
   ops::ConvOptions options;
   options.window.strides = {shape.stride, shape.stride};
   options.window.pads = {shape.pad, shape.pad, shape.pad, shape.pad};
-  TRY_ASSIGN(const TensorId y, ops::conv(graph, "conv", x, w, kNoTensor, options));
+  const bool is_whole = data.w.dtype == DType::i8;
+  TRY_ASSIGN(const TensorId y,
+             is_whole ? ops::conv_integer(graph, "conv", {x, kNoTensor, kNoTensor},
+                                          {w, kNoTensor, kNoTensor}, kNoTensor, options)
+                      : ops::conv(graph, "conv", x, w, kNoTensor, options));
   graph.outputs = {y};
   return graph;
 }
@@ -235,6 +245,7 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
 }
 
 double error_limit(const ConvShape& shape, DType dtype) {
+  if (dtype == DType::i8) return 0x1p-23;  // exact, but compared as floats
   const double walk = 4 * std::sqrt(static_cast<double>(shape.c * shape.r * shape.r)) * 0x1p-24;
   if (dtype == DType::f32) return walk;
   return walk + (dtype == DType::f16 ? 0x1p-10 : 0x1p-7);

@@ -39,12 +39,14 @@ Result<ConvShape> parse_product_shape(std::string_view text);
 struct ConvData {
   HostTensor x, w;
 };
-/// Uniform in -1..1, the same for every run.
+/// Uniform in -1..1, the same for every run. Of i8: x is u8, w is i8, and both are all that these
+/// have.
 ConvData make_conv_data(const ConvShape& shape, DType dtype);
-/// One Conv node; x is the input, w a constant, or of a product the second input.
+/// One Conv node, of bytes a ConvInteger with sums of i32; x is the input, w a constant, or of a
+/// product the second input.
 Result<Graph> make_conv_graph(const ConvShape& shape, const ConvData& data);
 
-/// The values of an f32, f16 or bf16 tensor.
+/// The values of a tensor.
 std::vector<float> floats_of(const HostTensor& tensor);
 
 /// Largest error against double precision at `kReferenceSamples` output positions, among them all

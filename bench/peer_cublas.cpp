@@ -150,6 +150,10 @@ Result<PeerConv> make_cublas_product(const ConvShape& shape, const ConvData& dat
   if (!shape.is_product) {
     return Error(ErrorKind::unsupported, "Peer \"cublas\" computes products of matrices only.");
   }
+  if (!is_float(data.x.dtype)) {
+    return Error(ErrorKind::unsupported,
+                 fmt::format("Peer \"cublas\" is not asked for ({}).", name_of(data.x.dtype)));
+  }
   TRY_ASSIGN(CudaPeer cuda, CudaPeer::open(chip));
   auto product = std::make_shared<CublasProduct>(std::move(cuda), shape, data.x.dtype);
   TRY(product->prepare(data));

@@ -22,10 +22,17 @@ namespace {
 using Tag = dnnl::memory::format_tag;
 using DataType = dnnl::memory::data_type;
 
-/// What oneDNN stores x, w and y as, and sums in f32. Of f16 it has none on CPUs.
-std::optional<DataType> data_type_of(DType dtype) {
-  if (dtype == DType::f32) return DataType::f32;
-  if (dtype == DType::bf16) return DataType::bf16;
+/// What oneDNN stores x, w and y as.
+struct DataTypes {
+  DataType x, w, y;
+};
+
+/// By the type of w. Sums are f32, of bytes i32. Of f16 it has none on CPUs.
+std::optional<DataTypes> data_types_of(DType dtype) {
+  using enum DataType;
+  if (dtype == DType::f32) return DataTypes{f32, f32, f32};
+  if (dtype == DType::bf16) return DataTypes{bf16, bf16, bf16};
+  if (dtype == DType::i8) return DataTypes{u8, s8, s32};
   return std::nullopt;
 }
 
@@ -49,19 +56,21 @@ dnnl::memory reordered(OnednnConv& conv, const HostTensor& value, const dnnl::me
   return target;
 }
 
-std::shared_ptr<OnednnConv> make_conv(const ConvShape& shape, const ConvData& data, DataType type,
-                                      uint32_t threads) {
+std::shared_ptr<OnednnConv> make_conv(const ConvShape& shape, const ConvData& data,
+                                      const DataTypes& types, uint32_t threads) {
   auto conv = std::make_shared<OnednnConv>();
   conv->threads = static_cast<int>(threads);
   omp_set_num_threads(conv->threads);
   conv->engine = dnnl::engine(dnnl::engine::kind::cpu, 0);
   conv->stream = dnnl::stream(conv->engine);
   conv->y_dims = shape.y_shape();
-  const auto any = [&](const Shape& dims) { return dnnl::memory::desc(dims, type, Tag::any); };
+  const auto any = [](const Shape& dims, DataType type) {
+    return dnnl::memory::desc(dims, type, Tag::any);
+  };
   const dnnl::convolution_forward::desc desc(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_auto, any(shape.x_shape()),
-      any(shape.w_shape()), any(shape.y_shape()), {shape.stride, shape.stride},
-      {shape.pad, shape.pad}, {shape.pad, shape.pad});
+      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_auto,
+      any(shape.x_shape(), types.x), any(shape.w_shape(), types.w), any(shape.y_shape(), types.y),
+      {shape.stride, shape.stride}, {shape.pad, shape.pad}, {shape.pad, shape.pad});
   const dnnl::convolution_forward::primitive_desc primitive(desc, conv->engine);
   conv->x = reordered(*conv, data.x, primitive.src_desc());
   conv->w = reordered(*conv, data.w, primitive.weights_desc());
@@ -96,15 +105,15 @@ Error failed(const dnnl::error& error) {
 }  // namespace
 
 Result<PeerConv> make_onednn_conv(const ConvShape& shape, const ConvData& data, uint32_t threads) {
-  const std::optional<DataType> type = data_type_of(data.x.dtype);
-  if (!type) {
+  const std::optional<DataTypes> types = data_types_of(data.w.dtype);
+  if (!types) {
     return Error(
         ErrorKind::unsupported,
         fmt::format("Peer \"onednn\" has no convolution of ({}) on CPUs.", name_of(data.x.dtype)));
   }
   std::shared_ptr<OnednnConv> conv;
   try {
-    conv = make_conv(shape, data, *type, threads);
+    conv = make_conv(shape, data, *types, threads);
   } catch (const dnnl::error& error) {
     return failed(error);
   }

@@ -62,6 +62,7 @@ TargetFacts native_facts(const Target& target) {
   TargetFacts facts = cpu_facts();
   if (target.wave_lanes != kZmmLanes) return facts;
   facts.has_dot_bf16 = has_feature(target, "avx512bf16");
+  facts.has_dot_us = has_feature(target, "avx512vnni");
   // Sixteen rows of 64 bytes are a tile register. Local memory is where the cores copy it to.
   if (has_feature(target, "amx-bf16")) {
     facts.matrix_shapes = {{.a = DType::bf16, .b = DType::bf16, .n = 16, .k = 32}};
@@ -73,6 +74,7 @@ TargetFacts native_facts(const Target& target) {
 TargetFacts nvidia_facts(const Target& target) {
   TargetFacts facts = cpu_facts();
   facts.has_dot = true;
+  facts.has_dot_us = true;
   facts.joins_parts = true;
   if (nvidia_architecture(target.llvm_cpu) < kAmpere) return facts;
   facts.has_async_copy = true;

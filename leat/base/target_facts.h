@@ -40,6 +40,7 @@ struct TargetFacts {
   // Between lanes, without local memory: shuffles and reductions over a wave.
   bool has_shuffle = false;
   bool has_dot = false;                    // sums of four products of bytes in one instruction
+  bool has_dot_us = false;                 // the same, of bytes without a sign by bytes with one
   bool has_dot_bf16 = false;               // and of two products of bf16, with sums of f32
   bool has_async_copy = false;             // from buffers to local memory, going on by itself
   bool has_prefetch = false;               // of many bytes into a cache, by one instruction

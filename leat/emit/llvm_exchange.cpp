@@ -66,17 +66,21 @@ llvm::Value* KernelWriter::dot(const Instruction& instruction) {
     CHECK(features_.gpu->dot != nullptr);
     return features_.gpu->dot(build_, instruction.op, operands);
   }
-  CHECK(instruction.op == Opcode::dot_bf16);
   for (llvm::Value*& value : operands) value = splat(value);
-  llvm::Value* sums = dot_lanes(operands);
+  llvm::Value* sums = dot_lanes(instruction.op, operands);
   const bool varying = program_.values[instruction.first_result].varying;
   return varying ? sums : build_.CreateExtractElement(sums, uint64_t{0});
 }
 
 // An instruction takes 16 lanes. Those of other waves are moved one by one.
-llvm::Value* KernelWriter::dot_lanes(llvm::ArrayRef<llvm::Value*> operands) {
+llvm::Value* KernelWriter::dot_lanes(Opcode op, llvm::ArrayRef<llvm::Value*> operands) {
   constexpr uint32_t kLanes = 16;
-  auto* pairs = llvm::FixedVectorType::get(build_.getBFloatTy(), 2 * kLanes);
+  CHECK(op == Opcode::dot_bf16 || op == Opcode::dot_us);
+  const bool is_bytes = op == Opcode::dot_us;
+  auto* parts = is_bytes ? llvm::FixedVectorType::get(build_.getInt32Ty(), kLanes)
+                         : llvm::FixedVectorType::get(build_.getBFloatTy(), 2 * kLanes);
+  const llvm::Intrinsic::ID intrinsic = is_bytes ? llvm::Intrinsic::x86_avx512_vpdpbusd_512
+                                                 : llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512;
   const auto part = [&](llvm::Value* value, uint32_t first) -> llvm::Value* {
     if (lanes_ == kLanes) return value;
     auto* type = llvm::FixedVectorType::get(value->getType()->getScalarType(), kLanes);
@@ -89,10 +93,9 @@ llvm::Value* KernelWriter::dot_lanes(llvm::ArrayRef<llvm::Value*> operands) {
   };
   llvm::Value* all = llvm::PoisonValue::get(operands[2]->getType());
   for (uint32_t first = 0; first < lanes_; first += kLanes) {
-    llvm::Value* a = build_.CreateBitCast(part(operands[0], first), pairs);
-    llvm::Value* b = build_.CreateBitCast(part(operands[1], first), pairs);
-    llvm::Value* sums = build_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {},
-                                               {part(operands[2], first), a, b});
+    llvm::Value* a = build_.CreateBitCast(part(operands[0], first), parts);
+    llvm::Value* b = build_.CreateBitCast(part(operands[1], first), parts);
+    llvm::Value* sums = build_.CreateIntrinsic(intrinsic, {}, {part(operands[2], first), a, b});
     if (lanes_ == kLanes) return sums;
     for (uint32_t lane = first; lane < std::min(first + kLanes, lanes_); ++lane) {
       llvm::Value* sum = build_.CreateExtractElement(sums, uint64_t{lane - first});

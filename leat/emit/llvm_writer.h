@@ -152,7 +152,7 @@ class KernelWriter {
   llvm::Value* shuffle_lanes(const ir::Instruction& instruction, llvm::Value* value);
   llvm::Value* shuffle_threads(const ir::Instruction& instruction, llvm::Value* value);
   llvm::Value* dot(const ir::Instruction& instruction);
-  llvm::Value* dot_lanes(llvm::ArrayRef<llvm::Value*> operands);
+  llvm::Value* dot_lanes(ir::Opcode op, llvm::ArrayRef<llvm::Value*> operands);
   void write_copy(const ir::Instruction& instruction);
   void write_vector_copy(const ir::Instruction& instruction);
   void write_copy_commit();

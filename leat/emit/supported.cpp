@@ -101,8 +101,8 @@ bool is_supported(const ir::Program& program, const ir::Instruction& instruction
     case shuffle_down: return facts.has_shuffle;
     case dot_ss:
     case dot_us:
-    case dot_uu: return facts.has_dot;
-    case dot_bf16: return facts.has_dot_bf16;
+    case dot_uu:
+    case dot_bf16: return ir::has_dot(instruction.op, facts);
     case copy_async:
     case copy_commit:
     case copy_wait: return facts.has_async_copy;

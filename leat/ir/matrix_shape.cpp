@@ -35,6 +35,11 @@ bool multiplies(DType element, const TargetFacts& facts) {
          facts.matrix_shapes.end();
 }
 
+bool has_dot(Opcode op, const TargetFacts& facts) {
+  if (op == Opcode::dot_bf16) return facts.has_dot_bf16;
+  return op == Opcode::dot_us ? facts.has_dot_us : facts.has_dot;
+}
+
 bool uses_fragments(const Program& program) {
   return std::ranges::any_of(program.values, &Type::is_fragment);
 }

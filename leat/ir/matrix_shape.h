@@ -12,6 +12,8 @@ bool has_product(const Program& program, const Instruction& mma, const TargetFac
 bool has_fragment(const Fragment& fragment, const TargetFacts& facts);
 /// Whether the target's matrix units multiply such elements.
 bool multiplies(DType element, const TargetFacts& facts);
+/// Whether the target has an instruction for `op`, one of dot_*.
+bool has_dot(Opcode op, const TargetFacts& facts);
 /// Whether the program has values that are fragments.
 bool uses_fragments(const Program& program);
 

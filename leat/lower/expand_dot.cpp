@@ -1,6 +1,7 @@
 // expand_dot: see passes.h.
 #include <algorithm>
 
+#include "leat/ir/matrix_shape.h"
 #include "leat/ir/rewrite.h"
 #include "leat/ir/scalar_ops.h"
 #include "leat/lower/passes.h"
@@ -48,8 +49,7 @@ ValueId sum_of_bytes(Builder& b, const ir::Instruction& instruction,
 
 ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts) {
   const auto lacks = [&](const ir::Instruction& instruction) {
-    if (!ir::is_dot(instruction.op)) return false;
-    return !(instruction.op == Opcode::dot_bf16 ? facts.has_dot_bf16 : facts.has_dot);
+    return ir::is_dot(instruction.op) && !ir::has_dot(instruction.op, facts);
   };
   if (std::ranges::none_of(program.instructions, lacks)) return program;
   return ir::rewrite(program,

@@ -65,6 +65,7 @@ ContractionLowering::ContractionLowering(const StepSource& source,
                      contraction.axes.size())),
       b(make_operand(source, slots, contraction.b, whole.b, numbers.b_index,
                      contraction.axes.size())),
+      bytes(params.by_bytes() ? byte_product(source.schedule, node, whole) : std::nullopt),
       batch_count(product_of(numbers.batch)),
       m_count(product_of(numbers.m)),
       n_count(product_of(numbers.n)),
@@ -208,7 +209,18 @@ ValueId ContractionLowering::zero() {
   return whole.type == ScalarType::i32 ? builder.i32(0) : builder.f32(0);
 }
 
+ValueId ContractionLowering::byte_shift(const ByteProduct::Factor& factor, const RowBase& row,
+                                        int64_t offset) {
+  ValueId shift = builder.i32(0);
+  if (factor.shift != kNoExpr) {
+    ExprLowering exprs(builder, node, node_numbers, slots);
+    shift = exprs.value(factor.shift, {.axes = row.axes, .holds = a.inside});
+  }
+  return factor.turns ? builder.add(shift, builder.i32(offset)) : shift;
+}
+
 ValueId ContractionLowering::multiply_add(ValueId a_value, ValueId b_value, ValueId sum) {
+  if (bytes) return builder.dot(Opcode::dot_us, a_value, b_value, sum);
   if (params.k_dot > 1) return builder.dot(Opcode::dot_bf16, a_value, b_value, sum);
   if (whole.type == ScalarType::i32) return builder.add(builder.mul(a_value, b_value), sum);
   return builder.fma(a_value, b_value, sum);
@@ -325,9 +337,11 @@ class PlainTile {
     rows_ = &rows;
     columns_ = &columns;
     column_masks_ = &column_masks;
-    std::vector<ValueId> zeros(size_t{l_.params.reg_m} * l_.params.reg_n, l_.zero());
+    std::vector<ValueId> zeros(product_count() + column_sum_count() + row_sum_count(), l_.zero());
     k_coordinates_.assign(l_.numbers.k.size(), ir::kNone);
-    return nest(0, std::move(zeros));
+    if (l_.bytes) find_shifts();
+    std::vector<ValueId> sums = nest(0, std::move(zeros));
+    return l_.bytes ? less_shifts(sums) : sums;
   }
 
  private:
@@ -361,13 +375,14 @@ class PlainTile {
       k_coordinates_[axis] = builder_.i32(0);
       compute_row_masks();
     }
-    const bool has_half = l_.params.k_dot > 1 && l_.k_inner % l_.params.k_dot != 0;
-    accumulators = whole_groups(axis, has_half ? extents[axis] - 1 : extents[axis], accumulators);
-    if (!has_half) return accumulators;
+    const bool has_rest = l_.params.k_dot > 1 && l_.k_inner % l_.params.k_dot != 0;
+    const Number whole = has_rest ? extents[axis] - 1 : extents[axis];
+    if (!has_rest || whole > 0) accumulators = whole_groups(axis, whole, accumulators);
+    if (!has_rest) return accumulators;
     k_coordinates_[axis] = builder_.i32(extents[axis] - 1);
-    is_half_ = true;
+    group_size_ = static_cast<uint32_t>((l_.k_inner % l_.params.k_dot).fixed());
     accumulators = step(std::move(accumulators), 0);
-    is_half_ = false;
+    group_size_ = l_.params.k_dot;
     return accumulators;
   }
 
@@ -427,22 +442,99 @@ class PlainTile {
   }
 
   /// The k of a group that do not lie in one word, or only the first of them.
-  ValueId gather_pair(uint32_t i) {
+  ValueId gather_group(uint32_t i) {
     std::vector<ValueId> coordinates = k_coordinates_;
-    const auto bits_at = [&](ValueId k) {
-      coordinates.back() = k;
+    const ValueId first = builder_.mul(k_coordinates_.back(), builder_.i32(l_.params.k_dot));
+    ValueId word = ir::kNone;
+    for (uint32_t u = 0; u < group_size_; ++u) {
+      coordinates.back() = u == 0 ? first : builder_.add(first, builder_.i32(u));
       const LinearForm address = l_.element_address(l_.a, (*rows_)[i], coordinates);
       const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
-      return builder_.convert(Opcode::bits_from_float, loaded);
-    };
-    const ValueId first = builder_.mul(k_coordinates_.back(), builder_.i32(l_.params.k_dot));
-    const ValueId low = builder_.binary(Opcode::shr_u, bits_at(first), builder_.i32(16));
-    if (is_half_) return low;
-    return builder_.binary(Opcode::or_i, low, bits_at(builder_.add(first, builder_.i32(1))));
+      const ValueId part = l_.bytes ? byte_at(loaded, u) : half_at(loaded, u);
+      word = u == 0 ? part : builder_.binary(Opcode::or_i, word, part);
+    }
+    return word;
+  }
+
+  ValueId half_at(ValueId loaded, uint32_t place) {
+    const ValueId bits = builder_.convert(Opcode::bits_from_float, loaded);
+    return place == 0 ? builder_.binary(Opcode::shr_u, bits, builder_.i32(16)) : bits;
+  }
+
+  ValueId byte_at(ValueId loaded, uint32_t place) {
+    const ValueId bits = builder_.binary(Opcode::and_i, loaded, builder_.i32(255));
+    return place == 0 ? bits : builder_.binary(Opcode::shl_i, bits, builder_.i32(8 * place));
+  }
+
+  // Of bytes: behind the sums of products come those of the columns, and those of the rows.
+  size_t product_count() const { return size_t{l_.params.reg_m} * l_.params.reg_n; }
+  size_t column_sum_count() const {
+    return l_.bytes && l_.bytes->sums_columns ? l_.params.reg_n : 0;
+  }
+  size_t row_sum_count() const { return l_.bytes && l_.bytes->sums_rows ? l_.params.reg_m : 0; }
+
+  /// `byte` at each place of a word that the present group has.
+  ValueId in_group(uint32_t byte) {
+    const uint32_t all = byte * 0x01010101u;
+    const uint32_t places = group_size_ == 4 ? 0xffffffffu : (1u << (8 * group_size_)) - 1;
+    return builder_.i32(static_cast<int32_t>(all & places));
+  }
+
+  void find_shifts() {
+    for (const RowBase& row : *rows_) {
+      row_shifts_.push_back(l_.byte_shift(l_.bytes->a, row, ByteProduct::kOffset));
+      ValueId outside = ir::kNone;
+      if (check_bounds_ && l_.bytes->a.shift != kNoExpr) {  // without one it is what masks leave
+        const ValueId less =
+            l_.bytes->a.turns ? builder_.sub(row_shifts_.back(), builder_.i32(ByteProduct::kOffset))
+                              : row_shifts_.back();
+        outside = builder_.mul(builder_.binary(Opcode::and_i, less, builder_.i32(255)),
+                               builder_.i32(0x01010101));
+      }
+      outside_words_.push_back(outside);
+    }
+  }
+
+  ValueId load_bytes(uint32_t i) {
+    const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
+    ValueId word = l_.a.in_words
+                       ? builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i])
+                       : gather_group(i);
+    if (row_masks_[i] != ir::kNone && outside_words_[i] != ir::kNone) {
+      const ValueId outside = builder_.binary(Opcode::and_i, outside_words_[i], in_group(255));
+      word = builder_.select(row_masks_[i], word, outside);
+    }
+    return l_.bytes->a.turns ? builder_.binary(Opcode::xor_i, word, in_group(128)) : word;
+  }
+
+  /// The sums of the factors' products, of those of the bytes.
+  std::vector<ValueId> less_shifts(std::span<const ValueId> sums) {
+    const uint32_t reg_n = l_.params.reg_n;
+    std::vector<ValueId> products(sums.begin(), sums.begin() + static_cast<long>(product_count()));
+    const auto column_sums = sums.subspan(product_count(), column_sum_count());
+    const auto row_sums = sums.subspan(product_count() + column_sum_count());
+    Number k = l_.k_inner;
+    for (size_t axis = 0; axis + 1 < l_.numbers.k.size(); ++axis) k *= l_.numbers.k[axis];
+    std::vector<ValueId> column_shifts;
+    for (size_t j = 0; j < reg_n && !row_sums.empty(); ++j) {
+      column_shifts.push_back(l_.byte_shift(l_.bytes->b, (*columns_)[j], -ByteProduct::kOffset));
+    }
+    for (size_t p = 0; p < products.size(); ++p) {
+      const size_t i = p / reg_n, j = p % reg_n;
+      const auto subtract = [&](ValueId what, ValueId times) {
+        products[p] = builder_.sub(products[p], builder_.mul(what, times));
+      };
+      if (!column_sums.empty()) subtract(column_sums[j], row_shifts_[i]);
+      if (row_sums.empty()) continue;
+      const ValueId shifts = builder_.mul(row_shifts_[i], builder_.i32(k));
+      subtract(builder_.sub(row_sums[i], shifts), column_shifts[j]);
+    }
+    return products;
   }
 
   ValueId load_a(uint32_t i, int component) {
-    if (l_.params.k_dot > 1 && !l_.a.in_words) return gather_pair(i);
+    if (l_.bytes) return load_bytes(i);
+    if (l_.params.k_dot > 1 && !l_.a.in_words) return gather_group(i);
     if (!row_vectors_.empty()) return builder_.extract(row_vectors_[i], component);
     const LinearForm address = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
     const ValueId loaded = builder_.load(l_.a.slot, build(builder_, address), 1, row_masks_[i]);
@@ -481,6 +573,10 @@ class PlainTile {
     }
     const ValueId loaded = builder_.load(l_.b.slot, builder_.div(build(builder_, address), width),
                                          static_cast<uint8_t>(width));
+    if (l_.bytes && l_.bytes->b.turns) {
+      return builder_.binary(Opcode::xor_i, loaded, builder_.i32(static_cast<int32_t>(0x80808080)));
+    }
+    if (l_.bytes) return loaded;
     return l_.factors(l_.b, std::span(*columns_).subspan(j, width), loaded, ir::kNone);
   }
 
@@ -494,6 +590,13 @@ class PlainTile {
         ValueId& accumulator = accumulators[i * reg_n + j];
         accumulator = l_.multiply_add(value, b[j], accumulator);
       }
+      if (row_sum_count() == 0) continue;
+      ValueId& sum = accumulators[product_count() + column_sum_count() + i];
+      sum = l_.multiply_add(value, in_group(1), sum);
+    }
+    for (size_t j = 0; j < column_sum_count(); ++j) {
+      ValueId& sum = accumulators[product_count() + j];
+      sum = l_.multiply_add(in_group(1), b[j], sum);
     }
     return accumulators;
   }
@@ -505,7 +608,9 @@ class PlainTile {
   const std::vector<RowBase>* columns_ = nullptr;
   const std::vector<ValueId>* column_masks_ = nullptr;
   std::vector<ValueId> row_masks_;
-  bool is_half_ = false;  // the last group is one k
+  uint32_t group_size_ = l_.params.k_dot;  // k of the present group; of the last there may be fewer
+  std::vector<ValueId> row_shifts_;        // of each row's bytes
+  std::vector<ValueId> outside_words_;     // of each row: what counts as 0, as it is stored
   int64_t row_width_ = 1;
   std::vector<ValueId> row_vectors_;  // present vector of k of every row; empty: scalar loads
   std::vector<ValueId> k_coordinates_;

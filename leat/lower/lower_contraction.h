@@ -8,11 +8,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "leat/base/target.h"
 #include "leat/lower/address.h"
 #include "leat/lower/expr_lowering.h"
+#include "leat/schedule/byte_product.h"
 
 namespace leat {
 
@@ -56,6 +58,7 @@ struct ContractionLowering {
   KernelBuilder builder;
   KernelSlots slots;
   OperandMap a, b;
+  const std::optional<ByteProduct> bytes;  // where params.by_bytes()
   Number batch_count, m_count, n_count, k_count;
   Number m_tiles, n_tiles;
   bool vector_rows;                  // several k of a row may be loaded at once
@@ -96,6 +99,8 @@ struct ContractionLowering {
   /// Adds k coordinates to a row and gives the element's address.
   LinearForm element_address(const OperandMap& map, const RowBase& row,
                              std::span<const ir::ValueId> k_coordinates);
+  /// What the bytes of a row (column) are less, in the kind of sign that the product takes.
+  ir::ValueId byte_shift(const ByteProduct::Factor& factor, const RowBase& row, int64_t offset);
   /// The factor, of what was loaded under `mask`; 0 where that is false.
   ir::ValueId factor(const OperandMap& map, const RowBase& row, ir::ValueId loaded,
                      ir::ValueId mask);

@@ -54,8 +54,7 @@ Result<ir::Program> expand_fragments(const ir::Program& program, const TargetFac
 ir::Program expand_async_copy(const ir::Program& program, const TargetFacts& facts);
 
 /// Replaces dot products of bytes by integer arithmetic, and of pairs of bf16 by multiply-adds,
-/// where the target has no instruction for them. After it, without facts.has_dot: no dot_*, save
-/// dot_bf16 with facts.has_dot_bf16.
+/// where the target has no instruction for them. After it: no dot_* but those of ir::has_dot.
 ir::Program expand_dot(const ir::Program& program, const TargetFacts& facts);
 
 /// Replaces whole numbers of 64 bits by vectors of two words where the target has none: right and

@@ -8,11 +8,12 @@ namespace leat {
 
 namespace {
 
-/// What matrix units multiply in the network; f32 where none do.
+/// What matrix units or dot products multiply in the network; f32 where none do.
 DType unit_element_of(const Schedule& schedule) {
   for (const Step& step : schedule.steps) {
     const auto* tile = std::get_if<ContractionParams>(&step.params);
-    if (tile == nullptr || !tile->by_units()) continue;
+    if (tile == nullptr || (!tile->by_units() && tile->k_dot == 1)) continue;
+    if (tile->by_bytes()) return DType::i8;
     const Node& node = schedule.graph.nodes[step.node];
     const auto contraction = find_contraction(schedule.graph, node);
     if (contraction) return schedule.placements[node.inputs[contraction->a.input]].storage;

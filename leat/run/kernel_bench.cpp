@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "leat/base/statistics.h"
+#include "leat/ir/scalar_ops.h"
 #include "leat/run/warm_up.h"
 
 namespace leat {
@@ -112,10 +113,11 @@ DType product_element(const UserKernel& kernel) {
   for (const ir::Type& type : kernel.program().values) {
     if (type.fragment.role == ir::Role::a) return type.fragment.element;
   }
-  const auto is_pair = [](const ir::Instruction& instruction) {
-    return instruction.op == ir::Opcode::dot_bf16;
-  };
-  return std::ranges::any_of(kernel.program().instructions, is_pair) ? DType::bf16 : DType::f32;
+  const std::vector<ir::Instruction>& instructions = kernel.program().instructions;
+  const auto dot = std::ranges::find_if(
+      instructions, [](const ir::Instruction& instruction) { return ir::is_dot(instruction.op); });
+  if (dot == instructions.end()) return DType::f32;
+  return dot->op == ir::Opcode::dot_bf16 ? DType::bf16 : DType::i8;
 }
 
 }  // namespace leat

@@ -126,6 +126,7 @@ CacheKey key_of(Device& device, DType element) {
     const TargetFacts facts = facts_of(device.target());
     hasher.add(static_cast<int64_t>(facts.matrix_shapes.size()));  // what the probe computes by
     hasher.add(int64_t{facts.has_dot_bf16});
+    hasher.add(int64_t{facts.has_dot_us});
   }
   return {"peak", hasher.digest()};
 }

@@ -2,6 +2,7 @@
 #include "leat/run/probe_kernels.h"
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "leat/base/target_facts.h"
@@ -81,42 +82,75 @@ ir::ValueId pair_of(ir::Builder& builder, ir::ValueId factor) {
                         builder.binary(ir::Opcode::and_i, bits, builder.i32(-65536)));
 }
 
+/// What all links of the chains have in common.
+struct Chain {
+  DType sums = DType::f32;
+  double flop = 2;  // of a link
+  std::function<ir::ValueId(ir::Builder& builder, ir::ValueId lane)> first;
+  std::function<ir::ValueId(ir::Builder& builder, ir::ValueId factor, ir::ValueId sum)> link;
+};
+
+ir::ValueId lane_as_float(ir::Builder& builder, ir::ValueId lane) {
+  return builder.convert(ir::Opcode::float_from_int, lane);
+}
+
+// Factors a little below 1 keep every chain finite and far from the subnormal numbers.
+ir::ValueId factor_of(ir::Builder& builder, ir::ValueId lane) {
+  return builder.fma(lane_as_float(builder, lane), builder.f32(1e-7f), builder.f32(0.9f));
+}
+
+Chain chain_of(const Target& target, DType element) {
+  const TargetFacts facts = facts_of(target);
+  if (element == DType::i8 && facts.has_dot_us) {
+    return {DType::i32, 8,
+            [](ir::Builder& b, ir::ValueId lane) { return b.mul(lane, b.i32(0x01030507)); },
+            [](ir::Builder& b, ir::ValueId factor, ir::ValueId sum) {
+              return b.dot(ir::Opcode::dot_us, factor, factor, sum);
+            }};
+  }
+  if (element == DType::bf16 && facts.has_dot_bf16) {
+    return {DType::f32, 4,
+            [](ir::Builder& b, ir::ValueId lane) { return pair_of(b, factor_of(b, lane)); },
+            [](ir::Builder& b, ir::ValueId factor, ir::ValueId sum) {
+              return b.dot(ir::Opcode::dot_bf16, factor, factor, sum);
+            }};
+  }
+  return {DType::f32, 2, factor_of, [](ir::Builder& b, ir::ValueId factor, ir::ValueId sum) {
+            return b.fma(sum, factor, factor);
+          }};
+}
+
 }  // namespace
 
 Result<FmaKernel> fma_kernel(const Target& target, DType element) {
-  const bool by_pairs = element == DType::bf16 && facts_of(target).has_dot_bf16;
+  const Chain chain = chain_of(target, element);
   const uint32_t waves = waves_of(target);
   const uint32_t groups = groups_of(target);
   const int64_t group_lanes = int64_t{waves} * target.wave_lanes;
   FmaKernel kernel;
   kernel.output_count = group_lanes * groups;
-  kernel.flop_per_round =
-      (by_pairs ? 4.0 : 2.0) * kChains * kUnroll * static_cast<double>(kernel.output_count);
+  kernel.flop_per_round = chain.flop * kChains * kUnroll * static_cast<double>(kernel.output_count);
 
   ir::Builder builder("fma_peak", target.wave_lanes, waves);
   builder.program().grid = {groups, 1, 1};
   const uint32_t rounds = builder.parameter("rounds", DType::i32, false, 1);
-  const uint32_t output = builder.parameter("output", DType::f32, true, kernel.output_count);
+  const uint32_t output = builder.parameter("output", chain.sums, true, kernel.output_count);
   const ir::ValueId lane = builder.add(
       builder.mul(builder.wave_id(), builder.i32(target.wave_lanes)), builder.lane_id());
-  const ir::ValueId lane_value = builder.convert(ir::Opcode::float_from_int, lane);
-  // Factors a little below 1 keep every chain finite and far from the subnormal numbers.
-  const ir::ValueId factor = builder.fma(lane_value, builder.f32(1e-7f), builder.f32(0.9f));
-  const ir::ValueId pair = by_pairs ? pair_of(builder, factor) : ir::kNone;
-  const auto multiply_add = [&](ir::ValueId chain) {
-    return by_pairs ? builder.dot(ir::Opcode::dot_bf16, pair, pair, chain)
-                    : builder.fma(chain, factor, factor);
-  };
+  const bool is_whole = chain.sums == DType::i32;
+  const ir::ValueId lane_value = is_whole ? lane : lane_as_float(builder, lane);
+  const ir::ValueId factor = chain.first(builder, lane);
   std::vector<ir::ValueId> chains;
   for (int c = 0; c < kChains; ++c) {
-    chains.push_back(builder.add(lane_value, builder.f32(static_cast<float>(c))));
+    const ir::ValueId number = is_whole ? builder.i32(c) : builder.f32(static_cast<float>(c));
+    chains.push_back(builder.add(lane_value, number));
   }
   const std::vector<ir::ValueId> sums =
       builder.loop(builder.i32(0), builder.load(rounds, builder.i32(0)), 1, chains, true,
                    [&](ir::ValueId, std::span<const ir::ValueId> carried) {
                      std::vector<ir::ValueId> next(carried.begin(), carried.end());
                      for (int u = 0; u < kUnroll; ++u) {
-                       for (ir::ValueId& chain : next) chain = multiply_add(chain);
+                       for (ir::ValueId& sum : next) sum = chain.link(builder, factor, sum);
                      }
                      return next;
                    });

@@ -18,9 +18,9 @@ Result<KernelBinary> empty_kernel(const Target& target);
 /// One workgroup whose first lane adds one to a word. Argument: an i32 buffer of one element.
 Result<KernelBinary> count_kernel(const Target& target);
 
-/// Multiply-adds with sums of f32 on registers, in chains long enough to fill every pipeline.
-/// Arguments: an i32 buffer of one element, the number of rounds, and an f32 buffer of
-/// `output_count` elements.
+/// Multiply-adds on registers, in chains long enough to fill every pipeline. Arguments: an i32
+/// buffer of one element, the number of rounds, and a buffer of `output_count` sums, of 4 bytes
+/// each.
 struct FmaKernel {
   KernelBinary binary;
   int64_t output_count = 0;

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "leat/base/target_facts.h"
+#include "leat/schedule/byte_product.h"
 #include "leat/schedule/candidates.h"
 #include "leat/schedule/model_constants.h"
 
@@ -23,10 +24,12 @@ constexpr uint32_t kPairOfHalves = 2;
 /// What the model sees of a node.
 struct Product {
   int64_t m = 1, n = 1, k = 1, k_inner = 1, batch = 1;
-  bool packed = false;                   // b comes in whole vectors of columns
-  bool may_split = false;                // k may be split
-  bool is_plain = false;                 // the factors are what is stored
-  uint32_t k_dot = 1;                    // k that are multiplied at once
+  bool packed = false;        // b comes in whole vectors of columns
+  bool may_split = false;     // k may be split
+  bool is_plain = false;      // the factors are what is stored
+  uint32_t k_dot = 1;         // k that are multiplied at once
+  bool sums_columns = false;  // and what is summed beside, of bytes
+  bool sums_rows = false;
   DType a = DType::f32, b = DType::f32;  // stored
 };
 
@@ -34,6 +37,13 @@ int64_t workgroups(const ContractionParams& params, const Product& p) {
   const int64_t rows = (p.m + params.tile_m() - 1) / params.tile_m();
   const int64_t columns = (p.n + params.tile_n() - 1) / params.tile_n();
   return rows * columns * p.batch;
+}
+
+/// Rows that fit beside the vectors of B, what is summed of rows and columns, a row's bytes, and
+/// two constants: ones, and the bits of signs.
+uint32_t rows_of_bytes(const ContractionParams& params, const Product& p, uint32_t registers) {
+  const uint32_t of_columns = params.reg_n * (p.sums_columns ? 2 : 1);
+  return (registers - 3 - of_columns) / (params.reg_n + (p.sums_rows ? 1 : 0));
 }
 
 /// Rows of the register tile: from half of what fits to all of it. A row's multiply-adds cost 1,
@@ -47,7 +57,8 @@ std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
   // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
   const bool many_registers = target.vector_registers >= 32;
   params.k_step = many_registers ? 1 : 4;
-  const uint32_t rows_max = (many_registers ? 14 : 6) * 2 / params.reg_n;
+  uint32_t rows_max = (many_registers ? 14 : 6) * 2 / params.reg_n;
+  if (params.by_bytes()) rows_max = rows_of_bytes(params, p, target.vector_registers);
   std::vector<Candidate> found;
   for (uint32_t rows = rows_max; rows >= std::max(1u, rows_max / 2); --rows) {
     const double tiles = static_cast<double>((p.m + rows - 1) / rows);
@@ -247,16 +258,19 @@ uint32_t k_dot_of(const Schedule& schedule, const Node& node, const Target& targ
     return is_legal(schedule, node, params, target).has_value();
   };
   for (const MatrixShape& shape : facts_of(target).matrix_shapes) {
-    if (shape.k > ContractionParams::kDotMax && may(shape.k)) return shape.k;
+    if (shape.k > ContractionParams::kDotBytes && may(shape.k)) return shape.k;
   }
-  return may(kPairOfHalves) ? kPairOfHalves : 1;
+  for (const uint32_t k_dot : {ContractionParams::kDotBytes, kPairOfHalves}) {
+    if (may(k_dot)) return k_dot;
+  }
+  return 1;
 }
 
 /// One wave, a row and a column a lane: what remains where no tile above is legal.
 std::vector<Candidate> smallest_tile(const Target& target) { return {{lane_grid(target), 0}}; }
 
 std::vector<Candidate> tiles_of(const Product& p, const Target& target) {
-  if (p.k_dot > ContractionParams::kDotMax) return fragment_tiles(p, target);
+  if (p.k_dot > ContractionParams::kDotBytes) return fragment_tiles(p, target);
   if (target.uniform_loads_broadcast) return broadcast_tiles(p, target);
   if (!target.local_memory_is_fast) return vector_tiles(p, target);
   if (p.m < kFew && p.n >= target.wave_lanes && p.k >= kFew) return few_rows(p, target);
@@ -291,6 +305,11 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .b = schedule.placements[node.inputs[contraction.b.input]].storage,
   };
   if (target.uniform_loads_broadcast) product.k_dot = k_dot_of(schedule, node, target);
+  if (product.k_dot == ContractionParams::kDotBytes) {
+    const ByteProduct bytes = *byte_product(schedule, node, contraction);
+    product.sums_columns = bytes.sums_columns;
+    product.sums_rows = bytes.sums_rows;
+  }
   std::vector<Candidate> found = tiles_of(product, target);
   std::erase_if(found, [&](const Candidate& candidate) {
     return !is_legal(schedule, node, candidate.params, target);

@@ -102,12 +102,6 @@ size_t weight_of(const ExprTree& tree) {
   return weight;
 }
 
-/// A node that only moves elements: its result is one load, no arithmetic on values.
-bool moves_only(const Node& node) {
-  return is_map(node) && node.results.size() == 1 &&
-         node.exprs.node(node.results[0].value).kind == ExprKind::load;
-}
-
 /// A node that makes floats of what takes fewer bytes, at its own coordinates and cheaply: a cast,
 /// a dequantisation. What else it loads is the same for whole rows.
 bool widens_only(const Graph& graph, const Node& node, const Target& target) {
@@ -194,7 +188,13 @@ void append(Node& producer, const Node& consumer, uint32_t input) {
   if (!moves_only(consumer)) producer.op += "+" + consumer.op;
 }
 
-/// Rewrites `reader` so that loads of `tensor` become loads of what `view` loads.
+}  // namespace
+
+bool moves_only(const Node& node) {
+  return is_map(node) && node.results.size() == 1 &&
+         node.exprs.node(node.results[0].value).kind == ExprKind::load;
+}
+
 void substitute(Node& reader, const Node& view, TensorId tensor) {
   const Node old = reader;
   reader.exprs = {};
@@ -228,6 +228,8 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
   }
   reader.element = copy_expr(old.exprs, old.element, tree, outer);
 }
+
+namespace {
 
 /// What the reader will weigh at most: each of its loads of the tensor becomes all that the view
 /// is.

@@ -11,4 +11,11 @@ namespace leat {
 /// proportion to the graph.
 void fuse(Graph& graph, const Target& target);
 
+/// Whether the node only moves elements: its result is one load, no arithmetic on values.
+bool moves_only(const Node& node);
+
+/// Rewrites `reader` so that where it loads `tensor` it computes what `view`, a map node that
+/// writes all of it, computes.
+void substitute(Node& reader, const Node& view, TensorId tensor);
+
 }  // namespace leat

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "leat/base/target_facts.h"
+#include "leat/schedule/byte_product.h"
 #include "leat/schedule/candidates.h"
 #include "leat/schedule/reduction_strides.h"
 #include "leat/schedule/split_k.h"
@@ -149,28 +150,36 @@ Result<void> check_rows(const Node& node, const Contraction& contraction, const 
   return illegal(node, "k_dot", p.k_dot, "takes rows of A in groups of so many k");
 }
 
+/// Whether the factors are what the target's dot products of so many k take.
+bool has_dot_of(const Schedule& schedule, const Node& node, const Contraction& contraction,
+                const ContractionParams& p, const Target& target) {
+  const TargetFacts facts = facts_of(target);
+  if (p.by_bytes()) {
+    return facts.has_dot_us && target.uniform_loads_broadcast &&
+           byte_product(schedule, node, contraction).has_value();
+  }
+  const MatrixShape shape = {.a = schedule.placements[node.inputs[contraction.a.input]].storage,
+                             .b = schedule.placements[node.inputs[contraction.b.input]].storage,
+                             .m = static_cast<uint16_t>(p.lane_n),
+                             .n = static_cast<uint16_t>(p.lane_n),
+                             .k = static_cast<uint16_t>(p.k_dot)};
+  const bool are_halves = shape.a == DType::bf16 && shape.b == DType::bf16 &&
+                          contraction.type == ScalarType::f32 && contraction.a.is_plain() &&
+                          contraction.b.is_plain();
+  if (!p.by_fragments()) return are_halves && p.k_dot == 2 && facts.has_dot_bf16;
+  return are_halves && std::ranges::find(facts.matrix_shapes, shape) != facts.matrix_shapes.end();
+}
+
 /// The target must have the product, and all its k be inside of A together.
 Result<void> check_dot(const Schedule& schedule, const Node& node, const ContractionParams& p,
                        const Target& target) {
   const auto contraction = find_contraction(schedule.graph, node);
-  if (!contraction || contraction->k.empty() || !contraction->a.is_plain() ||
-      !contraction->b.is_plain()) {
-    return illegal(node, "k_dot", p.k_dot, "takes factors as they are stored");
+  if (!contraction || contraction->k.empty()) {
+    return illegal(node, "k_dot", p.k_dot, "takes a product of matrices with some k");
   }
   const TensorId a = node.inputs[contraction->a.input], b = node.inputs[contraction->b.input];
   const Placement &placed_a = schedule.placements[a], &placed_b = schedule.placements[b];
-  const bool has_type = placed_a.storage == DType::bf16 && placed_b.storage == DType::bf16 &&
-                        contraction->type == ScalarType::f32;
-  const TargetFacts facts = facts_of(target);
-  const MatrixShape shape = {.a = placed_a.storage,
-                             .b = placed_b.storage,
-                             .m = static_cast<uint16_t>(p.lane_n),
-                             .n = static_cast<uint16_t>(p.lane_n),
-                             .k = static_cast<uint16_t>(p.k_dot)};
-  const bool is_there =
-      p.by_fragments() ? std::ranges::find(facts.matrix_shapes, shape) != facts.matrix_shapes.end()
-                       : p.k_dot == 2 && facts.has_dot_bf16;
-  if (!has_type || !is_there) {
+  if (!has_dot_of(schedule, node, *contraction, p, target)) {
     return illegal(node, "k_dot", p.k_dot,
                    fmt::format("of {} and {} is no dot product of the target",
                                name_of(placed_a.storage), name_of(placed_b.storage)));
@@ -179,6 +188,8 @@ Result<void> check_dot(const Schedule& schedule, const Node& node, const Contrac
       element_count(contraction->k) == 0) {
     return illegal(node, "k_dot", p.k_dot, "takes a plain tile of all k, of which there are some");
   }
+  const uint64_t sums = uint64_t{p.reg_m} * p.reg_n + p.reg_m + p.reg_n;
+  if (p.by_bytes()) TRY(check_at_most(node, "regs", sums, "what a loop carries", kAccumulatorsMax));
   if (p.by_fragments() && (p.reg_m % p.lane_n != 0 || p.vec_n != 1)) {
     return illegal(node, "k_dot", p.k_dot, "takes rows in whole fragments");
   }

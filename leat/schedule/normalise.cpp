@@ -7,7 +7,9 @@
 #include "leat/base/target_facts.h"
 #include "leat/schedule/join_concats.h"
 #include "leat/schedule/split_wide.h"
+#include "leat/schedule/whole_sums.h"
 #include "leat/tensor/contraction.h"
+#include "leat/tensor/fold.h"
 
 namespace leat {
 
@@ -154,6 +156,8 @@ Result<void> normalise(Graph& graph, const Target& target) {
   ask_checks(graph);
   remove_dead_nodes(graph);
   join_concats(graph);
+  if (sum_whole_numbers(graph, target)) remove_dead_nodes(graph);
+  TRY(fold_widened(graph, kWidenedElementsSmall));
   write_starts(graph);  // a second node for a tensor, behind those that look for the one
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);

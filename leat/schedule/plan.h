@@ -45,8 +45,10 @@ struct ContractionParams {
   bool by_units() const { return unit_m != 0; }
   /// Whether a product of so many k is one of fragments, whose operands come from where they lie,
   /// of lane_n columns and as many rows, rather than one dot product a lane.
-  bool by_fragments() const { return k_dot > kDotMax; }
-  static constexpr uint32_t kDotMax = 4;
+  bool by_fragments() const { return k_dot > kDotBytes; }
+  /// Whether it is of four products of bytes (byte_product.h).
+  bool by_bytes() const { return k_dot == kDotBytes; }
+  static constexpr uint32_t kDotBytes = 4;
   uint32_t tile_m() const {
     return by_units() ? waves_m / unit_waves * reg_m * unit_m : waves_m * reg_m * lane_m;
   }

@@ -13,7 +13,8 @@ namespace leat {
 
 namespace {
 
-/// Channels of the copy, 8 bytes of 16-bit elements: what one lane copies at once.
+/// Channels of the copy: 8 bytes of 16-bit elements, which one lane copies at once, or a word of
+/// bytes.
 constexpr int64_t kChannels = 4;
 
 /// Where a convolution's channels stand: the dimension of the filters, and the reduce axis.
@@ -43,18 +44,37 @@ bool units_multiply(const Target& target, DType storage) {
   });
 }
 
+bool is_byte(DType dtype) { return dtype == DType::i8 || dtype == DType::u8; }
+
+/// Whether the target multiplies several channels at once, and takes them from memory as words
+/// where there are four. A channel that is added counts as 0 by its filters.
+bool takes_words(const Graph& graph, const Node& node, const Contraction& contraction,
+                 const Target& target) {
+  const DType x = graph.tensors[node.inputs[contraction.a.input]].dtype;
+  const DType filters = graph.tensors[node.inputs[contraction.b.input]].dtype;
+  const TargetFacts facts = facts_of(target);
+  if (target.uniform_loads_broadcast && facts.has_dot_us && is_byte(x) && is_byte(filters)) {
+    const auto of_filters = shifted_factor(node, contraction.b);
+    return contraction.type == ScalarType::i32 && shifted_factor(node, contraction.a) &&
+           of_filters && of_filters->shift == kNoExpr;
+  }
+  const DType storage = storage_on(target, x);
+  if (!contraction.a.is_plain() || !contraction.b.is_plain() || x != filters) return false;
+  if (size_bytes_of(storage) != 2) return false;
+  if (target.uniform_loads_broadcast) return storage == DType::bf16 && facts.has_dot_bf16;
+  return units_multiply(target, storage);
+}
+
 std::optional<Channels> channels_of(const Graph& graph, const Node& node,
                                     const Contraction& contraction, const Target& target,
                                     int64_t macs_min) {
   const ContractionOperand &a = contraction.a, &b = contraction.b;
   const Tensor& x = graph.tensors[node.inputs[a.input]];
   const Tensor& filters = graph.tensors[node.inputs[b.input]];
-  const DType storage = storage_on(target, x.dtype);
-  const bool fits = is_convolution(contraction) && contraction.batch.empty() && a.is_plain() &&
-                    b.is_plain() && filters.constant && !x.constant && x.shape.size() >= 3 &&
-                    x.dtype == filters.dtype && size_bytes_of(storage) == 2 &&
-                    load_count(node, a.input) == 1 && load_count(node, b.input) == 1;
-  if (!fits || !units_multiply(target, storage)) return std::nullopt;
+  const bool fits = is_convolution(contraction) && contraction.batch.empty() && filters.constant &&
+                    !x.constant && x.shape.size() >= 3 && load_count(node, a.input) == 1 &&
+                    load_count(node, b.input) == 1;
+  if (!fits || !takes_words(graph, node, contraction, target)) return std::nullopt;
   const int64_t macs =
       element_count(contraction.m) * element_count(contraction.n) * element_count(contraction.k);
   if (x.shape[1] >= kChannels || x.shape[1] < 2 || macs < macs_min) return std::nullopt;
@@ -105,7 +125,10 @@ Node widening_copy(Graph& graph, TensorId x) {
 }  // namespace
 
 void widen_channels(Graph& graph, const Target& target, int64_t macs_min) {
-  if (facts_of(target).matrix_shapes.empty() || target.uniform_loads_broadcast) return;
+  const TargetFacts facts = facts_of(target);
+  const bool has_dots = facts.has_dot_us || facts.has_dot_bf16;
+  if (target.uniform_loads_broadcast ? !has_dots : facts.matrix_shapes.empty()) return;
+  if (target.uniform_loads_broadcast) macs_min = std::min(macs_min, kWidenedMacsMinOfWords);
   std::vector<Node> nodes;
   std::map<TensorId, TensorId> copies;
   for (Node& node : graph.nodes) {

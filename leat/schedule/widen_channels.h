@@ -1,6 +1,6 @@
-// Convolutions of few channels, as the first one of a picture: matrix units take their operands in
-// vectors along the channels, which three channels do not fill. Such an input is copied once with
-// channels of zeros behind its own, and the filters are widened alike.
+// Convolutions of few channels, as the first one of a picture: matrix units and dot products take
+// their operands in vectors along the channels, which three channels do not fill. Such an input is
+// copied once with channels of zeros behind its own, and the filters are widened alike.
 #pragma once
 
 #include "leat/base/target.h"
@@ -12,9 +12,11 @@ namespace leat {
 /// from 9.9 us (bench/results/unit-tiles-h200.json) to 6.1 (conv2d-h200-direct-f16.json).
 inline constexpr int64_t kWidenedMacsMin = int64_t{1} << 26;
 
+/// The same where a row's elements are broadcast, which without it are put together one by one.
+inline constexpr int64_t kWidenedMacsMinOfWords = int64_t{1} << 18;
+
 /// After fusion, which would make the copy part of the convolution again. Only where the target's
-/// matrix units take the elements, and the convolution has so many multiply-adds. Where a row's
-/// elements are broadcast they are paired one by one.
+/// matrix units or dot products take the elements, and the convolution has so many multiply-adds.
 void widen_channels(Graph& graph, const Target& target, int64_t macs_min = kWidenedMacsMin);
 
 }  // namespace leat

@@ -129,6 +129,7 @@ bool moves_with(const ContractionOperand& operand, size_t axis) {
 /// Numbers the axes anew.
 Affine renumbered(const Affine& form, const std::vector<uint32_t>& axes) {
   Affine result = {form.constant, {}};
+  result.coefficients.reserve(axes.size());
   for (uint32_t axis : axes) {
     result.coefficients.push_back(axis < form.coefficients.size() ? form.coefficients[axis] : 0);
   }
@@ -192,6 +193,18 @@ std::optional<Contraction> find_contraction(const Graph& graph, const Node& node
     found.out_index.push_back(renumbered(index, found.axes));
   }
   return found;
+}
+
+std::optional<ShiftedFactor> shifted_factor(const Node& node, const ContractionOperand& operand) {
+  if (node.exprs.type(operand.load) != ScalarType::i32) return std::nullopt;
+  if (operand.is_plain()) return ShiftedFactor();
+  const ExprNode& value = node.exprs.node(operand.value);
+  const bool is_less = value.kind == ExprKind::apply && value.op == ScalarOp::sub &&
+                       value.arguments[0] == operand.load;
+  // All other loads stand still, or it would be no factor.
+  const auto loads = is_less ? loads_of(node.exprs, value.arguments[1]) : std::nullopt;
+  if (!loads || std::ranges::count(*loads, operand.load) > 0) return std::nullopt;
+  return ShiftedFactor{value.arguments[1]};
 }
 
 }  // namespace leat

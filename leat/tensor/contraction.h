@@ -28,6 +28,11 @@ struct ContractionOperand {
   bool is_plain() const { return value == load; }
 };
 
+/// A factor that is a whole number of memory less another, which does not move with k.
+struct ShiftedFactor {
+  ExprId shift = kNoExpr;  // of the node's expressions, i32; none where nothing is subtracted
+};
+
 /// The loop axes by the factors that move with them: both (batch), A (m), B (n); k is reduced. They
 /// are numbered batch, m, n, k, in that order, and within each as the node has them.
 struct Contraction {
@@ -42,5 +47,8 @@ struct Contraction {
 /// Nothing unless the node sums f32 or i32 products of two such factors, of which each has an axis
 /// of its own (for one of them an axis of neither may stand), and has one result.
 std::optional<Contraction> find_contraction(const Graph& graph, const Node& node);
+
+/// Nothing unless the factor of the node is the i32 that it loads, or that less what stands still.
+std::optional<ShiftedFactor> shifted_factor(const Node& node, const ContractionOperand& operand);
 
 }  // namespace leat

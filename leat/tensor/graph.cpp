@@ -20,6 +20,8 @@ namespace {
 /// times the elements of its inputs: folding must not blow a small file up to gigabytes.
 constexpr int64_t kFoldElementsMax = 65536;
 constexpr int64_t kFoldGrowthMax = 4;
+/// Fewer floats than these are no matter of memory, and computed at once.
+constexpr int64_t kWidenedElementsMin = 1024;
 /// ... and if it takes at most this many element steps (about a second).
 constexpr double kFoldStepsMax = 1 << 24;
 
@@ -169,12 +171,22 @@ int64_t output_bytes(const Graph& graph, const Node& node) {
   return size_bytes;
 }
 
-/// Whether the node makes many floats of as many numbers of a constant that takes fewer bytes.
+/// Whether the node's result is a number times a scale.
+bool scales(const Node& node) {
+  const ExprNode& value = node.exprs.node(node.results[0].value);
+  if (value.kind != ExprKind::apply || value.op != ScalarOp::mul) return false;
+  const ExprNode& number = node.exprs.node(value.arguments[0]);
+  return number.kind == ExprKind::apply && number.op == ScalarOp::to_f32;
+}
+
+/// Whether the node makes floats of as many numbers of a constant that takes fewer bytes: many, or
+/// some that a product of bytes would take as they are.
 bool widens_constant(const Graph& graph, const Node& node) {
   if (!is_map(node) || node.results.size() != 1) return false;
   const Tensor& made = graph.tensors[node.results[0].output];
   const int64_t count = element_count(made.shape);
-  if (!is_float(made.dtype) || count <= kFoldElementsMax) return false;
+  if (!is_float(made.dtype) || count < kWidenedElementsMin) return false;
+  if (count <= kFoldElementsMax && !scales(node)) return false;
   return std::ranges::any_of(node.inputs, [&](TensorId input) {
     const Tensor& tensor = graph.tensors[input];
     return tensor.constant && !is_float(tensor.dtype) && tensor.dtype != DType::boolean &&
@@ -296,13 +308,19 @@ Result<void> Graph::add_node(Node node) {
   return {};
 }
 
-Result<void> fold_widened(Graph& graph) {
+Result<void> fold_widened(Graph& graph, int64_t elements_max) {
   std::vector<Node> nodes = std::exchange(graph.nodes, {});
+  std::vector<bool> is_folded(graph.tensors.size(), false);
   for (Node& node : nodes) {
     const bool is_output =
         std::ranges::count(graph.outputs, node.results[0].output) > 0;  // some kernel writes those
-    if (!is_output && widens_constant(graph, node) && may_fold(graph, node)) {
+    const bool follows =
+        std::ranges::any_of(node.inputs, [&](TensorId input) { return is_folded[input]; });
+    const bool is_wanted = (widens_constant(graph, node) || (follows && is_map(node))) &&
+                           element_count(node.extents) <= elements_max;
+    if (!is_output && is_wanted && may_fold(graph, node)) {
       TRY(fold(graph, node));
+      for (const NodeResult& result : node.results) is_folded[result.output] = true;
     } else {
       graph.nodes.push_back(std::move(node));
     }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "leat/base/small_floats.h"
 #include "leat/tensor/node_writer.h"
 #include "leat/tensor/products.h"
@@ -44,6 +46,18 @@ Term as_f32(Term value) { return convert(value, ScalarType::f32); }
 
 bool has_one_element(const Graph& graph, TensorId tensor) {
   return element_count(shape_of(graph, tensor)) == 1;
+}
+
+/// What all elements of a constant are, if they are the same.
+std::optional<int64_t> only_number(const Graph& graph, TensorId tensor) {
+  const auto& constant = graph.tensors[tensor].constant;
+  const int64_t count = constant ? element_count(constant->shape) : 0;
+  if (count == 0) return std::nullopt;
+  const int64_t first = constant->integer(0);
+  for (int64_t i = 1; i < count; ++i) {
+    if (constant->integer(i) != first) return std::nullopt;
+  }
+  return first;
 }
 
 /// What scale and zero point are at a place of x.
@@ -162,7 +176,11 @@ Result<TensorId> dequantize(Graph& graph, std::string_view name, TensorId x, Ten
   }
   NodeWriter writer(graph, place);
   Term number = writer.load(x, writer.axes(shape.size()));
-  if (zero_point != kNoTensor) number = number - grid.at(writer, graph, zero_point, shape.size());
+  if (zero_point != kNoTensor) {
+    const auto only = is_quantized_whole(given) ? only_number(graph, zero_point) : std::nullopt;
+    number =
+        number - (only ? writer.integer(*only) : grid.at(writer, graph, zero_point, shape.size()));
+  }
   return writer.map(dtype, shape,
                     as_f32(number) * as_f32(grid.at(writer, graph, scale, shape.size())));
 }
@@ -244,6 +262,12 @@ Result<FactorOf> less_zero(Graph& graph, const Place& place, std::string_view op
   Shape over = shape;
   for (const size_t d : summed) over[d] = 1;
   TRY(check_spreads(graph, place, "zero point", zero, over));
+  if (const auto number = only_number(graph, zero)) {
+    if (*number == 0) return FactorOf();
+    return FactorOf([number = *number](NodeWriter& writer, Term loaded, const std::vector<Term>&) {
+      return loaded - writer.integer(number);
+    });
+  }
   const bool is_one = has_one_element(graph, zero);
   return FactorOf(
       [zero, shape, is_one](NodeWriter& writer, Term loaded, const std::vector<Term>& index) {

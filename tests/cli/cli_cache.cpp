@@ -57,7 +57,8 @@ TEST(CliCache, ListsPrunesAndClears) {
   EXPECT_GT(pruned["size_bytes"], 0);
   EXPECT_LT(files_of("kernel"), before);
   size_t entries_bytes = 0;
-  for (const Json& row : json_of(run_leat({"cache", "list", "--json"}))["kinds"]) {
+  const Json left = json_of(run_leat({"cache", "list", "--json"}));
+  for (const Json& row : left["kinds"]) {
     if (row["kind"] != "tuning") entries_bytes += row["size_bytes"].get<size_t>();
   }
   EXPECT_LE(entries_bytes, size_t{10} << 10);

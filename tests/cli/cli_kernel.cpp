@@ -83,7 +83,8 @@ TEST(CliKernel, RunsOnEveryDeviceThatIsThere) {
   }
   const ProgramResult run = run_leat(add_with({"--device", devices, "--json"}));
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  for (const Json& device : Json::parse(run.out)["devices"]) {
+  const Json told = Json::parse(run.out);
+  for (const Json& device : told["devices"]) {
     EXPECT_EQ(device["agrees"], true) << device;
   }
 }

@@ -77,7 +77,8 @@ void check(const Case& test, const Target& target, const ScheduleOptions& option
     ASSERT_TRUE(got) << how << ": " << got.error().message();
     ASSERT_EQ(got->size(), want->size());
     for (size_t i = 0; i < want->size(); ++i) {
-      expect_equal((*got)[i], (*want)[i], tolerance(test.terms) + test.rounding, how);
+      const double near = test.is_exact ? 0 : tolerance(test.terms) + test.rounding;
+      expect_equal((*got)[i], (*want)[i], near, how);
     }
   }
 }

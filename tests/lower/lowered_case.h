@@ -22,7 +22,8 @@ struct Case {
   Graph graph;
   std::vector<HostTensor> inputs;
   int64_t terms = 1;  // that the longest sum has, of numbers below 1; the tolerance follows from it
-  double rounding = 0;  // relative, of the outputs' element type
+  double rounding = 0;    // relative, of the outputs' element type
+  bool is_exact = false;  // nothing is rounded
 };
 
 void check(const Case& test, const Target& target, const ScheduleOptions& options,

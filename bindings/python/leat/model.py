@@ -74,7 +74,8 @@ class Session:
         c.check(c.library.leat_session_open(c.byref(options), c.byref(self._handle)))
 
     def __del__(self, close: Any = c.library.leat_session_close) -> None:
-        close(self._handle)
+        if hasattr(self, "_handle"):  # not after a call of __init__ with arguments of no meaning
+            close(self._handle)
 
     def load(self, model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> "Model":
         """See leat.load."""
@@ -236,7 +237,8 @@ class Model:
         self._read_facts()
 
     def __del__(self, close: Any = c.library.leat_model_close) -> None:
-        close(self._handle)
+        if hasattr(self, "_handle"):  # not after a call of __init__ with arguments of no meaning
+            close(self._handle)
 
     def _read_facts(self) -> None:
         self.inputs: List[ValueFacts] = [

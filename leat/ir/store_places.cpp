@@ -24,12 +24,12 @@ class Places {
     }
   }
 
-  bool are_fixed(BlockId block) const {
+  bool are_known(BlockId block) const {
     return std::ranges::all_of(program_.blocks[block].instructions, [&](InstructionId id) {
       const Instruction& instruction = program_.instructions[id];
       const bool is_inner = instruction.regions[0] != kNone;
-      return is_inner ? is_fixed_within(instruction)
-                      : !touches(instruction) || is_fixed(instruction);
+      return is_inner ? is_known_within(instruction)
+                      : !touches(instruction) || is_known(instruction);
     });
   }
 
@@ -41,11 +41,11 @@ class Places {
 
   /// Of a branch or loop: whether its condition or bounds are known, or nothing in it touches the
   /// parameter.
-  bool is_fixed_within(const Instruction& instruction) const {
+  bool is_known_within(const Instruction& instruction) const {
     const size_t deciding = instruction.op == Opcode::loop ? 3 : 1;
     const bool decides = is_loaded(instruction, 0, deciding);
     return std::ranges::all_of(instruction.regions, [&](BlockId block) {
-      return block == kNone || (decides ? !touches_within(block) : are_fixed(block));
+      return block == kNone || (decides ? !touches_within(block) : are_known(block));
     });
   }
 
@@ -64,7 +64,7 @@ class Places {
   }
 
   /// Of an instruction that touches the parameter.
-  bool is_fixed(const Instruction& instruction) const {
+  bool is_known(const Instruction& instruction) const {
     if (instruction.op == Opcode::fragment_store) return !is_loaded(instruction, 0, 2);
     if (instruction.op != Opcode::store || is_loaded(instruction, 0, 1)) return false;
     return !instruction.masked || !is_loaded(instruction, 2, 3);
@@ -84,8 +84,8 @@ class Places {
         found |= carry(instruction);
         continue;
       }
-      const bool is_known = instruction.op == Opcode::load && is_constant_[instruction.slot];
-      const bool is_from_memory = (loads(instruction.op) && !is_known) ||
+      const bool is_told = instruction.op == Opcode::load && is_constant_[instruction.slot];
+      const bool is_from_memory = (loads(instruction.op) && !is_told) ||
                                   is_loaded(instruction, 0, instruction.operand_count);
       for (uint32_t i = 0; i < instruction.result_count; ++i) {
         found |= mark(instruction.first_result + i, is_from_memory);
@@ -117,9 +117,9 @@ class Places {
 
 }  // namespace
 
-bool are_places_fixed(const Program& program, uint32_t parameter,
+bool are_places_known(const Program& program, uint32_t parameter,
                       const std::vector<bool>& is_constant) {
-  return Places(program, parameter, is_constant).are_fixed(0);
+  return Places(program, parameter, is_constant).are_known(0);
 }
 
 }  // namespace leat::ir

@@ -12,7 +12,7 @@ namespace leat::ir {
 /// index, mask, branch or bound of a loop on the way is computed from anything loaded, save from
 /// parameters that `is_constant`, by number, says hold the same in every launch. Then every launch
 /// of the same grid writes the same elements. The program is verified.
-bool are_places_fixed(const Program& program, uint32_t parameter,
+bool are_places_known(const Program& program, uint32_t parameter,
                       const std::vector<bool>& is_constant);
 
 }  // namespace leat::ir

@@ -158,7 +158,7 @@ Result<std::string> UserKernel::bounded_text(std::span<const ir::OpenAccess> ope
 }
 
 bool UserKernel::fixes_places(size_t parameter, const std::vector<bool>& is_constant) const {
-  return ir::are_places_fixed(program_, static_cast<uint32_t>(parameter), is_constant);
+  return ir::are_places_known(program_, static_cast<uint32_t>(parameter), is_constant);
 }
 
 // --- LoadedKernel --------------------------------------------------------------------------------

@@ -66,11 +66,12 @@ Result<ImportOptions> import_options(const OnnxModel& file, const InputFiles& fi
 }  // namespace
 
 Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
-                            const PictureOptions& picture) {
+                            const PictureOptions& picture, bool trusts_kernels) {
   FedModel fed;
   TRY_ASSIGN(const OnnxModel file, OnnxModel::read(path));
   TRY_ASSIGN(const InputFiles files, read_inputs(path, inputs, file));
   TRY_ASSIGN(ImportOptions known, import_options(file, files));
+  known.trusts_kernels = trusts_kernels;
   TRY_ASSIGN(fed.model, file.specialised(known));
   TRY_ASSIGN(fed.numbers, picture_numbers(picture, fed.model));
   for (const ModelValue& input : fed.model.inputs) {

@@ -20,6 +20,6 @@ struct FedModel {
 /// `inputs` are FILE or NAME=FILE. Errors: those of reading the model and its files;
 /// invalid_argument, when an input without a default gets none.
 Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
-                            const PictureOptions& picture);
+                            const PictureOptions& picture, bool trusts_kernels);
 
 }  // namespace leat::cli

@@ -45,7 +45,8 @@ class Importer : private onnx_ops::NodeHost {
         opsets_(&frame.opsets),
         budget_(frame.node_count),
         fill_bytes_left_(options.fill_bytes_max),
-        inner_bytes_left_(options.fill_bytes_max) {
+        inner_bytes_left_(options.fill_bytes_max),
+        kernel_budget_{options.trusts_kernels, kKernelStepsMax, kKernelTextsBytesMax} {
     model_.path = path.path;
     model_.graph.memory = std::move(memory);
     model_.name = name_of(proto, path.path);
@@ -102,6 +103,12 @@ class Importer : private onnx_ops::NodeHost {
   void take_back(const Mark& mark);
   Result<void> charge(const Mark& before);
   Result<void> charge_nodes(int64_t count) override { return budget_.charge_nodes(count); }
+  Result<std::string> read_beside(const std::string& location, size_t size_bytes_max) override {
+    return external_.read_text(location, size_bytes_max);
+  }
+  std::optional<Shape> declared_shape(const std::string& value) override;
+  std::optional<int64_t> extent_of(const std::string& symbol) const;
+  onnx_ops::KernelBudget& kernel_budget() override { return kernel_budget_; }
   Result<bool> fix_inputs(const std::vector<std::string>& names);
   Result<void> fix_input(const std::string& name, const HostTensor& value);
   Result<void> add_outputs();
@@ -129,7 +136,9 @@ class Importer : private onnx_ops::NodeHost {
   ImportBudget budget_;
   int64_t fill_bytes_left_;
   int64_t inner_bytes_left_;  // of what graphs within the model make, turn by turn
-  size_t charged_ = 0;        // tensors before which are counted in it
+  onnx_ops::KernelBudget kernel_budget_;
+  std::unordered_map<std::string, const onnx::TypeProto*> declared_;  // once they are asked for
+  size_t charged_ = 0;  // tensors before which are counted in it
   uint64_t folds_ = 0;
   std::unordered_map<const OnnxNodes*, std::vector<int>> orders_;
   std::unordered_map<const onnx::TensorProto*, TensorId> initializers_;
@@ -470,6 +479,38 @@ Result<void> Importer::call_function(const onnx::NodeProto& proto, const ModelFu
   return {};
 }
 
+/// The extent that inputs have now which the file calls so.
+std::optional<int64_t> Importer::extent_of(const std::string& symbol) const {
+  for (const DeclaredInput& input : frame_.inputs) {
+    const auto found = std::ranges::find(input.extents, symbol, &DeclaredInput::Extent::symbol);
+    const OnnxValue* const value = names_.find(input.name);
+    if (symbol.empty() || found == input.extents.end() || value == nullptr) continue;
+    const auto dimension = static_cast<size_t>(found - input.extents.begin());
+    return model_.graph.tensors[value->tensor].shape[dimension];
+  }
+  return std::nullopt;
+}
+
+std::optional<Shape> Importer::declared_shape(const std::string& value) {
+  if (depth_ != 0) return std::nullopt;
+  if (declared_.empty()) {
+    for (const auto* list : {&proto_.graph().value_info(), &proto_.graph().output()}) {
+      for (const onnx::ValueInfoProto& info : *list) declared_.emplace(info.name(), &info.type());
+    }
+  }
+  const auto found = declared_.find(value);
+  if (found == declared_.end() || !found->second->tensor_type().has_shape()) return std::nullopt;
+  Shape shape;
+  for (const auto& dimension : found->second->tensor_type().shape().dim()) {
+    const bool is_number = dimension.has_dim_value() && dimension.dim_value() >= 0;
+    const std::optional<int64_t> extent =
+        is_number ? dimension.dim_value() : extent_of(dimension.dim_param());
+    if (!extent) return std::nullopt;
+    shape.push_back(*extent);
+  }
+  return shape;
+}
+
 // --- Values that become constants ----------------------------------------------------------------
 
 /// Makes constants of the inputs whose values are at hand, and of what follows from them; whether
@@ -618,7 +659,7 @@ Result<Model> OnnxModel::specialised(const ImportOptions& options, ImportFailure
 
 std::optional<Model> import_noting(const onnx::ModelProto& proto, const ModelFrame& frame,
                                    const std::string& path, ImportNotes& notes) {
-  const ImportOptions options;
+  const ImportOptions options = {.trusts_kernels = true};  // nothing runs
   const ModelPath file = {.path = path, .is_file = true};
   Result<Model> model = Importer(proto, frame, options, file, nullptr, &notes).run();
   if (!model) notes.add(model.error());

@@ -102,6 +102,7 @@ bool scatter_fits(const Graph& graph, const Node& node) {
 }
 
 Result<void> check_program(const Graph& graph, const Node& node) {
+  if (node.program->op == ProgramOp::written) return {};  // its operator has checked it
   const Shape& shape = graph.tensors[node.inputs[0]].shape;
   const ProgramFacts facts = facts_of(node.program->op);
   if (node.program->axis >= shape.size() || node.results.size() != facts.results) {
@@ -197,6 +198,7 @@ bool widens_constant(const Graph& graph, const Node& node) {
 
 bool may_fold(const Graph& graph, const Node& node) {
   int64_t input_elements = 0;
+  if (node.program && node.program->op == ProgramOp::written) return false;
   for (TensorId input : node.inputs) {
     if (!graph.tensors[input].constant) return false;
     input_elements += element_count(graph.tensors[input].shape);
@@ -353,11 +355,13 @@ ProgramFacts facts_of(ProgramOp op) {
               .results = 2,
               .sharing = RowSharing::always,
               .is_recurrent = true};
+    case ProgramOp::written: return {.name = "kernel"};
   }
   return {};
 }
 
 double flop_count(const Node& node) {
+  if (node.program && node.program->kernel) return node.program->kernel->flop;
   if (node.program) return 0;  // it moves and compares, or computes as often as it loads
   double count = 0;
   std::vector<bool> seen(node.exprs.size(), false);

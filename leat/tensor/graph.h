@@ -69,7 +69,8 @@ struct NodeResult {
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
 /// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, both max; whole
 /// numbers: the type's limits). A node with a program (program.h) has neither expressions nor
-/// indices; its extents are input 0's with 1 for the program's axis.
+/// indices; its extents are input 0's with 1 for the program's axis, those of a written kernel its
+/// first result's.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"
@@ -147,7 +148,7 @@ Result<void> evaluate_node(const Graph& graph, const Node& node,
 Result<std::vector<std::vector<double>>> evaluate_points(const Graph& graph, const Node& node,
                                                          std::span<const HostTensor* const> inputs,
                                                          std::span<const Shape> points);
-/// evaluate_node for a node with a program.
+/// evaluate_node for a node with a program that is no written kernel.
 void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
                       std::span<HostTensor* const> outputs);
 /// Runs the whole graph; one value per graph input, results in the order of graph.outputs.

@@ -52,6 +52,11 @@ struct Bench {
 
 Result<std::vector<ConvShape>> shapes_of(const Options& options) {
   std::vector<ConvShape> shapes;
+  if (options.products && options.row.dtype == DType::i8) {
+    return Error(ErrorKind::unsupported,
+                 "Option --dtype i8 is of conv2d alone: both factors of a product are inputs, and "
+                 "bytes are multiplied where one is constant.");
+  }
   for (const std::string& text : options.shapes) {
     TRY_ASSIGN(ConvShape shape,
                options.products ? parse_product_shape(text) : parse_conv_shape(text, ""));

@@ -15,8 +15,8 @@ run); every run is one process, and each export and run has a time limit.
 A row says what became of a file: what torch cannot export and what ONNX Runtime refuses is named
 and counted apart; of the rest, whether Leat ran it, the largest difference of an output over its
 largest magnitude, or Leat's sentence. Exits 1 when Leat refuses a file that ONNX Runtime runs, or
-differs by more than LIMIT and is not in EXPECTED. Needs torch, torchvision, transformers, timm, onnx, onnxscript,
-onnxruntime and numpy.
+differs by more than LIMIT and is not in EXPECTED. Needs torch, torchvision, transformers, timm,
+onnx, onnxscript, onnxruntime and numpy.
 """
 
 import argparse

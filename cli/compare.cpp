@@ -28,7 +28,7 @@ namespace {
 struct Options {
   std::string model;
   std::vector<std::string> inputs;
-  std::vector<std::string> shapes;
+  ShapeOptions shapes;
   std::string devices;
   std::string html;
   uint32_t repeat = 0;
@@ -76,7 +76,8 @@ std::string text_of(const Comparison& comparison) {
 /// Files where some are given, else random numbers.
 Result<FedModel> model_and_inputs(const Options& options, Comparison& comparison) {
   if (!options.inputs.empty()) {
-    TRY_ASSIGN(FedModel fed, feed_model(options.model, options.inputs, {}));
+    TRY_ASSIGN(FedModel fed, feed_model(options.model, options.inputs, {},
+                                        {.trusts_kernels = options.shapes.trusts_kernels}));
     comparison.input_source = fmt::format("{}", fmt::join(fed.paths, ", "));
     return fed;
   }

@@ -15,13 +15,13 @@
 #include "cli/shape_option.h"
 #include "leat/base/files.h"
 #include "leat/run/inspect.h"
+#include "leat/run/user_kernel.h"
 
 namespace leat::cli {
 
 namespace {
 
 constexpr std::string_view kPackets = "packets";  // the stage after all of inspect.h
-constexpr size_t kKernelBytesMax = size_t{16} << 20;
 
 struct Options {
   std::string file;
@@ -30,7 +30,7 @@ struct Options {
   std::string node;
   std::string capture;
   std::vector<std::string> inputs;
-  std::vector<std::string> shapes;
+  ShapeOptions shapes;
   JsonTarget json;
 };
 
@@ -49,7 +49,7 @@ std::string stage_of(const Options& options) {
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
   const std::string stage = stage_of(options);
-  if (!options.shapes.empty() && (!is_model || stage == kPackets)) {
+  if (!options.shapes.given.empty() && (!is_model || stage == kPackets)) {
     return Error(ErrorKind::invalid_argument,
                  "--shape is for a model (.onnx) after a stage before packets, whose inputs it is "
                  "that --input gives.");

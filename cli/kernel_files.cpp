@@ -252,15 +252,9 @@ class LaunchReader {
                       filled.name, type_text(filled), filled.name, filled.name));
     }
     const Shape shape = shapes_[index].value_or(Shape{filled.element_count});
-    HostTensor value = HostTensor::zeros(filled.storage, shape);
-    if (!filled.written) {
-      launch_.invented.push_back(filled.name);
-      const bool is_number = is_float(filled.storage);
-      for (int64_t i = 0; is_number && i < filled.element_count; ++i) {
-        value.set_number(i, static_cast<double>(i * 7 % 31 - 15) / 16);  // exact in every float
-      }
-    }
-    values_[index] = std::move(value);
+    if (!filled.written) launch_.invented.push_back(filled.name);
+    values_[index] =
+        filled.written ? HostTensor::zeros(filled.storage, shape) : invented_value(filled, shape);
     return {};
   }
 

@@ -17,9 +17,6 @@ class App;
 
 namespace leat::cli {
 
-/// Of a text.
-inline constexpr size_t kKernelBytesMax = size_t{16} << 20;
-
 struct LaunchOptions {
   std::string file;
   std::vector<std::string> inputs;   // NAME=FILE.npy

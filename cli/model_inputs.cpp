@@ -66,12 +66,13 @@ Result<ImportOptions> import_options(const OnnxModel& file, const InputFiles& fi
 }  // namespace
 
 Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
-                            const PictureOptions& picture, bool in_parts) {
+                            const PictureOptions& picture, const FeedOptions& options) {
   FedModel fed;
   TRY_ASSIGN(const OnnxModel file, OnnxModel::read(path));
   TRY_ASSIGN(const InputFiles files, read_inputs(path, inputs, file));
   TRY_ASSIGN(ImportOptions known, import_options(file, files));
-  known.in_parts = in_parts;
+  known.in_parts = options.in_parts;
+  known.trusts_kernels = options.trusts_kernels;
   TRY_ASSIGN(fed.model, file.specialised(known));
   TRY_ASSIGN(fed.numbers, picture_numbers(picture, fed.model));
   for (const ModelValue& input : fed.model.inputs) {

@@ -17,9 +17,15 @@ struct FedModel {
   std::vector<std::string> paths;  // of the files
 };
 
-/// `inputs` are FILE or NAME=FILE. `in_parts`: ImportOptions::in_parts. Errors: those of reading
-/// the model and its files; invalid_argument, when an input without a default gets none.
+/// Those of ImportOptions.
+struct FeedOptions {
+  bool in_parts = false;
+  bool trusts_kernels = false;
+};
+
+/// `inputs` are FILE or NAME=FILE. Errors: those of reading the model and its files;
+/// invalid_argument, when an input without a default gets none.
 Result<FedModel> feed_model(const std::string& path, const std::vector<std::string>& inputs,
-                            const PictureOptions& picture, bool in_parts = false);
+                            const PictureOptions& picture, const FeedOptions& options);
 
 }  // namespace leat::cli

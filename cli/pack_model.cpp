@@ -22,7 +22,7 @@ namespace {
 struct Options {
   std::string model;
   std::vector<std::string> targets;
-  std::vector<std::string> shapes;
+  ShapeOptions shapes;
   std::string output;
   uint32_t threads = kPackThreads;
   JsonTarget json;

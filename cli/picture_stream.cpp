@@ -45,7 +45,8 @@ Result<std::unique_ptr<PictureStream>> PictureStream::open(const StreamOptions& 
   std::unique_ptr<PictureStream> stream(new PictureStream);
   stream->options_ = options;
   TRY(stream->find_pictures());
-  TRY_ASSIGN(stream->model_, import_onnx(options.model));
+  TRY_ASSIGN(stream->model_,
+             import_onnx(options.model, {.trusts_kernels = options.trusts_kernels}));
   if (stream->model_.inputs.size() != 1 || stream->model_.outputs.empty()) {
     return Error(ErrorKind::unsupported,
                  fmt::format("A folder of pictures needs a model with one input; \"{}\" has ({}).",

@@ -8,6 +8,7 @@
 
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
+#include "cli/shape_option.h"
 #include "cli/top_classes.h"
 
 namespace leat::cli {
@@ -99,6 +100,7 @@ void declare_run_options(CLI::App& command, RunOptions& o) {
       ->delimiter(',')
       ->expected(3);
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
+  add_trust_option(command, o.trusts_kernels);
   command.add_flag("--strict", o.strict,
                    "Refuses a device that computes the model in narrower types than it asks for");
   command.add_flag("--tune", o.tune,

@@ -29,7 +29,9 @@ namespace {
 
 Result<Prepared> prepare(const RunOptions& options) {
   Prepared prepared;
-  TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture, true));
+  TRY_ASSIGN(prepared.fed,
+             feed_model(options.model, options.inputs, options.picture,
+                        {.in_parts = true, .trusts_kernels = options.trusts_kernels}));
   TRY(prepare_files(options, prepared));
   return prepared;
 }
@@ -60,6 +62,7 @@ Result<int> run_folder(const RunOptions& options) {
   stream.host_threads = options.host_threads;
   stream.times = !options.trace.empty();
   stream.strict = options.strict;
+  stream.trusts_kernels = options.trusts_kernels;
   return run_stream(std::move(stream), options.trace, options.json);
 }
 

@@ -66,19 +66,26 @@ Result<void> add_shape(const std::string& given, const OnnxModel& file, ImportOp
 
 }  // namespace
 
-void add_shape_option(CLI::App& command, std::vector<std::string>& shapes) {
+void add_trust_option(CLI::App& command, bool& trusts_kernels) {
+  command.add_flag("--trust", trusts_kernels,
+                   "Kernels in the model are not checked by the interpreter before they run");
+}
+
+void add_shape_option(CLI::App& command, ShapeOptions& options) {
+  add_trust_option(command, options.trusts_kernels);
   command
-      .add_option("--shape", shapes,
+      .add_option("--shape", options.given,
                   "An input's shape, as 1,3,48,320, where the file leaves extents open (1)")
       ->type_name("[NAME=]N,N,...")
       ->expected(1)
       ->take_all();
 }
 
-Result<Model> import_shaped(const std::string& path, const std::vector<std::string>& shapes) {
+Result<Model> import_shaped(const std::string& path, const ShapeOptions& given_options) {
   TRY_ASSIGN(const OnnxModel file, OnnxModel::read(path));
   ImportOptions options;
-  for (const std::string& given : shapes) TRY(add_shape(given, file, options));
+  options.trusts_kernels = given_options.trusts_kernels;
+  for (const std::string& given : given_options.given) TRY(add_shape(given, file, options));
   Result<Model> model = file.specialised(options);
   if (model) return model;
   const auto is_guessed = [&](const DeclaredInput& input) {

@@ -1,4 +1,5 @@
-// `--shape [NAME=]1,3,48,320`: what extents are of which a model's file leaves the choice.
+// `--shape [NAME=]1,3,48,320`: what extents are of which a model's file leaves the choice. And
+// `--trust`: its kernels are taken as right.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,10 +11,18 @@
 
 namespace leat::cli {
 
-void add_shape_option(CLI::App& command, std::vector<std::string>& shapes);
+struct ShapeOptions {
+  std::vector<std::string> given;
+  bool trusts_kernels = false;
+};
+
+/// With add_trust_option.
+void add_shape_option(CLI::App& command, ShapeOptions& options);
+/// `--trust`, of the model's own kernels.
+void add_trust_option(CLI::App& command, bool& trusts_kernels);
 
 /// The model for these shapes; extents that are open all the same are 1.
 /// Errors: those of OnnxModel; invalid_argument, for a shape that is none, and unknown names.
-Result<Model> import_shaped(const std::string& path, const std::vector<std::string>& shapes);
+Result<Model> import_shaped(const std::string& path, const ShapeOptions& options);
 
 }  // namespace leat::cli

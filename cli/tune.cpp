@@ -28,7 +28,7 @@ constexpr size_t kImportBytesMax = size_t{1} << 28;
 struct Options {
   std::string model;
   std::string device;
-  std::vector<std::string> shapes;
+  ShapeOptions shapes;
   double milliseconds = 100;
   bool again = false;
   std::string file;  // of export and import

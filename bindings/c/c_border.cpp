@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <iterator>
+#include <string_view>
 
 #include "leat/base/dtype.h"
 #include "leat_version.h"
@@ -39,6 +41,14 @@ constexpr TypeCode kTypes[] = {{LEAT_F32, DType::f32},
                                {LEAT_F8E8M0, DType::f8e8m0},
                                {LEAT_U2, DType::u2},
                                {LEAT_I2, DType::i2}};
+
+/// Types that ONNX names and tensors of the library never have.
+struct OtherType {
+  leat_type code;
+  std::string_view name;
+};
+constexpr OtherType kOtherTypes[] = {
+    {LEAT_NONE, "undefined"}, {8, "string"}, {14, "complex64"}, {15, "complex128"}};
 
 /// A buffer of the thread, not a string: a failure for lack of memory must find room.
 constexpr size_t kMessageBytes = 4096;
@@ -125,7 +135,11 @@ Result<DType> dtype_of(leat_type type) {
   for (const auto& [code, dtype] : kTypes) {
     if (code == type) return dtype;
   }
-  return Error(ErrorKind::unsupported, fmt::format("Element type ({}) is not supported.", type));
+  const auto named = std::ranges::find(kOtherTypes, type, &OtherType::code);
+  return Error(ErrorKind::unsupported,
+               fmt::format("Element type {} is not supported.", named == std::end(kOtherTypes)
+                                                                    ? fmt::format("({})", type)
+                                                                    : std::string(named->name)));
 }
 
 leat_type type_of(DType dtype) {

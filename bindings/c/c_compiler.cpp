@@ -15,6 +15,7 @@ namespace {
 Result<ImportOptions> known_of(const leat_load_options& options, const OnnxModel& file) {
   ImportOptions known;
   known.in_parts = true;
+  known.trusts_kernels = options.trusts_kernels != 0;
   if (options.known_count > 0) TRY(check_given(options.known, "known"));
   for (const leat_known_input& input : std::span(options.known, options.known_count)) {
     TRY(check_given(input.name, "name of a known input"));

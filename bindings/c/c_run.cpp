@@ -154,13 +154,16 @@ Result<void> check_place(const leat_model* model, size_t slot, size_t index, End
                            : check_below(index, own.outputs.size(), "Index of an output");
 }
 
-/// Errors: unsupported, when the caller's elements are not what lies there.
-Result<ExternalView> plain_view(const leat_model* model, size_t slot, size_t index, End end) {
+/// Errors: unsupported, when the caller's elements are not what lies there, or `is_seen` and the
+/// host does not reach them.
+Result<ExternalView> plain_view(const leat_model* model, size_t slot, size_t index, End end,
+                                bool is_seen) {
   TRY(check_place(model, slot, index, end));
   const Network& network = model->loaded->network();
   ExternalView view =
       end == End::input ? network.input_view(index, slot) : network.output_view(index, slot);
-  if (is_plain(view)) return view;
+  if (is_plain(view) || (!is_seen && view.storage == view.dtype && view.is_row_major()))
+    return view;
   const Model& own = model->loaded->model();
   const ModelValue& value = end == End::input ? own.inputs[index] : own.outputs[index];
   return Error(ErrorKind::unsupported,
@@ -175,7 +178,7 @@ leat_status show_memory(leat_model* model, size_t slot, size_t index, End end,
                         leat_tensor* memory) {
   return guarded([&]() -> Result<void> {
     TRY(check_given(memory, "memory"));
-    TRY_ASSIGN(const ExternalView view, plain_view(model, slot, index, end));
+    TRY_ASSIGN(const ExternalView view, plain_view(model, slot, index, end, true));
     describe(view.dtype, view.shape, *memory);
     memory->data = view.host;
     return {};
@@ -186,7 +189,7 @@ leat_status show_memory(leat_model* model, size_t slot, size_t index, End end,
 template <typename Make>
 leat_status place(leat_model* model, size_t slot, size_t index, End end, const Make& make) {
   return guarded([&]() -> Result<void> {
-    TRY(plain_view(model, slot, index, end));
+    TRY(plain_view(model, slot, index, end, false));  // of a dma-buf the host may see nothing
     return model->loaded->alone([&](Network& network) -> Result<void> {
       TRY_ASSIGN(Buffer buffer, make(network.device()));
       return end == End::input ? network.place_input(index, std::move(buffer), slot)
@@ -201,6 +204,12 @@ leat_status place_host(leat_model* model, size_t slot, size_t index, End end, vo
     TRY(check_given(memory, "memory"));
     return device.import_host({static_cast<std::byte*>(memory), size_bytes});
   });
+}
+
+leat_status place_dma_buf(leat_model* model, size_t slot, size_t index, End end, int fd,
+                          size_t size_bytes) {
+  return place(model, slot, index, end,
+               [&](Device& device) { return device.import_dma_buf(fd, size_bytes); });
 }
 
 Result<StartedRun> start(leat_model* model, size_t slot) {
@@ -287,8 +296,12 @@ leat_status leat_model_place_output(leat_model* model, size_t slot, size_t index
 
 leat_status leat_model_place_input_dma_buf(leat_model* model, size_t slot, size_t index, int fd,
                                            size_t size_bytes) {
-  return c::place(model, slot, index, c::End::input,
-                  [&](Device& device) { return device.import_dma_buf(fd, size_bytes); });
+  return c::place_dma_buf(model, slot, index, c::End::input, fd, size_bytes);
+}
+
+leat_status leat_model_place_output_dma_buf(leat_model* model, size_t slot, size_t index, int fd,
+                                            size_t size_bytes) {
+  return c::place_dma_buf(model, slot, index, c::End::output, fd, size_bytes);
 }
 
 leat_status leat_model_start(leat_model* model, size_t slot, leat_fence* fence) {

@@ -189,12 +189,13 @@ typedef struct leat_load_options {
   const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
   const leat_known_input* known; /**< inputs of which more is known than the file says */
   size_t known_count;
-  uint64_t deadline_ns;  /**< after which a run counts as lost; 0: the device's own */
-  uint32_t slots;        /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
-  int32_t is_strict;     /**< not 0: refuses a device that computes f64 as f32 */
-  int32_t has_one_shape; /**< not 0: other shapes than the first are not expected: kernels are
-                              made for these alone, some per cent faster; others make new ones */
-  int32_t takes_times;   /**< not 0: each run takes the device's time: leat_model_run_times */
+  uint64_t deadline_ns;   /**< after which a run counts as lost; 0: the device's own */
+  uint32_t slots;         /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
+  int32_t is_strict;      /**< not 0: refuses a device that computes f64 as f32 */
+  int32_t has_one_shape;  /**< not 0: other shapes than the first are not expected: kernels are
+                               made for these alone, some per cent faster; others make new ones */
+  int32_t takes_times;    /**< not 0: each run takes the device's time: leat_model_run_times */
+  int32_t trusts_kernels; /**< not 0: kernels in the model are not checked by the interpreter */
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
@@ -355,9 +356,14 @@ LEAT_API leat_status leat_model_place_input(leat_model* model, size_t slot, size
                                             void* memory, size_t size_bytes);
 LEAT_API leat_status leat_model_place_output(leat_model* model, size_t slot, size_t index,
                                              void* memory, size_t size_bytes);
-/** The same of a dma-buf, such as a camera's frame. `fd` stays the caller's. */
+/** The same of a dma-buf: a camera's frame, a picture that goes to a screen. `fd` stays the
+ * caller's; the cpu device takes every file that can be mapped. Nobody waits for fences of the
+ * dma-buf: what fills it is done before the run starts. Errors: LEAT_UNSUPPORTED, when the device
+ * takes no dma-buf; LEAT_INVALID_ARGUMENT, when it has fewer bytes than are said; LEAT_IO. */
 LEAT_API leat_status leat_model_place_input_dma_buf(leat_model* model, size_t slot, size_t index,
                                                     int fd, size_t size_bytes);
+LEAT_API leat_status leat_model_place_output_dma_buf(leat_model* model, size_t slot, size_t index,
+                                                     int fd, size_t size_bytes);
 
 /** The moment at which a run ends. Plain data; it must not be looked at after its model moved or
  * was closed. */

@@ -122,7 +122,7 @@ Result<bool> Machine::run_to_barrier(Wave& wave) {
   while (wave.step < steps_.size()) {
     const Step& step = steps_[wave.step++];
     if (steps_left_-- == 0) {
-      return Error(ErrorKind::invalid_argument,
+      return Error(ErrorKind::unsupported,
                    fmt::format("Kernel \"{}\" takes more steps than it may.", program_.name));
     }
     const Instruction& instruction = program_.instructions[step.instruction];
@@ -428,6 +428,7 @@ Result<void> interpret(const Program& program, std::span<const std::span<std::by
   Machine machine(program, buffers, options.steps_max, options.refuses_unwritten);
   TRY(machine.run());
   if (options.written != nullptr) *options.written = machine.written();
+  if (options.steps != nullptr) *options.steps = options.steps_max - machine.steps_left();
   return {};
 }
 

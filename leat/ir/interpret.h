@@ -20,8 +20,8 @@ namespace leat::ir {
 /// neither read nor written through another. Where devices may differ it does this: division
 /// by zero gives 0; min_f and max_f of one NaN give the number; functions are those of <cmath>.
 /// `steps_max`: instructions of all waves, for a program that may not end in a lifetime.
-/// Errors: invalid_argument (buffers that do not fit, too many steps), internal (the program breaks
-/// a rule; the sentence names the instruction, and the index with its limit).
+/// Errors: invalid_argument (buffers that do not fit), unsupported (too many steps), internal (the
+/// program breaks a rule; the sentence names the instruction, and the index with its limit).
 Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
                        uint64_t steps_max = UINT64_MAX);
 
@@ -32,6 +32,8 @@ struct InterpretOptions {
   bool refuses_unwritten = false;
   /// When it is not null: how many elements of each parameter were written.
   std::vector<int64_t>* written = nullptr;
+  /// When it is not null: how many instructions all waves took.
+  uint64_t* steps = nullptr;
 };
 Result<void> interpret(const Program& program, std::span<const std::span<std::byte>> buffers,
                        const InterpretOptions& options);

@@ -78,6 +78,7 @@ class Machine {
           bool refuses_unwritten);
   Result<void> run();
   std::vector<int64_t> written() const;
+  uint64_t steps_left() const { return steps_left_; }
 
  private:
   Result<void> run_group();

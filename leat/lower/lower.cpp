@@ -70,6 +70,9 @@ Result<void> check_kernel(const Schedule& schedule, const Step& step, const Targ
                      ") bytes; target \"" + target.name + "\" has (" +
                      std::to_string(target.local_memory_bytes_max) + ") bytes of local memory.");
   }
+  if (node.program && node.program->kernel) {
+    TRY(written_program(schedule, node, target));
+  }
   const auto contraction = find_contraction(schedule.graph, node);
   return contraction ? check_addresses(schedule, node, *contraction) : Result<void>();
 }
@@ -127,7 +130,9 @@ Result<LoweredKernel> lower(const Schedule& schedule, const Step& step, const Ta
   return finished(lower_step(schedule, step, target), node, target, keep_stages);
 }
 
-bool can_be_open(const Step& step) {
+bool can_be_open(const Schedule& schedule, const Step& step) {
+  const auto& program = schedule.graph.nodes[step.node].program;
+  if (program && program->kernel) return false;
   const auto* params = std::get_if<ContractionParams>(&step.params);
   return params == nullptr || params->split_k == 1;
 }
@@ -135,7 +140,7 @@ bool can_be_open(const Step& step) {
 Result<std::unique_ptr<OpenKernel>> lower_open(const Schedule& schedule, const Step& step,
                                                const Target& target,
                                                const std::vector<bool>& open) {
-  CHECK(can_be_open(step));
+  CHECK(can_be_open(schedule, step));
   TRY(check_kernel(schedule, step, target));
   auto kernel = std::make_unique<OpenKernel>();
   uint32_t position = 0;

@@ -49,8 +49,8 @@ struct OpenKernel {
   std::vector<uint32_t> words;
   uint32_t groups = 0;
 };
-/// Whether the step has such a kernel: a product in parts of k has none.
-bool can_be_open(const Step& step);
+/// Whether the step has such a kernel: a product in parts of k has none, nor what somebody wrote.
+bool can_be_open(const Schedule& schedule, const Step& step);
 /// Errors: those of lower(); unsupported, where a launch has more workgroups than the target counts
 /// along x.
 Result<std::unique_ptr<OpenKernel>> lower_open(const Schedule& schedule, const Step& step,

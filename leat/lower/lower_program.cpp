@@ -55,6 +55,7 @@ class ProgramLowering {
       case ProgramOp::log_softmax: emit_softmax(); break;
       case ProgramOp::scatter: emit_scatter(); break;
       case ProgramOp::recurrence:
+      case ProgramOp::written:
       case ProgramOp::linear_attention: CHECK(false);  // lower_program has them elsewhere
     }
     return builder_.finish_step();
@@ -433,6 +434,11 @@ StepProgram lower_program(const StepSource& source, const ProgramParams& params)
   switch (source.node.program->op) {
     case ProgramOp::recurrence: return lower_recurrence(source);
     case ProgramOp::linear_attention: return lower_linear_attention(source);
+    case ProgramOp::written: {
+      Result<ir::Program> program = written_program(source.schedule, source.node, source.target);
+      CHECK(program.has_value());  // check_kernel has seen it
+      return {.program = std::move(*program), .words = {}};
+    }
     case ProgramOp::scan:
     case ProgramOp::scan_product:
     case ProgramOp::top_k:

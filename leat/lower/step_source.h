@@ -22,6 +22,11 @@ struct StepSource {
 StepProgram lower_contraction(const StepSource& source);
 StepProgram lower_map_reduce(const StepSource& source, const MapReduceParams& params);
 StepProgram lower_program(const StepSource& source, const ProgramParams& params);
+/// The program of a kernel that somebody wrote, whose parameters are the arguments of its step, as
+/// they are stored. Errors: unsupported, when the target stores one in another way than the kernel
+/// can take.
+Result<ir::Program> written_program(const Schedule& schedule, const Node& node,
+                                    const Target& target);
 /// Bytes of local memory that the kernel of a node takes which goes along a sequence; of others 0.
 uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const Target& target);
 

@@ -157,6 +157,19 @@ Result<ExternalData::Region> ExternalData::find(const onnx::TensorProto& tensor,
   return Region{std::move(file.descriptor), place.offset, place.location};
 }
 
+Result<std::string> ExternalData::read_text(const std::string& location, size_t size_bytes_max) {
+  TRY_ASSIGN(File file, open(location));
+  const auto size_bytes = static_cast<size_t>(file.size_bytes);
+  if (size_bytes > size_bytes_max) {
+    return invalid(fmt::format("File \"{}\" has more bytes ({}) than the limit ({}).", location,
+                               size_bytes, size_bytes_max));
+  }
+  std::string text(size_bytes, '\0');
+  const Region region = {std::move(file.descriptor), 0, location};
+  TRY(read(region, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
 Result<void> ExternalData::read(const Region& region, std::span<std::byte> bytes) {
   int64_t offset = region.offset;
   while (!bytes.empty()) {

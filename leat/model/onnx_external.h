@@ -35,6 +35,8 @@ class ExternalData {
   /// Where the file has the tensor's data, of `size_bytes`. Errors: invalid_argument, naming the
   /// tensor, the file and the value; io.
   Result<Region> find(const onnx::TensorProto& tensor, int64_t size_bytes);
+  /// A whole file. Errors: invalid_argument, for one that is larger, too; io.
+  Result<std::string> read_text(const std::string& location, size_t size_bytes_max);
   /// Errors: io.
   static Result<void> read(const Region& region, std::span<std::byte> bytes);
 

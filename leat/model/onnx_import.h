@@ -26,6 +26,10 @@ inline constexpr int kModelNodesMax = 1 << 17;
 inline constexpr int kTensorRankMax = 8;
 /// VGG-19 with all its weights filled needs 0.58e9.
 inline constexpr int64_t kFillBytesMax = int64_t{1} << 30;
+/// Instructions that the interpreter runs for all kernels of a model, some seconds, and their
+/// texts.
+inline constexpr uint64_t kKernelStepsMax = uint64_t{1} << 26;
+inline constexpr size_t kKernelTextsBytesMax = size_t{64} << 20;
 
 struct ImportOptions {
   /// By input name. An unknown dimension of an input that is not listed becomes 1: in practice it
@@ -42,6 +46,9 @@ struct ImportOptions {
   /// Where a size follows from a value that only a run gives, the graph ends, and Model::rest goes
   /// on. Else such a model is refused.
   bool in_parts = false;
+  /// Kernels in the model (docs/kernels.md) are not checked by the interpreter. They touch no
+  /// memory of others all the same.
+  bool trusts_kernels = false;
   /// Fills Model::values.
   bool keeps_values = false;
 };

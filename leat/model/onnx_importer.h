@@ -1,8 +1,9 @@
-// An import under way: from ModelProto to Graph, node by node. onnx_import.cpp has what every model
-// needs; onnx_parts.cpp what those need whose sizes follow from values that only a run gives.
+// An import under way: from ModelProto to Graph, node by node. onnx_importer.cpp has what every
+// model needs; onnx_parts.cpp what those need whose sizes follow from values that only a run gives.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -110,6 +111,12 @@ class Importer final : private onnx_ops::NodeHost {
   void take_back(const Mark& mark);
   Result<void> charge(const Mark& before);
   Result<void> charge_nodes(int64_t count) override { return budget_.charge_nodes(count); }
+  Result<std::string> read_beside(const std::string& location, size_t size_bytes_max) override {
+    return external_->read_text(location, size_bytes_max);
+  }
+  std::optional<Shape> declared_shape(const std::string& value) override;
+  std::optional<int64_t> extent_of(const std::string& symbol) const;
+  onnx_ops::KernelBudget& kernel_budget() override { return kernel_budget_; }
   bool may_fix(const std::vector<std::string>& names) const;
   Result<bool> fix_inputs(const std::vector<std::string>& names);
   Result<void> fix_input(const std::string& name, const HostTensor& value);
@@ -164,7 +171,9 @@ class Importer final : private onnx_ops::NodeHost {
   ImportBudget budget_;
   int64_t fill_bytes_left_;
   int64_t inner_bytes_left_;  // of what graphs within the model make, turn by turn
-  size_t charged_ = 0;        // tensors before which are counted in it
+  onnx_ops::KernelBudget kernel_budget_;
+  std::unordered_map<std::string, const onnx::TypeProto*> declared_;  // once they are asked for
+  size_t charged_ = 0;  // tensors before which are counted in it
   uint64_t folds_ = 0;
   std::unordered_map<const OnnxNodes*, std::vector<int>> orders_;
   std::unordered_map<const onnx::TensorProto*, TensorId> initializers_;

@@ -77,6 +77,11 @@ bool OnnxNode::wants_output(size_t index) const {
   return index < outputs_.size() && !proto_.output(static_cast<int>(index)).empty();
 }
 
+std::optional<Shape> OnnxNode::declared_shape(size_t index) const {
+  if (!wants_output(index)) return std::nullopt;
+  return frame_.host.declared_shape(proto_.output(static_cast<int>(index)));
+}
+
 void OnnxNode::set_output(size_t index, OnnxValue value) {
   if (index < outputs_.size()) outputs_[index] = std::move(value);
 }

@@ -41,6 +41,13 @@ struct WantedValues {
   HostFunction function;  // that takes them, where it is all that the node is; else empty
 };
 
+/// What all kernels of a model may still take.
+struct KernelBudget {
+  bool trusts = false;         // no interpreter checks them
+  uint64_t steps_left = 0;     // of the interpreter
+  size_t text_bytes_left = 0;  // counted for each node, in each turn of a loop
+};
+
 /// The importer, to nodes that hold graphs or decide by values.
 class NodeHost {
  public:
@@ -60,6 +67,12 @@ class NodeHost {
   virtual Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) = 0;
   /// Takes `count` nodes off what the model may become. Errors: unsupported: so many are not left.
   virtual Result<void> charge_nodes(int64_t count) = 0;
+  /// The text of a file in or below the model's folder. Errors: invalid_argument, io.
+  virtual Result<std::string> read_beside(const std::string& location, size_t size_bytes_max) = 0;
+  /// The shape that the file declares for a value of the model's own graph, where all extents are
+  /// numbers or those of inputs.
+  virtual std::optional<Shape> declared_shape(const std::string& value) = 0;
+  virtual KernelBudget& kernel_budget() = 0;
 
  protected:
   ~NodeHost() = default;
@@ -81,6 +94,7 @@ class OnnxNode {
   OnnxNode(const onnx::NodeProto& proto, Frame frame);
 
   Graph& graph() const { return frame_.graph; }
+  NodeHost& host() const { return frame_.host; }
   const std::string& name() const { return frame_.name; }
   const std::string& op() const { return op_; }
   int64_t opset() const { return frame_.opset; }
@@ -105,6 +119,8 @@ class OnnxNode {
   size_t output_count() const { return outputs_.size(); }
   /// True when the model uses output `index`.
   bool wants_output(size_t index) const;
+  /// See NodeHost; nothing, where the model has no such output.
+  std::optional<Shape> declared_shape(size_t index) const;
   /// For outputs after the first, which the import function returns.
   void set_output(size_t index, OnnxValue value);
   const OnnxValue& output(size_t index) const { return outputs_[index]; }

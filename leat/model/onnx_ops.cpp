@@ -40,7 +40,8 @@ std::vector<std::span<const OnnxOperator>> all_lists() {
           quantize_microsoft_operators(),
           recurrent_operators(),
           contrib_operators(),
-          contrib_attention_operators()};
+          contrib_attention_operators(),
+          kernel_operators()};
 }
 
 }  // namespace
@@ -51,6 +52,7 @@ std::string_view canonical_domain(std::string_view domain) {
 
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name) {
   const std::string_view wanted = canonical_domain(domain);
+  if (wanted == kKernelDomain) return &kernel_operators()[0];
   for (std::span<const OnnxOperator> list : all_lists()) {
     for (const OnnxOperator& row : list) {
       if (row.name == name && row.domain == wanted) return &row;

@@ -61,6 +61,10 @@ std::span<const OnnxOperator> quantize_microsoft_operators();  // onnx_ops_quant
 std::span<const OnnxOperator> recurrent_operators();           // onnx_ops_recurrent.cpp
 std::span<const OnnxOperator> contrib_operators();             // onnx_ops_contrib.cpp
 std::span<const OnnxOperator> contrib_attention_operators();   // onnx_ops_contrib_attention.cpp
+std::span<const OnnxOperator> kernel_operators();              // onnx_ops_kernel.cpp
+
+/// Its operators are called as their kernels are.
+inline constexpr std::string_view kKernelDomain = "leat";
 
 /// Null when there is none. "ai.onnx" is the domain "".
 const OnnxOperator* find_operator(std::string_view domain, std::string_view name);

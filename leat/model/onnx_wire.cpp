@@ -38,19 +38,20 @@ struct Field {
 
 // The fields of onnx.proto that are messages or packed varints.
 constexpr Field kFields[] = {
-    {Part::model, 7, Part::graph},         {Part::model, 8, Part::opset},
-    {Part::model, 14, Part::entry},        {Part::model, 25, Part::function},
-    {Part::function, 7, Part::node},       {Part::function, 9, Part::opset},
-    {Part::function, 11, Part::attribute}, {Part::graph, 1, Part::node},
-    {Part::graph, 5, Part::tensor},        {Part::graph, 11, Part::value_info},
-    {Part::graph, 12, Part::value_info},   {Part::graph, 15, Part::sparse_tensor},
-    {Part::node, 5, Part::attribute},      {Part::attribute, 5, Part::tensor},
-    {Part::attribute, 6, Part::graph},     {Part::attribute, 8, Part::numbers},
-    {Part::tensor, 1, Part::numbers},      {Part::tensor, 5, Part::numbers},
-    {Part::tensor, 7, Part::numbers},      {Part::tensor, 11, Part::numbers},
-    {Part::tensor, 13, Part::entry},       {Part::sparse_tensor, 1, Part::tensor},
-    {Part::value_info, 2, Part::type},     {Part::type, 1, Part::tensor_type},
-    {Part::tensor_type, 2, Part::shape},   {Part::shape, 1, Part::dimension},
+    {Part::model, 7, Part::graph},          {Part::model, 8, Part::opset},
+    {Part::model, 14, Part::entry},         {Part::model, 25, Part::function},
+    {Part::function, 7, Part::node},        {Part::function, 9, Part::opset},
+    {Part::function, 11, Part::attribute},  {Part::graph, 1, Part::node},
+    {Part::graph, 5, Part::tensor},         {Part::graph, 11, Part::value_info},
+    {Part::graph, 12, Part::value_info},    {Part::graph, 13, Part::value_info},
+    {Part::graph, 15, Part::sparse_tensor}, {Part::node, 5, Part::attribute},
+    {Part::attribute, 5, Part::tensor},     {Part::attribute, 6, Part::graph},
+    {Part::attribute, 8, Part::numbers},    {Part::tensor, 1, Part::numbers},
+    {Part::tensor, 5, Part::numbers},       {Part::tensor, 7, Part::numbers},
+    {Part::tensor, 11, Part::numbers},      {Part::tensor, 13, Part::entry},
+    {Part::sparse_tensor, 1, Part::tensor}, {Part::value_info, 2, Part::type},
+    {Part::type, 1, Part::tensor_type},     {Part::tensor_type, 2, Part::shape},
+    {Part::shape, 1, Part::dimension},
 };
 
 size_t object_bytes(Part part) {

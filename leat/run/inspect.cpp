@@ -91,10 +91,10 @@ Target cpu_target(std::string_view name, const char* triple, uint32_t lanes, uin
   return target;
 }
 
-/// The first chips of Intel's with AVX-512 BF16, and with AMX.
+/// The first chips of Intel's with AVX-512 BF16, and with AMX. Both have VNNI.
 Target dot_target(std::string_view name) {
   Target target = cpu_target(name, "x86_64-unknown-linux-gnu", 16, 32);
-  target.llvm_features = "+avx512bf16";
+  target.llvm_features = "+avx512bf16,+avx512vnni";
   if (name == "sapphirerapids") target.llvm_features += ",+amx-tile,+amx-bf16";
   return target;
 }

@@ -68,7 +68,7 @@ std::optional<ShapeKernels::Opening> ShapeKernels::opened(const Schedule& schedu
                                                           const Step& step, const Target& target,
                                                           StepKey key) {
   const auto known = nodes_.find(schedule.graph.nodes[step.node].name);
-  if (known == nodes_.end() || !can_be_open(step)) return std::nullopt;
+  if (known == nodes_.end() || !can_be_open(schedule, step)) return std::nullopt;
   const auto form = std::ranges::find(known->second.forms, key.structure,
                                       [](const Form& each) { return each.key.structure; });
   if (form == known->second.forms.end()) return std::nullopt;

@@ -11,6 +11,7 @@
 #include "leat/emit/emit.h"
 #include "leat/ir/interpret.h"
 #include "leat/ir/parse.h"
+#include "leat/ir/store_places.h"
 #include "leat/ir/text.h"
 #include "leat/ir/verify.h"
 #include "leat/lower/bound_accesses.h"
@@ -55,6 +56,14 @@ std::optional<ir::Range> contents_of(const ir::Parameter& parameter,
 }
 
 }  // namespace
+
+HostTensor invented_value(const ir::Parameter& parameter, Shape shape) {
+  HostTensor value = HostTensor::zeros(parameter.storage, std::move(shape));
+  for (int64_t i = 0; is_float(parameter.storage) && i < element_count(value.shape); ++i) {
+    value.set_number(i, static_cast<double>(i * 7 % 31 - 15) / 16);
+  }
+  return value;
+}
 
 // --- UserKernel ----------------------------------------------------------------------------------
 
@@ -117,10 +126,13 @@ Result<void> UserKernel::check_arguments(KernelArguments arguments) const {
   return {};
 }
 
-Result<KernelCheck> UserKernel::check(KernelArguments arguments) const {
+Result<KernelCheck> UserKernel::check(KernelArguments arguments, uint64_t steps_max) const {
   TRY(check_arguments(arguments));
   KernelCheck check;
-  const ir::InterpretOptions options = {.refuses_unwritten = true, .written = &check.written};
+  const ir::InterpretOptions options = {.steps_max = steps_max,
+                                        .refuses_unwritten = true,
+                                        .written = &check.written,
+                                        .steps = &check.steps};
   if (const Result<void> run = ir::interpret(program_, arguments, options); !run) {
     return as_users(run.error());
   }
@@ -133,6 +145,20 @@ ir::LaunchRanges UserKernel::ranges(KernelArguments arguments) const {
     contents.push_back(contents_of(program_.parameters[i], arguments[i]));
   }
   return ir::find_ranges(program_, contents);
+}
+
+Result<ir::Program> UserKernel::bounded(std::span<const ir::OpenAccess> open) const {
+  if (open.empty()) return program_;
+  return bound_accesses(program_, open);
+}
+
+Result<std::string> UserKernel::bounded_text(std::span<const ir::OpenAccess> open) const {
+  TRY_ASSIGN(const ir::Program program, bounded(open));
+  return ir::print_program(program);
+}
+
+bool UserKernel::fixes_places(size_t parameter, const std::vector<bool>& is_constant) const {
+  return ir::are_places_known(program_, static_cast<uint32_t>(parameter), is_constant);
 }
 
 // --- LoadedKernel --------------------------------------------------------------------------------
@@ -164,10 +190,7 @@ Result<void> LoadedKernel::allocate() {
 }
 
 Result<std::unique_ptr<Kernel>> LoadedKernel::compile(std::span<const ir::OpenAccess> open) {
-  ir::Program program = kernel_.program();
-  if (!open.empty()) {
-    TRY_ASSIGN(program, bound_accesses(program, open));
-  }
+  TRY_ASSIGN(ir::Program program, kernel_.bounded(open));
   TRY(run_passes(program, device_.target()));
   const CacheKey key =
       cache_.key_of(ir::print_program(program), device_.target(), device_.info().driver);

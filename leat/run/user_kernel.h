@@ -20,8 +20,12 @@
 #include "leat/ir/ir.h"
 #include "leat/ir/source_notes.h"
 #include "leat/run/kernel_cache.h"
+#include "leat/tensor/graph.h"
 
 namespace leat {
+
+/// A longer text is refused.
+inline constexpr size_t kKernelBytesMax = size_t{16} << 20;
 
 /// The bytes of each parameter, in the kernel's order: element_count elements in storage type.
 using KernelArguments = std::span<const std::span<std::byte>>;
@@ -29,7 +33,12 @@ using KernelArguments = std::span<const std::span<std::byte>>;
 /// What the interpreter saw of a launch that is right.
 struct KernelCheck {
   std::vector<int64_t> written;  // elements of each parameter
+  uint64_t steps = 0;            // instructions of all waves
 };
+
+/// What a parameter is checked with where nobody gives it: numbers that floats of any width have
+/// and of which few are equal, and zeros as whole numbers, which may be places.
+HostTensor invented_value(const ir::Parameter& parameter, Shape shape);
 
 class UserKernel {
  public:
@@ -48,14 +57,22 @@ class UserKernel {
 
   /// Runs the launch in the interpreter, which changes the arguments that the kernel writes: their
   /// values are the right ones afterwards. Errors: invalid_argument, naming the instruction, the
-  /// lane and the element.
-  Result<KernelCheck> check(KernelArguments arguments) const;
+  /// lane and the element; unsupported: more instructions than `steps_max`.
+  Result<KernelCheck> check(KernelArguments arguments, uint64_t steps_max = UINT64_MAX) const;
 
   /// That there is one for each parameter, of its size. Errors: invalid_argument.
   Result<void> check_arguments(KernelArguments arguments) const;
 
   /// What the launch may touch, for any arguments with the same whole numbers in what is only read.
+  /// What an argument holds is not known where its span is empty.
   ir::LaunchRanges ranges(KernelArguments arguments) const;
+  /// The program with masks where the launch may leave its memory, given `ranges`.
+  /// Errors: unsupported (an access can be neither proven nor masked).
+  Result<ir::Program> bounded(std::span<const ir::OpenAccess> open) const;
+  Result<std::string> bounded_text(std::span<const ir::OpenAccess> open) const;
+  /// Whether a launch writes the same elements of the parameter whatever it is given, save for
+  /// parameters that `is_constant` says, and reads none of them.
+  bool fixes_places(size_t parameter, const std::vector<bool>& is_constant) const;
   /// What stands open, as a sentence without its stop.
   std::string text_of(const ir::OpenAccess& access) const;
   /// The text as the printer writes it, with its names and comments, for the launch that is set.

@@ -19,6 +19,10 @@ bool is_wide_constant(const ExprNode& expr) {
 class KeyWriter {
  public:
   void add(int64_t value) { key_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void add(const std::string& text) {
+    add_count(text);
+    key_ += text;
+  }
   template <typename List>
   void add_count(const List& list) {
     add(static_cast<int64_t>(list.size()));
@@ -48,6 +52,7 @@ class KeyWriter {
   }
   void add_program(const Program& program) {
     if (program.op == ProgramOp::recurrence) add(program.recurrence);
+    if (program.kernel) add(program.kernel->text);
     if (program.op != ProgramOp::linear_attention) return;
     const LinearAttention& a = program.linear_attention;
     add(a.q_heads);
@@ -99,8 +104,9 @@ std::string structure_of(const Schedule& schedule, const Node& node) {
     key.add(static_cast<int64_t>(program->updates));
     key.add_program(*program);
     // Sums wrap, and elements are ordered, as the model's types are, however they are stored.
-    for (const TensorId id : {node.inputs[0], node.results[0].output}) {
-      key.add(static_cast<int64_t>(schedule.graph.tensors[id].dtype));
+    for (const TensorId id :
+         {node.inputs.empty() ? kNoTensor : node.inputs[0], node.results[0].output}) {
+      if (id != kNoTensor) key.add(static_cast<int64_t>(schedule.graph.tensors[id].dtype));
     }
   }
   key.add(static_cast<int64_t>(node.exprs.size()));

@@ -37,10 +37,23 @@ Contractions find_contractions(const Graph& graph) {
   return found;
 }
 
+/// What a kernel that somebody wrote reads and writes, which knows one order.
+std::vector<bool> find_row_major(const Graph& graph) {
+  std::vector<bool> found(graph.tensors.size(), false);
+  for (const Node& node : graph.nodes) {
+    if (!node.program || !node.program->kernel) continue;
+    for (const TensorId input : node.inputs) found[input] = true;
+    for (const NodeResult& result : node.results) found[result.output] = true;
+  }
+  return found;
+}
+
 std::vector<bool> find_channels_last(const Graph& graph, const Contractions& contractions) {
   std::vector<bool> last(graph.tensors.size(), false);
+  const std::vector<bool> row_major = find_row_major(graph);
   auto mark = [&](TensorId tensor) {
-    if (graph.tensors[tensor].shape.size() < 3 || graph.tensors[tensor].constant || last[tensor]) {
+    if (graph.tensors[tensor].shape.size() < 3 || graph.tensors[tensor].constant || last[tensor] ||
+        row_major[tensor]) {
       return false;
     }
     last[tensor] = true;

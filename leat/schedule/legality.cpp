@@ -283,6 +283,7 @@ Result<void> check(const Schedule&, const Node& node, const ProgramParams& p, co
 
 std::vector<Candidate> program_candidates(const Schedule& schedule, const Node& node,
                                           const Target& target) {
+  if (node.program->kernel) return {{ProgramParams{}, 0}};
   const int64_t lanes = int64_t{target.wave_lanes} * target.compute_units;
   const int64_t step = schedule.placements[node.inputs[0]].strides[node.program->axis];
   const bool is_few = element_count(node.extents) < lanes;

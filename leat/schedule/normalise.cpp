@@ -2,6 +2,7 @@
 #include "leat/schedule/normalise.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "leat/base/target_facts.h"
 #include "leat/schedule/join_concats.h"
@@ -84,6 +85,27 @@ void remove_dead_nodes(Graph& graph) {
   std::erase_if(graph.nodes, [&](const Node& node) { return !writes_any(node, wanted); });
 }
 
+/// Zeros where a kernel that somebody wrote finds them: nodes before it write its results whole.
+void write_starts(Graph& graph) {
+  std::vector<Node> nodes;
+  for (Node& node : std::exchange(graph.nodes, {})) {
+    for (size_t i = 0; node.program && node.program->kernel && i < node.results.size(); ++i) {
+      if (!node.program->kernel->starts_at_zero[i]) continue;
+      const TensorId output = node.results[i].output;
+      const Tensor& tensor = graph.tensors[output];
+      Node start;
+      start.name = node.name + "/start_" + std::to_string(i);
+      start.op = "Fill";
+      start.extents = tensor.shape;
+      start.results.push_back({output, start.exprs.constant_of(scalar_type_of(tensor.dtype), 0),
+                               affine_axes(tensor.shape.size())});
+      nodes.push_back(std::move(start));
+    }
+    nodes.push_back(std::move(node));
+  }
+  graph.nodes = std::move(nodes);
+}
+
 /// Each contraction packs its weights in its own way, so each has a tensor of its own for them.
 void clone_shared_weights(Graph& graph) {
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
@@ -130,12 +152,13 @@ bool needs_f64_as_f32(const Graph& graph, const Target& target) {
 }
 
 Result<void> normalise(Graph& graph, const Target& target) {
-  copy_unwritten_outputs(graph);
   ask_checks(graph);
   remove_dead_nodes(graph);
   join_concats(graph);
   if (sum_whole_numbers(graph, target)) remove_dead_nodes(graph);
-  TRY(fold_widened(graph, kWidenedElementsSmall));
+  TRY(fold_widened(graph, kWidenedElementsSmall, true));
+  copy_unwritten_outputs(graph);
+  write_starts(graph);  // a second node for a tensor, behind those that look for the one
   if (needs_f64_as_f32(graph, target)) compute_f64_as_f32(graph);
   split_wide_nodes(graph, target);
   TRY(check_shapes(graph));

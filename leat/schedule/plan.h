@@ -36,7 +36,7 @@ struct ContractionParams {
   uint32_t split_k = 1;  // parts of the innermost k axis computed apart and then added
   uint32_t last_adds = 0;  // 1: by the workgroup that comes last, else by another kernel
   uint32_t group_m = 64;   // row tiles that run before the next column tile is taken (cache reuse)
-  uint32_t k_dot = 1;      // k that lie side by side and are multiplied at once, see by_fragments
+  uint32_t k_dot = 1;      // k that lie side by side and are multiplied at once, see below
   uint32_t unit_m = 0;     // one product of the target's matrix units; 0: not by them
   uint32_t unit_n = 0;
   uint32_t unit_k = 0;

@@ -15,8 +15,10 @@ namespace leat {
 
 namespace {
 
-/// Fewer k than a dot product takes are faster as floats.
-constexpr int64_t kInnerMin = 4;
+/// The innermost k are whole groups of what a dot product takes. Others would be put together byte
+/// by byte, which took up to twice the time of floats (24 channels in four groups of 5x5: 3.9 ms
+/// against 2.7, on Zen 4).
+constexpr int64_t kGroup = 4;
 
 /// A float that is `whole`, an i32 of bytes, times what stands still while k moves.
 struct Scaled {
@@ -139,7 +141,7 @@ class WholeSums {
   static bool may_be_whole(const Contraction& floats) {
     if (floats.type != ScalarType::f32 || !floats.a.is_plain() || !floats.b.is_plain())
       return false;
-    if (floats.k.empty() || floats.k.back() < kInnerMin) return false;
+    if (floats.k.empty() || floats.k.back() % kGroup != 0) return false;
     const size_t last = floats.axes.size() - 1;  // its k are together inside or outside
     for (size_t d = 0; d < floats.a.index.size(); ++d) {
       if (floats.a.bounded[d] && floats.a.index[d].coefficients[last] != 0) return false;
@@ -167,11 +169,13 @@ class WholeSums {
     unmasked.load = [&](const ExprNode& load, const std::vector<ExprId>& indices, ExprId) {
       return tree.load_as(load, load.index, indices, kNoExpr);
     };
-    const ExprId scales = tree.apply(ScalarOp::mul, copy_expr(node.exprs, a->scale, tree, unmasked),
-                                     copy_expr(node.exprs, b->scale, tree, unmasked));
-    const ExprId sum = tree.apply(ScalarOp::to_f32, tree.accumulator(ScalarType::i32));
+    // The scales may be as large and as small as floats are, so each meets the sum by itself.
     ExprSubstitution ended;
-    ended.accumulator = tree.apply(ScalarOp::mul, sum, scales);
+    ended.accumulator = tree.apply(ScalarOp::to_f32, tree.accumulator(ScalarType::i32));
+    for (const ExprId scale : {a->scale, b->scale}) {
+      ended.accumulator = tree.apply(ScalarOp::mul, ended.accumulator,
+                                     copy_expr(node.exprs, scale, tree, unmasked));
+    }
     NodeResult& stored = result.results[0];
     stored.value = copy_expr(node.exprs, stored.value, tree, ended);
     return result;

@@ -173,6 +173,7 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
       return evaluate_recurrence(node.program->recurrence, inputs, outputs);
     case ProgramOp::linear_attention:
       return evaluate_linear_attention(node.program->linear_attention, inputs, outputs);
+    case ProgramOp::written: CHECK(false);  // evaluate_node has them
   }
 }
 

@@ -15,6 +15,8 @@ inline constexpr int64_t kWidenedElementsSmall = 65536;
 /// product of matrices takes its weights as they are or widens them where it reads them, and in
 /// memory they stay as small as the file has them. What other nodes read is a constant from here
 /// on. The limits of add_node hold.
-Result<void> fold_widened(Graph& graph, int64_t elements_max = std::numeric_limits<int64_t>::max());
+/// Graph outputs among them become constants only where `outputs` says so.
+Result<void> fold_widened(Graph& graph, int64_t elements_max = std::numeric_limits<int64_t>::max(),
+                          bool outputs = false);
 
 }  // namespace leat

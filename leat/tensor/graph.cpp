@@ -20,8 +20,9 @@ namespace {
 /// times the elements of its inputs: folding must not blow a small file up to gigabytes.
 constexpr int64_t kFoldElementsMax = 65536;
 constexpr int64_t kFoldGrowthMax = 4;
-/// Fewer floats than these are no matter of memory, and computed at once.
-constexpr int64_t kWidenedElementsMin = 1024;
+/// Fewer floats than these are computed at once, whoever reads them: no product of bytes is so
+/// small.
+constexpr int64_t kWidenedElementsMin = 64;
 /// ... and if it takes at most this many element steps (about a second).
 constexpr double kFoldStepsMax = 1 << 24;
 
@@ -101,6 +102,7 @@ bool scatter_fits(const Graph& graph, const Node& node) {
 }
 
 Result<void> check_program(const Graph& graph, const Node& node) {
+  if (node.program->op == ProgramOp::written) return {};  // its operator has checked it
   const Shape& shape = graph.tensors[node.inputs[0]].shape;
   const ProgramFacts facts = facts_of(node.program->op);
   if (node.program->axis >= shape.size() || node.results.size() != facts.results) {
@@ -196,6 +198,7 @@ bool widens_constant(const Graph& graph, const Node& node) {
 
 bool may_fold(const Graph& graph, const Node& node) {
   int64_t input_elements = 0;
+  if (node.program && node.program->op == ProgramOp::written) return false;
   for (TensorId input : node.inputs) {
     if (!graph.tensors[input].constant) return false;
     input_elements += element_count(graph.tensors[input].shape);
@@ -261,6 +264,15 @@ double apply_count(const ExprTree& tree, ExprId id, std::vector<bool>& seen) {
   return count;
 }
 
+/// Whether the value of `id` is made of something that is loaded.
+bool reads(const ExprTree& tree, ExprId id) {
+  if (id == kNoExpr) return false;
+  const ExprNode& node = tree.node(id);
+  return node.kind == ExprKind::load || std::ranges::any_of(node.arguments, [&](ExprId argument) {
+           return reads(tree, argument);
+         });
+}
+
 double apply_count(const ExprTree& tree, ExprId id) {
   std::vector<bool> seen(tree.size(), false);
   return apply_count(tree, id, seen);
@@ -306,7 +318,7 @@ Result<void> Graph::add_node(Node node) {
   return {};
 }
 
-Result<void> fold_widened(Graph& graph, int64_t elements_max) {
+Result<void> fold_widened(Graph& graph, int64_t elements_max, bool outputs) {
   std::vector<Node> nodes = std::exchange(graph.nodes, {});
   std::vector<bool> is_folded(graph.tensors.size(), false);
   for (Node& node : nodes) {
@@ -316,7 +328,7 @@ Result<void> fold_widened(Graph& graph, int64_t elements_max) {
         std::ranges::any_of(node.inputs, [&](TensorId input) { return is_folded[input]; });
     const bool is_wanted = (widens_constant(graph, node) || (follows && is_map(node))) &&
                            element_count(node.extents) <= elements_max;
-    if (!is_output && is_wanted && may_fold(graph, node)) {
+    if ((!is_output || outputs) && is_wanted && may_fold(graph, node)) {
       TRY(fold(graph, node));
       for (const NodeResult& result : node.results) is_folded[result.output] = true;
     } else {
@@ -343,11 +355,13 @@ ProgramFacts facts_of(ProgramOp op) {
               .results = 2,
               .sharing = RowSharing::always,
               .is_recurrent = true};
+    case ProgramOp::written: return {.name = "kernel"};
   }
   return {};
 }
 
 double flop_count(const Node& node) {
+  if (node.program && node.program->kernel) return node.program->kernel->flop;
   if (node.program) return 0;  // it moves and compares, or computes as often as it loads
   double count = 0;
   std::vector<bool> seen(node.exprs.size(), false);
@@ -355,7 +369,13 @@ double flop_count(const Node& node) {
     count += product(node.extents) * apply_count(node.exprs, result.value, seen);
   }
   if (is_map(node)) return count;
-  return count + steps_of(node) * (1 + apply_count(node.exprs, node.element));
+  const ExprNode& element = node.exprs.node(node.element);
+  const bool is_product =
+      node.reduce_op == ReduceOp::sum && element.kind == ExprKind::apply &&
+      element.op == ScalarOp::mul && element.arguments[0] != element.arguments[1] &&
+      reads(node.exprs, element.arguments[0]) && reads(node.exprs, element.arguments[1]);
+  const double of_step = is_product ? 1 : apply_count(node.exprs, node.element);
+  return count + steps_of(node) * (1 + of_step);
 }
 
 size_t load_count(const Node& node, uint32_t input) {

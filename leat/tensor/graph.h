@@ -69,7 +69,8 @@ struct NodeResult {
 /// ReduceOp::none there are no reduce axes, `element` is kNoExpr and the accumulator does not
 /// appear. An empty reduction gives 0, 1, +inf or -inf (sum, product, min, both max; whole
 /// numbers: the type's limits). A node with a program (program.h) has neither expressions nor
-/// indices; its extents are input 0's with 1 for the program's axis.
+/// indices; its extents are input 0's with 1 for the program's axis, those of a written kernel its
+/// first result's.
 struct Node {
   std::string name;  // from the model where it has one; unique in the graph
   std::string op;    // the operator it came from: "Conv", "Softmax"
@@ -129,7 +130,8 @@ size_t load_count(const Node& node, uint32_t input);
 /// Whether the result's coordinates are the axes, and the tensor is all that the axes run over.
 bool is_whole(const Graph& graph, const Node& node, const NodeResult& result);
 
-/// FLOP of one run: 1 per apply of an expression, 1 per step of a reduction.
+/// FLOP of one run: 1 per apply of an expression, 1 per step of a reduction; what the factors of a
+/// sum of products of two tensors are made of is not counted.
 double flop_count(const Node& node);
 
 /// "conv_3: Conv sum(3,3,64) of load0[...] * load1[...] => ...", one line a node.
@@ -146,7 +148,7 @@ Result<void> evaluate_node(const Graph& graph, const Node& node,
 Result<std::vector<std::vector<double>>> evaluate_points(const Graph& graph, const Node& node,
                                                          std::span<const HostTensor* const> inputs,
                                                          std::span<const Shape> points);
-/// evaluate_node for a node with a program.
+/// evaluate_node for a node with a program that is no written kernel.
 void evaluate_program(const Node& node, std::span<const HostTensor* const> inputs,
                       std::span<HostTensor* const> outputs);
 /// Runs the whole graph; one value per graph input, results in the order of graph.outputs.

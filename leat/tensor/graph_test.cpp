@@ -5,7 +5,9 @@
 
 #include <limits>
 
+#include "leat/tensor/fold.h"
 #include "leat/tensor/ops_probe.h"
+#include "leat/tensor/ops_quantize.h"
 
 namespace leat::ops {
 namespace {
@@ -76,6 +78,34 @@ TEST(Graph, FoldsNoMoreThanAllNodesTogetherMay) {
   probe.graph.fold_bytes_left = 1000;
   probe.graph.fold_steps_left = 10;
   EXPECT_FALSE(probe.graph.tensors[*unary(probe.graph, "x", ScalarOp::neg, *first)].constant);
+}
+
+// Bytes times a scale wait for a product that takes them as they are; what is made of them waits
+// too.
+TEST(Graph, FoldsWhatNobodyTookAsBytes) {
+  const auto built = [] {
+    Probe probe;
+    const TensorId bytes = probe.constant({16, 8}, Probe::noise({16, 8}), DType::i8);
+    const TensorId scale = probe.constant({}, {0.5});
+    const auto wide =
+        dequantize(probe.graph, "wide", bytes, scale, kNoTensor, DType::f32, {}).value();
+    probe.graph.outputs = {transpose(probe.graph, "turned", wide, Ints{1, 0}).value()};
+    EXPECT_EQ(probe.graph.nodes.size(), 2u);
+    return probe.graph;
+  };
+  Graph graph = built();
+  ASSERT_TRUE(fold_widened(graph, 100));
+  EXPECT_EQ(graph.nodes.size(), 2u) << "128 are more than were asked for";
+  ASSERT_TRUE(fold_widened(graph, 128));
+  EXPECT_EQ(graph.nodes.size(), 1u) << "a kernel writes the output";
+  graph = built();
+  ASSERT_TRUE(fold_widened(graph, 128, true));
+  EXPECT_TRUE(graph.nodes.empty());
+  const auto& turned = graph.tensors[graph.outputs[0]].constant;
+  ASSERT_TRUE(turned);
+  const Numbers bytes = Probe::noise({16, 8});
+  EXPECT_EQ(turned->number(1), bytes[8] / 2);
+  EXPECT_EQ(turned->number(16), bytes[1] / 2);
 }
 
 TEST(Graph, TensorsWithoutElementsAreConstants) {

@@ -5,9 +5,18 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
+
+#include "leat/base/result.h"
 
 namespace leat {
+
+struct HostTensor;
 
 /// min and max of a NaN are NaN; max_number passes over it.
 enum class ReduceOp : uint8_t { none, sum, product, min, max, max_number };
@@ -24,6 +33,7 @@ enum class ProgramOp : uint8_t {
                 // Input 2 is no larger than input 0 besides the axis; input 1 has its extents or 1
   recurrence,   // two: see Recurrence
   linear_attention,  // two: see LinearAttention
+  written,           // see WrittenKernel
 };
 
 /// When the lanes of a wave work on one row along the axis together, rather than on one each.
@@ -112,6 +122,21 @@ struct LinearAttention {
   bool operator==(const LinearAttention&) const = default;
 };
 
+/// A kernel that somebody wrote (docs/kernels.md). The parameters that it only reads are the node's
+/// inputs in their order, those that it writes its results. Nothing is known of it but this.
+struct WrittenKernel {
+  /// A whole launch in text form, which touches no memory but its arguments, whatever they hold;
+  /// each parameter has as many elements as its tensor, and is stored as its dtype says.
+  std::string text;
+  /// Of each result: what the kernel does not write is 0, as is what it finds there.
+  std::vector<bool> starts_at_zero;
+  double flop = 0;  // of a launch, where that is known
+  /// Its meaning; outputs are zeros before. Errors: those of the interpreter.
+  std::function<Result<void>(std::span<const HostTensor* const> inputs,
+                             std::span<HostTensor* const> outputs)>
+      interpret;
+};
+
 struct Program {
   ProgramOp op = ProgramOp::scan;
   size_t axis = 0;
@@ -121,6 +146,7 @@ struct Program {
   ReduceOp updates = ReduceOp::none;  // scatter: how an element joins what is at its place
   Recurrence recurrence = {};
   LinearAttention linear_attention = {};
+  std::shared_ptr<const WrittenKernel> kernel = nullptr;  // written
   bool operator==(const Program&) const = default;
 };
 

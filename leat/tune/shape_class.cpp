@@ -22,7 +22,8 @@ std::string type_of(const Schedule& schedule, TensorId id) {
 
 ShapeClass shape_class_of(const Schedule& schedule, const Node& node) {
   if (node.program) {
-    return {type_of(schedule, node.inputs[0]),
+    const TensorId first = node.inputs.empty() ? node.results[0].output : node.inputs[0];
+    return {type_of(schedule, first),
             fmt::format("program {}", facts_of(node.program->op).name),
             {element_count(node.extents)}};
   }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "bindings/c/leat.h"
 
@@ -27,6 +29,25 @@ static const char sums_model[] =
     "\x73\x75\x6d\x73\x5a\x14\x0a\x01\x78\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01\x6e"
     "\x0a\x02\x08\x04\x62\x14\x0a\x01\x79\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01\x6e"
     "\x0a\x02\x08\x04\x42\x04\x0a\x00\x10\x0d";
+
+/* y = a kernel of x, a model of opset 13: the kernel reads 8 elements of x, which has 6. */
+static const char kernel_model[] =
+    "\010\016:\223\003\n\353\002\n\001x\022\001y\"\005twice*\307\002\n\006kernel\"\271\002"
+    "leat-kernel 1\n"
+    "kernel \"twice\" lanes 4 waves 1 grid 2 1 1\n"
+    "parameter x : f32[8] read\n"
+    "parameter y : f32[8] write\n"
+    "{\n"
+    "  %group : u.i32 = group_id 0\n"
+    "  %four : u.i32 = constant 4\n"
+    "  %first : u.i32 = mul_i %group, %four\n"
+    "  %v : v.f32 = load x[%first + lane * 1]\n"
+    "  %w : v.f32 = add_f %v, %v\n"
+    "  store y[%first + lane * 1], %w\n"
+    "}\n"
+    "\240\001\003*\014\n\005shape@\010\240\001\007:\004leat\022\001kZ\017\n\001x\022\n\n\010"
+    "\010\001\022\004\n\002\010\006b\017\n\001y\022\n\n\010\010\001\022\004\n\002\010\010B"
+    "\004\n\000\020\015B\010\n\004leat\020\001";
 
 static leat_tensor floats(float* data, int32_t rank, int64_t a, int64_t b, int64_t c, int64_t d) {
   leat_tensor tensor = {data, sizeof(float), LEAT_F32, rank, {a, b, c, d}};
@@ -179,6 +200,44 @@ static void digits(void) {
   EXPECT(memcmp(in_place, scores, sizeof scores) == 0); /* the same bits each time */
   leat_model_close(model);
   leat_model_close(NULL);
+}
+
+static void kernels_in_models(void) {
+  leat_session* session = cpu_session();
+  leat_load_options options = {sizeof options};
+  leat_model* model = NULL;
+  float in[6] = {1, 2, 3, 4, 5, 6}, out[8] = {0};
+  const leat_tensor x = floats(in, 1, 6, 0, 0, 0);
+  leat_tensor y = {out, sizeof out, LEAT_NONE, 0, {0}};
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "outside of",
+               leat_model_load_memory(session, kernel_model, sizeof kernel_model - 1, "kernel",
+                                      &options, &model));
+  EXPECT(strstr(leat_message(), "node \"y\" (twice, opset 1)") != NULL);
+  options.trusts_kernels = 1;
+  EXPECT_OK(leat_model_load_memory(session, kernel_model, sizeof kernel_model - 1, "kernel",
+                                   &options, &model));
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  EXPECT(y.rank == 1 && y.shape[0] == 8);
+  for (int i = 0; i < 8; ++i) EXPECT(out[i] == (i < 6 ? 2 * in[i] : 0)); /* what it lacks is 0 */
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
+static void types_that_are_none(void) {
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 1);
+  float in[4] = {0}, out[4] = {0};
+  leat_tensor x = floats(in, 2, 1, 4, 0, 0), y = floats(out, 2, 1, 4, 0, 0);
+  x.type = 8;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "Element type string is not", leat_run(model, &x, 1, &y, 1));
+  x.type = 15;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "Element type complex128 is", leat_run(model, &x, 1, &y, 1));
+  x.type = LEAT_NONE;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "Element type undefined is", leat_run(model, &x, 1, &y, 1));
+  x.type = 77;
+  EXPECT_FAILS(LEAT_UNSUPPORTED, "Element type (77) is not", leat_run(model, &x, 1, &y, 1));
+  leat_model_close(model);
+  leat_session_close(session);
 }
 
 static void bad_loads(void) {
@@ -344,10 +403,56 @@ static void memory_of_the_caller(void) {
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "output (7)", leat_model_output_memory(model, 0, 7, &y));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_input_memory(model, 0, 0, NULL));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_input_memory(NULL, 0, 0, &x));
-  EXPECT(leat_model_place_input_dma_buf(model, 0, 0, -1, 4096) != LEAT_OK);
   leat_model_close(model);
   leat_session_close(session);
   free(block);
+}
+
+/* The cpu device takes any file that maps, as it does a dma-buf. */
+static int shared_file(size_t size_bytes) {
+  char path[] = "/tmp/leat_shared_XXXXXX";
+  const int fd = mkstemp(path);
+  EXPECT(fd >= 0 && unlink(path) == 0 && ftruncate(fd, (off_t)size_bytes) == 0);
+  return fd;
+}
+
+static void memory_of_a_dma_buf(void) {
+  leat_session* session = cpu_session();
+  leat_model* model = load_sums(session, 1);
+  leat_model_stats stats = {sizeof stats};
+  const int in = shared_file(4096), out = shared_file(4096);
+  float x[4] = {1, 2, 3, -4}, y[4] = {0};
+  EXPECT_OK(leat_model_place_input_dma_buf(model, 0, 0, in, 4096));
+  EXPECT_OK(leat_model_place_output_dma_buf(model, 0, 0, out, 4096));
+  for (int run = 0; run < 2; ++run) {
+    x[0] = (float)run;
+    EXPECT(pwrite(in, x, sizeof x, 0) == (ssize_t)sizeof x);
+    EXPECT_OK(leat_model_run_in_place(model, 0));
+    EXPECT(pread(out, y, sizeof y, 0) == (ssize_t)sizeof y);
+    for (int i = 0; i < 4; ++i) EXPECT(y[i] == 2 * x[i]);
+  }
+  EXPECT_OK(leat_model_get_stats(model, &stats));
+  EXPECT(stats.copied_bytes == 0 && stats.staged_bytes == 0);
+
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(4096) bytes, fewer than (8192)",
+               leat_model_place_output_dma_buf(model, 0, 0, out, 8192));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "needs (16) bytes",
+               leat_model_place_output_dma_buf(model, 0, 0, out, 8));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "not positive",
+               leat_model_place_input_dma_buf(model, 0, 0, in, 0));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "descriptor (-1)",
+               leat_model_place_input_dma_buf(model, 0, 0, -1, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "input (1)",
+               leat_model_place_input_dma_buf(model, 0, 1, in, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "output (1)",
+               leat_model_place_output_dma_buf(model, 0, 1, out, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
+               leat_model_place_output_dma_buf(NULL, 0, 0, out, 4096));
+  EXPECT_OK(leat_model_run_in_place(model, 0)); /* what failed has changed nothing */
+  EXPECT(close(in) == 0 && close(out) == 0);    /* the model keeps what it maps */
+  EXPECT_OK(leat_model_run_in_place(model, 0));
+  leat_model_close(model);
+  leat_session_close(session);
 }
 
 static void fences(void) {
@@ -844,11 +949,14 @@ const c_case c_cases[] = {
     {"StructsOfOtherVersions", structs_of_other_versions},
     {"Sessions", sessions},
     {"Digits", digits},
+    {"KernelsInModels", kernels_in_models},
+    {"TypesThatAreNone", types_that_are_none},
     {"BadLoads", bad_loads},
     {"ShapesThatChange", shapes_that_change},
     {"BadRuns", bad_runs},
     {"Profile", profile},
     {"MemoryOfTheCaller", memory_of_the_caller},
+    {"MemoryOfADmaBuf", memory_of_a_dma_buf},
     {"Fences", fences},
     {"GivingWay", giving_way},
     {"Convolution", convolution},

@@ -190,6 +190,21 @@ class InPlace(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "contiguous"):
             net.place_input(leat.empty((2, 8))[:, ::2])
 
+    def test_memory_of_a_dma_buf(self):
+        net = sums(shapes={"x": (2, 4)})
+        with tempfile.TemporaryFile() as frame, tempfile.TemporaryFile() as result:
+            frame.truncate(4096)
+            result.truncate(4096)
+            net.place_input_dma_buf(frame.fileno(), 4096)
+            net.place_output_dma_buf(result.fileno(), 4096)
+            os.pwrite(frame.fileno(), np.arange(8, dtype=np.float32).tobytes(), 0)
+            net.run_in_place()
+            y = np.frombuffer(os.pread(result.fileno(), 32, 0), np.float32)
+            np.testing.assert_array_equal(y, 2 * np.arange(8))
+            self.assertEqual(net.stats["copied_bytes"], 0)
+            with self.assertRaisesRegex(leat.Error, "fewer than"):
+                net.place_input_dma_buf(frame.fileno(), 8192)
+
     def test_fences(self):
         net = sums(slots=2, shapes={"x": (1, 4)})
         for slot in range(2):
@@ -260,6 +275,43 @@ class Kernels(unittest.TestCase):
     def test_format(self):
         self.assertEqual(leat.format_kernel(DOUBLES.replace("  ", "")),
                          DOUBLES.replace("write\n{", "write\n\n{"))
+
+
+def message(number, *fields):
+    """A field of a protobuf file that is a text or a message."""
+    content, head = b"".join(fields), bytes([number << 3 | 2])
+    size = len(content)
+    while size > 127:
+        head += bytes([size & 127 | 128])
+        size >>= 7
+    return head + bytes([size]) + content
+
+
+def kernel_model(*attributes):
+    """y = the kernel DOUBLES of x, f32 (n, 4)."""
+    listed = [message(5, message(1, name), b"\x40" + bytes([number]), b"\xa0\x01\x07")
+              for name, number in attributes]
+    text = message(5, message(1, b"kernel"), message(4, DOUBLES.encode()), b"\xa0\x01\x03")
+    node = message(1, message(1, b"x"), message(2, b"y"), message(4, b"doubles"), text, *listed,
+                   message(7, b"leat"))
+    values = SUMS[SUMS.index(b"Z\x14"):SUMS.index(b"B\x04")]
+    return b"".join([b"\x08\x08", message(7, node, message(2, b"graph"), values),
+                     message(8, b"\n\x00\x10\r"), message(8, message(1, b"leat"), b"\x10\x01")])
+
+
+class KernelsInModels(unittest.TestCase):
+    def test_shapes_that_change(self):
+        net = leat.load(kernel_model((b"like", 0), (b"tile", 4)), device="cpu")
+        for rows in (1, 5, 2, 5):
+            x = np.random.default_rng(rows).random((rows, 4), np.float32)
+            np.testing.assert_array_equal(net(x), 2 * x)
+
+    def test_trust(self):
+        model = kernel_model((b"like", 0), (b"grid", 2))  # 8 elements, where there are 4
+        with self.assertRaisesRegex(leat.Error, r"reaches element \(4\)"):
+            leat.load(model, device="cpu")
+        x = np.arange(4, dtype=np.float32).reshape(1, 4)
+        np.testing.assert_array_equal(leat.load(model, device="cpu", trust=True)(x), 2 * x)
 
 
 class Tuning(unittest.TestCase):

@@ -263,6 +263,7 @@ TEST(CliKernel, TheExamplesAreRightAndProven) {
   size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kKernels)) {
     const std::string file = entry.path().string();
+    if (entry.path().extension() != ".ir") continue;  // models with kernels, too
     ++count;
     EXPECT_EQ(run_leat({"kernel", "fmt", "--check", file}).exit_code, 0) << file;
     const ProgramResult run = run_leat({"kernel", "check", file, "--json"});

@@ -5,6 +5,7 @@
 
 #include "leat/ir/text.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/widen_channels.h"
 #include "leat/tensor/ops.h"
 #include "leat/tensor/ops_quantize.h"
 #include "tests/lower/lowered_case.h"
@@ -120,8 +121,11 @@ ChooseFunction tile_of(uint32_t reg_m, uint32_t reg_n, uint32_t k_step) {
                                       .k_step = k_step,
                                       .group_m = 3,
                                       .k_dot = ContractionParams::kDotBytes};
-    if (is_legal(schedule, node, params, target)) return params;
-    return choose_by_model(schedule, node, target, splitting);
+    const KernelParams chosen = choose_by_model(schedule, node, target, splitting);
+    const auto* tile = std::get_if<ContractionParams>(&chosen);
+    if (tile == nullptr || !tile->by_bytes()) return chosen;
+    EXPECT_TRUE(is_legal(schedule, node, params, target)) << node.name;
+    return params;
   };
 }
 
@@ -154,6 +158,8 @@ TEST(ByteDots, ProductsOfMatrices) {
       }
     }
   }
+  const Form zeros = {.a_zero = Zero::fed, .b_zero = Zero::each};
+  EXPECT_EQ(flop_count(product_case(zeros, 9, 21, 23).graph.nodes.back()), 2.0 * 9 * 21 * 23);
   check_forms(product_case({}, 64, 48, 64), "whole tiles");
   check_forms(product_case({.a_zero = Zero::fed}, 1, 40, 128), "one row");
 }
@@ -162,7 +168,10 @@ TEST(ByteDots, Convolutions) {
   for (const DType a : kBytes) {
     for (const DType b : kBytes) {
       for (const Zero a_zero : {Zero::none, Zero::same, Zero::fed}) {
-        const Form form = {a, b, a_zero, a_zero == Zero::same ? Zero::each : Zero::none};
+        const Zero b_zero = a_zero == Zero::none   ? Zero::none
+                            : a_zero == Zero::same ? Zero::each
+                                                   : Zero::fed;
+        const Form form = {a, b, a_zero, b_zero};
         check_forms(conv_case(form, {.x = {1, 8, 7, 9}, .w = {20, 8, 3, 3}, .pad = 1}),
                     to_string(form) + ", words");
         check_forms(conv_case(form, {.x = {2, 5, 8, 6}, .w = {17, 5, 3, 3}, .stride = 2, .pad = 1}),
@@ -244,21 +253,65 @@ TEST(ByteDots, OfWeightsThatAreTurned) {
   check(test, byte_target(), {}, "turned");
 }
 
-// What could leave 32 bits is summed in floats.
-TEST(ByteDots, LongSumsOfDequantisedFactorsStayFloats) {
+Case product_of_reals(Shape x_shape, Shape w_shape, double x_scale, double w_scale) {
   Case test;
-  test.terms = 70000;
-  const TensorId x = add_input(test, "x", HostTensor::zeros(DType::u8, {2, 70000}));
-  const TensorId w = test.graph.add_constant("w", bytes_of(DType::u8, {70000, 16}, 2));
-  HostTensor one = HostTensor::zeros(DType::f32, {});
-  one.set_number(0, 0.001);
-  const TensorId scale = test.graph.add_constant("scale", one);
-  const auto real = [&](const std::string& name, TensorId id) {
-    return dequantize(test.graph, name, id, scale, kNoTensor, DType::f32, {}).value();
+  const auto real = [&](const std::string& name, TensorId id, double number) {
+    HostTensor scale = HostTensor::zeros(DType::f32, {});
+    scale.set_number(0, number);
+    return dequantize(test.graph, name, id, test.graph.add_constant(name + "_scale", scale),
+                      kNoTensor, DType::f32, {})
+        .value();
   };
-  const TensorId x_real = real("x_real", x), w_real = real("w_real", w);
+  const TensorId x = add_input(test, "x", HostTensor::zeros(DType::u8, std::move(x_shape)));
+  const TensorId w = test.graph.add_constant("w", bytes_of(DType::u8, std::move(w_shape), 2));
+  const TensorId x_real = real("x_real", x, x_scale), w_real = real("w_real", w, w_scale);
   test.graph.outputs = {matmul(test.graph, "y", x_real, w_real).value()};
-  EXPECT_EQ(k_dot_of(test, byte_target()), 1u);
+  return test;
+}
+
+// What could leave 32 bits is summed in floats, and so is what would be put together byte by byte.
+TEST(ByteDots, WhichSumsOfDequantisedFactorsAreWhole) {
+  const auto k_dot = [](int64_t k) {
+    return k_dot_of(product_of_reals({2, k}, {k, 16}, 0.1, 0.1), byte_target());
+  };
+  EXPECT_EQ(k_dot(33024), 4u) << "255 * 255 * k fits";
+  EXPECT_EQ(k_dot(33028), 1u) << "and does not";
+  EXPECT_EQ(k_dot(64), 4u);
+  EXPECT_EQ(k_dot(66), 1u);
+}
+
+// Each scale meets the sum by itself.
+TEST(ByteDots, OfScalesWhoseProductIsNoFloat) {
+  for (const auto& [a, b] : {std::array{1e20, 1e20}, {1e-30, 1e-13}}) {
+    const Case test = product_of_reals({2, 8}, {8, 16}, a, b);
+    check(test, byte_target(), {}, "zeros of scale " + std::to_string(a));
+  }
+}
+
+// Three channels are copied to four, whatever the picture's zero point is.
+TEST(ByteDots, FewChannelsAreWidened) {
+  const Window window = {.x = {1, 3, 9, 8}, .w = {20, 3, 3, 3}, .stride = 2, .pad = 1};
+  for (const DType a : kBytes) {
+    for (const DType b : kBytes) {
+      for (const Zero zero : {Zero::none, Zero::same, Zero::fed}) {
+        Case test = conv_case({a, b, zero, Zero::none}, window);
+        const auto want = evaluate(test.graph, test.inputs);
+        ASSERT_TRUE(want);
+        widen_channels(test.graph, byte_target(), 1);
+        ASSERT_EQ(test.graph.nodes.size(), 2u);
+        const auto same = evaluate(test.graph, test.inputs);
+        ASSERT_TRUE(same);
+        EXPECT_EQ((*same)[0].bytes, (*want)[0].bytes);
+        check(test, byte_target(), {.external_channels_last = true}, "widened");
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  for (const Zero zero : {Zero::same, Zero::each, Zero::fed}) {
+    Case test = conv_case({DType::u8, DType::i8, Zero::none, zero}, window);
+    widen_channels(test.graph, byte_target(), 1);
+    EXPECT_EQ(test.graph.nodes.size(), 1u) << "a channel of zeros would count";
+  }
 }
 
 TEST(ByteDots, OtherTargetsAndFormsRefuse) {

@@ -86,7 +86,7 @@ Result<void> run_plain(const Schedule& schedule, const Step& step, const Target&
 /// With every number open, told to it in the words.
 Result<void> run_open(const Schedule& schedule, const Step& step, const Target& target,
                       Memory& memory) {
-  if (!can_be_open(step)) return run_plain(schedule, step, target, memory);
+  if (!can_be_open(schedule, step)) return run_plain(schedule, step, target, memory);
   const StepKey key = step_key(schedule, step);
   const std::vector<bool> all(key.numbers.size(), true);
   const Result<std::unique_ptr<OpenKernel>> made = lower_open(schedule, step, target, all);

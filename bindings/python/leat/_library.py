@@ -87,6 +87,7 @@ class LoadOptions(_Sized):
         ("is_strict", c_int32),
         ("has_one_shape", c_int32),
         ("takes_times", c_int32),
+        ("trusts_kernels", c_int32),
     ]
 
 
@@ -250,6 +251,9 @@ _FUNCTIONS: Dict[str, List[Any]] = {
     "leat_model_place_input": [c_int32, c_void_p, c_size_t, c_size_t, c_void_p, c_size_t],
     "leat_model_place_output": [c_int32, c_void_p, c_size_t, c_size_t, c_void_p, c_size_t],
     "leat_model_place_input_dma_buf": [
+        c_int32, c_void_p, c_size_t, c_size_t, c_int, c_size_t
+    ],
+    "leat_model_place_output_dma_buf": [
         c_int32, c_void_p, c_size_t, c_size_t, c_int, c_size_t
     ],
     "leat_model_start": [c_int32, c_void_p, c_size_t, POINTER(Fence)],

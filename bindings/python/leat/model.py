@@ -210,7 +210,8 @@ class Model:
                  device: Optional[str] = None, session: Optional[Session] = None, slots: int = 1,
                  shapes: Optional[Mapping[str, Sequence[int]]] = None,
                  values: Optional[Mapping[str, Value]] = None, strict: bool = False,
-                 fixed: bool = False, deadline: float = 0, times: bool = False) -> None:
+                 fixed: bool = False, deadline: float = 0, times: bool = False,
+                 trust: bool = False) -> None:
         self._handle = ctypes.c_void_p()
         self._session = session or default_session()
         self._lock = threading.Lock()  # a model is used by one thread at a time
@@ -219,7 +220,8 @@ class Model:
         options = c.LoadOptions(
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
-            is_strict=int(strict), has_one_shape=int(fixed), takes_times=int(times))
+            is_strict=int(strict), has_one_shape=int(fixed), takes_times=int(times),
+            trusts_kernels=int(trust))
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
                 self._session._handle, model, len(model), b"(bytes)", c.byref(options),
@@ -332,6 +334,21 @@ class Model:
     def place_output(self, array: np.ndarray, index: int = 0, slot: int = 0) -> None:
         """Lets the device write output `index` into the array itself."""
         self._place(c.library.leat_model_place_output, "output", self.outputs, array, index, slot)
+
+    def place_input_dma_buf(self, fd: int, size_bytes: int, index: int = 0, slot: int = 0) -> None:
+        """Lets the device read input `index` in a dma-buf of so many bytes, such as a camera's
+        frame. The descriptor stays the caller's. The cpu device takes every file that can be
+        mapped. What fills it is done before the run starts."""
+        c.check(c.library.leat_model_place_input_dma_buf(
+            self._handle, slot, index, fd, size_bytes))
+        self._placed.pop(("input", slot, index), None)
+
+    def place_output_dma_buf(self, fd: int, size_bytes: int, index: int = 0,
+                             slot: int = 0) -> None:
+        """Lets the device write output `index` into a dma-buf likewise."""
+        c.check(c.library.leat_model_place_output_dma_buf(
+            self._handle, slot, index, fd, size_bytes))
+        self._placed.pop(("output", slot, index), None)
 
     def _place(self, put: Any, end: str, facts: List[ValueFacts], array: np.ndarray, index: int,
                slot: int) -> None:
@@ -452,6 +469,7 @@ def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     strict: refuses a device that computes f64 as f32.
     times: each run takes the device's time: Model.run_times.
     deadline: seconds after which a run counts as lost.
+    trust: kernels in the model are not checked by the interpreter (docs/kernels.md).
     """
     return Model(model, **options)
 

@@ -37,6 +37,7 @@ HostCpu host_cpu() {
   LEAT_FEATURE("avx512dq");
   LEAT_FEATURE("avx512f");
   LEAT_FEATURE("avx512vl");
+  LEAT_FEATURE("avx512vnni");
   LEAT_FEATURE("bmi");
   LEAT_FEATURE("bmi2");
   LEAT_FEATURE("f16c");

@@ -46,7 +46,8 @@ class Importer : private onnx_ops::NodeHost {
         budget_(frame.node_count),
         fill_bytes_left_(options.fill_bytes_max),
         inner_bytes_left_(options.fill_bytes_max),
-        kernel_budget_{options.trusts_kernels, kKernelStepsMax, kKernelTextsBytesMax} {
+        kernel_budget_{options.trusts_kernels, kKernelStepsMax, kKernelElementsMax,
+                       kKernelTextsBytesMax} {
     model_.path = path.path;
     model_.graph.memory = std::move(memory);
     model_.name = name_of(proto, path.path);

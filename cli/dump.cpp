@@ -55,7 +55,8 @@ Result<std::string> text_of(const Options& options) {
                  "that --input gives.");
   }
   if (stage == kPackets && is_model && options.node.empty()) {
-    return packets_of({options.file, options.target, options.inputs, options.capture});
+    return packets_of({options.file, options.target, options.inputs, options.capture,
+                       options.shapes.trusts_kernels});
   }
   if (stage == kPackets || !options.capture.empty() || !options.inputs.empty()) {
     return Error(ErrorKind::invalid_argument,

@@ -24,6 +24,7 @@ Result<FedModel> read_fed(const DumpedPackets& wanted) {
   std::map<std::string, InputFile> files;
   ImportOptions import;
   import.keeps_values = true;
+  import.trusts_kernels = wanted.trusts_kernels;
   for (const auto& [index, path] : paths) {
     TRY_ASSIGN(InputFile input, read_input_file(path));
     const auto shape = wanted_shape(input, declared[index]);

@@ -13,6 +13,7 @@ struct DumpedPackets {
   std::string target;               // "gfx1100"
   std::vector<std::string> inputs;  // [NAME=]FILE; what is not given is random, of a fixed seed
   std::string folder;               // of a capture; empty: none is written
+  bool trusts_kernels = false;
 };
 
 /// The packets of one run as text; with a folder what was written there. Expected values come from

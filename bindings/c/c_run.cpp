@@ -1,9 +1,11 @@
 // Runs: on the caller's tensors, in place, started and waited for.
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <optional>
 
 #include "bindings/c/c_model.h"
+#include "leat/base/files.h"
 
 namespace leat::c {
 
@@ -208,8 +210,20 @@ leat_status place_host(leat_model* model, size_t slot, size_t index, End end, vo
 
 leat_status place_dma_buf(leat_model* model, size_t slot, size_t index, End end, int fd,
                           size_t size_bytes) {
-  return place(model, slot, index, end,
-               [&](Device& device) { return device.import_dma_buf(fd, size_bytes); });
+  return place(model, slot, index, end, [&](Device& device) -> Result<Buffer> {
+    TRY_ASSIGN(const uint64_t there, size_of_descriptor(fd));
+    if (there < size_bytes) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("File descriptor ({}) holds ({}) bytes, fewer than ({}).", fd, there,
+                               size_bytes));
+    }
+    if (end == End::output && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("File descriptor ({}) is open for reading; an output is written.", fd));
+    }
+    return device.import_dma_buf(fd, size_bytes);
+  });
 }
 
 Result<StartedRun> start(leat_model* model, size_t slot) {

@@ -1,6 +1,7 @@
 // Plain POSIX files through stdio.
 #include "leat/base/files.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -55,6 +56,23 @@ Result<std::string> read_file(const std::string& path, size_t size_bytes_max) {
   }
   if (std::ferror(file.get()) != 0) return io_error("read", path);
   return bytes;
+}
+
+// A dma-buf is no regular file, and tells its size by its end.
+Result<uint64_t> size_of_descriptor(int fd) {
+  struct stat facts {};
+  if (fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode)) {
+    return static_cast<uint64_t>(facts.st_size);
+  }
+  const off_t place = lseek(fd, 0, SEEK_CUR);
+  const off_t end = place < 0 ? place : lseek(fd, 0, SEEK_END);
+  if (end < 0) {
+    return Error(ErrorKind::invalid_argument, "File descriptor (" + std::to_string(fd) +
+                                                  ") has no size: lseek fails (" +
+                                                  std::strerror(errno) + ").");
+  }
+  lseek(fd, place, SEEK_SET);
+  return static_cast<uint64_t>(end);
 }
 
 std::string cache_folder() { return folder_of("XDG_CACHE_HOME", ".cache"); }

@@ -544,7 +544,7 @@ StepProgram lower_linear_attention(const StepSource& source) {
 }
 
 uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const Target& target) {
-  if (!node.program) return 0;
+  if (!node.program || !facts_of(node.program->op).is_recurrent) return 0;
   const bool is_f64 = schedule.placements[node.inputs[0]].storage == DType::f64;
   const int64_t element = is_f64 ? 8 : 4;
   const auto shape = [&](TensorId id) -> const Shape& { return schedule.graph.tensors[id].shape; };
@@ -553,7 +553,6 @@ uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const
     const UnitShares shares(shape(node.inputs[1])[2], gate_count(r.cell), target);
     return static_cast<uint64_t>(element * state_count(r) * shares.padded());
   }
-  if (node.program->op != ProgramOp::linear_attention) return 0;
   return static_cast<uint64_t>(element * shape(node.results[1].output)[2] * target.wave_lanes);
 }
 

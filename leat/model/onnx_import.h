@@ -26,9 +26,10 @@ inline constexpr int kModelNodesMax = 1 << 17;
 inline constexpr int kTensorRankMax = 8;
 /// VGG-19 with all its weights filled needs 0.58e9.
 inline constexpr int64_t kFillBytesMax = int64_t{1} << 30;
-/// Instructions that the interpreter runs for all kernels of a model, some seconds, and their
-/// texts.
+/// Instructions of 32 lanes that the interpreter runs for all kernels of a model, some seconds, the
+/// elements of their tensors, and their texts.
 inline constexpr uint64_t kKernelStepsMax = uint64_t{1} << 26;
+inline constexpr int64_t kKernelElementsMax = int64_t{1} << 28;
 inline constexpr size_t kKernelTextsBytesMax = size_t{64} << 20;
 
 struct ImportOptions {

@@ -32,7 +32,8 @@ Importer::Importer(const ImportSource& source, const ImportOptions& options, con
       budget_(frame_.node_count),
       fill_bytes_left_(options.fill_bytes_max),
       inner_bytes_left_(options.fill_bytes_max),
-      kernel_budget_{options.trusts_kernels, kKernelStepsMax, kKernelTextsBytesMax} {
+      kernel_budget_{options.trusts_kernels, kKernelStepsMax, kKernelElementsMax,
+                     kKernelTextsBytesMax} {
   model_.path = path.path;
   model_.graph.memory = std::move(memory);
   model_.name = name_of(proto_, path.path);

@@ -45,6 +45,7 @@ struct WantedValues {
 struct KernelBudget {
   bool trusts = false;         // no interpreter checks them
   uint64_t steps_left = 0;     // of the interpreter
+  int64_t elements_left = 0;   // that are looked at, by it or for what constants hold
   size_t text_bytes_left = 0;  // counted for each node, in each turn of a loop
 };
 

@@ -25,6 +25,11 @@ constexpr int64_t kDomainVersion = 1;
 constexpr int64_t kCheckedElementsMax = int64_t{1} << 24;
 /// What filling so many bytes of a workgroup's local memory counts for: an instruction.
 constexpr double kLocalBytesOfStep = 16;
+/// Of the values that the interpreter keeps of a workgroup, 8 bytes for each component and lane.
+constexpr int64_t kCheckedValuesMax = int64_t{1} << 25;
+/// An instruction of so many lanes counts once.
+constexpr uint64_t kLanesOfStep = 32;
+constexpr size_t kGridAxes = 3;
 
 /// No bool: a kernel's bytes may be others than 0 and 1.
 bool may_be(DType dtype, const ir::Parameter& parameter) {
@@ -159,14 +164,18 @@ class KernelImport {
     const Ints given = node_.integers("grid"), tile = node_.integers("tile");
     if (given.empty() && tile.empty()) return kernel_.grid();
     const std::string_view name = given.empty() ? "tile" : "grid";
+    if (given.size() > kGridAxes || tile.size() > kGridAxes) {
+      return invalid(fmt::format("Attribute \"{}\" has ({}) numbers, not one to three.", name,
+                                 std::max(given.size(), tile.size())));
+    }
     Ints groups = given.empty() ? groups_of(tile) : given;
     const auto is_count = [](int64_t n) { return n >= 1 && n <= INT32_MAX; };
-    const bool fits = groups.size() <= 3 && std::ranges::all_of(groups, is_count) &&
+    const bool fits = std::ranges::all_of(groups, is_count) &&
                       std::ranges::all_of(tile, is_count) && (given.empty() || tile.empty());
     if (!fits) {
       return invalid(
-          fmt::format("Attribute \"{}\" ({}) is not one to three numbers from 1 to {}, "
-                      "or stands beside the other of \"grid\" and \"tile\".",
+          fmt::format("Attribute \"{}\" ({}) is not of numbers from 1 to {}, or stands beside the "
+                      "other of \"grid\" and \"tile\".",
                       name, fmt::join(given.empty() ? tile : given, ", "), INT32_MAX));
     }
     Grid grid = {1, 1, 1};
@@ -224,11 +233,43 @@ class KernelImport {
     return groups * (program.waves_per_workgroup + program.local_bytes() / kLocalBytesOfStep);
   }
 
+  /// Lanes and components that an instruction computes at most, in steps.
+  uint64_t steps_of_instruction() const {
+    const ir::Program& program = kernel_.program();
+    uint64_t widest = program.wave_lanes;
+    for (const ir::Type& type : program.values) {
+      const ir::Fragment& f = type.fragment;
+      widest = std::max({widest, uint64_t{program.wave_lanes} * static_cast<uint64_t>(type.width),
+                         uint64_t{f.m} * f.n * f.k});
+    }
+    return (widest + kLanesOfStep - 1) / kLanesOfStep;
+  }
+
+  /// Components of all lanes that the interpreter keeps.
+  double values_kept() const {
+    const ir::Program& program = kernel_.program();
+    double of_lane = 0;
+    for (const ir::Type& type : program.values) of_lane += type.width;
+    return of_lane * program.wave_lanes * program.waves_per_workgroup;
+  }
+
+  Result<void> take_elements(int64_t elements) {
+    int64_t& left = node_.host().kernel_budget().elements_left;
+    if (elements > left) {
+      return unsupported(
+          fmt::format("Kernel \"{}\" has more elements ({}) to be looked at when "
+                      "the model is made ready than are left ({} of {}).",
+                      kernel_.name(), elements, left, kKernelElementsMax));
+    }
+    left -= elements;
+    return {};
+  }
+
   Error too_large(std::string what) const {
     return unsupported(
         fmt::format("The interpreter, which checks kernel \"{}\" when the model is made ready, is "
-                    "not given {}: check it in small by `leat kernel check`, and then trust the "
-                    "model's kernels (--trust, is_trusted, trust=True).",
+                    "not given {}. Those of a model that is trusted (--trust, trusts_kernels, "
+                    "trust=True) are not checked.",
                     kernel_.name(), what));
   }
 
@@ -242,20 +283,32 @@ class KernelImport {
       return too_large(
           fmt::format("so many elements ({}, limit {})", elements, kCheckedElementsMax));
     }
-    if (steps_at_least() > static_cast<double>(budget.steps_left)) {
+    TRY(take_elements(elements));
+    if (values_kept() > static_cast<double>(kCheckedValuesMax)) {
+      return too_large(fmt::format("so many values of a workgroup ({:.0f}, limit {})",
+                                   values_kept(), kCheckedValuesMax));
+    }
+    const uint64_t cost = steps_of_instruction();
+    if (steps_at_least() * static_cast<double>(cost) > static_cast<double>(budget.steps_left)) {
       return too_large(fmt::format("so many workgroups ({})", fmt::join(kernel_.grid(), " x ")));
     }
     std::vector<HostTensor> values = this->values(true);
-    const Result<KernelCheck> checked = kernel_.check(spans_of(values), budget.steps_left);
+    const uint64_t steps_max = budget.steps_left / cost;
+    const Result<KernelCheck> checked = kernel_.check(spans_of(values), steps_max);
     if (!checked && checked.error().kind() == ErrorKind::unsupported) {
-      return too_large(fmt::format("more than ({}) instructions", budget.steps_left));
+      return too_large(fmt::format("more than ({}) instructions", steps_max));
     }
     if (!checked) return checked.error();
-    budget.steps_left -= checked->steps;
+    budget.steps_left -= std::min(budget.steps_left, checked->steps * cost);
     return checked->written;
   }
 
   Result<void> fill(WrittenKernel& made) {
+    int64_t elements = 0;
+    for (size_t i = 0; i < read_.size(); ++i) {
+      if (input(i).constant) elements += element_count(input(i).shape);
+    }
+    TRY(take_elements(elements));
     std::vector<HostTensor> known = values(false);
     const ir::LaunchRanges ranges = kernel_.ranges(spans_of(known));
     TRY_ASSIGN(made.text, kernel_.bounded_text(ranges.open));

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <span>
 #include <string>
@@ -15,8 +14,6 @@
 
 namespace leat::ops {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 Result<void> require_number(const Graph& graph, const Place& place, TensorId x) {
   const DType dtype = dtype_of(graph, x);

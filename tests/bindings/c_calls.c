@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L /* mkdtemp */
 #include "tests/bindings/c_calls.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -449,7 +450,24 @@ static void memory_of_a_dma_buf(void) {
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null",
                leat_model_place_output_dma_buf(NULL, 0, 0, out, 4096));
   EXPECT_OK(leat_model_run_in_place(model, 0)); /* what failed has changed nothing */
-  EXPECT(close(in) == 0 && close(out) == 0);    /* the model keeps what it maps */
+
+  char again[64]; /* as a camera gives its frames: open for reading, at some place */
+  snprintf(again, sizeof again, "/proc/self/fd/%d", in);
+  const int reading = open(again, O_RDONLY);
+  int ends[2] = {-1, -1};
+  EXPECT(reading >= 0 && lseek(reading, 7, SEEK_SET) == 7 && pipe(ends) == 0);
+  EXPECT_OK(leat_model_place_input_dma_buf(model, 0, 0, reading, 4096));
+  EXPECT(lseek(reading, 0, SEEK_CUR) == 7);
+  x[0] = 5;
+  EXPECT(pwrite(in, x, sizeof x, 0) == (ssize_t)sizeof x);
+  EXPECT_OK(leat_model_run_in_place(model, 0));
+  EXPECT(pread(out, y, sizeof y, 0) == (ssize_t)sizeof y && y[0] == 10);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "open for reading",
+               leat_model_place_output_dma_buf(model, 0, 0, reading, 4096));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "has no size",
+               leat_model_place_input_dma_buf(model, 0, 0, ends[0], 4096));
+  EXPECT(close(reading) == 0 && close(ends[0]) == 0 && close(ends[1]) == 0);
+  EXPECT(close(in) == 0 && close(out) == 0); /* the model keeps what it maps */
   EXPECT_OK(leat_model_run_in_place(model, 0));
   leat_model_close(model);
   leat_session_close(session);

@@ -108,6 +108,18 @@ TEST_P(OwnKernels, StandBetweenConvolutions) {
   expect_reference();
 }
 
+/// Of nothing: each element is its place.
+TEST_P(OwnKernels, MayReadNothing) {
+  builder_.input("x", {70});
+  kernel("places", {}, {"p"},
+         flat_kernel("places", "parameter y : i32[70] write\n", 70,
+                     "  store y[%first + lane * 1], %i if %inside\n"));
+  builder_.node("Cast", {"p"}, {"f"}).set("to", int64_t{1});
+  builder_.node("Add", {"f", "x"}, {"y"});
+  builder_.output("y");
+  expect_reference();
+}
+
 /// Both results, of other types and shapes than the inputs; a constant; one tensor taken twice.
 TEST_P(OwnKernels, HaveSeveralInputsAndResults) {
   builder_.input("x", {5, 10});

@@ -2,6 +2,7 @@
 // is refused here; it would else end the process when the pages are touched.
 #include "leat/backend/cpu/cpu_memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "leat/base/files.h"
 #include "leat/base/numbers.h"
 
 namespace leat {
@@ -67,13 +69,15 @@ Result<CpuMemory> CpuMemory::map(size_t size_bytes) {
 }
 
 Result<CpuMemory> CpuMemory::map_file(int fd, size_t size_bytes) {
-  const off_t end = lseek(fd, 0, SEEK_END);  // a dma-buf tells its size this way
-  if (end < 0 || static_cast<uint64_t>(end) < size_bytes) {
+  TRY_ASSIGN(const uint64_t end, size_of_descriptor(fd));
+  if (end < size_bytes) {
     return Error(ErrorKind::invalid_argument,
                  "File descriptor (" + std::to_string(fd) + ") holds (" + std::to_string(end) +
                      ") bytes, fewer than (" + std::to_string(size_bytes) + ").");
   }
-  void* address = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const bool is_written = (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+  const int rights = PROT_READ | (is_written ? PROT_WRITE : 0);
+  void* address = mmap(nullptr, size_bytes, rights, MAP_SHARED, fd, 0);
   if (address == MAP_FAILED) {
     return Error(ErrorKind::io, "mmap of (" + std::to_string(size_bytes) +
                                     ") bytes of file descriptor (" + std::to_string(fd) +

@@ -361,8 +361,8 @@ LEAT_API leat_status leat_model_place_output(leat_model* model, size_t slot, siz
  * reading alone. It does not become shorter while it lies there. Nobody waits for fences of the
  * dma-buf: what fills it is done before the run starts. On the cpu device nobody tells its exporter
  * either (DMA_BUF_IOCTL_SYNC): where that is needed, do it around the run. Errors:
- * LEAT_UNSUPPORTED, when the device takes no dma-buf; LEAT_INVALID_ARGUMENT, when it has fewer bytes
- * than are said, or an output is open for reading alone; LEAT_IO. */
+ * LEAT_UNSUPPORTED, when the device takes no dma-buf; LEAT_INVALID_ARGUMENT, when it has fewer
+ * bytes than are said, or an output is open for reading alone; LEAT_IO. */
 LEAT_API leat_status leat_model_place_input_dma_buf(leat_model* model, size_t slot, size_t index,
                                                     int fd, size_t size_bytes);
 LEAT_API leat_status leat_model_place_output_dma_buf(leat_model* model, size_t slot, size_t index,

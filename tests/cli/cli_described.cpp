@@ -125,7 +125,7 @@ const std::vector<Completed> kCompleted = {
     {"leat run --jso", {"--json", "."}},
     {"leat run --as m", {"mali-g52", "."}},
     {"leat dump --after sch", {"schedule", "."}},
-    {"leat bench conv2d --dtype ", {"f32", "f16", "bf16", "."}},
+    {"leat bench conv2d --dtype ", {"f32", "f16", "bf16", "i8", "."}},
     {"leat run --device c", {"cpu", "."}},
     {"leat ", {"run", "devices", "bench"}},
 };

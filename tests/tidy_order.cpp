@@ -17,17 +17,11 @@ using Arrows = std::map<std::string, std::set<std::string>>;
 
 /// Places of which each knows the other still; a row goes when its two are apart.
 const std::set<std::string> kMutual = {
-    "leat/ir/verify_fragments",
-    "leat/ir/verify",
-    "leat/ir/verify_rules",
-    "leat/model/onnx_file",
-    "leat/run/juggler",
-    "leat/run/juggle_run",
-    "leat/tensor/expr",
-    "leat/tensor/scalar_math",
-    "leat/tensor/graph",
-    "leat/tensor/fold",
-    "leat/tensor/constant_memory",
+    "leat/ir/verify_fragments", "leat/ir/verify",
+    "leat/ir/verify_rules",     "leat/run/juggler",
+    "leat/run/juggle_run",      "leat/tensor/expr",
+    "leat/tensor/scalar_math",  "leat/tensor/graph",
+    "leat/tensor/fold",         "leat/tensor/constant_memory",
 };
 
 std::string place_of(const std::string& path) {

@@ -214,6 +214,7 @@ ValueId ContractionLowering::byte_shift(const ByteProduct::Factor& factor, const
   ValueId shift = builder.i32(0);
   if (factor.shift != kNoExpr) {
     ExprLowering exprs(builder, node, node_numbers, slots);
+    // It stands still: what is loaded for it under A's condition is there without it.
     shift = exprs.value(factor.shift, {.axes = row.axes, .holds = a.inside});
   }
   return factor.turns ? builder.add(shift, builder.i32(offset)) : shift;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "leat/schedule/byte_product.h"
+
 namespace leat {
 
 namespace {
@@ -235,6 +237,13 @@ StepKey step_key(const Schedule& schedule, const Step& step) {
   const auto contraction = find_contraction(schedule.graph, node);
   CHECK(contraction.has_value());
   key.structure += structure_of(*contraction);
+  if (std::get<ContractionParams>(step.params).by_bytes()) {
+    // What is summed beside hangs on numbers, which may come with the launch.
+    const auto bytes = byte_product(schedule, node, *contraction);
+    CHECK(bytes.has_value());
+    key.structure += bytes->sums_columns ? 'c' : '-';
+    key.structure += bytes->sums_rows ? 'r' : '-';
+  }
   numbers_of(*contraction, take);
   return key;
 }

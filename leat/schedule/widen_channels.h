@@ -12,7 +12,8 @@ namespace leat {
 /// from 9.9 us (bench/results/unit-tiles-h200.json) to 6.1 (conv2d-h200-direct-f16.json).
 inline constexpr int64_t kWidenedMacsMin = int64_t{1} << 26;
 
-/// The same where a row's elements are broadcast, which without it are put together one by one.
+/// The same where a row's elements are broadcast, which without it are put together one by one. An
+/// estimate, not measured.
 inline constexpr int64_t kWidenedMacsMinOfWords = int64_t{1} << 18;
 
 /// After fusion, which would make the copy part of the convolution again. Only where the target's

@@ -264,13 +264,20 @@ double apply_count(const ExprTree& tree, ExprId id, std::vector<bool>& seen) {
   return count;
 }
 
-/// Whether the value of `id` is made of something that is loaded.
+/// Whether the value of `id` is made of something that is loaded. Arguments stand before their
+/// users, so one pass back does, however often a part is shared.
 bool reads(const ExprTree& tree, ExprId id) {
-  if (id == kNoExpr) return false;
-  const ExprNode& node = tree.node(id);
-  return node.kind == ExprKind::load || std::ranges::any_of(node.arguments, [&](ExprId argument) {
-           return reads(tree, argument);
-         });
+  std::vector<bool> is_used(id + 1, false);
+  is_used[id] = true;
+  for (ExprId next = id + 1; next > 0; --next) {
+    if (!is_used[next - 1]) continue;
+    const ExprNode& node = tree.node(next - 1);
+    if (node.kind == ExprKind::load) return true;
+    for (const ExprId argument : node.arguments) {
+      if (argument != kNoExpr) is_used[argument] = true;
+    }
+  }
+  return false;
 }
 
 double apply_count(const ExprTree& tree, ExprId id) {

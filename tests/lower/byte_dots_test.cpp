@@ -5,6 +5,7 @@
 
 #include "leat/ir/text.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/kernel_key.h"
 #include "leat/schedule/widen_channels.h"
 #include "leat/tensor/ops.h"
 #include "leat/tensor/ops_quantize.h"
@@ -286,6 +287,27 @@ TEST(ByteDots, OfScalesWhoseProductIsNoFloat) {
     const Case test = product_of_reals({2, 8}, {8, 16}, a, b);
     check(test, byte_target(), {}, "zeros of scale " + std::to_string(a));
   }
+}
+
+// A kernel without the sums of rows serves no zero point that wants them, though it is a number.
+TEST(ByteDots, ZeroPointsThatNeedSumsAreAnotherStructure) {
+  const auto structure = [](int64_t zero) {
+    Case test;
+    const TensorId x = add_input(test, "x", bytes_of(DType::u8, {9, 24}, 1));
+    const TensorId w = test.graph.add_constant("w", bytes_of(DType::u8, {24, 16}, 2));
+    HostTensor value = HostTensor::zeros(DType::u8, {});
+    value.set_integer(0, zero);
+    const TensorId w_zero = test.graph.add_constant("w_zero", value);
+    test.graph.outputs = {
+        matmul_integer(test.graph, "y", {x, kNoTensor, kNoTensor}, {w, kNoTensor, w_zero}).value()};
+    const auto schedule = make_schedule(test.graph, byte_target(), {});
+    CHECK(schedule.has_value());
+    Step step = schedule->steps[0];
+    std::get<ContractionParams>(step.params).reg_m = 4;  // the same for all
+    return step_key(*schedule, step).structure;
+  };
+  EXPECT_NE(structure(128), structure(100));
+  EXPECT_EQ(structure(99), structure(100));
 }
 
 // Three channels are copied to four, whatever the picture's zero point is.

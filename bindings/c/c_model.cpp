@@ -57,8 +57,9 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, const ModelFile&
   return made;
 }
 
+/// `is_said`: the file's word for a tensor that is not there yet is not taken for its size.
 Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, size_t index,
-                                      const char* what) {
+                                      const char* what, bool is_said) {
   TRY(check_below(index, values.size(), what));
   const ModelValue& value = values[index];
   leat_tensor tensor{};
@@ -68,9 +69,19 @@ Result<leat_value_info> value_info_of(const std::vector<ModelValue>& values, siz
   info.type = tensor.type;
   info.rank = tensor.rank;
   std::ranges::copy(tensor.shape, info.shape);
-  const bool is_known = std::ranges::none_of(value.shape, [](int64_t n) { return n < 0; });
+  const bool is_known = std::ranges::none_of(value.shape, [](int64_t n) { return n < 0; }) &&
+                        !(is_said && value.tensor == kNoTensor);
   info.size_bytes = is_known ? tensor.size_bytes : 0;
   return info;
+}
+
+Result<std::vector<KernelTime>> profile(const leat_model& model) {
+  std::vector<KernelTime> times;
+  for (Network* network : model.loaded->networks()) {
+    TRY_ASSIGN(const std::vector<KernelTime> own, network->profile());
+    times.insert(times.end(), own.begin(), own.end());
+  }
+  return times;
 }
 
 }  // namespace
@@ -123,7 +134,7 @@ leat_status leat_model_input(const leat_model* model, size_t index, leat_value_i
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));
     TRY_ASSIGN(const leat_value_info told,
-               c::value_info_of(model->loaded->model().inputs, index, "Index of an input"));
+               c::value_info_of(model->loaded->model().inputs, index, "Index of an input", false));
     return c::write_struct(told, info, "leat_value_info");
   });
 }
@@ -132,7 +143,8 @@ leat_status leat_model_output(const leat_model* model, size_t index, leat_value_
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));
     TRY_ASSIGN(const leat_value_info told,
-               c::value_info_of(model->loaded->model().outputs, index, "Index of an output"));
+               c::value_info_of(model->loaded->model().outputs, index, "Index of an output",
+                                model->loaded->is_in_parts()));
     return c::write_struct(told, info, "leat_value_info");
   });
 }
@@ -190,8 +202,7 @@ leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_
     TRY(c::check_model(model));
     TRY(c::check_given(count, "count"));
     if (capacity > 0) TRY(c::check_given(times, "times"));
-    TRY_ASSIGN(model->profile,
-               model->loaded->alone([](Network& network) { return network.profile(); }));
+    TRY_ASSIGN(model->profile, model->loaded->alone([&](Network&) { return c::profile(*model); }));
     *count = model->profile.size();
     for (size_t i = 0; i < std::min(capacity, *count); ++i) {
       const KernelTime& time = model->profile[i];
@@ -211,8 +222,7 @@ leat_status leat_model_run_times(leat_model* model, size_t slot, uint64_t* begin
     if (!model->loaded->network().has_times()) {
       return Error(ErrorKind::invalid_argument, "The model was loaded without takes_times.");
     }
-    TRY_ASSIGN(const SlotTimes times,
-               model->loaded->alone([&](Network& network) { return network.slot_times(slot); }));
+    TRY_ASSIGN(const SlotTimes times, model->loaded->slot_times(slot));
     *begin_ns = times.begin_ns;
     *end_ns = times.end_ns;
     return {};

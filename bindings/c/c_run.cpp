@@ -244,6 +244,18 @@ leat_status timed_out(leat_status status, bool is_reached) {
   return fail(LEAT_TIMEOUT, "The run has not come to its end yet.");
 }
 
+Result<void> run_accepted(LoadedModel& model, std::span<const leat_tensor> inputs,
+                          std::span<leat_tensor> outputs) {
+  TRY_ASSIGN(const bool runs, accept_outputs(model.model().outputs, outputs));
+  if (!runs) return {};
+  while (true) {
+    const Result<void> done =
+        model.alone([&](Network& network) { return run_once(network, inputs, outputs); });
+    if (done || done.error().kind() != ErrorKind::device_lost) return done;
+    TRY(model.give_way(done.error()));
+  }
+}
+
 }  // namespace
 
 bool is_plain(const ExternalView& view) {
@@ -253,14 +265,7 @@ bool is_plain(const ExternalView& view) {
 Result<void> run_on(LoadedModel& model, std::span<const leat_tensor> inputs,
                     std::span<leat_tensor> outputs) {
   TRY(accept_inputs(model, inputs));
-  TRY_ASSIGN(const bool runs, accept_outputs(model.model().outputs, outputs));
-  if (!runs) return {};
-  while (true) {
-    const Result<void> done =
-        model.alone([&](Network& network) { return run_once(network, inputs, outputs); });
-    if (done || done.error().kind() != ErrorKind::device_lost) return done;
-    TRY(model.give_way(done.error()));
-  }
+  return run_accepted(model, inputs, outputs);
 }
 
 }  // namespace leat::c
@@ -278,7 +283,7 @@ leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_
     const std::span<leat_tensor> wanted(outputs, output_count);
     TRY(c::accept_inputs(loaded, given));
     return loaded.is_in_parts() ? c::run_in_parts(*model, given, wanted)
-                                : c::run_on(loaded, given, wanted);
+                                : c::run_accepted(loaded, given, wanted);
   });
 }
 

@@ -225,7 +225,8 @@ LEAT_API void leat_model_close(leat_model* model);
 
 /** An input or output for the shapes that the model is ready for; before it is ready for any, as
  * the file declares it, with -1 for an extent that is open, the shape (-1) where not even their
- * number is known, and size_bytes 0. */
+ * number is known, and size_bytes 0. An output whose size only a run tells stays as it is declared,
+ * with size_bytes 0: what the run gives may be of another shape and type. */
 typedef struct leat_value_info {
   size_t struct_bytes;
   const char* name; /**< lives until the model takes other shapes or is closed */
@@ -273,8 +274,9 @@ typedef struct leat_kernel_time {
   uint64_t bytes;   /**< tensors read and written once */
   uint64_t time_ns; /**< on the device's clock */
 } leat_kernel_time;
-/** Runs slot 0 kernel by kernel on the inputs that lie there. Writes up to `capacity` of them to
- * `times`, which may be null when that is 0, and their number to `count`. */
+/** Runs slot 0 kernel by kernel on the inputs that lie there; where sizes follow from values, on
+ * those of the last run. Writes up to `capacity` of them to `times`, which may be null when that is
+ * 0, and their number to `count`. */
 LEAT_API leat_status leat_model_profile(leat_model* model, leat_kernel_time* times, size_t capacity,
                                         size_t* count);
 
@@ -301,7 +303,8 @@ typedef struct leat_tune_result {
 
 /** Measures ways to compute each kernel of the model on its device, keeps the fastest in the
  * session's cache folder, for every later load, too, and makes the model ready anew with them:
- * memory that was placed or shown is so no longer. No run is in flight. `options` and `result` may
+ * memory that was placed or shown is so no longer. Where sizes follow from values, kernels behind
+ * those are measured for the sizes of the last run. No run is in flight. `options` and `result` may
  * be null. Errors: LEAT_INVALID_ARGUMENT, when the session keeps nothing; LEAT_IO, when its folder
  * cannot be used; those of devices. */
 LEAT_API leat_status leat_model_tune(leat_model* model, const leat_tune_options* options,
@@ -325,10 +328,11 @@ LEAT_API leat_status leat_session_uses(leat_session* session, leat_device_use* u
 /** Runs once in slot 0 and waits. One tensor for each input and output, in the model's order. When
  * an output that is not empty has no memory (`data` null), all outputs are described instead. Sizes
  * that follow from values (a NonMaxSuppression within, say) only a run can tell: then the model
- * does run, and the next call with equal inputs gives those results. leat_model_output says -1 for
- * such an extent, and such a model is neither started nor read in place. Inputs of other shapes are
- * taken, where the model leaves them open. A fault is tried again, and a route that loses the work
- * twice gives way to the next. What lies where the device reads or writes it already is not copied.
+ * does run, and the next call with equal inputs gives those results. leat_model_output says size 0
+ * of such an output, and such a model is neither started nor read in place. Inputs of other shapes
+ * are taken, where the model leaves them open. A fault is tried again, and a route that loses the
+ * work twice gives way to the next. What lies where the device reads or writes it already is not
+ * copied.
  * Errors: LEAT_INVALID_ARGUMENT, when a tensor does not fit: an output's message says the bytes
  * that it needs; those of devices. */
 LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_count,

@@ -205,7 +205,12 @@ Result<void> Importer::add_nodes(const OnnxNodes& nodes) {
     order = orders_.emplace(&nodes, std::move(found)).first;
   }
   // A copy: bodies of these nodes add orders of their own.
-  for (const int index : std::vector<int>(order->second)) TRY(add_node(nodes[index]));
+  for (const int index : std::vector<int>(order->second)) {
+    if (depth_ > 0) place_.push_back(index);
+    const Result<void> added = add_node(nodes[index]);
+    if (depth_ > 0) place_.pop_back();
+    if (!added) return added;
+  }
   return {};
 }
 
@@ -232,12 +237,14 @@ Result<void> Importer::try_node(const onnx::NodeProto& proto, const std::string&
 }
 
 Importer::Mark Importer::mark() const {
-  return {model_.graph.nodes.size(), model_.graph.tensors.size(), fill_bytes_left_, folds_};
+  const Graph& graph = model_.graph;
+  return {graph.nodes.size(), graph.tensors.size(), graph.checks.size(), fill_bytes_left_, folds_};
 }
 
 /// After folding, what the node added cannot be told from the rest any more; nobody reads it.
 void Importer::take_back(const Mark& mark) {
   fill_bytes_left_ = mark.fill_bytes_left;
+  model_.graph.checks.resize(mark.checks);
   if (folds_ != mark.folds) return;
   model_.graph.nodes.resize(mark.nodes);
   model_.graph.tensors.resize(mark.tensors);
@@ -281,15 +288,15 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
 }
 
 Result<void> Importer::add_charged_node(const onnx::NodeProto& proto) {
-  if (depth_ == 0) names_taken_.clear();
-  const std::string name = unique_name(name_of(proto).substr(0, kNodeNameBytesMax));
-  const Means before_means = means();
+  const std::string name = begin_node(proto);
+  const BytesLeft bytes = bytes_left();
   while (true) {
     const Mark before = mark();
     if (depth_ == 0) begin_attempt(proto);
     WantedValues wanted;
     Result<void> added = try_node(proto, name, wanted);
     if (added) added = charge(before);
+    if (added && depth_ == 0) tried_.erase(&proto);
     if (added) return {};
     // Else what a node within it wants, which leaves it to the model's own.
     if (!wanted.tensors.empty() || !options_.in_parts) wanted_ = std::move(wanted);
@@ -297,12 +304,15 @@ Result<void> Importer::add_charged_node(const onnx::NodeProto& proto) {
     if (is_wanted && depth_ > 0) return added;
     const std::vector<std::string> needed = inputs_of_values(wanted_.tensors);
     if (is_wanted && !may_fix(needed)) {
-      wait(proto, before, before_means);
+      wait(proto, name, before, bytes);
       return {};
     }
     take_back(before);
     TRY_ASSIGN(const bool is_given, fix_inputs(needed));
-    if (is_given) continue;
+    if (is_given) {
+      give_back(names_taken_);
+      continue;
+    }
     if (is_noted(added.error(), &proto)) {
       pass_over(proto);
       return {};
@@ -344,7 +354,17 @@ Result<std::vector<OnnxValue>> Importer::outputs_of(const OnnxScope& scope,
 }
 
 Result<std::vector<OnnxValue>> Importer::run_body(const onnx::GraphProto& body,
-                                                  std::span<const OnnxValue> inputs) {
+                                                  std::span<const OnnxValue> inputs,
+                                                  int64_t number) {
+  wanted_ = {};  // by something that is known by now
+  place_.push_back(number);
+  Result<std::vector<OnnxValue>> outputs = run_body_here(body, inputs);
+  place_.pop_back();
+  return outputs;
+}
+
+Result<std::vector<OnnxValue>> Importer::run_body_here(const onnx::GraphProto& body,
+                                                       std::span<const OnnxValue> inputs) {
   if (static_cast<size_t>(body.input_size()) != inputs.size()) {
     return invalid(fmt::format("Graph \"{}\" within the model has {} inputs where {} are given.",
                                body.name(), body.input_size(), inputs.size()));

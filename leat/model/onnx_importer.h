@@ -2,6 +2,7 @@
 // model needs; onnx_parts.cpp what those need whose sizes follow from values that only a run gives.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -51,16 +52,16 @@ class Importer final : private onnx_ops::NodeHost {
   struct Mark {
     size_t nodes = 0;
     size_t tensors = 0;
+    size_t checks = 0;
     int64_t fill_bytes_left = 0;
     uint64_t folds = 0;
   };
-  /// What may be made and folded; a node that waits gets it back.
-  struct Means {
-    ImportBudget budget;
-    int64_t fill_bytes_left = 0;
-    int64_t inner_bytes_left = 0;
-    double fold_steps_left = 0;
-    int64_t fold_bytes_left = 0;
+  /// Bytes that may be made of nothing and by folding: given back where what was made is gone.
+  struct BytesLeft {
+    int64_t fill = 0;
+    int64_t inner = 0;
+    int64_t fold = 0;
+    size_t functions = 0;  // whose bytes are among `inner`, and stay
   };
   /// What unique_name made of a name, and its number before.
   struct TakenName {
@@ -68,11 +69,25 @@ class Importer final : private onnx_ops::NodeHost {
     std::string unique;
     uint32_t number = 0;
   };
+  /// Where a value is asked for within a node of the model's graph: a node's number in its graph or
+  /// function, from the outside in, behind each the number of the run (NodeHost::run_body); and
+  /// then the number of the question.
+  using Place = std::vector<int64_t>;
+  /// What a node of the model's graph has come to that has waited, for when it is tried again.
+  struct TriedNode {
+    std::string name;
+    /// Those within it get the same names again, which decide what random numbers they draw. Nobody
+    /// else has them until then.
+    std::vector<TakenName> names;
+    std::optional<onnx_ops::LoopTurn> turn;  // of a Loop that goes on there
+    /// Values that runs have told of tensors that it made.
+    std::map<Place, ConstantValue> answers;
+  };
   /// A node of the model's graph that is added in the next part.
   struct WaitingNode {
     const onnx::NodeProto* proto = nullptr;
-    onnx_ops::WantedValues wanted;  // with a function: it computes the results
-    bool is_inner = false;          // it made those tensors itself
+    onnx_ops::WantedValues wanted;                   // with a function: it computes the results
+    std::vector<std::pair<TensorId, Place>> places;  // where it asks for those of its own making
   };
   /// What a run has told a waiting node: the values it wants, or what its function computes.
   struct ToldNode {
@@ -104,7 +119,10 @@ class Importer final : private onnx_ops::NodeHost {
   Result<void> keep_output(const std::string& name, const OnnxValue& value);
   Result<void> call_function(const onnx::NodeProto& proto, const ModelFunction& function);
   Result<std::vector<OnnxValue>> run_body(const onnx::GraphProto& body,
-                                          std::span<const OnnxValue> inputs) override;
+                                          std::span<const OnnxValue> inputs,
+                                          int64_t number) override;
+  Result<std::vector<OnnxValue>> run_body_here(const onnx::GraphProto& body,
+                                               std::span<const OnnxValue> inputs);
   Result<void> run_nodes(OnnxScope& scope, const OnnxNodes& nodes);
   bool may_become_constant(TensorId tensor) const override;
   Mark mark() const;
@@ -129,21 +147,31 @@ class Importer final : private onnx_ops::NodeHost {
   Result<std::vector<OnnxValue>> outputs_of(const OnnxScope& scope,
                                             const std::vector<std::string>& names);
   std::string unique_name(const std::string& name);
+  std::string begin_node(const onnx::NodeProto& proto);
+  void give_back(std::vector<TakenName>& names);
   OnnxScope& scope() { return scope_ == nullptr ? names_ : *scope_; }
 
   // Of parts.
   bool is_in_parts() const override { return options_.in_parts; }
   bool may_wait() const override { return options_.in_parts && depth_ == 0; }
-  const HostTensor* told_value(TensorId tensor) override;
+  bool wants_values() const override { return !wanted_.tensors.empty(); }
+  const HostTensor* told_value(TensorId tensor, int64_t question) override;
+  const onnx_ops::LoopTurn* left_turn() const override;
+  void begin_turn() override;
+  void leave_turn(onnx_ops::LoopTurn turn) override;
   bool waits_for_others(const onnx::NodeProto& proto) const;
   void postpone(const onnx::NodeProto& proto);
-  Means means() const;
-  void take_means(const Means& means);
-  void wait(const onnx::NodeProto& proto, const Mark& before, const Means& means);
+  BytesLeft bytes_left() const;
+  void wait(const onnx::NodeProto& proto, const std::string& name, const Mark& before,
+            const BytesLeft& bytes);
+  void keep_turn(TriedNode& tried);
   void begin_attempt(const onnx::NodeProto& proto);
   Result<Model> finish();
   Result<Model> end_part();
+  Result<void> check_rest();
+  bool is_computed(const onnx::NodeProto& proto) const;
   std::vector<TensorId> live_tensors() const;
+  std::vector<ModelValue> outputs_so_far() const;
   /// By tensor: what a part was given and gave, beside constants.
   using PartValues = std::unordered_map<TensorId, ConstantValue>;
   Result<PartValues> values_of_part(std::vector<HostTensor> inputs,
@@ -187,13 +215,15 @@ class Importer final : private onnx_ops::NodeHost {
   std::vector<const onnx::NodeProto*> postponed_;  // with those, in their order
   std::unordered_set<std::string> later_;          // what they give
   onnx_ops::WantedValues wanted_;                  // by the innermost node that fails
-  /// Values that runs have told of tensors which a node of the model itself made, by their names:
-  /// each attempt gives the same ones.
-  using Answers = std::unordered_map<std::string, ConstantValue>;
-  std::unordered_map<const onnx::NodeProto*, Answers> answers_;
+  std::unordered_map<const onnx::NodeProto*, TriedNode> tried_;
+  // Of the node of the model's graph that is being added.
   const onnx::NodeProto* attempted_ = nullptr;
-  size_t attempt_tensors_ = 0;          // those before were there when the attempt began
-  std::vector<TakenName> names_taken_;  // since
+  size_t attempt_tensors_ = 0;  // those before were there when the attempt began
+  Place place_;
+  std::vector<std::pair<TensorId, Place>> asked_;  // in vain
+  std::vector<TakenName> names_taken_;
+  size_t turn_names_ = 0;                   // of them, when the last turn of a Loop began
+  std::optional<onnx_ops::LoopTurn> turn_;  // that the Loop has left
 };
 
 }  // namespace leat

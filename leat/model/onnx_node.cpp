@@ -214,16 +214,17 @@ void OnnxNode::ignore(std::initializer_list<std::string_view> attributes) {
 
 const HostTensor* OnnxNode::constant(size_t index, std::string_view what) {
   if (!has_input(index)) return nullptr;
-  return known(inputs_[index], fmt::format("Input {} ({})", index, what));
+  return known(inputs_[index], static_cast<int64_t>(index),
+               fmt::format("Input {} ({})", index, what));
 }
 
-const HostTensor* OnnxNode::told(TensorId tensor, std::string_view what) {
-  return known(tensor, fmt::format("The {}", what));
+const HostTensor* OnnxNode::told(TensorId tensor, std::string_view what, int64_t number) {
+  return known(tensor, -1 - number, fmt::format("The {}", what));  // below those of inputs
 }
 
-const HostTensor* OnnxNode::known(TensorId id, const std::string& what) {
+const HostTensor* OnnxNode::known(TensorId id, int64_t question, const std::string& what) {
   if (const HostTensor* constant = frame_.graph.tensors[id].constant.get()) return constant;
-  if (const HostTensor* value = frame_.host.told_value(id)) return value;
+  if (const HostTensor* value = frame_.host.told_value(id, question)) return value;
   if (!failure_ || !wanted_.tensors.empty()) wanted_.tensors.push_back(id);
   fail(ErrorKind::unsupported,
        fmt::format("{} of {} is computed at run time, but it decides a shape or an index and must "
@@ -261,7 +262,8 @@ const HostTensor* OnnxNode::constant_if_known(size_t index, std::string_view wha
   if (!has_input(index)) return nullptr;
   const Tensor& tensor = frame_.graph.tensors[inputs_[index]];
   if (tensor.constant) return tensor.constant.get();
-  if (const HostTensor* value = frame_.host.told_value(inputs_[index])) return value;
+  const auto question = static_cast<int64_t>(index);
+  if (const HostTensor* value = frame_.host.told_value(inputs_[index], question)) return value;
   return frame_.host.may_become_constant(inputs_[index]) ? constant(index, what) : nullptr;
 }
 

@@ -41,6 +41,14 @@ struct WantedValues {
   HostFunction function;  // that takes them, where it is all that the node is; else empty
 };
 
+/// Where a turn of a Loop begins: all that this turn and those behind it need of those before.
+struct LoopTurn {
+  int64_t number = 0;
+  TensorId going = kNoTensor;  // whether the turn is taken, where only the device knows
+  std::vector<OnnxValue> states;
+  std::vector<std::vector<TensorId>> stacks;
+};
+
 /// What all kernels of a model may still take.
 struct KernelBudget {
   bool trusts = false;         // no interpreter checks them
@@ -52,9 +60,13 @@ struct KernelBudget {
 /// The importer, to nodes that hold graphs or decide by values.
 class NodeHost {
  public:
-  /// Adds the nodes of `body` with these inputs; its outputs. Its names end there.
+  /// Adds the nodes of `body` with these inputs; its outputs. Its names end there. `number` tells
+  /// runs within one node apart: the turn of a loop, the branch of an If.
   virtual Result<std::vector<OnnxValue>> run_body(const onnx::GraphProto& body,
-                                                  std::span<const OnnxValue> inputs) = 0;
+                                                  std::span<const OnnxValue> inputs,
+                                                  int64_t number) = 0;
+  /// Whether run_body failed for a value that has to be known, and nothing else.
+  virtual bool wants_values() const = 0;
   /// Whether the tensor follows from inputs whose values are at hand, and which are small enough to
   /// decide something: then it can become a constant.
   virtual bool may_become_constant(TensorId tensor) const = 0;
@@ -62,8 +74,15 @@ class NodeHost {
   virtual bool is_in_parts() const = 0;
   /// Whether it may end at this very node.
   virtual bool may_wait() const = 0;
-  /// The value that a run has told of a tensor which is no constant; null when none has.
-  virtual const HostTensor* told_value(TensorId tensor) = 0;
+  /// The value that a run has told of a tensor which is no constant; null when none has. `question`
+  /// is a number for what the node asks: at the same place in the model, it is the same value.
+  virtual const HostTensor* told_value(TensorId tensor, int64_t question) = 0;
+  /// The turn at which a Loop goes on that a part before has left; null: it begins.
+  virtual const LoopTurn* left_turn() const = 0;
+  /// A turn of a Loop begins.
+  virtual void begin_turn() = 0;
+  /// The turn that began last cannot end in this part; `turn` is where it began.
+  virtual void leave_turn(LoopTurn turn) = 0;
   /// A constant of what the file holds, read once; it is called `name` the first time.
   virtual Result<TensorId> constant_of(const onnx::TensorProto& proto, const std::string& name) = 0;
   /// Takes `count` nodes off what the model may become. Errors: unsupported: so many are not left.
@@ -146,8 +165,8 @@ class OnnxNode {
   const onnx::GraphProto* body(std::string_view attribute);
   /// See NodeHost.
   Result<std::vector<OnnxValue>> run(const onnx::GraphProto& body,
-                                     std::span<const OnnxValue> inputs) {
-    return frame_.host.run_body(body, inputs);
+                                     std::span<const OnnxValue> inputs, int64_t number) {
+    return frame_.host.run_body(body, inputs, number);
   }
   /// To be called before a number in the file becomes as many nodes. See NodeHost.
   Result<void> charge(int64_t nodes) { return frame_.host.charge_nodes(nodes); }
@@ -160,8 +179,9 @@ class OnnxNode {
   /// The same, but what cannot be constant is null and no failure.
   const HostTensor* constant_if_known(size_t index, std::string_view what);
   /// The value of a tensor that the node has made; null where only a run tells it, which is a
-  /// failure, and then what a part of the model behind that run begins with.
-  const HostTensor* told(TensorId tensor, std::string_view what);
+  /// failure, and then what a part of the model behind that run begins with. `number` tells what is
+  /// asked apart from all else that the node asks so: the turn.
+  const HostTensor* told(TensorId tensor, std::string_view what, int64_t number);
   bool is_in_parts() const { return frame_.host.is_in_parts(); }
   /// For a node whose results have sizes that follow from values: makes them now, of constants, or
   /// when a run has told the inputs. All outputs are set.
@@ -182,7 +202,7 @@ class OnnxNode {
 
  private:
   const onnx::AttributeProto* find(std::string_view attribute, int type);
-  const HostTensor* known(TensorId id, const std::string& what);
+  const HostTensor* known(TensorId id, int64_t question, const std::string& what);
 
   const onnx::NodeProto& proto_;
   Frame frame_;

@@ -87,13 +87,13 @@ Result<TensorId> import_attention(OnnxNode& node) {
 }
 
 /// The subgraph, if the node has it, as what changes the scores.
-ops::AttentionChange read_change(OnnxNode& node, std::string_view attribute) {
+ops::AttentionChange read_change(OnnxNode& node, std::string_view attribute, int64_t number) {
   if (!node.has_attribute(attribute)) return {};
   const onnx::GraphProto* body = node.body(attribute);
   if (body == nullptr) return {};
-  return [&node, body, attribute](TensorId before) -> Result<TensorId> {
+  return [&node, body, attribute, number](TensorId before) -> Result<TensorId> {
     const OnnxValue input(before);
-    TRY_ASSIGN(const std::vector<OnnxValue> outputs, node.run(*body, {&input, 1}));
+    TRY_ASSIGN(const std::vector<OnnxValue> outputs, node.run(*body, {&input, 1}, number));
     if (outputs.size() == 1 && outputs[0].tensor != kNoTensor) return outputs[0].tensor;
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Attribute \"{}\" of {} has not one tensor as its output.", attribute,
@@ -106,8 +106,8 @@ Result<TensorId> import_flex_attention(OnnxNode& node) {
   if (node.has_attribute("scale")) options.scale = node.number("scale", 1);
   if (node.dtype(0) != DType::f64) options.softmax_dtype = DType::f32;
   read_softmax_dtype(node, options);
-  options.change_scores = read_change(node, "score_mod");
-  options.change_probabilities = read_change(node, "prob_mod");
+  options.change_scores = read_change(node, "score_mod", 0);
+  options.change_probabilities = read_change(node, "prob_mod", 1);
   for (size_t input = 0; input < 3; ++input) {
     if (node.rank(input) == 4) continue;
     node.fail(ErrorKind::invalid_argument,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "leat/model/onnx.pb.h"
 #include "leat/model/onnx_errors.h"
@@ -14,6 +15,10 @@ namespace leat::onnx_ops {
 namespace {
 
 using Values = std::vector<OnnxValue>;
+
+/// See NodeHost::run_body.
+constexpr int64_t kThenBranch = 0;
+constexpr int64_t kElseBranch = 1;
 
 const Tensor& tensor_of(const OnnxNode& node, const OnnxValue& value) {
   return node.graph().tensors[value.tensor];
@@ -33,41 +38,57 @@ Result<TensorId> scalar_condition(const OnnxNode& node, std::string_view suffix,
   return ops::reshape(graph, fmt::format("{}/{}", node.name(), suffix), given, {});
 }
 
-/// condition ? a : b, of values that only the device knows.
+/// Whether the device can choose between the two: one value, or tensors of one type and shape.
+bool may_choose(const OnnxNode& node, const OnnxValue& a, const OnnxValue& b) {
+  using Kind = OnnxValue::Kind;
+  if (a.kind != Kind::tensor || b.kind != Kind::tensor) return false;
+  if (a.tensor == b.tensor) return true;
+  return a.tensor != kNoTensor && b.tensor != kNoTensor &&
+         tensor_of(node, a).dtype == tensor_of(node, b).dtype &&
+         tensor_of(node, a).shape == tensor_of(node, b).shape;
+}
+
+Error no_choice(const OnnxNode& node) {
+  return unsupported(fmt::format(
+      "{} has a condition that is computed at run time, and values of several types or shapes.",
+      node.op()));
+}
+
+/// condition ? a : b, of values that only the device knows, and between which it may choose.
 Result<OnnxValue> choose(const OnnxNode& node, std::string_view suffix, TensorId condition,
                          const OnnxValue& a, const OnnxValue& b) {
-  using Kind = OnnxValue::Kind;
-  if (a.kind == Kind::tensor && b.kind == Kind::tensor && a.tensor == b.tensor) return a;
-  const bool fits = a.tensor != kNoTensor && b.tensor != kNoTensor && a.kind == Kind::tensor &&
-                    b.kind == Kind::tensor &&
-                    tensor_of(node, a).dtype == tensor_of(node, b).dtype &&
-                    tensor_of(node, a).shape == tensor_of(node, b).shape;
-  if (!fits) {
-    return unsupported(fmt::format(
-        "{} has a condition that is computed at run time, and values of several types or shapes.",
-        node.op()));
-  }
+  if (a.tensor == b.tensor) return a;
   Graph& graph = node.graph();
   TRY_ASSIGN(const TensorId chosen, ops::where(graph, fmt::format("{}/{}", node.name(), suffix),
                                                condition, a.tensor, b.tensor));
   return OnnxValue(chosen);
 }
 
-/// Computes both branches, and chooses on the device.
-Result<Values> choose_of_both(OnnxNode& node, const onnx::GraphProto& then_body,
-                              const onnx::GraphProto& else_body) {
+/// Computes both branches, and chooses on the device. Nothing, where the condition has to be known
+/// for it and a run may tell it: a branch wants to know values, or the device cannot choose.
+Result<std::optional<Values>> choose_of_both(OnnxNode& node, const onnx::GraphProto& then_body,
+                                             const onnx::GraphProto& else_body) {
   TRY_ASSIGN(const TensorId condition, scalar_condition(node, "condition", node.input(0)));
   const size_t checks = node.graph().checks.size();
-  TRY_ASSIGN(const Values then_values, node.run(then_body, {}));
-  TRY_ASSIGN(const Values else_values, node.run(else_body, {}));
+  const Result<Values> then_values = node.run(then_body, {}, kThenBranch);
+  const Result<Values> else_values =
+      then_values ? node.run(else_body, {}, kElseBranch) : then_values;
   node.graph().checks.resize(checks);  // the indices of what is not chosen may be anything
-  Values chosen;
-  for (size_t i = 0; i < std::min(then_values.size(), else_values.size()); ++i) {
-    TRY_ASSIGN(const OnnxValue value,
-               choose(node, fmt::format("{}", i), condition, then_values[i], else_values[i]));
-    chosen.push_back(value);
+  if (!else_values) {
+    if (node.is_in_parts() && node.host().wants_values()) return std::optional<Values>();
+    return else_values.error();
   }
-  return chosen;
+  Values chosen;
+  for (size_t i = 0; i < std::min(then_values->size(), else_values->size()); ++i) {
+    const OnnxValue &a = (*then_values)[i], &b = (*else_values)[i];
+    if (!may_choose(node, a, b)) {
+      if (node.is_in_parts()) return std::optional<Values>();
+      return no_choice(node);
+    }
+    TRY_ASSIGN(OnnxValue value, choose(node, fmt::format("{}", i), condition, a, b));
+    chosen.push_back(std::move(value));
+  }
+  return std::optional(std::move(chosen));
 }
 
 Result<TensorId> import_if(OnnxNode& node) {
@@ -76,25 +97,22 @@ Result<TensorId> import_if(OnnxNode& node) {
   node.want_tensors({0});
   const HostTensor* known = node.constant_if_known(0, "condition");
   if (node.failure()) return *node.failure();
-  Values chosen;
+  std::optional<Values> chosen;
+  if (!known) {
+    TRY_ASSIGN(chosen, choose_of_both(node, *then_body, *else_body));
+    if (!chosen) known = node.constant(0, "condition");
+    if (node.failure()) return *node.failure();
+  }
   if (known) {
     TRY_ASSIGN(const bool condition, truth_of(node, *known));
-    TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
-  } else if (Result<Values> both = choose_of_both(node, *then_body, *else_body); both) {
-    chosen = std::move(*both);
-  } else if (node.is_in_parts()) {
-    const HostTensor* told = node.constant(0, "condition");
-    if (node.failure()) return *node.failure();
-    TRY_ASSIGN(const bool condition, truth_of(node, *told));
-    TRY_ASSIGN(chosen, node.run(condition ? *then_body : *else_body, {}));
-  } else {
-    return both.error();
+    TRY_ASSIGN(chosen, condition ? node.run(*then_body, {}, kThenBranch)
+                                 : node.run(*else_body, {}, kElseBranch));
   }
-  if (chosen.size() < node.output_count()) {
+  if (chosen->size() < node.output_count()) {
     return invalid(fmt::format("A branch of If has {} outputs where {} are asked for.",
-                               chosen.size(), node.output_count()));
+                               chosen->size(), node.output_count()));
   }
-  for (size_t i = 0; i < node.output_count(); ++i) node.set_output(i, chosen[i]);
+  for (size_t i = 0; i < node.output_count(); ++i) node.set_output(i, (*chosen)[i]);
   return kNoTensor;
 }
 
@@ -177,30 +195,13 @@ class Turns {
   }
 
   Result<TensorId> run() {
-    const bool is_bounded = node_.has_input(0);
+    is_bounded_ = node_.has_input(0);
     const int64_t limit = node_.constant_integer(0, "number of turns", kForEver);
-    const HostTensor* start = node_.constant_if_known(1, "condition");
     if (node_.failure()) return *node_.failure();
-    if (start) {
-      TRY_ASSIGN(is_going_, truth_of(node_, *start));
-    } else if (node_.has_input(1)) {
-      TRY_ASSIGN(going_, scalar_condition(node_, "start", node_.input(1)));
-    }
-    for (int64_t turn = 0; turn < limit && is_going_; ++turn) {
-      if (going_ != kNoTensor && (!is_bounded || wants_stacks())) {
-        if (!node_.is_in_parts()) {
-          return unsupported(
-              "The condition of Loop is computed at run time, so that nobody knows how many turns "
-              "there will be; it needs a constant number of them, and no results that are "
-              "stacked.");
-        }
-        TRY(learn_condition());
-        if (!is_going_) break;
-      }
-      TRY(take(turn));
-    }
+    TRY_ASSIGN(int64_t turn, begin());
+    for (; turn < limit && is_going_; ++turn) TRY(take_or_leave(turn));
     Values examples;
-    if (!stacks_.empty() && stacks_[0].parts.empty()) {
+    if (wants_stacks() && !stacks_.empty() && stacks_[0].parts.empty()) {
       TRY_ASSIGN(examples, results_of(0));
       examples.erase(examples.begin());
     }
@@ -209,6 +210,45 @@ class Turns {
 
  private:
   static constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
+
+  /// The first turn: of all, or behind those that parts before have taken.
+  Result<int64_t> begin() {
+    const LoopTurn* const left = node_.host().left_turn();
+    const HostTensor* known = nullptr;
+    if (left != nullptr) {
+      states_ = left->states;
+      for (size_t i = 0; i < stacks_.size(); ++i) stacks_[i].parts = left->stacks[i];
+      going_ = left->going;
+      if (going_ != kNoTensor) known = node_.graph().tensors[going_].constant.get();
+      if (known) going_ = kNoTensor;
+    } else {
+      known = node_.constant_if_known(1, "condition");
+      if (node_.failure()) return *node_.failure();
+      if (!known && node_.has_input(1)) {
+        TRY_ASSIGN(going_, scalar_condition(node_, "start", node_.input(1)));
+      }
+    }
+    if (known) {
+      TRY_ASSIGN(is_going_, truth_of(node_, *known));
+    }
+    return left == nullptr ? 0 : left->number;
+  }
+
+  /// Where a value is wanted that a run has to tell, a part that follows goes on with this turn.
+  Result<void> take_or_leave(int64_t turn) {
+    LoopTurn here = {.number = turn, .going = going_, .states = states_, .stacks = {}};
+    node_.host().begin_turn();
+    const Result<void> taken = take(turn);
+    if (taken || !node_.host().may_wait()) return taken;
+    here.stacks.resize(stacks_.size());
+    for (size_t i = 0; i < stacks_.size(); ++i) {
+      if (!node_.wants_output(states_.size() + i)) continue;
+      stacks_[i].parts.resize(static_cast<size_t>(turn));
+      here.stacks[i] = std::move(stacks_[i].parts);
+    }
+    node_.host().leave_turn(std::move(here));
+    return taken;
+  }
 
   bool wants_stacks() const {
     bool wants = false;
@@ -225,12 +265,12 @@ class Turns {
     const std::string name = fmt::format("{}/going{}", node_.name(), turn);
     inputs.push_back(going_ != kNoTensor ? going_ : ops::scalar(graph, name, DType::boolean, 1));
     inputs.insert(inputs.end(), states_.begin(), states_.end());
-    return node_.run(body_, inputs);
+    return node_.run(body_, inputs, turn);
   }
 
-  /// Whether it goes on is told by a run.
-  Result<void> learn_condition() {
-    const HostTensor* told = node_.told(going_, "condition");
+  /// Whether this turn is taken is told by a run.
+  Result<void> learn_condition(int64_t turn) {
+    const HostTensor* told = node_.told(going_, "condition", turn);
     if (node_.failure()) return *node_.failure();
     TRY_ASSIGN(is_going_, truth_of(node_, *told));
     going_ = kNoTensor;
@@ -240,25 +280,36 @@ class Turns {
   /// Keeps the states of before where the turn is not to be taken.
   Result<void> choose_states(int64_t turn, const Values& before) {
     for (size_t i = 0; i < states_.size(); ++i) {
-      Result<OnnxValue> chosen =
-          choose(node_, fmt::format("turn{}_{}", turn, i), going_, states_[i], before[i]);
-      if (chosen) {
-        states_[i] = std::move(*chosen);
-        continue;
+      if (!may_choose(node_, states_[i], before[i])) {
+        if (!node_.is_in_parts()) return no_choice(node_);
+        TRY(learn_condition(turn));
+        if (!is_going_) states_ = before;  // else those that were chosen are right already
+        return {};
       }
-      if (!node_.is_in_parts()) return chosen.error();
-      TRY(learn_condition());
-      if (!is_going_) states_ = before;  // else those that were chosen are right already
-      return {};
+      TRY_ASSIGN(states_[i],
+                 choose(node_, fmt::format("turn{}_{}", turn, i), going_, states_[i], before[i]));
     }
     return {};
   }
 
+  /// Where each turn has to be known before it is taken.
+  Result<void> know_turn(int64_t turn) {
+    if (going_ == kNoTensor || (is_bounded_ && !wants_stacks())) return {};
+    if (node_.is_in_parts()) return learn_condition(turn);
+    return unsupported(
+        "The condition of Loop is computed at run time, so that nobody knows how many turns there "
+        "will be; it needs a constant number of them, and no results that are stacked.");
+  }
+
   Result<void> take(int64_t turn) {
+    TRY(know_turn(turn));
+    if (!is_going_) return {};
     const size_t checks = node_.graph().checks.size();
-    TRY_ASSIGN(const Values results, results_of(turn));
+    const Result<Values> given = results_of(turn);
     // The indices of a turn that may not be taken may be anything.
     if (going_ != kNoTensor) node_.graph().checks.resize(checks);
+    if (!given) return given.error();
+    const Values& results = *given;
     if (results.empty() || results[0].tensor == kNoTensor) {
       return invalid("The body of Loop gives no condition.");
     }
@@ -286,6 +337,7 @@ class Turns {
   const onnx::GraphProto& body_;
   Values states_;
   std::vector<Stack> stacks_;
+  bool is_bounded_ = false;
   bool is_going_ = true;
   TensorId going_ = kNoTensor;  // where only the device knows
 };
@@ -384,7 +436,7 @@ Result<TensorId> import_scan(OnnxNode& node) {
                  element_at(node, scanned[i], fmt::format("turn{}_{}", turn, i), at));
       given.push_back(element);
     }
-    TRY_ASSIGN(const Values results, node.run(*body, given));
+    TRY_ASSIGN(const Values results, node.run(*body, given, turn));
     TRY(take_turn(node, results, states, stacks));
   }
   return give_outputs(node, states, stacks, {});

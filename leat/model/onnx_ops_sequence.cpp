@@ -152,7 +152,8 @@ Result<TensorId> import_map(OnnxNode& node) {
       }
       inputs.push_back(value.kind == Kind::sequence ? OnnxValue(value.sequence[turn]) : value);
     }
-    TRY_ASSIGN(const std::vector<OnnxValue> outputs, node.run(*body, inputs));
+    TRY_ASSIGN(const std::vector<OnnxValue> outputs,
+               node.run(*body, inputs, static_cast<int64_t>(turn)));
     for (size_t i = 0; i < results.size(); ++i) {
       if (i >= outputs.size() || outputs[i].tensor == kNoTensor) {
         return invalid(fmt::format("The body of SequenceMap has no tensor as output {}.", i));

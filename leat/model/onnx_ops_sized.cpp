@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <optional>
 
 #include "leat/model/onnx_errors.h"
 #include "leat/model/onnx_ops.h"
@@ -150,8 +150,8 @@ Result<TensorId> import_compress(OnnxNode& node) {
 class Slices {
  public:
   Slices(const HostTensor& x, size_t axis) : x_(x), count_(x.shape[axis]) {
-    step_ = row_major_strides(x.shape)[axis];
-    outer_ = count_ == 0 ? 0 : element_count(x.shape) / (count_ * step_);
+    step_ = row_major_strides(x.shape)[axis];  // 0, where a dimension behind has no element
+    for (size_t d = 0; d < axis; ++d) outer_ *= x.shape[d];
   }
   int64_t count() const { return count_; }
   /// As the elements are, from the first that differs.
@@ -180,7 +180,7 @@ class Slices {
   }
 
   const HostTensor& x_;
-  int64_t count_ = 0, step_ = 1, outer_ = 0;
+  int64_t count_ = 0, step_ = 1, outer_ = 1;
 };
 
 struct UniqueResult {
@@ -258,7 +258,7 @@ struct Suppression {
   bool is_centred = false;
   int64_t boxes_max = 0;
   float overlap_max = 0;
-  float score_least = -std::numeric_limits<float>::infinity();
+  std::optional<float> score_least;  // scores above it
 };
 
 /// The boxes of one class in descending order of their scores, without those that overlap one
@@ -268,7 +268,7 @@ Ints selected(const std::vector<Box>& boxes, std::span<const float> scores,
   Ints order;
   for (size_t i = 0; i < scores.size(); ++i) {
     const bool is_enough =
-        std::isinf(rule.score_least) ? !std::isnan(scores[i]) : scores[i] > rule.score_least;
+        rule.score_least ? scores[i] > *rule.score_least : !std::isnan(scores[i]);
     if (is_enough) order.push_back(static_cast<int64_t>(i));
   }
   const auto score_of = [&](int64_t i) { return scores[static_cast<size_t>(i)]; };
@@ -326,10 +326,10 @@ Result<TensorId> import_non_max_suppression(OnnxNode& node) {
   const bool is_centred = node.flag("center_point_box", false);
   if (node.failure()) return *node.failure();
   return node.compute_on_host([is_centred](HostValues given) -> Result<HostResults> {
-    const auto number = [&](size_t index, double fallback) {
+    const auto number = [&](size_t index) -> std::optional<float> {
       const bool is_there =
           index < given.size() && given[index] != nullptr && element_count(given[index]->shape) > 0;
-      return static_cast<float>(is_there ? given[index]->number(0) : fallback);
+      return is_there ? std::optional(static_cast<float>(given[index]->number(0))) : std::nullopt;
     };
     Suppression rule;
     rule.is_centred = is_centred;
@@ -337,8 +337,8 @@ Result<TensorId> import_non_max_suppression(OnnxNode& node) {
       if (given[2]->dtype != DType::i64) return invalid("The number of boxes is not of type i64.");
       rule.boxes_max = given[2]->integer(0);
     }
-    rule.overlap_max = number(3, 0);
-    rule.score_least = number(4, rule.score_least);
+    rule.overlap_max = number(3).value_or(0);
+    rule.score_least = number(4);
     TRY_ASSIGN(HostTensor result, suppressed(*given[0], *given[1], rule));
     return HostResults{std::move(result)};
   });

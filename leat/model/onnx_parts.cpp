@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "leat/base/check.h"
 #include "leat/model/onnx_errors.h"
@@ -37,57 +38,104 @@ void Importer::postpone(const onnx::NodeProto& proto) {
   }
 }
 
+/// The node's name. One that was tried before has its own again, and so have those within it.
+std::string Importer::begin_node(const onnx::NodeProto& proto) {
+  const auto tried = depth_ == 0 ? tried_.find(&proto) : tried_.end();
+  if (tried != tried_.end()) {
+    give_back(tried->second.names);
+    names_taken_.clear();
+    return tried->second.name;
+  }
+  std::string name = unique_name(leat::name_of(proto).substr(0, kNodeNameBytesMax));
+  if (depth_ == 0) names_taken_.clear();
+  return name;
+}
+
+void Importer::give_back(std::vector<TakenName>& names) {
+  for (; !names.empty(); names.pop_back()) {
+    node_names_.erase(names.back().unique);
+    name_numbers_[names.back().name] = names.back().number;
+  }
+}
+
 void Importer::begin_attempt(const onnx::NodeProto& proto) {
   attempted_ = &proto;
   attempt_tensors_ = model_.graph.tensors.size();
   wanted_ = {};
+  asked_.clear();
+  turn_names_ = 0;
+  turn_.reset();
 }
 
-Importer::Means Importer::means() const {
-  return {budget_, fill_bytes_left_, inner_bytes_left_, model_.graph.fold_steps_left,
-          model_.graph.fold_bytes_left};
+Importer::BytesLeft Importer::bytes_left() const {
+  return {fill_bytes_left_, inner_bytes_left_, model_.graph.fold_bytes_left, functions_.size()};
 }
 
-void Importer::take_means(const Means& means) {
-  budget_ = means.budget;
-  fill_bytes_left_ = means.fill_bytes_left;
-  inner_bytes_left_ = means.inner_bytes_left;
-  model_.graph.fold_steps_left = means.fold_steps_left;
-  model_.graph.fold_bytes_left = means.fold_bytes_left;
-}
-
-const HostTensor* Importer::told_value(TensorId id) {
+/// Told by the place, not by the tensor's name: that is another one where others have it by now.
+const HostTensor* Importer::told_value(TensorId id, int64_t question) {
   if (!options_.in_parts || id < attempt_tensors_) return nullptr;
-  const auto answers = answers_.find(attempted_);
-  if (answers == answers_.end()) return nullptr;
-  const Tensor& tensor = model_.graph.tensors[id];
-  const auto answer = answers->second.find(tensor.name);
-  if (answer == answers->second.end()) return nullptr;
-  const HostTensor& value = *answer->second;
-  if (value.dtype != tensor.dtype || value.shape != tensor.shape) return nullptr;
-  wanted_ = {};  // of what was tried without it
-  return &value;
+  Place place = place_;
+  place.push_back(question);
+  if (const auto tried = tried_.find(attempted_); tried != tried_.end()) {
+    const auto answer = tried->second.answers.find(place);
+    const Tensor& tensor = model_.graph.tensors[id];
+    if (answer != tried->second.answers.end() && answer->second->dtype == tensor.dtype &&
+        answer->second->shape == tensor.shape) {
+      wanted_ = {};  // of what was tried without it
+      return answer->second.get();
+    }
+  }
+  asked_.emplace_back(id, std::move(place));
+  return nullptr;
 }
 
-/// What it wants of its own making is computed by nodes that stay in this part.
-void Importer::wait(const onnx::NodeProto& proto, const Mark& before, const Means& means) {
+const onnx_ops::LoopTurn* Importer::left_turn() const {
+  const auto tried = depth_ == 0 ? tried_.find(attempted_) : tried_.end();
+  return tried != tried_.end() && tried->second.turn ? &*tried->second.turn : nullptr;
+}
+
+void Importer::begin_turn() {
+  if (depth_ == 0) turn_names_ = names_taken_.size();
+}
+
+void Importer::leave_turn(onnx_ops::LoopTurn turn) {
+  if (may_wait()) turn_ = std::move(turn);
+}
+
+/// Of a Loop, whose turns before the last one need not be taken again.
+void Importer::keep_turn(TriedNode& tried) {
+  if (!turn_) return;
+  if (!tried.turn || tried.turn->number != turn_->number) tried.answers.clear();
+  tried.turn = std::move(turn_);
+  const auto names = names_taken_.begin();
+  names_taken_.erase(names, names + static_cast<std::ptrdiff_t>(turn_names_));
+}
+
+/// What it wants of its own making is computed by nodes that stay in this part, with what they
+/// take of the limits. Otherwise all that was made is gone.
+void Importer::wait(const onnx::NodeProto& proto, const std::string& name, const Mark& before,
+                    const BytesLeft& bytes) {
   std::vector<TensorId>& tensors = wanted_.tensors;
   const auto is_outer = [&](TensorId tensor) { return tensor < before.tensors; };
-  const bool is_inner = std::ranges::none_of(tensors, is_outer);
-  if (!is_inner) {
+  const auto is_wanted = [&](const auto& asked) {
+    return std::ranges::count(tensors, asked.first) > 0;
+  };
+  TriedNode& tried = tried_[&proto];
+  tried.name = name;
+  if (std::ranges::none_of(tensors, is_outer)) {
+    keep_turn(tried);
+    std::erase_if(asked_, std::not_fn(is_wanted));
+  } else {
     take_back(before);
+    fill_bytes_left_ = bytes.fill;
+    if (functions_.size() == bytes.functions) inner_bytes_left_ = bytes.inner;
+    model_.graph.fold_bytes_left = bytes.fold;
     std::erase_if(tensors, [&](TensorId t) { return t != kNoTensor && !is_outer(t); });
-    answers_.erase(&proto);  // with more known it may come to other places
+    asked_.clear();
   }
-  take_means(means);
-  for (; !names_taken_.empty(); names_taken_.pop_back()) {
-    const TakenName& taken = names_taken_.back();
-    node_names_.erase(taken.unique);
-    name_numbers_[taken.name] = taken.number;
-  }
+  tried.names = std::exchange(names_taken_, {});
   postpone(proto);
-  waiting_.push_back({&proto, std::move(wanted_), is_inner});
-  wanted_ = {};
+  waiting_.push_back({&proto, std::exchange(wanted_, {}), std::exchange(asked_, {})});
 }
 
 // --- The end of a part ---------------------------------------------------------------------------
@@ -106,20 +154,58 @@ std::vector<TensorId> Importer::live_tensors() const {
   const auto add = [&](TensorId tensor) {
     if (tensor != kNoTensor && !model_.graph.tensors[tensor].constant) live.insert(tensor);
   };
+  const auto add_value = [&](const OnnxValue& value) {
+    add(value.tensor);
+    std::ranges::for_each(value.sequence, add);
+  };
   const auto add_name = [&](const std::string& name) {
-    const OnnxValue* value = names_.find(name);
-    if (value == nullptr) return;
-    add(value->tensor);
-    std::ranges::for_each(value->sequence, add);
+    if (const OnnxValue* value = names_.find(name)) add_value(*value);
   };
   for (const onnx::NodeProto* node : postponed_) {
-    const bool is_computed = std::ranges::any_of(waiting_, [&](const WaitingNode& waiting) {
-      return waiting.proto == node && waiting.wanted.function;
-    });
-    if (!is_computed) std::ranges::for_each(names_taken_by(*node), add_name);
+    if (!is_computed(*node)) std::ranges::for_each(names_taken_by(*node), add_name);
+    const auto tried = tried_.find(node);
+    if (tried == tried_.end() || !tried->second.turn) continue;
+    const onnx_ops::LoopTurn& turn = *tried->second.turn;
+    add(turn.going);
+    std::ranges::for_each(turn.states, add_value);
+    for (const auto& stack : turn.stacks) std::ranges::for_each(stack, add);
   }
   for (const onnx::ValueInfoProto& output : proto_.graph().output()) add_name(output.name());
   return {live.begin(), live.end()};
+}
+
+/// What is there has its type and shape; what the file says of the rest is only said.
+std::vector<ModelValue> Importer::outputs_so_far() const {
+  std::vector<ModelValue> outputs = declared_outputs(proto_);
+  for (ModelValue& output : outputs) {
+    const OnnxValue* value = names_.find(output.name);
+    if (value == nullptr || value->tensor == kNoTensor) continue;
+    const Tensor& tensor = model_.graph.tensors[value->tensor];
+    output = {output.name, tensor.dtype, tensor.shape, value->tensor};
+  }
+  return outputs;
+}
+
+/// What can be told of a model before its values are: that each output is one, and how many nodes
+/// are still to be looked at.
+Result<void> Importer::check_rest() {
+  for (const onnx::ValueInfoProto& output : proto_.graph().output()) {
+    const std::string& name = output.name();
+    if (names_.find(name) != nullptr || later_.contains(name) || is_unknown(name)) continue;
+    return invalid(fmt::format("Output \"{}\" is computed by no node.", name));
+  }
+  if (notes_ == nullptr) return {};
+  for (const onnx::NodeProto* node : postponed_) {
+    if (!is_computed(*node)) notes_->pass_over(*node);
+  }
+  return {};
+}
+
+/// Whether all that the node is will have been computed before the next part.
+bool Importer::is_computed(const onnx::NodeProto& proto) const {
+  return std::ranges::any_of(waiting_, [&](const WaitingNode& waiting) {
+    return waiting.proto == &proto && waiting.wanted.function;
+  });
 }
 
 Result<Model> Importer::end_part() {
@@ -130,6 +216,7 @@ Result<Model> Importer::end_part() {
                                            kPartsMax)),
                    node, opset_of(frame_.opsets, node), &failure_);
   }
+  TRY(check_rest());
   const std::vector<TensorId> live = live_tensors();
   std::set<TensorId> given(live.begin(), live.end());
   for (const WaitingNode& waiting : waiting_) {
@@ -144,7 +231,7 @@ Result<Model> Importer::end_part() {
   }
   drop_unused_nodes();
   Model part = model_;
-  part.outputs = declared_outputs(proto_);
+  part.outputs = outputs_so_far();
   auto ended = std::make_shared<Importer>(*this);
   ended->notes_ = nullptr;
   ended->model_.graph.nodes.clear();
@@ -246,12 +333,10 @@ Result<void> Importer::take_told(const WaitingNode& waiting, const ToldNode& tol
   Graph& graph = model_.graph;
   const onnx::NodeProto& proto = *waiting.proto;
   for (size_t i = 0; i < told.values.size(); ++i) {
-    Tensor& tensor = graph.tensors[waiting.wanted.tensors[i]];
-    if (waiting.is_inner) {
-      answers_[&proto].insert_or_assign(tensor.name, told.values[i]);
-    } else {
-      tensor.constant = told.values[i];
-    }
+    graph.tensors[waiting.wanted.tensors[i]].constant = told.values[i];
+  }
+  for (const auto& [tensor, place] : waiting.places) {
+    tried_[&proto].answers.insert_or_assign(place, graph.tensors[tensor].constant);
   }
   for (size_t i = 0; i < told.results.size(); ++i) {
     const auto& [dtype, shape] = told.results[i];
@@ -261,7 +346,10 @@ Result<void> Importer::take_told(const WaitingNode& waiting, const ToldNode& tol
     TRY(keep_output(proto.output(output), tensor));
     add_part_input(tensor);
   }
-  if (waiting.wanted.function) std::erase(postponed_, &proto);
+  if (waiting.wanted.function) {
+    std::erase(postponed_, &proto);
+    tried_.erase(&proto);
+  }
   return {};
 }
 

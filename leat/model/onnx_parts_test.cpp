@@ -1,8 +1,11 @@
 // Models whose sizes follow from values: where they are cut, what each part computes, and what the
 // host computes between them. Parts run on the reference.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <set>
 
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
@@ -32,14 +35,16 @@ HostTensor truth(bool value) { return tensor(DType::boolean, {}, {value ? 1.0 : 
 struct PartsRun {
   std::vector<HostTensor> outputs;
   std::vector<std::string> keys;  // of the parts after the first
+  std::vector<Graph> graphs;
 };
 
-Result<PartsRun> run_parts(const OnnxBuilder& builder, std::vector<HostTensor> inputs) {
-  ImportOptions options;
+Result<PartsRun> run_parts(const OnnxBuilder& builder, std::vector<HostTensor> inputs,
+                           ImportOptions options = {}) {
   options.in_parts = true;
   TRY_ASSIGN(Model model, import_onnx_bytes(builder.bytes(), "built.onnx", options));
   PartsRun run;
   while (true) {
+    run.graphs.push_back(model.graph);
     TRY_ASSIGN(run.outputs, evaluate(model.graph, inputs));
     if (!model.rest) return run;
     TRY_ASSIGN(NextPart next, model.rest(std::move(inputs), std::move(run.outputs)));
@@ -119,6 +124,42 @@ TEST(OnnxParts, AFirstPartSaysWhatTheFileDeclares) {
   EXPECT_EQ(model->graph.outputs.size(), 2u);  // the condition, and what is gathered
 }
 
+/// What is there in the first part has its shape; of the rest there is only what the file says.
+TEST(OnnxParts, AFirstPartKnowsWhatIsThere) {
+  ImportOptions options;
+  options.in_parts = true;
+  OnnxBuilder builder = positive_ones();
+  builder.node("Neg", {"x"}, {"early"});
+  for (const char* name : {"early", "twice"}) {  // whose shapes the file has wrong
+    auto& output = *builder.proto().mutable_graph()->add_output();
+    output.set_name(name);
+    auto& type = *output.mutable_type()->mutable_tensor_type();
+    type.set_elem_type(onnx::TensorProto::FLOAT);
+    type.mutable_shape()->add_dim()->set_dim_value(3);
+  }
+  auto& y = *builder.proto().mutable_graph()->mutable_output(0);
+  *y.mutable_type() = builder.proto().graph().output(1).type();
+  const auto model = import_onnx_bytes(builder.bytes(), "built.onnx", options);
+  ASSERT_TRUE(model) << model.error().message();
+  ASSERT_EQ(model->outputs.size(), 3u);
+  EXPECT_EQ(model->outputs[0].shape, Shape({3}));
+  EXPECT_EQ(model->outputs[0].tensor, kNoTensor);
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(model->outputs[i].shape, Shape({5}));
+    EXPECT_NE(model->outputs[i].tensor, kNoTensor);
+  }
+}
+
+TEST(OnnxParts, AnOutputThatNothingComputesIsRefusedAtOnce) {
+  OnnxBuilder builder = positive_ones();
+  builder.output("nobody");
+  ImportOptions options;
+  options.in_parts = true;
+  const auto model = import_onnx_bytes(builder.bytes(), "built.onnx", options);
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message().find("\"nobody\" is computed by no node"), std::string::npos);
+}
+
 TEST(OnnxParts, CompressAndUniqueOfWhatARunGives) {
   OnnxBuilder builder;
   builder.input("x", {2, 3});
@@ -142,6 +183,24 @@ TEST(OnnxParts, CompressAndUniqueOfWhatARunGives) {
   ASSERT_TRUE(run) << run.error().message();
   EXPECT_EQ(numbers(run->outputs[0]), (std::vector<double>{-3, -2, -1}));
   EXPECT_EQ(numbers(run->outputs[1]), (std::vector<double>{-3, -1, -1, -2, -3, -3}));
+}
+
+TEST(OnnxParts, UniqueSlicesWithoutElements) {
+  const auto unique = [](const Shape& shape, int64_t axis) {
+    OnnxBuilder builder;
+    builder.input("x", shape);
+    builder.node("Neg", {"x"}, {"minus"});
+    builder.node("Unique", {"minus"}, {"y"}).set("axis", axis);
+    builder.output("y");
+    return builder;
+  };
+  const auto none = [](const Shape& shape) { return HostTensor::zeros(DType::f32, shape); };
+  expect_runs(unique({3, 0}, 0), {none({3, 0})}, {1, 0}, {});
+  expect_runs(unique({3, 0}, 1), {none({3, 0})}, {3, 0}, {});
+  expect_runs(unique({0, 3}, 0), {none({0, 3})}, {0, 3}, {});
+  expect_runs(unique({0, 3}, 1), {none({0, 3})}, {0, 1}, {});
+  expect_runs(unique({2, 0, 3}, 0), {none({2, 0, 3})}, {1, 0, 3}, {});
+  expect_runs(unique({2, 0, 3}, 2), {none({2, 0, 3})}, {2, 0, 1}, {});
 }
 
 /// What decides a shape and is computed: a slice's end, a shape to reshape to, a number of repeats.
@@ -217,6 +276,155 @@ TEST(OnnxParts, SizesWithinABranch) {
   expect_runs(builder, {floats({0, 0, -2}), truth(true)}, {2}, {1, 1});
 }
 
+/// `then_branch` takes indices that may be outside, the other one wants sizes.
+OnnxBuilder gather_or_places(int64_t others) {
+  OnnxBuilder gathers;
+  gathers.node("Gather", {"x", "index"}, {"out"}).set("axis", 0);
+  gathers.output("out");
+  OnnxBuilder places;
+  places.node("Abs", {"x"}, {"positive"});
+  places.node("NonZero", {"positive"}, {"found"});
+  places.node("Cast", {"found"}, {"values"}).set("to", 1);
+  places.node("Reshape", {"values", "list"}, {"out"});
+  places.output("out");
+  OnnxBuilder builder;
+  builder.input("x", {3});
+  builder.input("c", {}, kBool);
+  builder.input("index", {2}, kInt64);
+  builder.constant("list", std::vector<int64_t>{-1});
+  builder.node("Not", {"c"}, {"not"});
+  builder.node("If", {"not"}, {"y"})
+      .set("then_branch", gathers.proto().graph())
+      .set("else_branch", places.proto().graph());
+  builder.output("y");
+  for (int64_t i = 0; i < others; ++i) {
+    builder.node("Neg", {i == 0 ? "x" : fmt::format("e{}", i - 1)}, {fmt::format("e{}", i)});
+    builder.output(fmt::format("e{}", i));
+  }
+  return builder;
+}
+
+/// The indices of a branch that is not chosen may be anything.
+TEST(OnnxParts, WhatIsTakenBackChecksNoIndices) {
+  for (const int64_t others : {0, 24}) {
+    const HostTensor x = floats({1, 0, 3}), outside = whole({7, 9}), inside = whole({2, 0});
+    const auto places = run_parts(gather_or_places(others), {x, truth(true), outside});
+    ASSERT_TRUE(places) << places.error().message();
+    EXPECT_EQ(numbers(places->outputs[0]), (std::vector<double>{0, 2}));
+    for (const Graph& graph : places->graphs) EXPECT_TRUE(graph.checks.empty());
+    const auto taken = run_parts(gather_or_places(others), {x, truth(false), inside});
+    ASSERT_TRUE(taken) << taken.error().message();
+    EXPECT_EQ(numbers(taken->outputs[0]), (std::vector<double>{3, 1}));
+    EXPECT_TRUE(taken->graphs.front().checks.empty());
+    EXPECT_EQ(taken->graphs.back().checks.size(), 1u);
+  }
+}
+
+/// A branch that is wrong whatever is told is no reason to ask.
+TEST(OnnxParts, AMistakeInABranchIsNoQuestion) {
+  for (const char* wrong : {"then_branch", "else_branch"}) {
+    const std::string right = wrong == std::string("then_branch") ? "else_branch" : "then_branch";
+    OnnxBuilder builder;
+    builder.input("x", {2});
+    builder.input("c", {}, kBool);
+    builder.node("Not", {"c"}, {"not"});
+    builder.node("If", {"not"}, {"y"})
+        .set(wrong, body_of("Concat", {"x", "x"}))  // lacks its axis
+        .set(right, body_of("Neg", {"x"}));
+    builder.output("y");
+    ImportOptions options;
+    options.in_parts = true;
+    const auto model = import_onnx_bytes(builder.bytes(), "built.onnx", options);
+    ASSERT_FALSE(model) << wrong;
+    EXPECT_NE(model.error().message().find("axis"), std::string::npos) << model.error().message();
+  }
+}
+
+/// Places in x and in x * mask, both of which nodes called `within` decide; a node of the model
+/// that comes between the two questions is called `outside`.
+OnnxBuilder two_questions(bool is_loop, const std::string& within, const std::string& outside) {
+  OnnxBuilder body;
+  if (is_loop) {
+    body.input("turn", {}, kInt64);
+    body.input("on", {}, kBool);
+    body.input("v", {3});
+  }
+  const std::string v = is_loop ? "v" : "x";
+  body.node("Abs", {v}, {"positive"}).proto().set_name(within);
+  body.node("NonZero", {"positive"}, {"found"});
+  body.node("ReduceSum", {"found"}, {"sum"}).set("keepdims", 0);
+  body.node("Mul", {v, "mask"}, {"masked"});
+  if (is_loop) {
+    body.node("Identity", {"on"}, {"more"});
+    for (const char* output : {"more", "masked", "sum"}) body.output(output);
+  } else {
+    body.node("Abs", {"masked"}, {"positive2"}).proto().set_name(within);
+    body.node("NonZero", {"positive2"}, {"found2"});
+    body.node("ReduceSum", {"found2"}, {"sum2"}).set("keepdims", 0);
+    body.node("Unsqueeze", {"sum", "zero"}, {"a"});
+    body.node("Unsqueeze", {"sum2", "zero"}, {"b"});
+    body.node("Concat", {"a", "b"}, {"both"}).set("axis", 0);
+    body.output("both");
+  }
+  OnnxBuilder builder;
+  builder.input("x", {3});
+  builder.input("mask", {3});
+  builder.input("c", {}, kBool);
+  builder.constant("turns", tensor(DType::i64, {}, {2}));
+  builder.constant("zero", std::vector<int64_t>{0});
+  if (is_loop) {
+    builder.node("Loop", {"turns", "", "x"}, {"last", "y"}).set("body", body.proto().graph());
+  } else {
+    builder.node("Not", {"c"}, {"not"});
+    builder.node("If", {"not"}, {"y"})
+        .set("then_branch", body.proto().graph())
+        .set("else_branch", body_of("Neg", {"mask"}));
+  }
+  builder.node("Abs", {"mask"}, {"m"});
+  builder.node("NonZero", {"m"}, {"places"});
+  builder.node("Abs", {"places"}, {"z"}).proto().set_name(outside);
+  builder.output("y");
+  builder.output("z");
+  return builder;
+}
+
+TEST(OnnxParts, AnswersAreNotMistakenForOthers) {
+  const std::vector<HostTensor> inputs = {floats({1, 2, 3}), floats({1, 1, 0}), truth(false)};
+  for (const bool is_loop : {true, false}) {
+    for (const char* outside : {"else", "within"}) {
+      const auto run = run_parts(two_questions(is_loop, "within", outside), inputs);
+      ASSERT_TRUE(run) << run.error().message();
+      EXPECT_EQ(numbers(run->outputs[0]), (std::vector<double>{3, 1})) << is_loop << outside;
+      EXPECT_EQ(numbers(run->outputs[1]), (std::vector<double>{0, 1})) << is_loop << outside;
+    }
+  }
+}
+
+/// Nodes that are added once more draw the same numbers, which depend on their names.
+TEST(OnnxParts, RandomNumbersStayTheSame) {
+  OnnxBuilder body(15);
+  body.input("turn", {}, kInt64);
+  body.input("on", {}, kBool);
+  body.input("v", {64});
+  body.node("Bernoulli", {"v"}, {"drawn"}).proto().set_name("drawn");
+  body.node("NonZero", {"drawn"}, {"places"});
+  body.node("Transpose", {"places"}, {"rows"});
+  body.node("GatherND", {"drawn", "rows"}, {"ones"});
+  body.node("ReduceMin", {"ones"}, {"least"}).set("keepdims", 0);
+  body.node("Identity", {"on"}, {"more"});
+  body.node("Abs", {"v"}, {"next"});
+  for (const char* output : {"more", "next", "least"}) body.output(output);
+  OnnxBuilder builder(15);
+  builder.input("x", {64});
+  builder.constant("turns", tensor(DType::i64, {}, {3}));
+  builder.node("Loop", {"turns", "", "x"}, {"last", "y"}).set("body", body.proto().graph());
+  builder.node("NonZero", {"x"}, {"found"});
+  builder.node("Abs", {"found"}, {"z"}).proto().set_name("drawn");
+  builder.output("y");
+  builder.output("z");
+  expect_runs(builder, {tensor(DType::f32, {64}, std::vector<double>(64, 0.5))}, {3}, {1, 1, 1});
+}
+
 /// Doubles x while it is below `limit`, and stacks what it was.
 OnnxBuilder doubling(bool stacks) {
   OnnxBuilder body;
@@ -249,6 +457,74 @@ TEST(OnnxParts, TurnsThatOnlyARunCounts) {
   expect_runs(doubling(false), {scalar(1), scalar(0)}, {}, {2});
   expect_runs(doubling(true), {scalar(1), scalar(10)}, {4}, {1, 2, 4, 8});
   expect_refused(doubling(false), {scalar(0), scalar(10)}, "more parts than the limit (128)");
+}
+
+/// Each part goes on from the states that the one before has left.
+TEST(OnnxParts, TurnsAreTakenOnce) {
+  const auto scalar = [](double value) { return tensor(DType::f32, {}, {value}); };
+  for (const bool stacks : {false, true}) {
+    const auto run = run_parts(doubling(stacks), {scalar(1), scalar(1000)});
+    ASSERT_TRUE(run) << run.error().message();
+    const std::vector<Graph>& graphs = run->graphs;
+    ASSERT_EQ(graphs.size(), 11u);
+    for (size_t i = 2; i + 1 < graphs.size(); ++i) {
+      EXPECT_EQ(graphs[i].nodes.size(), graphs[1].nodes.size()) << i;
+    }
+  }
+}
+
+int64_t constant_bytes(const std::vector<Graph>& graphs) {
+  std::set<const HostTensor*> constants;
+  for (const Graph& graph : graphs) {
+    for (const Tensor& tensor : graph.tensors) constants.insert(tensor.constant.get());
+  }
+  constants.erase(nullptr);
+  int64_t size_bytes = 0;
+  for (const HostTensor* constant : constants) size_bytes += std::ssize(constant->bytes);
+  return size_bytes;
+}
+
+/// Loops that each turn make 1600 bytes of nothing, and of which a part is left with one turn.
+OnnxBuilder filling(int loops) {
+  OnnxBuilder builder;
+  builder.input("x", {});
+  builder.constant("start", truth(true));
+  builder.constant("shape", std::vector<int64_t>{400});
+  builder.constant("most", tensor(DType::f32, {}, {100}));
+  for (int i = 0; i < loops; ++i) {
+    OnnxBuilder body;
+    body.input("turn", {}, kInt64);
+    body.input("on", {}, kBool);
+    body.input("v", {});
+    body.node("ConstantOfShape", {"shape"}, {"filled"}).set("value", floats({2}));
+    body.node("Mul", {"filled", "v"}, {"many"});
+    body.node("ReduceMax", {"many"}, {"twice"}).set("keepdims", 0);
+    body.node("Less", {"twice", "most"}, {"more"});
+    for (const char* output : {"more", "twice"}) body.output(output);
+    builder.node("Loop", {"", "start", "x"}, {fmt::format("y{}", i)})
+        .set("body", body.proto().graph());
+    builder.output(fmt::format("y{}", i));
+  }
+  return builder;
+}
+
+/// What parts keep is counted, however many there are, and however many nodes wait.
+TEST(OnnxParts, LimitsHoldForAllPartsTogether) {
+  const std::vector<HostTensor> inputs = {tensor(DType::f32, {}, {1})};
+  ImportOptions options;
+  options.fill_bytes_max = 16000;
+  const auto seven_turns = run_parts(filling(1), inputs, options);
+  ASSERT_TRUE(seven_turns) << seven_turns.error().message();
+  EXPECT_EQ(numbers(seven_turns->outputs[0]), std::vector<double>{128});
+  EXPECT_LE(constant_bytes(seven_turns->graphs), 16000);
+  for (const int loops : {1, 4}) {
+    options.fill_bytes_max = loops == 1 ? 8000 : 4000;  // turns of five parts, loops of the first
+    const auto refused = run_parts(filling(loops), inputs, options);
+    ASSERT_FALSE(refused) << loops;
+    EXPECT_NE(refused.error().message().find("more bytes of constants than the limit"),
+              std::string::npos)
+        << refused.error().message();
+  }
 }
 
 /// A state that grows: each turn appends what is above 0 to it.
@@ -300,6 +576,22 @@ TEST(OnnxNonMaxSuppression, TakesTheBestOfWhatOverlaps) {
               {0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 1, 2, 0, 1, 3, 0, 1, 0});
   expect_runs(suppression(0, 0.5, 0.2), {boxes, scores}, {0, 3}, {});
   expect_runs(suppression(9, 0.5, 2), {boxes, scores}, {0, 3}, {});
+}
+
+/// No score is above it; one that is not given leaves all that are numbers.
+TEST(OnnxNonMaxSuppression, ALeastScoreMayBeInfinite) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const HostTensor boxes =
+      tensor(DType::f32, {1, 4, 4}, {0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7});
+  const HostTensor scores =
+      tensor(DType::f32, {1, 2, 4}, {1, 2, -kInfinity, 3, 0, 0, kInfinity, std::nan("")});
+  expect_runs(suppression(9, 0.5, kInfinity), {boxes, scores}, {0, 3}, {});
+  expect_runs(suppression(9, 0.5, -kInfinity), {boxes, scores}, {6, 3},
+              {0, 0, 3, 0, 0, 1, 0, 0, 0, 0, 1, 2, 0, 1, 0, 0, 1, 1});
+  OnnxBuilder without = suppression(9, 0.5, 0);
+  without.proto().mutable_graph()->mutable_node(0)->mutable_input()->RemoveLast();
+  expect_runs(without, {boxes, scores}, {7, 3},
+              {0, 0, 3, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 1, 2, 0, 1, 0, 0, 1, 1});
 }
 
 TEST(OnnxNonMaxSuppression, OfCentresAndSizes) {

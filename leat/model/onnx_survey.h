@@ -53,7 +53,7 @@ struct ModelSurvey {
   SurveyedWeights weights;
   std::vector<ModelProblem> problems;
   int64_t problem_count = 0;
-  int64_t passed_over = 0;     // nodes behind a problem
+  int64_t passed_over = 0;     // nodes behind a problem, or behind values that only a run tells
   std::optional<Model> model;  // where nothing stands in its way, with 1 for open extents
   bool is_in_parts = false;    // Model::rest: only a run tells all of it, and `model` is empty
 };

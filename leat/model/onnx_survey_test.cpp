@@ -100,6 +100,22 @@ TEST_F(OnnxSurvey, LooksIntoGraphsAndFunctions) {
   EXPECT_EQ(survey.nodes, 3);
 }
 
+/// What is behind a size that only a run tells is counted: its operator was looked at, no more.
+TEST_F(OnnxSurvey, CountsWhatIsBehindValues) {
+  OnnxBuilder builder;
+  builder.input("x", {3});
+  builder.node("NonZero", {"x"}, {"places"});
+  builder.node("Cast", {"places"}, {"floats"}).set("to", 1);
+  builder.node("LRN", {"floats"}, {"y"}).set("size", 3);  // takes no two dimensions
+  builder.output("y");
+  const ModelSurvey survey = survey_of(builder);
+  EXPECT_TRUE(survey.is_in_parts);
+  EXPECT_TRUE(survey.problems.empty());
+  EXPECT_EQ(survey.passed_over, 2);
+  builder.output("nobody");
+  EXPECT_NE(problem_of(survey_of(builder), "\"nobody\""), nullptr);
+}
+
 TEST_F(OnnxSurvey, TellsOfDataElsewhere) {
   OnnxBuilder builder;
   builder.input("x", {3});

@@ -103,7 +103,14 @@ std::string operators_text(const ModelSurvey& survey) {
 }
 
 std::string problems_text(const ModelSurvey& survey) {
-  if (survey.problems.empty()) return "\nNothing is missing.\n";
+  if (survey.problems.empty() && survey.passed_over == 0) return "\nNothing is missing.\n";
+  if (survey.problems.empty()) {
+    return fmt::format(
+        "\nNo operator is missing. Of {} nodes, behind values that only a run tells, nothing else "
+        "was "
+        "looked at.\n",
+        survey.passed_over);
+  }
   std::string text = fmt::format("\nIn the way ({}):\n", survey.problem_count);
   for (const ModelProblem& problem : survey.problems) {
     text += fmt::format("{:7}  {}", problem.count, printable(problem.sentence));
@@ -114,8 +121,11 @@ std::string problems_text(const ModelSurvey& survey) {
     text += "\n";
   }
   if (survey.passed_over > 0) {
-    text += fmt::format("{:7}  nodes behind these, of which only the operator was looked at\n",
-                        survey.passed_over);
+    text += fmt::format(
+        "{:7}  nodes behind these, or behind values that only a run tells, of which only the "
+        "operator "
+        "was looked at\n",
+        survey.passed_over);
   }
   return text;
 }

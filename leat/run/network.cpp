@@ -136,6 +136,17 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   return {};
 }
 
+Network::SharedBytes Network::weights() const {
+  SharedBytes shared;
+  for (size_t id = 0; id < weights_.size(); ++id) {
+    if (weights_[id].arena == nullptr) continue;
+    const size_t units =
+        (at_least_one(bytes_of(static_cast<TensorId>(id))) - 1) / kPlacementAlignment;
+    shared[{weights_[id].arena.get(), weights_[id].offset}] = (units + 1) * kPlacementAlignment;
+  }
+  return shared;
+}
+
 /// All in one arena, as the plan has them.
 Result<void> Network::upload_weights(std::span<const std::byte> image) {
   TRY_ASSIGN(Buffer made, device_.allocate(at_least_one(image.size()), MemoryKind::device));

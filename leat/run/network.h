@@ -5,8 +5,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "leat/device/device.h"
@@ -173,6 +175,10 @@ class Network {
   std::vector<PlannedLaunch> launches(size_t slot = 0) const;
   /// Where a tensor of the schedule lies; it has memory.
   BufferRange range_of(TensorId tensor, size_t slot) const;
+  /// Bytes of the device's memory that networks of one model share, by where they lie.
+  using SharedBytes = std::map<std::pair<const Buffer*, size_t>, uint64_t>;
+  SharedBytes weights() const;
+  const Buffer& activations() const { return *activations_; }
   const NetworkStats& stats() const { return stats_; }
   Device& device() { return device_; }
 

@@ -90,23 +90,14 @@ LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, Net
   options_.network.cache_folder = session.options_.cache_folder;
   waits_ = options_.waits_for_shapes;
   std::vector<Shape> shapes = shapes_of(model);
-  ready_.push_back({std::move(shapes), std::move(model), nullptr, {}});
+  ready_.push_back({std::move(shapes), std::move(model), nullptr});
 }
 
 /// The device asked for, or the first that does not answer `unsupported`.
 Result<void> LoadedModel::find_device() {
   Result<void> made = move_to(options_.device);
-  const auto is_refused = [&] {
-    return !made && made.error().kind() == ErrorKind::unsupported && options_.device.empty();
-  };
-  if (is_refused() && device_ != nullptr) {
-    std::vector<std::string> names = session_.options_.devices.names();
-    auto next = std::ranges::find(names, device().info().name);
-    while (is_refused() && next != names.end() && ++next != names.end()) {
-      if (session_.options_.on_move) session_.options_.on_move(made.error(), *next);
-      made = move_to(*next);
-    }
-  }
+  const bool is_refused = !made && made.error().kind() == ErrorKind::unsupported;
+  if (is_refused && options_.device.empty() && device_ != nullptr) made = move_on(made.error());
   if (made || made.error().kind() != ErrorKind::device_lost || device_ == nullptr) return made;
   return give_way(made.error());
 }
@@ -115,6 +106,19 @@ Result<void> LoadedModel::move_to(const std::string& spec) {
   leave(true);
   TRY_ASSIGN(device_, session_.enter(spec, source_.check));
   return waits_ ? Result<void>() : make_ready();
+}
+
+/// The first device behind this one that does not answer `unsupported`.
+Result<void> LoadedModel::move_on(Error reason) {
+  const std::vector<std::string> names = session_.options_.devices.names();
+  auto next = std::ranges::find(names, device().info().name);
+  while (reason.kind() == ErrorKind::unsupported && next != names.end() && ++next != names.end()) {
+    if (session_.options_.on_move) session_.options_.on_move(reason, *next);
+    const Result<void> moved = move_to(*next);
+    if (moved) return {};
+    reason = moved.error();
+  }
+  return reason;
 }
 
 Result<void> LoadedModel::make_ready() {
@@ -144,7 +148,7 @@ void LoadedModel::leave(bool closes) {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
     for (Ready& ready : ready_) {
       ready.network.reset();
-      ready.next.clear();
+      ready.forget_parts();
     }
     shape_kernels_ = {};
     memory_ = {};
@@ -245,12 +249,15 @@ Result<void> LoadedModel::choose_anew(
     NetworkOptions options = options_.network;
     options.schedule.chooser = &chooser;
     TRY(source_.make(device(), model(), options));
+    for (const Part* part : ready_.back().last_run) {
+      TRY(source_.make(device(), part->model, options));
+    }
     device_->chooser = std::make_unique<Chooser>(
         device().target(),
         session_.options_.choose_on ? session_.options_.choose_on(device()) : ChooseFunction());
     ready_.erase(ready_.begin(), ready_.end() - 1);
     ready_.back().network.reset();
-    ready_.back().next.clear();
+    ready_.back().forget_parts();
     shape_kernels_ = {};
     memory_ = {};
   }
@@ -268,7 +275,7 @@ class LoadedModel::WaitingAgain {
     if (is_dismissed_) return;
     model_.waits_ = true;
     model_.leave(true);
-    model_.ready_.back() = {std::move(shapes_), std::move(waiting_), nullptr, {}};
+    model_.ready_.back() = {std::move(shapes_), std::move(waiting_), nullptr};
   }
   void dismiss() { is_dismissed_ = true; }
 
@@ -293,101 +300,6 @@ Result<void> LoadedModel::take_first_shapes(std::span<const Shape> shapes) {
   if (!made && made.error().kind() == ErrorKind::device_lost) made = give_way(made.error());
   if (made) otherwise.dismiss();
   return made;
-}
-
-Result<void> LoadedModel::check_whole(std::string_view what) const {
-  if (!is_in_parts()) return {};
-  return Error(
-      ErrorKind::unsupported,
-      fmt::format("Model \"{}\" cannot {}: sizes in it follow from values, so that it runs "
-                  "part by part.",
-                  model().name, what));
-}
-
-std::vector<Network*> LoadedModel::networks() const {
-  std::vector<Network*> networks = {ready_.back().network.get()};
-  for (const auto* parts = &ready_.back().next; !parts->empty(); parts = &parts->back()->next) {
-    networks.push_back(parts->back()->network.get());
-  }
-  return networks;
-}
-
-NetworkStats LoadedModel::stats() const {
-  NetworkStats sum;
-  for (const Network* network : networks()) {
-    const NetworkStats& own = network->stats();
-    sum.launches += own.launches;
-    sum.kernels += own.kernels;
-    sum.compiled += own.compiled;
-    sum.told += own.told;
-    sum.compile_ms += own.compile_ms;
-    for (size_t i = 0; i < own.copies.bytes.size(); ++i) sum.copies.bytes[i] += own.copies.bytes[i];
-    sum.reserved_bytes += own.reserved_bytes;
-    sum.repeated_runs += own.repeated_runs;
-    sum.tensor_bytes += own.tensor_bytes;
-  }
-  return sum;
-}
-
-Result<std::vector<HostTensor>> LoadedModel::run_network(Network& network, const Model& model,
-                                                         std::span<const HostTensor> inputs) {
-  const std::lock_guard lock(device_->mutex);
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
-  TRY(network.run());
-  std::vector<HostTensor> outputs;
-  for (size_t i = 0; i < model.graph.outputs.size(); ++i) {
-    TRY_ASSIGN(HostTensor value, network.output(i));
-    outputs.push_back(std::move(value));
-  }
-  return outputs;
-}
-
-/// That which was ready before, or else it is made; the last of `parts` then.
-Result<LoadedModel::Part*> LoadedModel::part_of(std::vector<std::unique_ptr<Part>>& parts,
-                                                const NextPart& next) {
-  const auto known = std::ranges::find(
-      parts, next.key, [](const auto& part) -> const std::string& { return part->key; });
-  if (known != parts.end()) {
-    std::rotate(known, known + 1, parts.end());
-    return parts.back().get();
-  }
-  auto part = std::make_unique<Part>();
-  part->key = next.key;
-  TRY_ASSIGN(part->model, next.make());
-  TRY_ASSIGN(part->network, make_network(part->model, {}));
-  parts.push_back(std::move(part));
-  if (parts.size() > kNextPartsMax) {
-    const std::lock_guard lock(device_->mutex);
-    parts.erase(parts.begin());
-  }
-  return parts.back().get();
-}
-
-Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor> inputs) {
-  TRY_ASSIGN(std::vector<HostTensor> values, run_network(network(), model(), inputs));
-  std::vector<HostTensor> given;
-  if (is_in_parts()) given.assign(inputs.begin(), inputs.end());
-  std::vector<std::unique_ptr<Part>>* parts = &ready_.back().next;
-  for (const ModelRest* rest = &model().rest; *rest;) {
-    TRY_ASSIGN(NextPart next, (*rest)(std::move(given), std::move(values)));
-    TRY_ASSIGN(Part* const part, part_of(*parts, next));
-    given = std::move(next.inputs);
-    TRY_ASSIGN(values, run_network(*part->network, part->model, given));
-    rest = &part->model.rest;
-    parts = &part->next;
-  }
-  return values;
-}
-
-Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {
-  std::vector<Shape> shapes;
-  for (const HostTensor& input : inputs) shapes.push_back(input.shape);
-  TRY(take_shapes(shapes));
-  while (true) {
-    Result<std::vector<HostTensor>> outputs = run_here(inputs);
-    if (outputs || outputs.error().kind() != ErrorKind::device_lost) return outputs;
-    TRY(give_way(outputs.error()));
-  }
 }
 
 Result<StartedRun> LoadedModel::start(size_t slot) {

@@ -30,8 +30,9 @@ namespace leat {
 
 /// Sets of input shapes for which one model stays ready. They share weights and activations.
 inline constexpr size_t kShapesReadyMax = 16;
-/// Parts of a model that stay ready behind one part of it (Model::rest).
-inline constexpr size_t kNextPartsMax = 8;
+/// Parts of a model, behind its first (Model::rest), that stay ready for a set of input shapes
+/// beside those of the last run.
+inline constexpr size_t kPartsReadyMax = 32;
 
 /// Where devices come from. Tests hand in others than machine_devices().
 struct DeviceSource {
@@ -187,13 +188,18 @@ class LoadedModel {
   Result<void> check_whole(std::string_view what) const;
   /// The networks of the last run, part by part.
   std::vector<Network*> networks() const;
-  /// Sums over them.
+  /// Of them all; memory that they share counts once.
   NetworkStats stats() const;
+  /// See Network; of a model in parts, from the begin of the first to the end of the last one.
+  Result<SlotTimes> slot_times(size_t slot);
+  /// Parts that are ready behind the first.
+  size_t parts_ready() const { return ready_.back().parts.size(); }
 
   /// Runs once in slot 0 and waits, with the device to itself; one value for each of Model::inputs,
   /// results in the order of Model::outputs. For other shapes it is made ready first, and a route
-  /// that loses the work twice gives way to the next. Errors: invalid_argument, when a value does
-  /// not fit; those of devices.
+  /// that loses the work twice gives way to the next; a device that does not take a later part, to
+  /// the next that takes all, where none was named. Errors: invalid_argument, when a value does not
+  /// fit; those of devices.
   Result<std::vector<HostTensor>> run(std::span<const HostTensor> inputs);
 
   /// Starts a run on the slot's inputs, which the caller has written where they lie
@@ -206,8 +212,9 @@ class LoadedModel {
   Result<void> take_shapes(std::span<const Shape> shapes);
 
   /// Makes it ready anew by who chooses now, after it was chosen once by `choose_on`, which may
-  /// measure and keep what it finds. No run is in flight; other shapes are forgotten.
-  /// Errors: those of choosing, and then the model stays as it is; those of devices.
+  /// measure and keep what it finds; in parts, for those of the last run. No run is in flight;
+  /// other shapes are forgotten. Errors: those of choosing, and then the model stays as it is;
+  /// those of devices.
   Result<void> choose_anew(const std::function<ChooseFunction(Device& device)>& choose_on);
 
   /// Leaves the device, which has lost work for this reason, and makes the model ready on the
@@ -217,23 +224,30 @@ class LoadedModel {
 
  private:
   friend class Session;
-  /// A part of a model, or all of it.
+  /// A part of a model behind its first.
   struct Part {
-    std::string key;
+    uint64_t number = 0;    // in the order in which they were made, from 1
+    uint64_t previous = 0;  // the part before; 0: the first
+    std::string key;        // NextPart::key, there
     Model model;
     std::unique_ptr<Network> network;
-    std::vector<std::unique_ptr<Part>> next;  // at most kNextPartsMax, the last one used at the end
   };
+  /// The model for some shapes: all of it, or its first part.
   struct Ready {
     std::vector<Shape> shapes;
     Model model;
     std::unique_ptr<Network> network;
-    std::vector<std::unique_ptr<Part>> next;
+    std::vector<std::unique_ptr<Part>> parts = {};  // in the order of their last use
+    std::vector<const Part*> last_run = {};         // the last ones of them
+    uint64_t parts_made = 0;
+
+    void forget_parts();
   };
 
   LoadedModel(Session& session, Model model, LoadOptions options, NetworkSource source);
   Result<void> find_device();
   Result<void> move_to(const std::string& spec);
+  Result<void> move_on(Error reason);
   void leave(bool closes);
   Result<std::unique_ptr<Network>> make_network(const Model& model, std::span<const Shape> shapes);
   Result<void> make_ready();
@@ -245,7 +259,8 @@ class LoadedModel {
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
   Result<std::vector<HostTensor>> run_network(Network& network, const Model& model,
                                               std::span<const HostTensor> inputs);
-  Result<Part*> part_of(std::vector<std::unique_ptr<Part>>& parts, const NextPart& next);
+  Result<const Part*> part_of(const NextPart& next);
+  Result<void> find_taker(const Error& reason);
 
   Session& session_;
   LoadOptions options_;
@@ -256,7 +271,9 @@ class LoadedModel {
   /// The last one is in use; all are on device_, or it waits for shapes.
   std::vector<Ready> ready_;
   bool waits_ = false;
-  size_t foreseen_group_ = 0;  // of `foresee`, the first that may work
+  bool is_part_refused_ = false;    // by the device, in the last run
+  std::optional<SlotTimes> times_;  // of the last run in slot 0, where they are taken
+  size_t foreseen_group_ = 0;     // of `foresee`, the first that may work
 };
 
 }  // namespace leat

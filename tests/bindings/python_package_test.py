@@ -82,6 +82,28 @@ class Running(unittest.TestCase):
         with self.assertRaisesRegex(leat.Error, "part by part"):
             net.start()
 
+    def test_sizes_that_the_file_has_wrong(self):
+        # The file says (2, 3) of what is found, and f32 of its whole numbers.
+        wrong = PLACES.replace(b"\x08\x08:W", b"\x08\x08:R").replace(
+            b"b\x18\n\x01y\x12\x13\n\x11\x08\x07\x12\r\n\x02\x08\x02\n\x07\x12\x05found",
+            b"b\x13\n\x01y\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08\x02\n\x02\x08\x03")
+        net = leat.load(wrong, device="cpu")
+        for x in (np.eye(1, 4), np.ones((2, 4)), -np.ones((1, 4)), np.eye(3, 4)):
+            found = net(x.astype(np.float32))
+            self.assertEqual([net.outputs[0].shape, net.outputs[0].size_bytes], [(2, 3), 0])
+            self.assertEqual(found.dtype, np.int64)
+            np.testing.assert_array_equal(found, np.stack(np.nonzero(x > 0)))
+
+    def test_facts_of_all_parts(self):
+        net = leat.load(PLACES, device="cpu", times=True, shapes={"x": (1, 4)})
+        first = len(net.profile())
+        kernels = net.stats["kernels"]
+        net(np.ones((1, 4), np.float32))
+        self.assertGreater(len(net.profile()), first)
+        self.assertGreater(net.stats["kernels"], kernels)
+        begin, end = net.run_times()
+        self.assertLess(begin, end)
+
     def test_digits(self):
         scores = leat.load(DIGITS, device="cpu")(picture())
         self.assertEqual(scores.argmax(), 1)

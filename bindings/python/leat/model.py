@@ -153,12 +153,7 @@ class ValueFacts:
     shape: Tuple[int, ...]
     dtype: np.dtype
     type: int  # leat_type
-
-    @property
-    def size_bytes(self) -> int:
-        if any(extent < 0 for extent in self.shape):  # not known before the first call
-            return 0
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+    size_bytes: int  # 0, where only a call tells it
 
 
 @dataclass(frozen=True)
@@ -250,7 +245,7 @@ class Model:
         info = c.ValueInfo()
         c.check(ask(self._handle, index, c.byref(info)))
         return ValueFacts(c.text(info.name), tuple(info.shape[: info.rank]),
-                          arrays.dtype_of(info.type), info.type)
+                          arrays.dtype_of(info.type), info.type, info.size_bytes)
 
     # --- Running ---------------------------------------------------------------------------------
 
@@ -282,19 +277,29 @@ class Model:
             if not made:
                 c.check(c.library.leat_run(  # which tells the sizes
                     self._handle, tensors, len(tensors), results, len(results)))
-                made = self._memory_for(results, [result.shape[:result.rank] for result in results])
+                made = self._described(results)
+                if not any(array.nbytes for array in made):
+                    return made  # there was nothing to be told, so it ran
             c.check(c.library.leat_run(
                 self._handle, tensors, len(tensors), results, len(results)))
             return made
 
-    def _memory_for(self, results: Any, shapes: Any = None) -> List[np.ndarray]:
-        """Of outputs of these shapes, or of theirs; none, where only a run tells these."""
-        shapes = shapes or [facts.shape for facts in self.outputs]
-        if any(extent < 0 for shape in shapes for extent in shape):
+    def _memory_for(self, results: Any) -> List[np.ndarray]:
+        """Of the outputs; none, where only a run tells the size of one, or one is empty."""
+        if not all(facts.size_bytes for facts in self.outputs):
             return []
-        made = [np.empty(shape, facts.dtype) for shape, facts in zip(shapes, self.outputs)]
+        made = [np.empty(facts.shape, facts.dtype) for facts in self.outputs]
         for result, array, facts in zip(results, made, self.outputs):
             arrays.fill(result, array, facts.type)
+        return made
+
+    @staticmethod
+    def _described(results: Any) -> List[np.ndarray]:
+        """Memory for outputs that leat_run has described, whatever the file says of them."""
+        made = [np.empty(tuple(result.shape[: result.rank]), arrays.dtype_of(result.type))
+                for result in results]
+        for result, array in zip(results, made):
+            arrays.fill(result, array, result.type)
         return made
 
     def _in_order(self, values: Sequence[Value], named: Mapping[str, Value]) -> List[Value]:

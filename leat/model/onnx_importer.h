@@ -169,7 +169,8 @@ class Importer final : private onnx_ops::NodeHost {
   Result<Model> finish();
   Result<Model> end_part();
   Result<void> check_rest();
-  bool is_computed(const onnx::NodeProto& proto) const;
+  using NodeSet = std::unordered_set<const onnx::NodeProto*>;
+  NodeSet computed_nodes() const;
   std::vector<TensorId> live_tensors() const;
   std::vector<ModelValue> outputs_so_far() const;
   /// By tensor: what a part was given and gave, beside constants.

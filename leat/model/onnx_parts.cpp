@@ -161,8 +161,9 @@ std::vector<TensorId> Importer::live_tensors() const {
   const auto add_name = [&](const std::string& name) {
     if (const OnnxValue* value = names_.find(name)) add_value(*value);
   };
+  const NodeSet computed = computed_nodes();
   for (const onnx::NodeProto* node : postponed_) {
-    if (!is_computed(*node)) std::ranges::for_each(names_taken_by(*node), add_name);
+    if (!computed.contains(node)) std::ranges::for_each(names_taken_by(*node), add_name);
     const auto tried = tried_.find(node);
     if (tried == tried_.end() || !tried->second.turn) continue;
     const onnx_ops::LoopTurn& turn = *tried->second.turn;
@@ -195,17 +196,20 @@ Result<void> Importer::check_rest() {
     return invalid(fmt::format("Output \"{}\" is computed by no node.", name));
   }
   if (notes_ == nullptr) return {};
+  const NodeSet computed = computed_nodes();
   for (const onnx::NodeProto* node : postponed_) {
-    if (!is_computed(*node)) notes_->pass_over(*node);
+    if (!computed.contains(node)) notes_->pass_over(*node);
   }
   return {};
 }
 
-/// Whether all that the node is will have been computed before the next part.
-bool Importer::is_computed(const onnx::NodeProto& proto) const {
-  return std::ranges::any_of(waiting_, [&](const WaitingNode& waiting) {
-    return waiting.proto == &proto && waiting.wanted.function;
-  });
+/// Those that wait, and of which nothing is left to be done in the next part.
+Importer::NodeSet Importer::computed_nodes() const {
+  NodeSet computed;
+  for (const WaitingNode& waiting : waiting_) {
+    if (waiting.wanted.function) computed.insert(waiting.proto);
+  }
+  return computed;
 }
 
 Result<Model> Importer::end_part() {
@@ -224,9 +228,10 @@ Result<Model> Importer::end_part() {
   }
   Graph& graph = model_.graph;
   graph.outputs.clear();
+  const std::set<TensorId> already(graph.inputs.begin(), graph.inputs.end());
   for (const TensorId tensor : given) {
-    const bool is_there = tensor == kNoTensor || graph.tensors[tensor].constant ||
-                          std::ranges::count(graph.inputs, tensor) > 0;
+    const bool is_there =
+        tensor == kNoTensor || graph.tensors[tensor].constant || already.contains(tensor);
     if (!is_there) graph.outputs.push_back(tensor);
   }
   drop_unused_nodes();
@@ -346,15 +351,13 @@ Result<void> Importer::take_told(const WaitingNode& waiting, const ToldNode& tol
     TRY(keep_output(proto.output(output), tensor));
     add_part_input(tensor);
   }
-  if (waiting.wanted.function) {
-    std::erase(postponed_, &proto);
-    tried_.erase(&proto);
-  }
+  if (waiting.wanted.function) tried_.erase(&proto);
   return {};
 }
 
 Result<Model> Importer::continue_with(std::span<const ToldNode> told) {
   const std::vector<TensorId> live = live_tensors();
+  const NodeSet computed = computed_nodes();
   const std::vector<WaitingNode> waiting = std::exchange(waiting_, {});
   model_.graph.inputs.clear();
   model_.graph.outputs.clear();
@@ -366,6 +369,7 @@ Result<Model> Importer::continue_with(std::span<const ToldNode> told) {
   const std::vector<const onnx::NodeProto*> nodes = std::exchange(postponed_, {});
   later_.clear();
   for (const onnx::NodeProto* node : nodes) {
+    if (computed.contains(node)) continue;
     const Result<void> added = add_node(*node);
     if (!added) return added.error().during(fmt::format("reading model \"{}\"", model_.path));
   }

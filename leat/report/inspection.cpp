@@ -106,9 +106,8 @@ std::string problems_text(const ModelSurvey& survey) {
   if (survey.problems.empty() && survey.passed_over == 0) return "\nNothing is missing.\n";
   if (survey.problems.empty()) {
     return fmt::format(
-        "\nNo operator is missing. Of {} nodes, behind values that only a run tells, nothing else "
-        "was "
-        "looked at.\n",
+        "\nNo operator is missing. Of nodes behind values that only a run tells ({}), no more is "
+        "known.\n",
         survey.passed_over);
   }
   std::string text = fmt::format("\nIn the way ({}):\n", survey.problem_count);

@@ -432,6 +432,21 @@ TEST(CliInspect, NoModelIsOneSentence) {
   }
 }
 
+TEST(CliInspect, SaysWhatItCannotLookAt) {
+  OnnxBuilder builder;
+  builder.input("x", {3});
+  builder.node("NonZero", {"x"}, {"places"});
+  builder.node("Neg", {"places"}, {"y"});
+  builder.output("y");
+  const std::string path = scratch_file("places.onnx", builder.bytes());
+  const Json object = json_of(run_leat({"inspect", path, "--json"}));
+  EXPECT_EQ(object["in_parts"], true);
+  EXPECT_EQ(object["passed_over"], 1);
+  const ProgramResult text = run_leat({"inspect", path});
+  EXPECT_FALSE(contains(text.out, "Nothing is missing.")) << text.out;
+  EXPECT_TRUE(contains(text.out, "values that only a run tells (1)")) << text.out;
+}
+
 TEST(CliInspect, IsQuickOnAHundredThousandNodes) {
   OnnxBuilder builder;
   builder.input("x", {1, 4});

@@ -155,10 +155,41 @@ OnnxBuilder nested() {
   return b;
 }
 
+onnx::GraphProto places_body() {
+  OnnxBuilder b;
+  b.input("turn", {}, onnx::TensorProto::INT64);
+  b.input("going", {}, onnx::TensorProto::BOOL);
+  b.input("v", {3});
+  b.node("Abs", {"v"}, {"positive"});
+  b.node("NonZero", {"positive"}, {"found"});
+  b.node("ReduceSum", {"found"}, {"sum"}).set("keepdims", 0);
+  b.node("Mul", {"v", "x"}, {"next"});
+  for (const char* name : {"going", "next", "sum"}) b.output(name);
+  return b.proto().graph();
+}
+
+/// Sizes that follow from values: of nodes, of turns of a Loop, of a branch.
+OnnxBuilder sized() {
+  OnnxBuilder b(17);
+  b.input("x", {3});
+  b.input("c", {}, onnx::TensorProto::BOOL);
+  HostTensor turns = HostTensor::zeros(DType::i64, {});
+  turns.set_integer(0, 2);
+  b.constant("turns", turns);
+  b.node("Loop", {"turns", "", "x"}, {"last", "sums"}).set("body", places_body());
+  b.node("If", {"c"}, {"one"})
+      .set("then_branch", branch("Neg"))
+      .set("else_branch", branch("NonZero"));
+  b.node("Unique", {"last"}, {"values", "", "inverse", ""}).set("axis", 0);
+  b.node("Gather", {"values", "inverse"}, {"y"});
+  for (const char* name : {"one", "sums", "y"}) b.output(name);
+  return b;
+}
+
 }  // namespace
 
 std::vector<OnnxBuilder> fuzz_seeds() {
-  return {network(), shapes(), reductions(), upscaler(), nested()};
+  return {network(), shapes(), reductions(), upscaler(), nested(), sized()};
 }
 
 }  // namespace leat

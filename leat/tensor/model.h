@@ -41,7 +41,8 @@ struct Model {
   std::vector<ModelValue> outputs;        // in the order of graph.outputs; may be constants
   /// Where sizes follow from values that only a run gives (how many places a NonZero finds, how
   /// often a Loop turns): the graph ends there, what it gives goes to `rest`, and `outputs` are
-  /// what the file says of the model's, with -1 for what it does not say. Empty: the graph is all.
+  /// the model's. Those that are not there yet have no tensor, and are what the file says of them,
+  /// with -1 for what it does not say. Empty: the graph is all.
   ModelRest rest;
   /// Such as "Image.BitmapPixelFormat" -> "Bgr8", "Image.NominalPixelRange" ->
   /// "NominalRange_0_255".

@@ -332,7 +332,7 @@ def write_results(options, rows):
     told = subprocess.run([options.leat, "--version"], capture_output=True, text=True)
     with open(options.json, "w") as file:
         json.dump({"benchmark": "torch exports", "version": told.stdout.strip(),
-                   "device": options.device, "host": platform.machine(),
+                   "device": options.device, "threads": options.threads, "host": platform.machine(),
                    "peers": versions(), "limit": LIMIT, "date": str(datetime.date.today()),
                    "summary": summary_of(rows), "results": rows}, file, indent=1)
 

@@ -74,7 +74,9 @@ Result<std::vector<HostTensor>> LoadedModel::run_network(Network& network, const
     times_ = {times_ ? times_->begin_ns : own.begin_ns, own.end_ns};
   }
   std::vector<HostTensor> outputs;
-  for (size_t i = 0; i < model.graph.outputs.size(); ++i) {
+  // A packed model has no graph.
+  const size_t count = model.rest ? model.graph.outputs.size() : model.outputs.size();
+  for (size_t i = 0; i < count; ++i) {
     TRY_ASSIGN(HostTensor value, network.output(i));
     outputs.push_back(std::move(value));
   }

@@ -141,8 +141,8 @@ TEST(CliCompareSlow, EveryRouteHasARow) {
     }
   }
   std::set<std::string> rows;
-  for (const Json& device :
-       json_of(run_leat({"compare", kDigits, "--repeat", "3", "--json"}))["devices"]) {
+  const Json compared = json_of(run_leat({"compare", kDigits, "--repeat", "3", "--json"}));
+  for (const Json& device : compared["devices"]) {
     rows.insert(device["device"].get<std::string>());
     if (device["failure"] == "") expect_measured(device);
   }

@@ -273,7 +273,7 @@ class LoadedModel {
   bool waits_ = false;
   bool is_part_refused_ = false;    // by the device, in the last run
   std::optional<SlotTimes> times_;  // of the last run in slot 0, where they are taken
-  size_t foreseen_group_ = 0;     // of `foresee`, the first that may work
+  size_t foreseen_group_ = 0;       // of `foresee`, the first that may work
 };
 
 }  // namespace leat

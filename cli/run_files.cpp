@@ -8,8 +8,8 @@
 
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
-#include "cli/shape_option.h"
 #include "cli/top_classes.h"
+#include "cli/trust_option.h"
 
 namespace leat::cli {
 

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <optional>
 
+#include "cli/trust_option.h"
 #include "leat/base/printable.h"
 #include "leat/model/onnx_import.h"
 
@@ -65,11 +66,6 @@ Result<void> add_shape(const std::string& given, const OnnxModel& file, ImportOp
 }
 
 }  // namespace
-
-void add_trust_option(CLI::App& command, bool& trusts_kernels) {
-  command.add_flag("--trust", trusts_kernels,
-                   "Kernels in the model are not checked by the interpreter before they run");
-}
 
 void add_shape_option(CLI::App& command, ShapeOptions& options) {
   add_trust_option(command, options.trusts_kernels);

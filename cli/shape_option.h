@@ -1,5 +1,4 @@
-// `--shape [NAME=]1,3,48,320`: what extents are of which a model's file leaves the choice. And
-// `--trust`: its kernels are taken as right.
+// `--shape [NAME=]1,3,48,320`: what extents are of which a model's file leaves the choice.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,8 +17,6 @@ struct ShapeOptions {
 
 /// With add_trust_option.
 void add_shape_option(CLI::App& command, ShapeOptions& options);
-/// `--trust`, of the model's own kernels.
-void add_trust_option(CLI::App& command, bool& trusts_kernels);
 
 /// The model for these shapes; extents that are open all the same are 1.
 /// Errors: those of OnnxModel; invalid_argument, for a shape that is none, and unknown names.

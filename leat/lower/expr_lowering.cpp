@@ -50,6 +50,9 @@ KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source)
 
 ValueId ExprLowering::value(ExprId id, const ElementContext& context) {
   memo_.assign(node_.exprs.size(), ir::kNone);
+  if (context.stretch != nullptr && context.stretch->place == 0) {
+    vectors_.assign(node_.exprs.size(), ir::kNone);
+  }
   if (context.known != kNoExpr) memo_[context.known] = context.known_value;
   return visit(id, context);
 }
@@ -145,6 +148,43 @@ ValueId element_of_word(ir::Builder& builder, DType dtype, uint32_t slot, ValueI
 
 }  // namespace
 
+/// Whether the elements of a stretch lie side by side, the first where a vector may begin.
+bool ExprLowering::comes_in_stretches(ExprId id, const ExprNode& node,
+                                      const ElementContext& context) const {
+  constexpr int kBytesMax = 4;
+  if (context.stretch == nullptr || merged_ == nullptr || node.mask != kNoExpr) return false;
+  if (bits_of(slots_.words_of[node.index]) < 8) return false;
+  if (size_bytes_of(slots_.input_storage[node.index]) > kBytesMax) return false;
+  const NumberForm& form = merged_->loads.at(id);
+  const int64_t width = context.stretch->width;
+  const auto divides = [&](const Number& number) {
+    return !number.is_open() && number % width == 0;
+  };
+  if (!divides(form.constant)) return false;
+  for (size_t axis = 0; axis < form.coefficients.size(); ++axis) {
+    const Number& coefficient = form.coefficients[axis];
+    if (axis != context.stretch->axis) {
+      if (!divides(coefficient)) return false;
+    } else if (coefficient.is_open() || !(coefficient == 1)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+ValueId ExprLowering::load_of_stretch(ExprId id, const ExprNode& node,
+                                      const ElementContext& context) {
+  const Stretch& stretch = *context.stretch;
+  if (vectors_[id] == ir::kNone) {
+    NumberForm others = merged_->loads.at(id);
+    others.coefficients[stretch.axis] = 0;
+    const ValueId start = build(builder_, LinearForm::of(others, context.axes), stretch.width);
+    vectors_[id] = builder_.load(slots_.input_slots[node.index],
+                                 builder_.add(start, stretch.number), stretch.width, context.mask);
+  }
+  return builder_.extract(vectors_[id], stretch.place);
+}
+
 ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext& context) {
   ValueId mask = context.mask;
   ValueId inside = ir::kNone;
@@ -154,9 +194,14 @@ ValueId ExprLowering::load(ExprId id, const ExprNode& node, const ElementContext
   }
   const uint32_t slot = slots_.input_slots[node.index];
   const DType words_of = slots_.words_of[node.index];
-  const ValueId address = address_of_load(id, node, context);
-  ValueId result = bits_of(words_of) < 8 ? element_of_word(builder_, words_of, slot, address, mask)
-                                         : builder_.load(slot, address, 1, mask);
+  ValueId result = ir::kNone;
+  if (comes_in_stretches(id, node, context)) {
+    result = load_of_stretch(id, node, context);
+  } else {
+    const ValueId address = address_of_load(id, node, context);
+    result = bits_of(words_of) < 8 ? element_of_word(builder_, words_of, slot, address, mask)
+                                   : builder_.load(slot, address, 1, mask);
+  }
   if (node.type == ScalarType::b1) {
     result = builder_.not_b(builder_.binary(Opcode::eq_i, result, builder_.i32(0)));
   } else if (slots_.input_storage[node.index] == DType::u32) {

@@ -23,6 +23,15 @@ struct KernelSlots {
 /// Declares the parameters of the kernel of `node`. An input that stands twice has one parameter.
 KernelSlots declare_parameters(KernelBuilder& builder, const StepSource& source);
 
+/// Neighbours along an axis that a lane takes together: stretch number `number` of `width`
+/// elements, of which this one is at `place`. They are evaluated in turn, from place 0 on.
+struct Stretch {
+  size_t axis = 0;
+  ir::ValueId number = ir::kNone;
+  uint8_t width = 1;
+  uint8_t place = 0;
+};
+
 /// The element that expressions are evaluated for.
 struct ElementContext {
   std::span<const ir::ValueId> axes;  // i32 value of every axis
@@ -32,6 +41,7 @@ struct ElementContext {
   ExprId known = kNoExpr;
   ir::ValueId known_value = ir::kNone;
   ExprId holds = kNoExpr;
+  const Stretch* stretch = nullptr;  // its axis' value stands in `axes`, too
 };
 
 class ExprLowering {
@@ -51,6 +61,8 @@ class ExprLowering {
   ir::ValueId visit(ExprId id, const ElementContext& context);
   ir::ValueId constant(ExprId id);
   ir::ValueId load(ExprId id, const ExprNode& node, const ElementContext& context);
+  bool comes_in_stretches(ExprId id, const ExprNode& node, const ElementContext& context) const;
+  ir::ValueId load_of_stretch(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId address_of_load(ExprId id, const ExprNode& node, const ElementContext& context);
   ir::ValueId apply(const ExprNode& node, const ElementContext& context);
 
@@ -60,6 +72,7 @@ class ExprLowering {
   const KernelSlots& slots_;
   const MergedAxes* merged_ = nullptr;
   std::vector<ir::ValueId> memo_;
+  std::vector<ir::ValueId> vectors_;  // by expression: what a load of the stretch gave
 };
 
 }  // namespace leat

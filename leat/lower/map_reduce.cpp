@@ -60,6 +60,9 @@ struct MapReduceLowering {
   ValueId identity();
   ValueId combine(ValueId accumulated, ValueId element);
   ValueId over_lanes(ValueId partial);
+  ValueId both(ValueId a, ValueId b);
+  ValueId take_stretch(std::vector<ValueId>& coordinates, ValueId counter, const Number& stretches,
+                       uint32_t width, ValueId exists, ValueId accumulated);
   ValueId reduce_serial(std::vector<ValueId> axes, size_t reduce_axis, ValueId accumulated,
                         ValueId mask);
   int unroll_of(size_t reduce_axis, const Number& rounds) const;
@@ -251,17 +254,52 @@ void MapReduceLowering::emit_outputs() {
   });
 }
 
-/// One wave for every output: lanes take every lanes-th element of the innermost reduce axis that
-/// is longer than 1.
+/// Either may be missing, which holds.
+ValueId MapReduceLowering::both(ValueId a, ValueId b) {
+  if (a == ir::kNone) return b;
+  return b == ir::kNone ? a : builder.logical_and(a, b);
+}
+
+/// `accumulated` and what the lane has of round `counter` of the axis that lanes share.
+ValueId MapReduceLowering::take_stretch(std::vector<ValueId>& coordinates, ValueId counter,
+                                        const Number& stretches, uint32_t width, ValueId exists,
+                                        ValueId accumulated) {
+  const size_t axis = rank + lane_axis_of(node.reduce);
+  const int64_t lanes = target.wave_lanes;
+  const ValueId number = builder.add(builder.mul(counter, builder.i32(lanes)), builder.lane_id());
+  ValueId mask = exists;
+  if (has_rest(stretches, lanes)) {
+    mask = both(mask, builder.binary(Opcode::lt_i, number, builder.i32(stretches)));
+  }
+  Stretch stretch = {.axis = axis, .number = number, .width = static_cast<uint8_t>(width)};
+  const ValueId start = width == 1 ? number : builder.mul(number, builder.i32(width));
+  for (uint32_t i = 0; i < width; ++i) {
+    stretch.place = static_cast<uint8_t>(i);
+    coordinates[axis] = i == 0 ? start : builder.add(start, builder.i32(i));
+    const ElementContext context = {
+        .axes = coordinates, .mask = mask, .stretch = width == 1 ? nullptr : &stretch};
+    ValueId element = exprs.value(node.element, context);
+    if (mask != ir::kNone) element = builder.select(mask, element, identity());
+    accumulated = combine(accumulated, element);
+  }
+  return accumulated;
+}
+
+/// One wave for every output: lanes take every lanes-th stretch of the innermost reduce axis that
+/// is longer than 1, stretches of `per_lane` elements where they divide it.
 void MapReduceLowering::emit_shared_reduction() {
   const Number count = product_of(sorted);
   const int64_t lanes = target.wave_lanes;
   set_grid(count);
   const ValueId flat = flat_group();
   std::vector<ValueId> coordinates = output_coordinates(flat);
-  const ValueId exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
   const Numbers& extents = numbers.reduce;
   const size_t last = lane_axis_of(node.reduce);
+  const bool is_whole = !extents[last].is_open() && extents[last] % params.per_lane == 0;
+  const uint32_t width = is_whole ? params.per_lane : 1;
+  const Number stretches = divided_up(extents[last], width);
+  ValueId exists = ir::kNone;  // every workgroup has an output
+  if (!(grid_y == 1)) exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
   for (size_t axis = last + 1; axis < extents.size(); ++axis) {
     const bool is_thin = extents[axis] == 1;
     CHECK(is_thin);
@@ -271,7 +309,7 @@ void MapReduceLowering::emit_shared_reduction() {
   std::function<ValueId(size_t, ValueId)> nest = [&](size_t axis, ValueId accumulated) {
     const ValueId init[] = {accumulated};
     const bool innermost = axis == last;
-    const Number rounds = innermost ? divided_up(extents[axis], lanes) : extents[axis];
+    const Number rounds = innermost ? divided_up(stretches, lanes) : extents[axis];
     return builder.loop(
         builder.i32(0), builder.i32(rounds), 1, init, true,
         [&](ValueId counter, std::span<const ValueId> carried) {
@@ -279,17 +317,8 @@ void MapReduceLowering::emit_shared_reduction() {
             coordinates[rank + axis] = counter;
             return std::vector<ValueId>{nest(axis + 1, carried[0])};
           }
-          const ValueId at =
-              builder.add(builder.mul(counter, builder.i32(lanes)), builder.lane_id());
-          coordinates[rank + axis] = at;
-          ValueId mask = exists;
-          if (has_rest(extents[axis], lanes)) {
-            mask = builder.logical_and(
-                mask, builder.binary(Opcode::lt_i, at, builder.i32(extents[axis])));
-          }
-          ValueId element = exprs.value(node.element, {.axes = coordinates, .mask = mask});
-          const ValueId inside = builder.select(mask, element, identity());
-          return std::vector<ValueId>{combine(carried[0], inside)};
+          return std::vector<ValueId>{
+              take_stretch(coordinates, counter, stretches, width, exists, carried[0])};
         },
         unroll_of(axis, rounds))[0];
   };
@@ -297,7 +326,7 @@ void MapReduceLowering::emit_shared_reduction() {
   const ValueId total = over_lanes(partial);
   coordinates.resize(rank);
   const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), builder.i32(0));
-  finish_element(coordinates, total, builder.logical_and(exists, first));
+  finish_element(coordinates, total, both(exists, first));
 }
 
 void MapReduceLowering::sort_axes() {

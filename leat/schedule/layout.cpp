@@ -8,6 +8,8 @@
 #include <algorithm>
 
 #include "leat/base/target_facts.h"
+#include "leat/schedule/model_constants.h"
+#include "leat/schedule/reduction_strides.h"
 
 namespace leat {
 
@@ -174,24 +176,6 @@ void put_into_words(Schedule& schedule, const Contractions& contractions) {
   }
 }
 
-void mark_packed(Schedule& schedule, const Contractions& contractions) {
-  const Graph& graph = schedule.graph;
-  std::vector<uint32_t> reads(graph.tensors.size(), 0);
-  for (const Node& node : graph.nodes) {
-    for (TensorId input : node.inputs) ++reads[input];
-  }
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!contractions[n]) continue;
-    const Node& node = graph.nodes[n];
-    const ContractionOperand& b = contractions[n]->b;
-    const TensorId weights = node.inputs[b.input];
-    Placement& placement = schedule.placements[weights];
-    if (placement.space != Space::weights || reads[weights] != 1) continue;
-    if (std::ranges::count(b.bounded, true) > 0 || load_count(node, b.input) != 1) continue;
-    placement.packed = true;
-  }
-}
-
 /// The dimension of `tensor` that moves with the node's axis `axis` in all loads of input `input`,
 /// if each has one alone.
 std::optional<size_t> dimension_along(const Node& node, uint32_t input, size_t axis) {
@@ -213,14 +197,78 @@ std::optional<size_t> dimension_along(const Node& node, uint32_t input, size_t a
   return found;
 }
 
-/// Weights of depthwise convolutions and their like, which lanes read side by side where they write
-/// channels side by side, have their channels innermost, too.
-void turn_weights(Schedule& schedule, const Contractions& contractions) {
-  const Graph& graph = schedule.graph;
+/// The other dimensions keep their order.
+void put_innermost(Placement& placement, const Shape& shape, size_t inner) {
+  int64_t stride = shape[inner];
+  for (size_t d = shape.size(); d-- > 0;) {
+    if (d == inner) continue;
+    placement.strides[d] = stride;
+    stride *= shape[d];
+  }
+  placement.strides[inner] = 1;
+}
+
+/// How often each tensor is read.
+std::vector<uint32_t> count_reads(const Graph& graph) {
   std::vector<uint32_t> reads(graph.tensors.size(), 0);
   for (const Node& node : graph.nodes) {
     for (TensorId input : node.inputs) ++reads[input];
   }
+  return reads;
+}
+
+/// The dimension of b that lanes would share, where the product has one row and takes rows of b.
+std::optional<size_t> row_dimension(const Node& node, const Contraction& contraction,
+                                    const Target& target) {
+  if (node.reduce.empty() || !target.waves_hide_latency || !target.local_memory_is_fast)
+    return std::nullopt;
+  if (contraction.type != ScalarType::f32 || element_count(contraction.m) != 1) return std::nullopt;
+  const auto is_bounded = [](const ContractionOperand& operand) {
+    return std::ranges::count(operand.bounded, true) > 0;
+  };
+  if (is_bounded(contraction.a) || is_bounded(contraction.b)) return std::nullopt;
+  const size_t axis = lane_axis_of(node.reduce);
+  if (node.reduce[axis] < kSharedRoundsMin * int64_t{target.wave_lanes}) return std::nullopt;
+  return dimension_along(node, contraction.b.input, node.extents.size() + axis);
+}
+
+/// Weights of products of one row have the row innermost that lanes read side by side.
+void turn_rows(Schedule& schedule, const Contractions& contractions, const Target& target) {
+  const Graph& graph = schedule.graph;
+  const std::vector<uint32_t> reads = count_reads(graph);
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!contractions[n]) continue;
+    const Node& node = graph.nodes[n];
+    const TensorId weights = node.inputs[contractions[n]->b.input];
+    Placement& placement = schedule.placements[weights];
+    if (placement.space != Space::weights || reads[weights] != 1) continue;
+    if (placement.is_in_words() || placement.size_bytes() > target.argument_bytes_max) continue;
+    const auto inner = row_dimension(node, *contractions[n], target);
+    if (inner) put_innermost(placement, graph.tensors[weights].shape, *inner);
+  }
+}
+
+void mark_packed(Schedule& schedule, const Contractions& contractions, const Target& target) {
+  const Graph& graph = schedule.graph;
+  const std::vector<uint32_t> reads = count_reads(graph);
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    if (!contractions[n]) continue;
+    const Node& node = graph.nodes[n];
+    const ContractionOperand& b = contractions[n]->b;
+    const TensorId weights = node.inputs[b.input];
+    Placement& placement = schedule.placements[weights];
+    if (placement.space != Space::weights || reads[weights] != 1) continue;
+    if (std::ranges::count(b.bounded, true) > 0 || load_count(node, b.input) != 1) continue;
+    if (takes_rows(schedule, node, *contractions[n], target)) continue;
+    placement.packed = true;
+  }
+}
+
+/// Weights of depthwise convolutions and their like, which lanes read side by side where they write
+/// channels side by side, have their channels innermost, too.
+void turn_weights(Schedule& schedule, const Contractions& contractions) {
+  const Graph& graph = schedule.graph;
+  const std::vector<uint32_t> reads = count_reads(graph);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     const NodeResult& result = node.results[0];
@@ -235,19 +283,20 @@ void turn_weights(Schedule& schedule, const Contractions& contractions) {
       if (placement.space != Space::weights || placement.is_in_words() || reads[id] != 1) continue;
       const auto inner = dimension_along(node, i, 1);
       if (!inner) continue;
-      const Shape& shape = graph.tensors[id].shape;
-      int64_t stride = shape[*inner];
-      for (size_t d = shape.size(); d-- > 0;) {
-        if (d == *inner) continue;
-        placement.strides[d] = stride;
-        stride *= shape[d];
-      }
-      placement.strides[*inner] = 1;
+      put_innermost(placement, graph.tensors[id].shape, *inner);
     }
   }
 }
 
 }  // namespace
+
+bool takes_rows(const Schedule& schedule, const Node& node, const Contraction& contraction,
+                const Target& target) {
+  const Placement& b = schedule.placements[node.inputs[contraction.b.input]];
+  if (b.packed || b.is_in_words() || b.size_bytes() > target.argument_bytes_max) return false;
+  const auto inner = row_dimension(node, contraction, target);
+  return inner && b.strides[*inner] == 1;
+}
 
 DType storage_on(const Target& target, DType dtype) {
   // What most tensors are, without a look at all facts.
@@ -315,8 +364,9 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
     }
   }
   turn_weights(schedule, contractions);
+  turn_rows(schedule, contractions, target);
   Aliases(schedule).run();
-  mark_packed(schedule, contractions);
+  mark_packed(schedule, contractions, target);
 }
 
 bool moves_nothing(const Schedule& schedule, const Node& node) {

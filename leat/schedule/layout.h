@@ -15,8 +15,14 @@ DType storage_on(const Target& target, DType dtype);
 /// Fills space, storage, strides, element_count, alias_of and packed of `schedule.placements`; what
 /// is packed gets its size with its parameters. Graph inputs
 /// and outputs are row-major unless `external_channels_last`. Weights are packed when one
-/// contraction reads them, only as its b and without bounds.
+/// contraction reads them, only as its b and without bounds, and not where it takes rows of them.
 void assign_layouts(Schedule& schedule, const Target& target, bool external_channels_last);
+
+/// Whether a product of one row is taken as the sum that it is, the lanes of a wave side by side in
+/// a row of b: most of what such a product does is to read b once, and that asks for many waves.
+/// The placements must have their strides, and packed weights their mark.
+bool takes_rows(const Schedule& schedule, const Node& node, const Contraction& contraction,
+                const Target& target);
 
 /// A placement for a tensor that a later step adds: row-major, of the space it is written in.
 Placement row_major_placement(const Tensor& tensor, const Target& target);

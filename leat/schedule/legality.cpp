@@ -6,6 +6,8 @@
 #include "leat/base/target_facts.h"
 #include "leat/schedule/byte_product.h"
 #include "leat/schedule/candidates.h"
+#include "leat/schedule/layout.h"
+#include "leat/schedule/model_constants.h"
 #include "leat/schedule/reduction_strides.h"
 #include "leat/schedule/split_k.h"
 
@@ -247,9 +249,13 @@ Result<void> check(const Schedule& schedule, const Node& node, const Contraction
                        "the buffers of a kernel", target.buffer_bindings_max);
 }
 
-Result<void> check(const Schedule&, const Node& node, const MapReduceParams& p,
+Result<void> check(const Schedule& schedule, const Node& node, const MapReduceParams& p,
                    const Target& target) {
   if (node.program) return illegal(node, "unroll", p.unroll, "is of loops, not of a program");
+  for (const TensorId input : node.inputs) {
+    if (!schedule.placements[input].packed) continue;
+    return illegal(node, "unroll", p.unroll, "is of loops, which read no packed weights");
+  }
   TRY(check_positive(
       node,
       {{"waves", p.waves}, {"per_lane", p.per_lane}, {"split", p.split}, {"unroll", p.unroll}}));
@@ -258,6 +264,9 @@ Result<void> check(const Schedule&, const Node& node, const MapReduceParams& p,
   TRY(check_at_most(node, "lanes_reduce", p.lanes_reduce, "the limit", 1));
   if (p.lanes_reduce == 1 && p.waves > 1) {
     return illegal(node, "waves", p.waves, "is not 1, and one wave shares a reduction");
+  }
+  if (p.lanes_reduce == 1 && p.per_lane != 1 && p.per_lane != 2 && p.per_lane != kStretch) {
+    return illegal(node, "per_lane", p.per_lane, "is no vector's width: 1, 2 or 4");
   }
   if ((p.lanes_reduce == 1 || p.split > 1) && !is_associative(node)) {
     return illegal(node, p.split > 1 ? "split" : "lanes_reduce", std::max(p.split, 1u),
@@ -303,7 +312,8 @@ Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelPa
 std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, const Target& target,
                                   Splitting splitting) {
   if (node.program) return program_candidates(schedule, node, target);
-  if (const auto contraction = find_contraction(schedule.graph, node)) {
+  const auto contraction = find_contraction(schedule.graph, node);
+  if (contraction && !takes_rows(schedule, node, *contraction, target)) {
     return contraction_candidates(schedule, node, *contraction, target, splitting);
   }
   return reduction_candidates(schedule, node, target, splitting);

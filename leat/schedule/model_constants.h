@@ -136,6 +136,8 @@ inline constexpr double kLaunchRounds = 64;
 inline constexpr int64_t kFloatsPerSector = 8;
 /// Loads that a lane has on their way, where a loop has so many rounds. Estimate.
 inline constexpr uint32_t kReductionUnroll = 8;
+/// Neighbours that a lane takes at once where lanes share a reduction: a vector of 16 bytes.
+inline constexpr uint32_t kStretch = 4;
 /// The same of a core, which needs them less.
 inline constexpr uint32_t kCoreUnroll = 4;
 /// Lanes share a reduction whose innermost axis gives each so many rounds. Estimate.

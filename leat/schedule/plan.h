@@ -58,7 +58,7 @@ struct ContractionParams {
 
 struct MapReduceParams {
   uint32_t waves = 1;         // waves of the workgroup
-  uint32_t per_lane = 1;      // output elements of one lane
+  uint32_t per_lane = 1;      // outputs of one lane; of a shared reduction, neighbours at once
   uint32_t lanes_reduce = 0;  // 1: lanes share one output's reduction instead of owning outputs
   uint32_t split = 1;         // parts of the reduction computed apart and then reduced themselves
   uint32_t unroll = 1;        // loads on their way at once: rounds of the innermost reduce axis

@@ -38,9 +38,17 @@ double own_time(const Work& work, const Target& target) {
   return time_of(work.length, waves, work.output_stride, target);
 }
 
+/// How many neighbours of a shared reduction a lane takes at once: as many as one load brings.
+uint32_t stretch_of(const Work& work, const Target& target) {
+  const bool is_long = work.last >= kStretch * int64_t{target.wave_lanes};
+  return work.reduce_stride == 1 && is_long && work.last % kStretch == 0 ? kStretch : 1;
+}
+
 double shared_time(const Work& work, const Target& target) {
-  const int64_t rounds = work.length / work.last * ceil_div(work.last, target.wave_lanes);
-  return time_of(rounds, work.outputs, work.reduce_stride, target);
+  const int64_t stretch = stretch_of(work, target);
+  const int64_t rounds = work.length / work.last * ceil_div(work.last, target.wave_lanes * stretch);
+  // A round of stretches brings so much more: fewer waves keep the memory busy.
+  return time_of(rounds, work.outputs * stretch, work.reduce_stride, target);
 }
 
 /// Lanes share a reduction only where each has some rounds.
@@ -156,6 +164,7 @@ std::vector<Candidate> candidates_of_waves(const Schedule& schedule, const Node&
   std::vector<Candidate> found = {{own, own_time(work, target)}};
   MapReduceParams shared = {.lanes_reduce = 1, .unroll = kReductionUnroll};
   if (may_share(work, target)) {
+    shared.per_lane = stretch_of(work, target);
     found.push_back({shared, shared_time(work, target)});
   }
   const auto strides = reduced_strides(schedule, node);

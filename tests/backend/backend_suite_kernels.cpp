@@ -72,6 +72,20 @@ Result<KernelBinary> triple_kernel(const Target& target, int64_t count, int32_t 
   return passed_and_emitted(builder.finish(), target);
 }
 
+Result<KernelBinary> mixing_kernel(const Target& target, int64_t count, int64_t step) {
+  Builder builder = builder_for("mixing", target);
+  const uint32_t x = builder.parameter("x", DType::i32, false, count);
+  const uint32_t out = builder.parameter("out", DType::i32, true, count);
+  const Element element = element_of_lane(builder, target, count);
+  const ValueId moved = builder.add(builder.mul(element.index, builder.i32(step)), builder.i32(1));
+  const ValueId other = builder.binary(Opcode::and_i, moved, builder.i32(count - 1));
+  const ValueId own = builder.load(x, element.index, 1, element.mask);
+  const ValueId read = builder.load(x, other, 1, element.mask);
+  builder.store(out, element.index, builder.add(read, builder.mul(own, builder.i32(3))),
+                element.mask);
+  return passed_and_emitted(builder.finish(), target);
+}
+
 Result<KernelBinary> halving_kernel(const Target& target, int64_t count, int64_t rounds) {
   Builder builder = builder_for("halving", target);
   const uint32_t x = builder.parameter("x", DType::f32, true, count);

@@ -10,6 +10,9 @@ namespace leat {
 Result<KernelBinary> saxpy_kernel(const Target& target, int64_t count);
 /// x[i] = 3 * x[i] + addend, i32; its order with others shows in the result. Argument: x.
 Result<KernelBinary> triple_kernel(const Target& target, int64_t count, int32_t addend);
+/// out[i] = x[(i * step + 1) % count] + 3 * x[i], i32: most of what a workgroup reads others wrote.
+/// `count` is a power of two. Arguments: x, out.
+Result<KernelBinary> mixing_kernel(const Target& target, int64_t count, int64_t step);
 /// x[i] after `rounds` of x = 0.5 * x + 1, f32: as long as one wants. Argument: x.
 Result<KernelBinary> halving_kernel(const Target& target, int64_t count, int64_t rounds);
 /// out[g] = g.x + 100 * g.y + 10000 * g.z for each workgroup of a 2 by 3 by 4 grid, i32.

@@ -232,6 +232,46 @@ TEST_P(LaunchConformance, DependentKernelsRunInOrder) {
   EXPECT_EQ(read<int32_t>(x, kCount), std::vector<int32_t>(kCount, chained(7, kRounds)));
 }
 
+// Grids that leave most of a chip idle, whose workgroups read what others wrote a launch ago into
+// memory that still others read before: what is left of it in any cache would show.
+TEST_P(LaunchConformance, ChainsOfSmallGridsSeeWhatWasWritten) {
+  constexpr int kLaunches = 48;
+  constexpr int kReplays = 200;
+  constexpr size_t kSteps[] = {5, 77, 1, 33};
+  for (const size_t count : {size_t{256}, size_t{4096}}) {
+    std::vector<std::unique_ptr<Kernel>> kernels;
+    for (const size_t step : kSteps) {
+      kernels.push_back(load(mixing_kernel(device().target(), static_cast<int64_t>(count),
+                                           static_cast<int64_t>(step))));
+      ASSERT_NE(kernels.back(), nullptr);
+    }
+    std::vector<int32_t> start(count);
+    std::iota(start.begin(), start.end(), 1);
+    std::vector<uint32_t> expected(start.begin(), start.end()), next(count);
+    std::vector<Buffer> buffers;
+    for (int i = 0; i < 3; ++i) buffers.push_back(buffer_of(start, MemoryKind::device));
+    ASSERT_OK(queue().begin_record());
+    for (size_t i = 0; i < kLaunches; ++i) {
+      launch(*kernels[i % kernels.size()], {&buffers[i % 3], &buffers[(i + 1) % 3]});
+    }
+    const Result<std::unique_ptr<RecordedList>> list = queue().end_record();
+    ASSERT_OK(list);
+    for (int replay = 0; replay < kReplays; ++replay) {
+      const Result<uint64_t> done = queue().replay(**list);
+      ASSERT_OK(done);
+      wait_for(*done);
+      if (!runs_kernels()) continue;
+      for (size_t i = 0; i < kLaunches; ++i) {
+        for (size_t k = 0; k < count; ++k) {
+          next[k] = expected[(k * kSteps[i % kernels.size()] + 1) % count] + 3 * expected[k];
+        }
+        expected.swap(next);
+      }
+      ASSERT_EQ(read<uint32_t>(buffers[0], count), expected) << "replay " << replay;
+    }
+  }
+}
+
 TEST_P(LaunchConformance, ManySmallLaunchesInOneSubmit) {
   constexpr int kRounds = 3000;
   const auto odd = load(triple_kernel(device().target(), 5, 1));

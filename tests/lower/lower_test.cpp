@@ -201,11 +201,31 @@ TEST(Lower, FewRowsTimesManyColumns) {
   check_on_all_targets(dense_case(1, 256, 40), "1x256x40");
   check_on_all_targets(matmul_case({1, 512}, {512, 300}), "1x512x300, not constant");
   // These are split along k: four units want 32 waves.
-  Case test = dense_case(1, 512, 300);
+  Case test = dense_case(2, 512, 300);
   const auto schedule = make_schedule(test.graph, gpu_target(32), {});
   ASSERT_TRUE(schedule);
   EXPECT_EQ(schedule->steps.size(), 2u);
   EXPECT_EQ(std::get<ContractionParams>(schedule->steps[0].params).lane_n, 32u);
+}
+
+// One row of many: as a sum that lanes share, each with four neighbours of the weights' row at
+// once.
+TEST(Lower, OneRowTimesMatrix) {
+  for (const int64_t terms : {256, 516, 1030, 1032}) {
+    check_on_all_targets(dense_case(1, terms, 33), "1x" + std::to_string(terms) + "x33");
+  }
+  const auto params_of = [](const Case& test) {
+    const auto schedule = make_schedule(test.graph, gpu_target(32), {});
+    CHECK(schedule && schedule->steps.size() == 1);
+    const Placement& weights = schedule->placements[test.graph.nodes[0].inputs[1]];
+    EXPECT_FALSE(weights.packed);
+    EXPECT_EQ(weights.strides[0], 1) << "terms lie side by side";
+    return std::get<MapReduceParams>(schedule->steps[0].params);
+  };
+  EXPECT_EQ(params_of(dense_case(1, 516, 33)),
+            (MapReduceParams{.per_lane = 4, .lanes_reduce = 1, .unroll = 8}));
+  EXPECT_EQ(params_of(dense_case(1, 1030, 33)), (MapReduceParams{.lanes_reduce = 1, .unroll = 8}))
+      << "no whole vectors";
 }
 
 TEST(Lower, ManyRowsTimesFewColumns) {

@@ -64,7 +64,7 @@ KernelParams forced(const Schedule& schedule, const Node& node, const Target& ta
   const bool may_split = splitting == Splitting::allowed && leaves_some;
   if (may_split && parts_of_axes(reduce, parts)) reduction->split = parts;
   reduction->lanes_reduce = lanes_reduce ? 1 : 0;
-  if (lanes_reduce) reduction->waves = 1;
+  if (lanes_reduce) reduction->waves = reduction->per_lane = 1;
   return params;
 }
 
@@ -89,12 +89,12 @@ TEST(SplitReduce, AxesInAllPlaces) {
   };
   const Row rows[] = {
       {{4096, 5}, {0}, true},
-      {{5, 4096}, {1}, true},
+      {{5, 4096}, {1}, false},  // in vectors: few rounds
       {{3, 16384}, {1}, true},
       {{6, 2048, 5}, {1}, false},
       {{3, 40, 4, 40, 2}, {1, 3}, true},
       {{1, 1, 40, 50}, {1, 2, 3}, true},
-      {{4096}, {0}, true},
+      {{4096}, {0}, false},
       {{16384}, {0}, true},
       {{127, 131}, {0, 1}, true},
       {{16411, 2}, {0}, false},  // a prime

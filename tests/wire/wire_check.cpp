@@ -160,13 +160,17 @@ TEST_F(WireCheck, LaunchesAreFollowedThroughTheirChain) {
                    immediate(kComputeSubchannel, kSendSignalingPcas2B, kPcasPrefetchSchedule)});
   };
   place(second);
-  qmd_.set_dependent(second);
+  qmd_.set_dependent(second, qmd_);
   place(first);
   EXPECT_EQ(launch(first), "");
   fill_good();
   qmd_.set(QmdField::register_count, 0);
   place(second);
   EXPECT_NE(launch(first).find("register_count"), std::string::npos);
+  fill_good();
+  qmd_.set_prefetch(0x1000, 512);
+  place(second);
+  EXPECT_NE(launch(first).find("Code to prefetch"), std::string::npos);
   EXPECT_NE(launch(0x1000), "");
 }
 

@@ -94,19 +94,22 @@ max_sm_config 0x3a
 target_sm_config 0x9
 program_address_lower A2
 program_address_upper 0x1
+prefetch_address_lower A3
+prefetch_size 0x1
+prefetch_type 0x1
 bank0_valid 0x1
-bank0_address_lower A3
+bank0_address_lower A4
 bank0_size 0x220
 bank0_prefetch 0x1
 dependent0_enable 0x1
 dependent0_action 0x1
 dependent0_prefetch 0x1
-dependent0_pointer A4
+dependent0_pointer A5
 )");
   EXPECT_EQ(log.substr(log.find("release0")), R"(release0_enable 0x1
 release0_structure_size 0x2
 release0_payload64 0x1
-release0_address_lower A6
+release0_address_lower A7
 release0_address_upper 0x1
 release0_payload_lower 0x3
 )");
@@ -129,11 +132,11 @@ compute SEND_PCAS_A A1
 compute SEND_SIGNALING_PCAS2_B 0x00000009 (prefetch, schedule)
 QMD
 dependent QMD
-compute SEND_PCAS_A A6
+compute SEND_PCAS_A A7
 compute SEND_SIGNALING_PCAS2_B 0x00000009 (prefetch, schedule)
 QMD
 compute WAIT_FOR_IDLE 0x00000000
-compute SEND_PCAS_A A8
+compute SEND_PCAS_A A9
 compute SEND_SIGNALING_PCAS2_B 0x00000009 (prefetch, schedule)
 QMD
 )");
@@ -152,35 +155,35 @@ compute INVALIDATE_SHADER_CACHES_NO_WFI 0x00001011 (instruction data constant)
 compute SEND_PCAS_A A1
 compute SEND_SIGNALING_PCAS2_B 0x00000009 (prefetch, schedule)
 QMD
-host SEM_ADDR_LO A4
+host SEM_ADDR_LO A5
 host SEM_ADDR_HI 0x00000001
 host SEM_PAYLOAD_LO 0x00000001
 host SEM_PAYLOAD_HI 0x00000000
 host SEM_EXECUTE 0x00100001 (release, wait for idle)
-host SEM_ADDR_LO A4
+host SEM_ADDR_LO A5
 host SEM_ADDR_HI 0x00000001
 host SEM_PAYLOAD_LO 0x00000002
 host SEM_PAYLOAD_HI 0x00000000
 host SEM_EXECUTE 0x00001000 (acquire equal, switch group)
-host SEM_ADDR_LO A4
+host SEM_ADDR_LO A5
 host SEM_ADDR_HI 0x00000001
 host SEM_PAYLOAD_LO 0x00000001
 host SEM_PAYLOAD_HI 0x00000000
 host SEM_EXECUTE 0x00001000 (acquire equal, switch group)
 copy SET_OBJECT 0x0000c8b5
 copy OFFSET_IN_UPPER 0x00000001
-copy OFFSET_IN_LOWER A5
+copy OFFSET_IN_LOWER A6
 copy OFFSET_OUT_UPPER 0x00000001
-copy OFFSET_OUT_LOWER A6
+copy OFFSET_OUT_LOWER A7
 copy LINE_LENGTH_IN 0x00000080
 copy LINE_COUNT 0x00000001
 copy LAUNCH_DMA 0x00000186 (non-pipelined, flush, source pitch, target pitch)
-host SEM_ADDR_LO A4
+host SEM_ADDR_LO A5
 host SEM_ADDR_HI 0x00000001
 host SEM_PAYLOAD_LO 0x00000002
 host SEM_PAYLOAD_HI 0x00000000
 host SEM_EXECUTE 0x00100001 (release, wait for idle)
-compute SEND_PCAS_A A7
+compute SEND_PCAS_A A8
 compute SEND_SIGNALING_PCAS2_B 0x00000009 (prefetch, schedule)
 QMD
 )");

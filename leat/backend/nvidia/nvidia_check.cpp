@@ -180,6 +180,11 @@ Result<void> check_memory(const NvidiaContext& context, const Qmd& qmd) {
   if (!context.memory.is_mapped(qmd.program(), 128)) {
     return broken("Program address (0x{:x}) is not mapped.", qmd.program());
   }
+  if (qmd.prefetch_size_bytes() != 0 &&
+      !context.memory.is_mapped(qmd.prefetch_address(), qmd.prefetch_size_bytes())) {
+    return broken("Code to prefetch, ({}) bytes at (0x{:x}), is not mapped.",
+                  qmd.prefetch_size_bytes(), qmd.prefetch_address());
+  }
   TRY(check_field(qmd, bank0_size, 16, kConstantBytesMax));
   if (qmd.get(bank0_valid) == 0 || !context.memory.is_mapped(qmd.bank0(), qmd.get(bank0_size))) {
     return broken("Constant bank at (0x{:x}) of ({}) bytes is not mapped.", qmd.bank0(),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 namespace leat {
 
@@ -202,12 +203,12 @@ void NvidiaCommands::write_launch(const NvidiaImage& image, uint32_t index) {
   const uint64_t bank_address =
       image.address() + launch_offset(index) + NvidiaImageLayout::kQmdBytes;
   std::byte* slot = image.host() + launch_offset(index);
-  Qmd& qmd = qmds_[index];
+  Qmd qmd = qmds_[index];
   qmd.set_bank0(bank_address, static_cast<uint32_t>(launch.bank->bytes.size()));
   if (launch.dependent != kNone) {
-    qmd.set_dependent(image.address() + launch_offset(launch.dependent));
+    qmd.set_dependent(image.address() + launch_offset(launch.dependent), qmds_[launch.dependent]);
   }
-  const std::span<const uint32_t> dwords = qmd.dwords();
+  const std::span<const uint32_t> dwords = std::as_const(qmd).dwords();
   std::memcpy(slot, dwords.data(), dwords.size_bytes());
   const bool sparse = launch.bank->is_sparse;
   const size_t dense_index = is_fresh() ? first_slot_ + index : index;

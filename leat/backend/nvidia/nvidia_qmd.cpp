@@ -24,6 +24,7 @@ uint32_t bank_shift(QmdVersion version) { return version == QmdVersion::v3_0 ? 0
 
 constexpr uint64_t kProgramAlignment = 128;
 constexpr uint64_t kBankAlignment = 256;
+constexpr uint64_t kPrefetchUnit = 256;
 
 }  // namespace
 
@@ -106,8 +107,27 @@ uint64_t Qmd::release_payload() const {
   return get_pair(QmdField::release0_payload_lower, QmdField::release0_payload_upper);
 }
 
-void Qmd::set_dependent(uint64_t address) {
+void Qmd::set_prefetch(uint64_t address, uint64_t size_bytes) {
+  constexpr uint64_t kBlocksMax = 0x1ff;
+  CHECK(address % kPrefetchUnit == 0);
+  set_pair(QmdField::prefetch_address_lower, QmdField::prefetch_address_upper,
+           address / kPrefetchUnit);
+  set(QmdField::prefetch_size,
+      std::min((size_bytes + kPrefetchUnit - 1) / kPrefetchUnit, kBlocksMax));
+}
+
+uint64_t Qmd::prefetch_address() const {
+  return get_pair(QmdField::prefetch_address_lower, QmdField::prefetch_address_upper) *
+         kPrefetchUnit;
+}
+
+uint64_t Qmd::prefetch_size_bytes() const { return get(QmdField::prefetch_size) * kPrefetchUnit; }
+
+void Qmd::set_dependent(uint64_t address, const Qmd& next) {
   constexpr uint32_t kSchedule = 1;
+  constexpr uint32_t kAfter = 1;  // PROGRAM_PREFETCH_TYPE_PREFETCH_POST
+  set_prefetch(next.prefetch_address(), next.prefetch_size_bytes());
+  set(QmdField::prefetch_type, kAfter);
   CHECK(address % kQmdAlignment == 0);
   set(QmdField::dependent0_enable, 1);
   set(QmdField::dependent0_action, kSchedule);

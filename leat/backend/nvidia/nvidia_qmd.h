@@ -47,10 +47,16 @@ class Qmd {
   void set_bank0(uint64_t address, uint32_t size_bytes);
   /// Release 0: a 64-bit payload at `address` once the grid is done and its writes are visible.
   void set_release(uint64_t address, uint64_t payload);
-  /// Schedules the QMD at `address` once this one is done.
-  void set_dependent(uint64_t address);
+  /// Brings so much code, in whole blocks of 256 bytes and as much as the field can say, into the
+  /// instruction cache as the grid is launched. The code starts at a multiple of 256.
+  void set_prefetch(uint64_t address, uint64_t size_bytes);
+  /// Schedules `next`, which lies at `address`, once this one is done, and brings its code instead
+  /// of this one's into the instruction cache as this one ends.
+  void set_dependent(uint64_t address, const Qmd& next);
   uint64_t program() const;
   uint64_t bank0() const;
+  uint64_t prefetch_address() const;
+  uint64_t prefetch_size_bytes() const;
   uint64_t release_address() const;
   uint64_t release_payload() const;
   std::span<uint32_t> dwords() { return {dwords_.data(), qmd_dwords(version_)}; }

@@ -52,6 +52,13 @@ TEST(NvidiaQmd, KeepsWhatItIsGiven) {
 }
 
 // Dwords worked out by hand from the class headers, apart from the table.
+/// One whose code is fetched ahead: 11 blocks of 256 bytes.
+Qmd next_launch(QmdVersion version) {
+  Qmd next(version);
+  next.set_prefetch(0x112233445500, 0xa01);
+  return next;
+}
+
 TEST(NvidiaQmd, DwordsOfHopper) {
   Qmd qmd(QmdVersion::v4_0);
   qmd.set(QmdField::version_major, 4);
@@ -65,7 +72,7 @@ TEST(NvidiaQmd, DwordsOfHopper) {
   qmd.set_program(0x123456780);
   qmd.set_bank0(0x12345600, 0x220);
   qmd.set_release(0x1200000008, 0x100000002);
-  qmd.set_dependent(0x1234500);
+  qmd.set_dependent(0x1234500, next_launch(QmdVersion::v4_0));
   const std::span<const uint32_t> dwords = qmd.dwords();
   EXPECT_EQ(dwords[0], 2u << 23);
   EXPECT_EQ(dwords[18], 4u << 4);                         // MAJOR 583:580
@@ -85,6 +92,8 @@ TEST(NvidiaQmd, DwordsOfHopper) {
   EXPECT_EQ(dwords[23], 1u);                              // 767:736
   EXPECT_EQ(dwords[14], 0x12345u);                        // 479:448
   EXPECT_EQ(dwords[11], 1u << 16 | 1u << 17 | 1u << 20);  // 368, 371:369, 372
+  EXPECT_EQ(dwords[42], 0x22334455u);                     // 1375:1344
+  EXPECT_EQ(dwords[43], 0x11u | 11u << 17 | 1u << 26);    // 1392:1376, 1401:1393, 1403:1402
 }
 
 /// A launch with every kind of field that a kernel of ours sets, the same for each version.
@@ -116,7 +125,7 @@ Qmd sample_launch(QmdVersion version, uint64_t major) {
   qmd.set(bank0_prefetch, 1);
   qmd.set(bank0_invalidate, 1);
   qmd.set_release(0x1300000008, 0x100000002);
-  qmd.set_dependent(0x1401234500);
+  qmd.set_dependent(0x1401234500, next_launch(version));
   return qmd;
 }
 
@@ -138,6 +147,7 @@ TEST(NvidiaQmd, DwordsOfAmpere) {
       qmd, {
                {4, 0x1f | 1u << 6},                              // 133:128, 134
                {5, 1u << 29},                                    // 189
+               {8, 0x22334455},                                  // 287:256
                {11, 1u << 26 | 1u << 30 | 1u << 16},             // 378, 382, 369:368
                {12, 0x12345},                                    // 415:384
                {13, 7},                                          // 431:416
@@ -158,7 +168,8 @@ TEST(NvidiaQmd, DwordsOfAmpere) {
                {48, 0x23456780},                                 // 1567:1536
                {49, 0x11},                                       // 1584:1568
                {50, 0x640},                                      // 1623:1600
-               {51, 0x86u << 24},                                // 1663:1656
+               // 1640:1632, 1649:1641, 1651:1650, 1663:1656
+               {51, 0x11u | 11u << 9 | 1u << 18 | 0x86u << 24},
            });
 }
 
@@ -174,16 +185,16 @@ TEST(NvidiaQmd, DwordsOfBlackwell) {
                          {10, 1u << 16 | 1u << 17 | 1u << 20},  // 336, 339:337, 340
                          {12, 0x14012345},                      // 415:384, >> 8
                          {14, 0x86u | 1u << 8 | 1u << 9 | 5u << 20 |
-                                  1u << 27},              // 455:448, 456, 457, 471:468, 475
-                         {15, 0x00000008},                // 511:480
-                         {16, 0x13},                      // 536:512
-                         {17, 2},                         // 575:544
-                         {18, 1},                         // 607:576
-                         {19, 1u << 16},                  // 625:624
-                         {32, 0x12345678},                // 1055:1024, >> 4
-                         {33, 0x1},                       // 1076:1056
-                         {34, 256u | 3u << 16},           // 1103:1088, 1119:1104
-                         {35, 2u | 40u << 8 | 5u << 17},  // 1127:1120, 1136:1128, 1141:1137
+                                  1u << 27},               // 455:448, 456, 457, 471:468, 475
+                         {15, 0x00000008},                 // 511:480
+                         {16, 0x13},                       // 536:512
+                         {17, 2},                          // 575:544
+                         {18, 1},                          // 607:576
+                         {19, 1u << 16},                   // 625:624
+                         {32, 0x12345678},                 // 1055:1024, >> 4
+                         {33, 1u | 11u << 21 | 1u << 30},  // 1076:1056, 1085:1077, 1087:1086
+                         {34, 256u | 3u << 16},            // 1103:1088, 1119:1104
+                         {35, 2u | 40u << 8 | 5u << 17},   // 1127:1120, 1136:1128, 1141:1137
                          {36, 0x98u | 0x09u << 11 | 0x1au << 17 |
                                   0x11u << 23},  // 1162:1152, >> 7; 1168:1163, 1174:1169, 1180:1175
                          {37, 0x64u << 16},      // 1215:1200, >> 4
@@ -193,6 +204,8 @@ TEST(NvidiaQmd, DwordsOfBlackwell) {
                          {42, 0x4848d158},       // 1375:1344, >> 6
                          {43, 0x22u << 19},      // 1394:1376, 1407:1395
                          {58, 1u | 1u << 1 | 1u << 3},  // 1856, 1858:1857, 1859
+                         {59, 0x22334455},              // 1919:1888
+                         {60, 0x11},                    // 1936:1920
                      });
 }
 
@@ -202,6 +215,9 @@ TEST(NvidiaQmd, AddressesComeBack) {
     qmd.set_program(0x1ff12345680);
     qmd.set_bank0(0x1ff12345600, 0x1000);
     qmd.set_release(0xff12345678, 0x123456789abcdef0);
+    qmd.set_prefetch(0x1ff12345600, 1 << 20);
+    EXPECT_EQ(qmd.prefetch_address(), 0x1ff12345600u);
+    EXPECT_EQ(qmd.prefetch_size_bytes(), 0x1ffu * 256);  // as much as the field can say
     EXPECT_EQ(qmd.program(), 0x1ff12345680u);
     EXPECT_EQ(qmd.bank0(), 0x1ff12345600u);
     EXPECT_EQ(qmd.release_address(), 0xff12345678u);

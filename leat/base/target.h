@@ -60,6 +60,8 @@ struct Target {
   bool storage_f16 = true;
   /// Shaders compute with whole numbers and floats of 64 bits. What LLVM compiles always does.
   bool shader_64bit = false;
+  /// A shader may ask for zeros with signs, infinities and NaN to be kept as they are.
+  bool shader_keeps_nan = false;
   uint32_t shader_products = 0;  // bit p: ShaderProduct p, of SPIR-V by addresses
 
   // What decides the speed of a kernel's forms.

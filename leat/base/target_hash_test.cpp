@@ -29,6 +29,7 @@ TEST(Target, EveryFieldIsHashed) {
   expect_other([](Target& other) { other.argument_bytes_max = 1; });
   expect_other([](Target& other) { other.storage_f16 = false; });
   expect_other([](Target& other) { other.shader_64bit = true; });
+  expect_other([](Target& other) { other.shader_keeps_nan = true; });
   expect_other([](Target& other) { other.shader_products = 1; });
 }
 

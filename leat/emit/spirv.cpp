@@ -48,6 +48,9 @@ std::vector<std::byte> ProgramEmitter::emit() {
   writer_.statement(spv::Op::OpFunctionEnd);
   writer_.set_entry_point(function, uses_.fragments ? all_variables() : inputs_,
                           lanes_per_workgroup(program_));
+  if (target_.shader_keeps_nan) {
+    writer_.add_execution_mode(function, spv::ExecutionMode::SignedZeroInfNanPreserve, {32});
+  }
   return writer_.finish();
 }
 
@@ -56,6 +59,10 @@ void ProgramEmitter::declare_capabilities() {
   if (uses_.narrow) writer_.add_capability(spv::Capability::StorageBuffer16BitAccess);
   if (uses_.i64) writer_.add_capability(spv::Capability::Int64);
   if (uses_.f64) writer_.add_capability(spv::Capability::Float64);
+  if (target_.shader_keeps_nan) {
+    writer_.add_capability(spv::Capability::SignedZeroInfNanPreserve);
+    writer_.add_extension("SPV_KHR_float_controls");
+  }
   if (has_pointers()) {
     writer_.add_capability(spv::Capability::PhysicalStorageBufferAddresses);
     writer_.add_extension("SPV_KHR_physical_storage_buffer");

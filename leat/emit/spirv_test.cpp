@@ -63,6 +63,15 @@ TEST_P(EveryProgram, PassesTheValidatorWithPointers) {
   check(pointers_target(), SPV_ENV_VULKAN_1_1);
 }
 
+TEST_P(EveryProgram, PassesTheValidatorWhereNanIsKept) {
+  Target target = pointers_target();
+  target.shader_keeps_nan = true;
+  check(target, SPV_ENV_VULKAN_1_1);
+  const std::string modes = "OpExecutionMode";
+  EXPECT_EQ(count_of(text_of(GetParam().make(), target), modes),
+            count_of(text_of(GetParam().make(), pointers_target()), modes) + 1);
+}
+
 TEST_P(EveryProgram, PassesTheValidatorWithBindings) {
   check(bindings_target(), SPV_ENV_VULKAN_1_1);
 }

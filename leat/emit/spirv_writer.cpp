@@ -44,8 +44,13 @@ void ModuleWriter::set_entry_point(Id function, const Words& interface,
   put_string(operands, "main");
   operands.insert(operands.end(), interface.begin(), interface.end());
   put(entry_points_, spv::Op::OpEntryPoint, operands);
-  put(execution_modes_, spv::Op::OpExecutionMode,
-      {function, static_cast<uint32_t>(spv::ExecutionMode::LocalSize), lanes_per_workgroup, 1, 1});
+  add_execution_mode(function, spv::ExecutionMode::LocalSize, {lanes_per_workgroup, 1, 1});
+}
+
+void ModuleWriter::add_execution_mode(Id function, spv::ExecutionMode mode, const Words& literals) {
+  Words operands = {function, static_cast<uint32_t>(mode)};
+  operands.insert(operands.end(), literals.begin(), literals.end());
+  put(execution_modes_, spv::Op::OpExecutionMode, operands);
 }
 
 void ModuleWriter::add_name(Id id, std::string_view name) {

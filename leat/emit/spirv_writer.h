@@ -47,6 +47,8 @@ class ModuleWriter {
   /// A compute entry point "main" with workgroups of lanes x 1 x 1. `interface` are the built-in
   /// variables that it reads and, from version 1.4 on, all others of module scope.
   void set_entry_point(Id function, const Words& interface, uint32_t lanes_per_workgroup);
+  /// Of the entry point `function`.
+  void add_execution_mode(Id function, spv::ExecutionMode mode, const Words& literals);
   void add_name(Id id, std::string_view name);
   void decorate(Id id, spv::Decoration decoration, const Words& literals = {});
   void decorate_member(Id type, uint32_t member, spv::Decoration decoration,

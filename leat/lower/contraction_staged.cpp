@@ -30,13 +30,21 @@ class SlabLoader {
   /// Everything that does not move with k.
   void prepare() {
     source_.prepare(width_, width_ == 1 || source_.comes_in(width_));
+    for (const SlabSource::Access& access : source_.accesses()) {
+      places_.push_back(
+          is_turned() ? place_in_row(turned_row(access.outer), builder_.div(access.inner, width_))
+                      : access.place);
+    }
     const uint32_t registers = is_a_ ? l_.params.reg_m : l_.params.reg_n;
     const uint32_t step = source_.k_inner() ? 1 : width_;
     for (uint32_t i = 0; i < registers; i += step) {
       const ValueId row = is_a_ ? l_.row_in_tile(i) : l_.column_in_tile(i);
-      const int64_t row_vectors = l_.params.k_step / width_;
-      fragment_rows_.push_back(source_.k_inner() ? builder_.mul(row, builder_.i32(row_vectors))
-                                                 : builder_.div(row, width_));
+      if (is_turned()) {
+        fragment_rows_.push_back(turned_row(row));
+      } else {
+        fragment_rows_.push_back(source_.k_inner() ? builder_.mul(row, builder_.i32(row_vectors()))
+                                                   : builder_.div(row, width_));
+      }
     }
   }
 
@@ -53,7 +61,7 @@ class SlabLoader {
   void store(std::span<const ValueId> values, ValueId stage) {
     const ValueId first = builder_.mul(stage, builder_.i32(stage_vectors()));
     for (size_t s = 0; s < values.size(); ++s) {
-      builder_.store_local(local_, builder_.add(first, source_.accesses()[s].place), values[s]);
+      builder_.store_local(local_, builder_.add(first, places_[s]), values[s]);
     }
   }
 
@@ -67,8 +75,10 @@ class SlabLoader {
       vectors_.clear();
       const int64_t offset = k_inner ? kk / width_ : int64_t{kk} * source_.tile_rows() / width_;
       for (ValueId row : fragment_rows_) {
-        const ValueId index = builder_.add(builder_.add(first, row), builder_.i32(offset));
-        vectors_.push_back(builder_.load_local(local_, index, static_cast<uint8_t>(width_)));
+        const ValueId place = is_turned()
+                                  ? builder_.add(first, place_in_row(row, builder_.i32(offset)))
+                                  : builder_.add(builder_.add(first, row), builder_.i32(offset));
+        vectors_.push_back(builder_.load_local(local_, place, static_cast<uint8_t>(width_)));
       }
     }
     std::vector<ValueId> scalars;
@@ -90,6 +100,34 @@ class SlabLoader {
   static uint32_t widest_divisor(uint32_t value) {
     return value % 4 == 0 ? 4 : value % 2 == 0 ? 2 : 1;
   }
+  int64_t row_vectors() const { return l_.params.k_step / width_; }
+
+  /// Columns of B of which memory gives vectors along k. Lanes read the same k of columns that are
+  /// vec_n apart, vectors of 16 bytes of which eight reach all banks: so the columns that lanes
+  /// read at once stand side by side, and the vectors of each in an order of its own. Of 8 lanes
+  /// all had one bank without it.
+  bool is_turned() const {
+    const bool is_power = (row_vectors() & (row_vectors() - 1)) == 0;
+    return !is_a_ && source_.k_inner() && width_ == kBankVector && is_power &&
+           row_vectors() <= kVectorsOfBanks && source_.tile_rows() % l_.params.vec_n == 0;
+  }
+  /// The number of a column in local memory.
+  ValueId turned_row(ValueId column) {
+    const uint32_t vec_n = l_.params.vec_n;
+    const ValueId first =
+        builder_.mul(builder_.rem(column, vec_n), builder_.i32(source_.tile_rows() / vec_n));
+    return builder_.add(first, builder_.div(column, vec_n));
+  }
+  ValueId place_in_row(ValueId row, ValueId vector) {
+    const ValueId turn =
+        builder_.rem(builder_.div(row, kVectorsOfBanks / row_vectors()), row_vectors());
+    return builder_.add(builder_.mul(row, builder_.i32(row_vectors())),
+                        builder_.binary(Opcode::xor_i, vector, turn));
+  }
+
+  static constexpr uint32_t kBankVector = 4;     // elements of 32 bits
+  static constexpr int64_t kVectorsOfBanks = 8;  // 32 banks of 32 bits
+
   uint32_t stage_vectors() const { return source_.tile_rows() * l_.params.k_step / width_; }
 
   ContractionLowering& l_;
@@ -98,7 +136,8 @@ class SlabLoader {
   bool is_a_;
   uint32_t width_ = 1;
   uint32_t local_ = 0;
-  std::vector<ValueId> fragment_rows_;  // vector index of each register row within a stage
+  std::vector<ValueId> places_;         // of each access in a stage
+  std::vector<ValueId> fragment_rows_;  // of each register row: its first vector; turned its number
   std::vector<ValueId> vectors_;        // last loaded fragment
 };
 

@@ -72,6 +72,7 @@ std::string limit_misfit(const Target& target, const Target& device) {
   }
   if (target.storage_f16 && !device.storage_f16) return "it stores 16-bit floats";
   if (target.shader_64bit && !device.shader_64bit) return "it computes in 64 bits";
+  if (target.shader_keeps_nan && !device.shader_keeps_nan) return "it asks for NaN to be kept";
   if ((target.shader_products & ~device.shader_products) != 0) return "it needs matrix units";
   if (target.shader_products != 0 && target.wave_lanes != device.wave_lanes) {
     return fmt::format("its waves have ({}) lanes and not ({})", target.wave_lanes,

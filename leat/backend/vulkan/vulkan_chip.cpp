@@ -98,6 +98,8 @@ struct Properties {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM};
   VkPhysicalDeviceSubgroupSizeControlProperties subgroup_sizes = {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+  VkPhysicalDeviceFloatControlsProperties float_controls = {
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES};
   MatrixStagesKhr matrix;
 };
 
@@ -112,6 +114,10 @@ void read_properties(const VulkanCalls& calls, VkPhysicalDevice device, uint32_t
   }
   if (has(extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) {
     chain.add(&properties.host_memory);
+  }
+  if (version >= VK_API_VERSION_1_2 ||
+      has(extensions, VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME)) {
+    chain.add(&properties.float_controls);
   }
   if (knows_matrices(version, extensions)) {
     chain.add(&properties.subgroup_sizes);
@@ -287,6 +293,16 @@ void fill_matrices(const VulkanCalls& calls, const Properties& properties, const
   chip.target.shader_products = shader_products_of(offered, features.matrix.allow_bfloat16());
 }
 
+/// Without it a driver may take "x less than y, then y, else x" for its own maximum, which passes
+/// over NaN: NVIDIA's does (580.159.04).
+void fill_float_controls(const Properties& properties, uint32_t version, VulkanChip& chip) {
+  chip.target.shader_keeps_nan =
+      properties.float_controls.shaderSignedZeroInfNanPreserveFloat32 == VK_TRUE;
+  if (chip.target.shader_keeps_nan && version < VK_API_VERSION_1_2) {
+    chip.extensions.push_back(VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME);
+  }
+}
+
 void fill_features(const Features& features, const VkPhysicalDeviceLimits& limits,
                    VulkanChip& chip) {
   chip.target.storage_f16 = features.storage16.storageBuffer16BitAccess == VK_TRUE;
@@ -356,6 +372,7 @@ VulkanChip inspect_chip(const VulkanCalls& calls, VkPhysicalDevice device) {
   fill_info(properties, chip);
   fill_limits(properties, chip);
   fill_sharing(calls, properties, extensions, chip);
+  fill_float_controls(properties, core.apiVersion, chip);
   Features features;
   read_features(calls, core.apiVersion, extensions, chip, features);
   fill_matrices(calls, properties, features, chip);

@@ -102,10 +102,10 @@ class SlabLoader {
   }
   int64_t row_vectors() const { return l_.params.k_step / width_; }
 
-  /// Columns of B of which memory gives vectors along k. Lanes read the same k of columns that are
+  /// Columns of B that are fetched in vectors along k. Lanes read the same k of columns that are
   /// vec_n apart, vectors of 16 bytes of which eight reach all banks: so the columns that lanes
   /// read at once stand side by side, and the vectors of each in an order of its own. Of 8 lanes
-  /// all had one bank without it.
+  /// all had one bank without it; of those that store, which are fewer, some still share one.
   bool is_turned() const {
     const bool is_power = (row_vectors() & (row_vectors() - 1)) == 0;
     return !is_a_ && source_.k_inner() && width_ == kBankVector && is_power &&

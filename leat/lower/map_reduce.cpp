@@ -297,7 +297,7 @@ void MapReduceLowering::emit_shared_reduction() {
   const size_t last = lane_axis_of(node.reduce);
   const bool is_whole = !extents[last].is_open() && extents[last] % params.per_lane == 0;
   const uint32_t width = is_whole ? params.per_lane : 1;
-  const Number stretches = divided_up(extents[last], width);
+  const Number stretches = width == 1 ? extents[last] : divided_up(extents[last], width);
   ValueId exists = ir::kNone;  // every workgroup has an output
   if (!(grid_y == 1)) exists = builder.binary(Opcode::lt_i, flat, builder.i32(count));
   for (size_t axis = last + 1; axis < extents.size(); ++axis) {

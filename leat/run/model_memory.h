@@ -1,6 +1,8 @@
 // What the networks of one model on a device share of its memory. Made ready for several shapes of
 // its inputs, a model has most weights in the same order in all of them: they are packed, written
-// and kept once. And since one of the networks runs at a time, all have one arena of activations.
+// and kept once. (On a GPU weights that are multiplied by one row have another order than those by
+// many, and a model that is run with both has them twice.) And since one of the networks runs at a
+// time, all have one arena of activations.
 #pragma once
 
 #include <cstddef>

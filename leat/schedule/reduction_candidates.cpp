@@ -69,7 +69,7 @@ Work work_of(const Schedule& schedule, const Node& node) {
                .last = reduce[lane_axis_of(reduce)],
                .output_stride = kFloatsPerSector,
                .reduce_stride = kFloatsPerSector};
-  const std::optional<std::vector<int64_t>> strides = reduced_strides(schedule, node);
+  const std::optional<std::vector<int64_t>> strides = widest_strides(schedule, node);
   if (!strides) return work;
   work.reduce_stride = (*strides)[rank + lane_axis_of(reduce)];
   // Lanes go along the axis whose outputs lie closest; see MapReduceLowering::sort_axes.

@@ -3,6 +3,7 @@
 #include "leat/schedule/reduction_strides.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "leat/tensor/scalar_math.h"
 
@@ -81,7 +82,10 @@ std::optional<Shape> parts_of_axes(const Shape& reduce, int64_t parts) {
   return parts == 1 ? std::optional(counts) : std::nullopt;
 }
 
-std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, const Node& node) {
+namespace {
+
+/// The strides of each load that moves along a reduce axis, of those whose address is known.
+std::vector<std::vector<int64_t>> strides_of_loads(const Schedule& schedule, const Node& node) {
   const size_t rank = node.extents.size();
   const size_t axis_count = rank + node.reduce.size();
   const auto origin = addresses_at(schedule, node, std::vector<int64_t>(axis_count, 0));
@@ -93,16 +97,37 @@ std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, co
     axes[axis] = extent > 1 ? 1 : 0;
     steps.push_back(addresses_at(schedule, node, axes));
   }
+  std::vector<std::vector<int64_t>> found;
   for (ExprId id = 0; id < origin.size(); ++id) {
     if (!origin[id]) continue;
     std::vector<int64_t> strides;
     for (const auto& step : steps) strides.push_back(*step[id] - *origin[id]);
     const auto reduced = strides.begin() + static_cast<std::ptrdiff_t>(rank);
     if (std::any_of(reduced, strides.end(), [](int64_t stride) { return stride != 0; })) {
-      return strides;
+      found.push_back(std::move(strides));
     }
   }
-  return std::nullopt;
+  return found;
+}
+
+}  // namespace
+
+std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, const Node& node) {
+  std::vector<std::vector<int64_t>> found = strides_of_loads(schedule, node);
+  if (found.empty()) return std::nullopt;
+  return std::move(found[0]);
+}
+
+std::optional<std::vector<int64_t>> widest_strides(const Schedule& schedule, const Node& node) {
+  const std::vector<std::vector<int64_t>> found = strides_of_loads(schedule, node);
+  if (found.empty()) return std::nullopt;
+  std::vector<int64_t> widest(found[0].size(), 0);
+  for (const std::vector<int64_t>& strides : found) {
+    for (size_t axis = 0; axis < strides.size(); ++axis) {
+      widest[axis] = std::max(widest[axis], std::abs(strides[axis]));
+    }
+  }
+  return widest;
 }
 
 }  // namespace leat

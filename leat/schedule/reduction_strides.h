@@ -23,6 +23,11 @@ size_t lane_axis_of(const Shape& reduce);
 /// The placements of the node's tensors must have their strides.
 std::optional<std::vector<int64_t>> reduced_strides(const Schedule& schedule, const Node& node);
 
+/// For each axis the farthest that any load goes which moves along a reduce axis: what a step
+/// costs. A factor that stands still between outputs, as the row of a product of one, hides
+/// nothing.
+std::optional<std::vector<int64_t>> widest_strides(const Schedule& schedule, const Node& node);
+
 /// `parts` as a number of parts of each reduce axis: outer axes are taken apart whole before the
 /// next one is cut into equal stretches. None when that does not give equal parts.
 std::optional<Shape> parts_of_axes(const Shape& reduce, int64_t parts);

@@ -31,7 +31,8 @@ ShapeClass shape_class_of(const Schedule& schedule, const Node& node) {
     const int64_t k_inner = product->k.empty() ? 1 : product->k.back();
     const bool is_packed = schedule.placements[node.inputs[product->b.input]].packed;
     return {type_of(schedule, node.inputs[product->a.input]),
-            fmt::format("product{}{} taps {}", is_packed ? " packed" : "",
+            fmt::format("product{}{}{} taps {}", is_packed ? " packed" : "",
+                        !is_packed && element_count(product->m) == 1 ? " of one row" : "",
                         k_inner % 4 == 0 ? " vector-k" : "", element_count(product->k) / k_inner),
             {element_count(product->m), element_count(product->n), element_count(product->k),
              element_count(product->batch)}};

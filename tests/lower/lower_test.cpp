@@ -208,6 +208,55 @@ TEST(Lower, FewRowsTimesManyColumns) {
   EXPECT_EQ(std::get<ContractionParams>(schedule->steps[0].params).lane_n, 32u);
 }
 
+/// The second factor has its k innermost.
+Case turned_case(int64_t rows, int64_t terms, int64_t columns) {
+  Case test;
+  test.terms = terms;
+  for (const Shape& shape : {Shape{rows, terms}, Shape{columns, terms}}) {
+    test.graph.inputs.push_back(test.graph.add_tensor("i", DType::f32, shape));
+    test.inputs.push_back(random_tensor(shape, static_cast<uint32_t>(test.inputs.size())));
+  }
+  const TensorId turned = transpose(test.graph, "turned", test.graph.inputs[1], {1, 0}).value();
+  test.graph.outputs = {matmul(test.graph, "y", test.graph.inputs[0], turned).value()};
+  return test;
+}
+
+template <uint32_t stages, uint32_t k_step, uint32_t reg_n, uint32_t vec_n>
+KernelParams turned_tile(const Schedule& schedule, const Node& node, const Target& target,
+                         Splitting splitting) {
+  KernelParams params = choose_by_model(schedule, node, target, splitting);
+  auto* product = std::get_if<ContractionParams>(&params);
+  if (product == nullptr) return params;
+  *product = {.lane_m = target.wave_lanes / 8,
+              .lane_n = 8,
+              .waves_n = 2,
+              .reg_m = 2,
+              .reg_n = reg_n,
+              .vec_n = vec_n,
+              .k_step = k_step,
+              .stages = stages};
+  return params;
+}
+
+// Where columns are fetched along k they stand in an order of their own in local memory.
+TEST(Lower, SecondFactorWithItsTermsInnermost) {
+  check_on_all_targets(turned_case(40, 36, 48), "40x36x48 turned");
+  const ChooseFunction choices[] = {
+      turned_tile<1, 4, 1, 1>,  turned_tile<1, 8, 4, 4>,  turned_tile<2, 16, 4, 4>,
+      turned_tile<2, 16, 2, 2>, turned_tile<2, 16, 4, 1>, turned_tile<1, 32, 4, 2>,
+      turned_tile<2, 12, 4, 4>, turned_tile<2, 64, 2, 1>, turned_tile<2, 6, 2, 2>};
+  for (size_t i = 0; i < std::size(choices); ++i) {
+    Chooser chooser(gpu_target(32), choices[i]);
+    const std::string what = "choice " + std::to_string(i);
+    const Case test = turned_case(37, 72, 75);
+    check(test, gpu_target(32), {.chooser = &chooser}, what);
+    const auto schedule = make_schedule(test.graph, gpu_target(32), {.chooser = &chooser});
+    ASSERT_TRUE(schedule);
+    EXPECT_GT(std::get<ContractionParams>(schedule->steps.back().params).stages, 0u) << what;
+    if (HasFatalFailure()) return;
+  }
+}
+
 // One row of many: as a sum that lanes share, each with four neighbours of the weights' row at
 // once.
 TEST(Lower, OneRowTimesMatrix) {
@@ -224,6 +273,11 @@ TEST(Lower, OneRowTimesMatrix) {
   };
   EXPECT_EQ(params_of(dense_case(1, 516, 33)),
             (MapReduceParams{.per_lane = 4, .lanes_reduce = 1, .unroll = 8}));
+  // Where waves fill the chip as well: outputs of a lane's own would lie a row apart.
+  EXPECT_EQ(params_of(dense_case(1, 256, 8192)).lanes_reduce, 1u);
+  Target small_grids = gpu_target(32);
+  for (uint32_t& count : small_grids.workgroups_max) count = 7;
+  check(dense_case(1, 256, 40), small_grids, {}, "two workgroups without an output");
   EXPECT_EQ(params_of(dense_case(1, 1030, 33)), (MapReduceParams{.lanes_reduce = 1, .unroll = 8}))
       << "no whole vectors";
 }

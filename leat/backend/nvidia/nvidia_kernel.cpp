@@ -171,7 +171,8 @@ void NvidiaKernel::fill_qmd(const KernelBinary& binary, const Cubin& cubin) {
   qmd_.set(barrier_count, cubin.barrier_count);
   qmd_.set_program(code_.address);
   // A multiprocessor that fetches its first instructions by itself waits for the second level cache
-  // again and again: ResNet-50 in fp16 took 0.373 ms, and takes 0.263 so (H200).
+  // again and again: with this ResNet-50 in fp16 takes 0.258 ms, without 0.367
+  // (bench/results/direct-h200-prefetch.json).
   qmd_.set_prefetch(code_.address, cubin.text.size());
   qmd_.set(bank0_prefetch, 1);  // while the launch before runs: 0.1 us less in a chain
   // Each kernel reads what others wrote, and the first level cache does not follow them.

@@ -51,7 +51,6 @@ TEST(NvidiaQmd, KeepsWhatItIsGiven) {
   }
 }
 
-// Dwords worked out by hand from the class headers, apart from the table.
 /// One whose code is fetched ahead: 11 blocks of 256 bytes.
 Qmd next_launch(QmdVersion version) {
   Qmd next(version);
@@ -59,6 +58,7 @@ Qmd next_launch(QmdVersion version) {
   return next;
 }
 
+// Dwords worked out by hand from the class headers, apart from the table.
 TEST(NvidiaQmd, DwordsOfHopper) {
   Qmd qmd(QmdVersion::v4_0);
   qmd.set(QmdField::version_major, 4);

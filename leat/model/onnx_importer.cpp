@@ -289,9 +289,9 @@ Result<void> Importer::add_node(const onnx::NodeProto& proto) {
 
 Result<void> Importer::add_charged_node(const onnx::NodeProto& proto) {
   const std::string name = begin_node(proto);
-  const BytesLeft bytes = bytes_left();
   while (true) {
     const Mark before = mark();
+    const BytesLeft bytes = bytes_left();
     if (depth_ == 0) begin_attempt(proto);
     WantedValues wanted;
     Result<void> added = try_node(proto, name, wanted);
@@ -494,8 +494,10 @@ Result<void> Importer::fix_input(const std::string& name, const HostTensor& valu
 }
 
 std::vector<std::string> Importer::inputs_of_values(std::span<const TensorId> tensors) const {
-  if (tensors.empty()) return {};
-  const std::vector<bool> seen = needed_tensors(model_.graph, tensors);
+  std::vector<TensorId> given(tensors.begin(), tensors.end());
+  std::erase(given, kNoTensor);  // optional inputs that are left out
+  if (given.empty()) return {};
+  const std::vector<bool> seen = needed_tensors(model_.graph, given);
   std::vector<std::string> names;
   for (const ModelValue& input : model_.inputs) {
     if (seen[input.tensor]) names.push_back(input.name);

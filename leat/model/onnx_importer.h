@@ -30,6 +30,8 @@ namespace leat {
 /// The parts of a model, one after the other. A Loop whose turns only the device can count is
 /// written out one turn further in each.
 inline constexpr int kPartsMax = 128;
+/// Of a model's parts together, as each has the tensors of those before: a GB of them.
+inline constexpr size_t kTensorsOfPartsMax = size_t{1} << 20;
 
 /// What an import reads from, for as long as a model has a rest.
 struct ImportSource {

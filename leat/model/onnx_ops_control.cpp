@@ -195,13 +195,14 @@ class Turns {
   }
 
   Result<TensorId> run() {
-    is_bounded_ = node_.has_input(0);
     const int64_t limit = node_.constant_integer(0, "number of turns", kForEver);
     if (node_.failure()) return *node_.failure();
+    // A loop that only its condition ends is written with a bound that says nothing.
+    is_bounded_ = node_.has_input(0) && (!node_.is_in_parts() || limit <= kTurnsWrittenOutMax);
     TRY_ASSIGN(int64_t turn, begin());
     for (; turn < limit && is_going_; ++turn) TRY(take_or_leave(turn));
     Values examples;
-    if (wants_stacks() && !stacks_.empty() && stacks_[0].parts.empty()) {
+    if (wants_stacks() && has_no_parts()) {
       TRY_ASSIGN(examples, results_of(0));
       examples.erase(examples.begin());
     }
@@ -210,6 +211,15 @@ class Turns {
 
  private:
   static constexpr int64_t kForEver = std::numeric_limits<int64_t>::max();
+  static constexpr int64_t kTurnsWrittenOutMax = 1024;
+
+  /// Of a stack that is not wanted no parts are kept.
+  bool has_no_parts() const {
+    for (size_t i = 0; i < stacks_.size(); ++i) {
+      if (node_.wants_output(states_.size() + i)) return stacks_[i].parts.empty();
+    }
+    return false;
+  }
 
   /// The first turn: of all, or behind those that parts before have taken.
   Result<int64_t> begin() {
@@ -308,7 +318,11 @@ class Turns {
     const Result<Values> given = results_of(turn);
     // The indices of a turn that may not be taken may be anything.
     if (going_ != kNoTensor) node_.graph().checks.resize(checks);
-    if (!given) return given.error();
+    if (!given) {
+      // What a turn asks for, or what is wrong in it, counts only where it is taken.
+      if (going_ != kNoTensor && node_.is_in_parts()) TRY(learn_condition(turn));
+      return is_going_ ? given.error() : Result<void>();
+    }
     const Values& results = *given;
     if (results.empty() || results[0].tensor == kNoTensor) {
       return invalid("The body of Loop gives no condition.");

@@ -71,26 +71,41 @@ bool is_true(const HostTensor& x, int64_t i) {
 
 // --- NonZero and Compress ------------------------------------------------------------------------
 
-HostTensor non_zero(const HostTensor& x) {
+/// Of what the host computes: numbers of 8 bytes, and boxes that are compared with others, some ten
+/// seconds' worth.
+constexpr int64_t kHostNumbersMax = int64_t{1} << 27;
+constexpr int64_t kComparisonsMax = int64_t{1} << 33;
+
+Result<HostTensor> non_zero(const HostTensor& x) {
   const Shape shape = x.shape.empty() ? Shape{1} : x.shape;
   const std::vector<int64_t> strides = row_major_strides(shape);
-  Ints places;
-  for (int64_t i = 0; i < element_count(shape); ++i) {
-    if (is_true(x, i)) places.push_back(i);
+  int64_t count = 0;
+  for (int64_t i = 0; i < element_count(shape); ++i) count += is_true(x, i) ? 1 : 0;
+  if (count > kHostNumbersMax / std::ssize(shape)) {
+    return unsupported(
+        fmt::format("NonZero finds ({}) elements in ({}) dimensions, more numbers "
+                    "than the limit ({}).",
+                    count, shape.size(), kHostNumbersMax));
   }
-  HostTensor found = HostTensor::zeros(DType::i64, {std::ssize(shape), std::ssize(places)});
+  HostTensor found = HostTensor::zeros(DType::i64, {std::ssize(shape), count});
   int64_t at = 0;
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    for (const int64_t place : places) {
-      found.set_integer(at++, place / strides[axis] % shape[axis]);
+  for (int64_t i = 0; i < element_count(shape); ++i) {
+    if (!is_true(x, i)) continue;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      found.set_integer(static_cast<int64_t>(axis) * count + at, i / strides[axis] % shape[axis]);
     }
+    ++at;
   }
   return found;
 }
 
 Result<TensorId> import_non_zero(OnnxNode& node) {
-  return node.compute_on_host(
-      [](HostValues x) -> Result<HostResults> { return HostResults{non_zero(*x[0])}; });
+  return node.compute_on_host([](HostValues x) -> Result<HostResults> {
+    TRY_ASSIGN(HostTensor found, non_zero(*x[0]));
+    HostResults results;
+    results.push_back(std::move(found));
+    return results;
+  });
 }
 
 Result<Ints> kept_places(const HostTensor& condition, int64_t extent) {
@@ -262,9 +277,9 @@ struct Suppression {
 };
 
 /// The boxes of one class in descending order of their scores, without those that overlap one
-/// before. A score that is no number is none.
-Ints selected(const std::vector<Box>& boxes, std::span<const float> scores,
-              const Suppression& rule) {
+/// before. A score that is no number is none. `comparisons_left` are taken off.
+Result<Ints> selected(const std::vector<Box>& boxes, std::span<const float> scores,
+                      const Suppression& rule, int64_t& comparisons_left) {
   Ints order;
   for (size_t i = 0; i < scores.size(); ++i) {
     const bool is_enough =
@@ -276,6 +291,13 @@ Ints selected(const std::vector<Box>& boxes, std::span<const float> scores,
   Ints kept;
   for (const int64_t candidate : order) {
     if (std::ssize(kept) >= rule.boxes_max) break;
+    comparisons_left -= std::ssize(kept);
+    if (comparisons_left < 0) {
+      return unsupported(
+          fmt::format("NonMaxSuppression compares ({}) boxes with each other, more "
+                      "often than the limit ({}).",
+                      order.size(), kComparisonsMax));
+    }
     const bool is_hidden = std::ranges::any_of(kept, [&](int64_t other) {
       return overlap(boxes[static_cast<size_t>(candidate)], boxes[static_cast<size_t>(other)],
                      rule.overlap_max);
@@ -301,6 +323,7 @@ Result<HostTensor> suppressed(const HostTensor& boxes, const HostTensor& scores,
   TRY(check_boxes(boxes, scores));
   const int64_t classes = scores.shape[1], count = boxes.shape[1];
   Ints found;
+  int64_t comparisons_left = kComparisonsMax;
   for (int64_t batch = 0; batch < boxes.shape[0]; ++batch) {
     std::vector<Box> own;
     for (int64_t i = 0; i < count; ++i) {
@@ -312,7 +335,8 @@ Result<HostTensor> suppressed(const HostTensor& boxes, const HostTensor& scores,
       for (int64_t i = 0; i < count; ++i) {
         values[static_cast<size_t>(i)] = static_cast<float>(scores.number(first + i));
       }
-      for (const int64_t box : selected(own, values, rule)) {
+      TRY_ASSIGN(const Ints kept, selected(own, values, rule, comparisons_left));
+      for (const int64_t box : kept) {
         found.insert(found.end(), {batch, c, box});
       }
     }

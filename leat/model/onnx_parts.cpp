@@ -220,6 +220,14 @@ Result<Model> Importer::end_part() {
                                            kPartsMax)),
                    node, opset_of(frame_.opsets, node), &failure_);
   }
+  if (const size_t tensors = static_cast<size_t>(part_) * model_.graph.tensors.size();
+      tensors > kTensorsOfPartsMax) {
+    const onnx::NodeProto& node = *waiting_.front().proto;
+    return located(unsupported(fmt::format("({}) parts of ({}) tensors are more than the limit "
+                                           "({}) of tensors in all parts.",
+                                           part_, model_.graph.tensors.size(), kTensorsOfPartsMax)),
+                   node, opset_of(frame_.opsets, node), &failure_);
+  }
   TRY(check_rest());
   const std::vector<TensorId> live = live_tensors();
   std::set<TensorId> given(live.begin(), live.end());

@@ -473,6 +473,44 @@ TEST(OnnxParts, TurnsAreTakenOnce) {
   }
 }
 
+/// Adds up n ones, then n - 1, as long as n is not negative.
+OnnxBuilder countdown(int64_t turns_most) {
+  OnnxBuilder body;
+  body.input("turn", {}, kInt64);
+  body.input("on", {}, kBool);
+  body.input("n", {1}, kInt64);
+  body.input("total", {});
+  body.node("ConstantOfShape", {"n"}, {"filled"}).set("value", floats({1}));
+  body.node("ReduceSum", {"filled"}, {"sum"}).set("keepdims", 0);
+  body.node("Add", {"total", "sum"}, {"more_total"});
+  body.node("Sub", {"n", "one"}, {"next"});
+  body.node("Greater", {"next", "minus_one"}, {"is_left"});
+  body.node("Squeeze", {"is_left"}, {"more"});
+  for (const char* output : {"more", "next", "more_total"}) body.output(output);
+  OnnxBuilder builder;
+  builder.input("x", {1}, kInt64);
+  builder.input("start_total", {});
+  builder.constant("start", truth(true));
+  builder.constant("one", std::vector<int64_t>{1});
+  builder.constant("minus_one", std::vector<int64_t>{-1});
+  HostTensor turns = HostTensor::zeros(DType::i64, {});
+  turns.set_integer(0, turns_most);
+  builder.constant("turns", turns);
+  builder.node("Loop", {"turns", "start", "x", "start_total"}, {"last", "y"})
+      .set("body", body.proto().graph());
+  builder.output("y");
+  return builder;
+}
+
+/// The fourth would fill a shape of -1. And a bound may say nothing.
+TEST(OnnxParts, TurnsThatAreNotTakenAskForNothing) {
+  const HostTensor none = tensor(DType::f32, {}, {0});
+  for (const int64_t most : {int64_t{6}, int64_t{300}, std::numeric_limits<int64_t>::max()}) {
+    expect_runs(countdown(most), {tensor(DType::i64, {1}, {2}), none}, {}, {3});
+  }
+  expect_runs(countdown(2), {tensor(DType::i64, {1}, {4}), none}, {}, {7});
+}
+
 int64_t constant_bytes(const std::vector<Graph>& graphs) {
   std::set<const HostTensor*> constants;
   for (const Graph& graph : graphs) {
@@ -592,6 +630,17 @@ TEST(OnnxNonMaxSuppression, ALeastScoreMayBeInfinite) {
   without.proto().mutable_graph()->mutable_node(0)->mutable_input()->RemoveLast();
   expect_runs(without, {boxes, scores}, {7, 3},
               {0, 0, 3, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 1, 2, 0, 1, 0, 0, 1, 1});
+}
+
+TEST(OnnxNonMaxSuppression, InputsMayBeLeftOut) {
+  const HostTensor boxes =
+      tensor(DType::f32, {1, 4, 4}, {0, 0, 1, 1, 0, 0.1, 1, 1.1, 1, 11, 0, 10, 0, 20, 1, 21});
+  const HostTensor scores = tensor(DType::f32, {1, 2, 4}, {0.8, 0.9, 0.5, 0.1, 0, 0, 0, 0});
+  OnnxBuilder builder = suppression(9, 0.5, 0.2);
+  builder.proto().mutable_graph()->mutable_node(0)->set_input(3, "");  // any overlap is too much
+  expect_runs(builder, {boxes, scores}, {2, 3}, {0, 0, 1, 0, 0, 2});
+  builder.proto().mutable_graph()->mutable_node(0)->set_input(2, "");
+  expect_runs(builder, {boxes, scores}, {0, 3}, {});
 }
 
 TEST(OnnxNonMaxSuppression, OfCentresAndSizes) {

@@ -260,6 +260,7 @@ class LoadedModel {
   Result<std::vector<HostTensor>> run_network(Network& network, const Model& model,
                                               std::span<const HostTensor> inputs);
   Result<const Part*> part_of(const NextPart& next);
+  void forget_old_parts();
   Result<void> find_taker(const Error& reason);
 
   Session& session_;

@@ -114,11 +114,17 @@ Result<const LoadedModel::Part*> LoadedModel::part_of(const NextPart& next) {
     parts.push_back(std::move(part));
   }
   used.push_back(parts.back().get());
-  if (parts.size() > used.size() + kPartsReadyMax) {
-    const std::lock_guard lock(device_->mutex);
-    parts.erase(parts.begin());
-  }
   return used.back();
+}
+
+/// All but those of the last run, which stand at the end, and some before them. Not during a run,
+/// which may come to those next.
+void LoadedModel::forget_old_parts() {
+  std::vector<std::unique_ptr<Part>>& parts = ready_.back().parts;
+  const size_t kept = ready_.back().last_run.size() + kPartsReadyMax;
+  if (parts.size() <= kept) return;
+  const std::lock_guard lock(device_->mutex);
+  parts.erase(parts.begin(), parts.end() - static_cast<std::ptrdiff_t>(kept));
 }
 
 void LoadedModel::Ready::forget_parts() {
@@ -159,6 +165,7 @@ Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inp
   TRY(take_shapes(shapes));
   while (true) {
     Result<std::vector<HostTensor>> outputs = run_here(inputs);
+    forget_old_parts();
     if (outputs) return outputs;
     if (is_part_refused_ && options_.device.empty()) {
       TRY(find_taker(outputs.error()));

@@ -315,14 +315,16 @@ class Turns {
     TRY(know_turn(turn));
     if (!is_going_) return {};
     const size_t checks = node_.graph().checks.size();
-    const Result<Values> given = results_of(turn);
+    Result<Values> given = results_of(turn);
     // The indices of a turn that may not be taken may be anything.
     if (going_ != kNoTensor) node_.graph().checks.resize(checks);
-    if (!given) {
+    if (!given && going_ != kNoTensor && node_.is_in_parts()) {
       // What a turn asks for, or what is wrong in it, counts only where it is taken.
-      if (going_ != kNoTensor && node_.is_in_parts()) TRY(learn_condition(turn));
-      return is_going_ ? given.error() : Result<void>();
+      TRY(learn_condition(turn));
+      if (!is_going_) return {};
+      given = results_of(turn);
     }
+    if (!given) return given.error();
     const Values& results = *given;
     if (results.empty() || results[0].tensor == kNoTensor) {
       return invalid("The body of Loop gives no condition.");

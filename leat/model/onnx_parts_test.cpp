@@ -502,6 +502,40 @@ OnnxBuilder countdown(int64_t turns_most) {
   return builder;
 }
 
+/// Adds as many ones to a value as it is, while it is below 10, within a loop of one turn: there
+/// each part begins with the first turn again, and asks first whether one is taken, then how many.
+TEST(OnnxParts, TurnsWithinTurnsAskAgain) {
+  OnnxBuilder body;
+  body.input("turn", {}, kInt64);
+  body.input("on", {}, kBool);
+  body.input("value", {});
+  body.node("Reshape", {"value", "one"}, {"list"});
+  body.node("Cast", {"list"}, {"count"}).set("to", 7);
+  body.node("ConstantOfShape", {"count"}, {"filled"}).set("value", floats({1}));
+  body.node("ReduceSum", {"filled"}, {"sum"}).set("keepdims", 0);
+  body.node("Add", {"value", "sum"}, {"twice"});
+  body.node("Less", {"twice", "limit"}, {"more"});
+  for (const char* output : {"more", "twice"}) body.output(output);
+  OnnxBuilder outer;
+  outer.input("outer_turn", {}, kInt64);
+  outer.input("outer_on", {}, kBool);
+  outer.input("v", {});
+  outer.node("Loop", {"turns", "start", "v"}, {"z"}).set("body", body.proto().graph());
+  outer.node("Identity", {"outer_on"}, {"outer_more"});
+  for (const char* output : {"outer_more", "z"}) outer.output(output);
+  OnnxBuilder builder;
+  builder.input("x", {});
+  builder.input("limit", {});
+  builder.constant("one", std::vector<int64_t>{1});
+  builder.constant("turns", tensor(DType::i64, {}, {6}));
+  builder.constant("once", tensor(DType::i64, {}, {1}));
+  builder.constant("start", truth(true));
+  builder.node("Loop", {"once", "", "x"}, {"y"}).set("body", outer.proto().graph());
+  builder.output("y");
+  const auto scalar = [](double value) { return tensor(DType::f32, {}, {value}); };
+  expect_runs(builder, {scalar(1), scalar(10)}, {}, {16});
+}
+
 /// The fourth would fill a shape of -1. And a bound may say nothing.
 TEST(OnnxParts, TurnsThatAreNotTakenAskForNothing) {
   const HostTensor none = tensor(DType::f32, {}, {0});

@@ -218,10 +218,13 @@ std::vector<uint32_t> count_reads(const Graph& graph) {
 }
 
 /// The dimension of b that lanes would share, where the product has one row and takes rows of b.
-std::optional<size_t> row_dimension(const Node& node, const Contraction& contraction,
-                                    const Target& target) {
-  if (node.reduce.empty() || !target.waves_hide_latency || !target.local_memory_is_fast)
+std::optional<size_t> row_dimension(const Schedule& schedule, const Node& node,
+                                    const Contraction& contraction, const Target& target) {
+  const Placement& b = schedule.placements[node.inputs[contraction.b.input]];
+  const bool has_waves = target.waves_hide_latency && target.local_memory_is_fast;
+  if (b.packed || b.is_in_words() || b.size_bytes() > target.argument_bytes_max)
     return std::nullopt;
+  if (node.reduce.empty() || !has_waves) return std::nullopt;
   if (contraction.type != ScalarType::f32 || element_count(contraction.m) != 1) return std::nullopt;
   const auto is_bounded = [](const ContractionOperand& operand) {
     return std::ranges::count(operand.bounded, true) > 0;
@@ -232,23 +235,9 @@ std::optional<size_t> row_dimension(const Node& node, const Contraction& contrac
   return dimension_along(node, contraction.b.input, node.extents.size() + axis);
 }
 
-/// Weights of products of one row have the row innermost that lanes read side by side.
-void turn_rows(Schedule& schedule, const Contractions& contractions, const Target& target) {
-  const Graph& graph = schedule.graph;
-  const std::vector<uint32_t> reads = count_reads(graph);
-  for (size_t n = 0; n < graph.nodes.size(); ++n) {
-    if (!contractions[n]) continue;
-    const Node& node = graph.nodes[n];
-    const TensorId weights = node.inputs[contractions[n]->b.input];
-    Placement& placement = schedule.placements[weights];
-    if (placement.space != Space::weights || reads[weights] != 1) continue;
-    if (placement.is_in_words() || placement.size_bytes() > target.argument_bytes_max) continue;
-    const auto inner = row_dimension(node, *contractions[n], target);
-    if (inner) put_innermost(placement, graph.tensors[weights].shape, *inner);
-  }
-}
-
-void mark_packed(Schedule& schedule, const Contractions& contractions, const Target& target) {
+/// Of the weights that one contraction alone reads: those of products of one row have the row
+/// innermost that lanes read side by side, the others are packed.
+void order_factors(Schedule& schedule, const Contractions& contractions, const Target& target) {
   const Graph& graph = schedule.graph;
   const std::vector<uint32_t> reads = count_reads(graph);
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
@@ -258,9 +247,11 @@ void mark_packed(Schedule& schedule, const Contractions& contractions, const Tar
     const TensorId weights = node.inputs[b.input];
     Placement& placement = schedule.placements[weights];
     if (placement.space != Space::weights || reads[weights] != 1) continue;
-    if (std::ranges::count(b.bounded, true) > 0 || load_count(node, b.input) != 1) continue;
-    if (takes_rows(schedule, node, *contractions[n], target)) continue;
-    placement.packed = true;
+    if (const auto inner = row_dimension(schedule, node, *contractions[n], target)) {
+      put_innermost(placement, graph.tensors[weights].shape, *inner);
+    } else if (std::ranges::count(b.bounded, true) == 0 && load_count(node, b.input) == 1) {
+      placement.packed = true;
+    }
   }
 }
 
@@ -292,9 +283,8 @@ void turn_weights(Schedule& schedule, const Contractions& contractions) {
 
 bool takes_rows(const Schedule& schedule, const Node& node, const Contraction& contraction,
                 const Target& target) {
+  const auto inner = row_dimension(schedule, node, contraction, target);
   const Placement& b = schedule.placements[node.inputs[contraction.b.input]];
-  if (b.packed || b.is_in_words() || b.size_bytes() > target.argument_bytes_max) return false;
-  const auto inner = row_dimension(node, contraction, target);
   return inner && b.strides[*inner] == 1;
 }
 
@@ -364,9 +354,8 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
     }
   }
   turn_weights(schedule, contractions);
-  turn_rows(schedule, contractions, target);
   Aliases(schedule).run();
-  mark_packed(schedule, contractions, target);
+  order_factors(schedule, contractions, target);
 }
 
 bool moves_nothing(const Schedule& schedule, const Node& node) {

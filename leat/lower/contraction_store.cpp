@@ -1,5 +1,7 @@
 // The end of a contraction: the epilogue expression on every accumulator, then the store. Where the
-// innermost column axis is contiguous in the output, vec_n results are stored at once.
+// innermost column axis is contiguous in the output, vec_n results are stored at once. Written out
+// for each accumulator of a register tile, a function's sequence would be most of a kernel's code
+// and of the time to compile it; so where one wave has the whole tile, such an epilogue is a loop.
 #include "leat/lower/lower_contraction.h"
 
 #include <algorithm>
@@ -94,7 +96,54 @@ void ContractionLowering::join_parts(std::span<const ValueId> accumulators) {
   });
 }
 
+bool ContractionLowering::takes_rows_in_turn() const {
+  const bool rows_are_uniform =
+      params.lane_m == 1 && params.vec_m == 1 && params.waves_m * params.waves_n == 1;
+  if (target.waves_hide_latency || !rows_are_uniform || params.reg_m == 1) return false;
+  for (ExprId id = 0; id < node.exprs.size(); ++id) {
+    const ExprNode& expr = node.exprs.node(id);
+    if (expr.kind == ExprKind::apply && is_function(expr.op)) return true;
+  }
+  return false;
+}
+
+void ContractionLowering::keep_sums(std::span<const ValueId> accumulators) {
+  const int64_t lanes = builder.program().wave_lanes;
+  if (!kept_sums) {
+    kept_sums = builder.local("sums", whole.type == ScalarType::i32 ? DType::i32 : DType::f32, 1,
+                              static_cast<uint32_t>(lanes) * params.reg_m * params.reg_n);
+  }
+  for (size_t s = 0; s < accumulators.size(); ++s) {
+    const ValueId place = builder.i32(static_cast<int64_t>(s) * lanes);
+    builder.store_local(*kept_sums, builder.add(place, builder.lane_id()), accumulators[s]);
+  }
+}
+
+void ContractionLowering::store_kept_sums() {
+  const int64_t lanes = builder.program().wave_lanes;
+  const auto store = [&](ValueId row, std::span<const ValueId>) {
+    std::vector<ValueId> sums;
+    for (uint32_t j = 0; j < params.reg_n; ++j) {
+      LinearForm place;
+      place.constant = int64_t{j} * lanes;
+      place.add(int64_t{params.reg_n} * lanes, row);
+      place.add(1, builder.lane_id());
+      sums.push_back(builder.load_local(*kept_sums, build(builder, place)));
+    }
+    store_columns(output_row(row), sums, [&](uint32_t j) { return column_in_tile(j); });
+    return std::vector<ValueId>();
+  };
+  // Two sums at least, whose sequences overlap.
+  const int unroll = params.reg_n == 1 ? 2 : 1;
+  builder.loop(builder.i32(0), builder.i32(params.reg_m), 1, {}, false, store, unroll);
+}
+
 void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
+  if (takes_rows_in_turn()) {
+    keep_sums(accumulators);
+    store_kept_sums();
+    return;
+  }
   for (uint32_t i = 0; i < params.reg_m; ++i) {
     store_row(i, accumulators.subspan(size_t{i} * params.reg_n, params.reg_n));
   }

@@ -681,16 +681,21 @@ void ContractionLowering::emit_plain_tile() {
     }
     columns.push_back(row_base(b, column, n_first, numbers.n));
   }
-  const bool uniform_rows = params.lane_m == 1;
-  auto tile = [&](bool check_bounds) {
-    end_tile(PlainTile(*this, check_bounds).run(rows, columns, column_masks));
+  const auto sums = [&](bool check_bounds) {
+    return PlainTile(*this, check_bounds).run(rows, columns, column_masks);
   };
+  const bool uniform_rows = params.lane_m == 1;
   if (a.bounds.empty() || !uniform_rows) {
-    tile(!a.bounds.empty());
+    end_tile(sums(!a.bounds.empty()));
     return;
   }
+  const bool ends_once = slots.scratch_slots.empty() && takes_rows_in_turn();
+  const auto tile = [&](bool check_bounds) {
+    ends_once ? keep_sums(sums(check_bounds)) : end_tile(sums(check_bounds));
+  };
   builder.branch(
       all_inside(rows), [&] { tile(false); }, [&] { tile(true); });
+  if (ends_once) store_kept_sums();
 }
 
 StepProgram lower_contraction(const StepSource& source) {

@@ -69,6 +69,7 @@ struct ContractionLowering {
   std::vector<ir::ValueId> batch_coordinates;
   ir::ValueId batch = ir::kNone, m_tile = ir::kNone, n_tile = ir::kNone;
   ir::ValueId lane_m = ir::kNone, lane_n = ir::kNone, wave_m = ir::kNone, wave_n = ir::kNone;
+  std::optional<uint32_t> kept_sums;  // local memory
 
   /// Row (column) number within the tile of register row i of this lane.
   ir::ValueId row_in_tile(uint32_t i);
@@ -131,6 +132,10 @@ struct ContractionLowering {
   void join_parts(std::span<const ir::ValueId> accumulators);
   /// The epilogue.
   void store_tile(std::span<const ir::ValueId> accumulators);
+  /// Whether the epilogue is a loop over the rows of the tile, with sums from local memory.
+  bool takes_rows_in_turn() const;
+  void keep_sums(std::span<const ir::ValueId> accumulators);
+  void store_kept_sums();
   void store_row(uint32_t i, std::span<const ir::ValueId> accumulators);
 
   struct OutputRow {

@@ -16,7 +16,7 @@ struct ConvCase {
   int64_t n, c, h, w, k, r, stride, pad, groups, dilation;
 };
 
-Case conv_case(const ConvCase& s, bool constant_weights) {
+Case conv_case(const ConvCase& s, bool constant_weights, Activation function = Activation::relu) {
   Case test;
   test.terms = s.c / s.groups * s.r * s.r;
   const TensorId x = test.graph.add_tensor("x", DType::f32, {s.n, s.c, s.h, s.w});
@@ -39,7 +39,7 @@ Case conv_case(const ConvCase& s, bool constant_weights) {
   options.window.pads = {s.pad, s.pad, s.pad, s.pad};
   auto y = conv(test.graph, "conv", x, w, bias, options);
   CHECK(y.has_value());
-  auto z = activation(test.graph, "relu", Activation::relu, *y);
+  auto z = activation(test.graph, "activation", function, *y);
   CHECK(z.has_value());
   test.graph.outputs.push_back(*z);
   return test;
@@ -299,6 +299,21 @@ TEST(Lower, ManyRowsTimesFewColumns) {
   EXPECT_EQ(params.lane_m, 32u);
   EXPECT_EQ(params.reg_m, 4u);
   EXPECT_EQ(params.tile_n(), 4u);
+}
+
+// Tiles of many rows, whole and not, of one column or more, with padding and without, and a
+// sum over k that is long enough for parts.
+TEST(Lower, FunctionsBehindProducts) {
+  const ConvCase cases[] = {
+      {1, 3, 9, 9, 16, 3, 1, 1, 1, 1},  {1, 8, 20, 20, 32, 3, 1, 1, 1, 1},
+      {2, 16, 7, 6, 48, 1, 1, 0, 1, 1}, {1, 6, 13, 11, 10, 3, 2, 1, 2, 1},
+      {1, 512, 2, 2, 8, 3, 1, 1, 1, 1}, {1, 4, 1, 1, 33, 1, 1, 0, 1, 1},
+  };
+  for (const ConvCase& shape : cases) {
+    check_on_all_targets(conv_case(shape, true, Activation::sigmoid),
+                         "sigmoid of conv c" + std::to_string(shape.c));
+    if (HasFatalFailure()) return;
+  }
 }
 
 // The rows of a tile are those of one product, however many products there are.

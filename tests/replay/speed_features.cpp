@@ -145,6 +145,18 @@ TEST(SpeedFeature, InnerTilesCheckNoBounds) {
   EXPECT_GT(input_loads(true), 0u);
 }
 
+// Of each of a tile's sums and in both of its forms it would be most of the code.
+TEST(SpeedFeature, AFunctionBehindAProductIsALoopOverRows) {
+  NetworkBuilder net;
+  const TensorId x = net.conv(net.input({1, 16, 28, 28}), {.features = 32, .pad = 1});
+  const Plan plan = plan_of(net.finish({net.activation(x, ops::Activation::sigmoid)}), "x86-64-v4");
+  ASSERT_EQ(plan.schedule.steps.size(), 1u);
+  EXPECT_GT(plan.contraction().reg_m, 2u);
+  const size_t quotients =
+      count(plan.programs[0], [](const auto& i) { return i.op == ir::Opcode::div_f; });
+  EXPECT_EQ(quotients, plan.contraction().reg_n);
+}
+
 TEST(SpeedFeature, AReshapeCopiesNothing) {
   NetworkBuilder net;
   const TensorId pooled = net.global_average(net.input({1, 64, 7, 7}));

@@ -1,6 +1,6 @@
-// Lowering, the look into the cache and emission are done by as many threads as there are cores,
+// The look into the cache, lowering and emission are done by as many threads as there are cores,
 // each taking the next step; the device loads what they made in the steps' order on the caller's
-// thread.
+// thread. What is in the cache is not even lowered: a step's key decides its code.
 #include "leat/run/compile.h"
 
 #include <algorithm>
@@ -8,10 +8,12 @@
 #include <optional>
 #include <thread>
 
+#include "leat/base/byte_stream.h"
 #include "leat/base/cpu_count.h"
 #include "leat/base/thread_start.h"
 #include "leat/emit/emit.h"
 #include "leat/lower/lower.h"
+#include "leat/schedule/kernel_key.h"
 
 namespace leat {
 
@@ -19,7 +21,6 @@ namespace {
 
 /// A kernel on its way to the device.
 struct Job {
-  LoweredKernel lowered;
   CacheKey key;
   std::optional<KernelBinary> cached;
   std::optional<KernelBinary> emitted;
@@ -42,6 +43,15 @@ void on_all_cores(size_t count, const Work& work) {
   for (std::thread& helper : helpers) helper.join();
 }
 
+/// Of a step's key, which no program's text begins like.
+std::string bytes_of(const StepKey& key) {
+  ByteWriter writer;
+  writer.add_string("step");
+  writer.add_string(key.structure);
+  for (const int64_t number : key.numbers) writer.add(number);
+  return std::move(writer.bytes);
+}
+
 const Node& node_of(const Schedule& schedule, uint32_t step) {
   return schedule.graph.nodes[schedule.steps[step].node];
 }
@@ -57,13 +67,13 @@ class Compilation {
         jobs_(wishes.size()) {}
 
   void make_all() {
-    on_all_cores(wishes_.size(), [this](size_t i) { jobs_[i] = make(i); });
+    on_all_cores(wishes_.size(), [this](size_t i) { jobs_[i] = make(wishes_[i]); });
   }
 
   Result<CompiledKernels> load_all() {
     CompiledKernels result;
     for (size_t i = 0; i < wishes_.size(); ++i) {
-      Result<std::unique_ptr<Kernel>> kernel = load(jobs_[i], result.compiled);
+      Result<std::unique_ptr<Kernel>> kernel = load(i, result.compiled);
       if (!kernel)
         return kernel.error().during("compiling kernel " +
                                      node_of(schedule_, wishes_[i].step).name);
@@ -73,34 +83,34 @@ class Compilation {
   }
 
  private:
-  Result<Job> make(size_t i) const {
-    const KernelWish& wish = wishes_[i];
+  Result<Job> make(const KernelWish& wish) const {
+    const std::string identity = wish.lowered != nullptr
+                                     ? wish.lowered->text
+                                     : bytes_of(step_key(schedule_, schedule_.steps[wish.step]));
     Job job;
-    if (wish.lowered != nullptr) {
-      job.lowered = *wish.lowered;
-    } else {
-      TRY_ASSIGN(job.lowered, lower(schedule_, schedule_.steps[wish.step], device_.target()));
-    }
-    job.key = cache_.key_of(job.lowered.text, device_.target(), device_.info().driver);
+    job.key = cache_.key_of(identity, device_.target(), device_.info().driver);
     job.cached = cache_.find(job.key, device_.target());
-    if (job.cached) return job;
-    return emitted(std::move(job));
-  }
-
-  Result<Job> emitted(Job job) const {
-    TRY_ASSIGN(job.emitted, emit(job.lowered.program, device_.target()));
+    if (!job.cached) {
+      TRY_ASSIGN(job.emitted, emitted(wish));
+    }
     return job;
   }
 
-  Result<std::unique_ptr<Kernel>> load(std::optional<Result<Job>>& made, uint32_t& compiled) const {
-    if (!*made) return made->error();
-    Job& job = **made;
+  Result<KernelBinary> emitted(const KernelWish& wish) const {
+    if (wish.lowered != nullptr) return emit(wish.lowered->program, device_.target());
+    TRY_ASSIGN(const LoweredKernel lowered,
+               lower(schedule_, schedule_.steps[wish.step], device_.target()));
+    return emit(lowered.program, device_.target());
+  }
+
+  Result<std::unique_ptr<Kernel>> load(size_t i, uint32_t& compiled) {
+    Result<Job>& made = *jobs_[i];
+    if (!made) return made.error();
+    Job& job = *made;
     if (job.cached) {
       Result<std::unique_ptr<Kernel>> kernel = device_.load(*job.cached);
       if (kernel) return kernel;
-      Result<Job> again = emitted(std::move(job));
-      if (!again) return again.error();
-      job = std::move(*again);
+      TRY_ASSIGN(job.emitted, emitted(wishes_[i]));
     }
     ++compiled;
     TRY_ASSIGN(std::unique_ptr<Kernel> kernel, device_.load(*job.emitted));

@@ -37,10 +37,10 @@ KernelCache::KernelCache(const std::string& folder, std::string build) : build_(
   if (Result<CacheStore> opened = CacheStore::open(folder)) store_ = std::move(*opened);
 }
 
-CacheKey KernelCache::key_of(std::string_view program_text, const Target& target,
+CacheKey KernelCache::key_of(std::string_view identity, const Target& target,
                              std::string_view driver) const {
   SecureHasher hasher;
-  hasher.add(program_text);
+  hasher.add(identity);
   hasher.add(build_);
   add_target(hasher, target);
   hasher.add(target.format == CodeFormat::cubin ? driver : "");

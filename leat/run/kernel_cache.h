@@ -1,10 +1,10 @@
 // Compiled kernels on disk, so that a second start compiles nothing.
 //
 // One entry per kernel in the cache (cache_store.h), named by the hash of everything the code
-// depends on: the wave program's text (which the schedule has shaped), all of the target, the build
-// of the emitter, and for cubins the driver. Damaged or foreign entries count as absent and are
-// written anew, and so does a cubin that is not one, for another chip, or without the entry and
-// parameters that are promised.
+// depends on: the step's key, which lowering follows (kernel_key.h), or the wave program's text;
+// all of the target, the build of the compiler, and for cubins the driver. Damaged or foreign
+// entries count as absent and are written anew, and so does a cubin that is not one, for another
+// chip, or without the entry and parameters that are promised.
 //
 // The assembler that made a cubin of PTX is no part of the key but stands in the entry: a machine
 // with a warm cache needs none, and could not say which one it would use.
@@ -30,8 +30,8 @@ class KernelCache {
   /// Failing to write is no error: the next start compiles again.
   void store(const CacheKey& key, const KernelBinary& binary);
 
-  CacheKey key_of(std::string_view program_text, const Target& target,
-                  std::string_view driver) const;
+  /// `identity` decides the program.
+  CacheKey key_of(std::string_view identity, const Target& target, std::string_view driver) const;
 
  private:
   std::string build_;

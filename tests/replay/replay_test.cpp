@@ -5,10 +5,14 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "leat/base/files.h"
 #include "leat/base/output_file.h"
+#include "leat/lower/lower.h"
 #include "leat/run/inspect.h"
+#include "leat/schedule/kernel_key.h"
+#include "leat/schedule/schedule.h"
 #include "tests/replay/replay_networks.h"
 #include "tests/replay/replay_record.h"
 
@@ -76,6 +80,26 @@ std::string test_name_of(const testing::TestParamInfo<ReplayNetwork>& info) {
 INSTANTIATE_TEST_SUITE_P(Networks, Replay,
                          testing::ValuesIn(replay_networks().begin(), replay_networks().end()),
                          test_name_of);
+
+// The cache of kernels goes by steps' keys: those of other networks, too.
+TEST(ReplayKeys, StepsOfEqualKeysHaveEqualTexts) {
+  size_t shared = 0;
+  for (std::string_view name : replayed_targets()) {
+    const Target target = plain_target(name).value();
+    std::map<std::pair<std::string, std::vector<int64_t>>, std::string> texts;
+    for (const ReplayNetwork& network : replay_networks()) {
+      const Schedule schedule = make_schedule(network.build().value(), target, {}).value();
+      for (const Step& step : schedule.steps) {
+        const StepKey key = step_key(schedule, step);
+        const std::string text = lower(schedule, step, target).value().text;
+        const auto [known, is_first] = texts.try_emplace({key.structure, key.numbers}, text);
+        if (!is_first) ++shared;
+        EXPECT_EQ(known->second, text) << schedule.graph.nodes[step.node].name << " on " << name;
+      }
+    }
+  }
+  EXPECT_GT(shared, 0u);
+}
 
 TargetRecord sample() {
   return {"sm_90",

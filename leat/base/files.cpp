@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -45,6 +46,10 @@ Result<std::string> read_file(const std::string& path, size_t size_bytes_max) {
   const File file(std::fopen(path.c_str(), "rb"));
   if (!file) return io_error("opened", path);
   std::string bytes;
+  struct stat facts {};
+  if (fstat(fileno(file.get()), &facts) == 0 && S_ISREG(facts.st_mode)) {
+    bytes.reserve(std::min(static_cast<size_t>(facts.st_size), size_bytes_max));
+  }
   char chunk[65536];
   size_t count = 0;
   while ((count = std::fread(chunk, 1, sizeof chunk, file.get())) > 0) {

@@ -118,8 +118,8 @@ Result<HostTensor> from_raw(const TensorProto& proto, DType dtype, Shape shape) 
     return malformed(proto, fmt::format("has {} bytes of data where its shape needs {}", raw.size(),
                                         size_bytes));
   }
-  HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
-  if (!raw.empty()) std::memcpy(tensor.bytes.data(), raw.data(), raw.size());
+  const auto bytes = std::as_bytes(std::span(raw));
+  HostTensor tensor = {dtype, std::move(shape), {bytes.begin(), bytes.end()}};
   normalise_bools(tensor);
   return tensor;
 }

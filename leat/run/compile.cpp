@@ -3,14 +3,10 @@
 // thread. What is in the cache is not even lowered: a step's key decides its code.
 #include "leat/run/compile.h"
 
-#include <algorithm>
-#include <atomic>
 #include <optional>
-#include <thread>
 
+#include "leat/base/all_cores.h"
 #include "leat/base/byte_stream.h"
-#include "leat/base/cpu_count.h"
-#include "leat/base/thread_start.h"
 #include "leat/emit/emit.h"
 #include "leat/lower/lower.h"
 #include "leat/schedule/kernel_key.h"
@@ -25,23 +21,6 @@ struct Job {
   std::optional<KernelBinary> cached;
   std::optional<KernelBinary> emitted;
 };
-
-/// work(i) for each i below `count`, by as many threads as there are cores.
-template <typename Work>
-void on_all_cores(size_t count, const Work& work) {
-  std::atomic<size_t> next = 0;
-  const auto do_some = [&] {
-    for (size_t i = next++; i < count; i = next++) work(i);
-  };
-  std::vector<std::thread> helpers;
-  for (size_t i = 1; i < std::min<size_t>(usable_cpus(), count); ++i) {
-    Result<std::thread> helper = start_thread(do_some);
-    if (!helper) break;  // fewer do the same work
-    helpers.push_back(std::move(*helper));
-  }
-  do_some();
-  for (std::thread& helper : helpers) helper.join();
-}
 
 /// Of a step's key, which no program's text begins like.
 std::string bytes_of(const StepKey& key) {

@@ -4,9 +4,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "leat/base/all_cores.h"
 #include "leat/run/transfer.h"
 
 namespace leat {
+
+namespace {
+
+/// Fewer are in their places before another thread has started.
+constexpr size_t kSharedOutBytes = size_t{1} << 20;
+
+}  // namespace
 
 std::optional<ModelMemory::Place> ModelMemory::find(const Wish& wish) const {
   const auto [first, last] = kept_.equal_range(wish.constant.get());
@@ -42,20 +50,28 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
     missing.push_back(i);
   }
   if (missing.empty()) return placed;
-  std::vector<std::byte> image(size_bytes);
-  for (const size_t i : missing) {
+  TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
+  const auto arena = std::make_shared<const Buffer>(std::move(made));
+  // Where the host has the device's memory they are placed in it, else sent there.
+  const bool in_place = device.info().unified_memory && arena->host_pointer() != nullptr;
+  std::vector<std::byte> image(in_place ? 0 : size_bytes);
+  std::byte* const first = in_place ? arena->host_pointer() : image.data();
+  const auto place_one = [&](size_t number) {
+    const size_t i = missing[number];
     const Wish& wish = wishes[i];
-    const std::span<std::byte> bytes(image.data() + placed.places[i].offset,
-                                     wish.placement.size_bytes());
+    const std::span<std::byte> bytes(first + placed.places[i].offset, wish.placement.size_bytes());
     if (wish.order) {
       pack_weights(*wish.order, *wish.constant, wish.placement.storage, bytes);
     } else {
       place_constant(*wish.constant, wish.placement, bytes);
     }
+  };
+  if (size_bytes < kSharedOutBytes) {
+    for (size_t number = 0; number < missing.size(); ++number) place_one(number);
+  } else {
+    on_all_cores(missing.size(), place_one);
   }
-  TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
-  const auto arena = std::make_shared<const Buffer>(std::move(made));
-  TRY(write_buffer(device, {arena.get(), 0, size_bytes}, image));
+  if (!in_place) TRY(write_buffer(device, {arena.get(), 0, size_bytes}, image));
   placed.written_bytes = size_bytes;
   for (const size_t i : missing) {
     placed.places[i].arena = arena;

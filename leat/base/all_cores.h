@@ -1,0 +1,32 @@
+// Work that falls into pieces, by as many threads as this process has cores.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "leat/base/cpu_count.h"
+#include "leat/base/thread_start.h"
+
+namespace leat {
+
+/// work(i) for each i below `count`, each by one thread, which takes the next when it is done with
+/// one. Returns when all are done.
+template <typename Work>
+void on_all_cores(size_t count, const Work& work) {
+  std::atomic<size_t> next = 0;
+  const auto do_some = [&] {
+    for (size_t i = next++; i < count; i = next++) work(i);
+  };
+  std::vector<std::thread> helpers;
+  for (size_t i = 1; i < std::min<size_t>(usable_cpus(), count); ++i) {
+    Result<std::thread> helper = start_thread(do_some);
+    if (!helper) break;  // fewer do the same work
+    helpers.push_back(std::move(*helper));
+  }
+  do_some();
+  for (std::thread& helper : helpers) helper.join();
+}
+
+}  // namespace leat

@@ -50,6 +50,8 @@ struct MapReduceLowering {
   // a coordinate found for the i-th of them goes.
   Numbers sorted;
   std::vector<size_t> slot_of;
+  uint32_t neighbours = 1;  // of the innermost axis, which a lane takes at once
+  Numbers walked;           // `sorted` without that axis where a lane takes it whole
 
   StepProgram emit();
   void emit_outputs();
@@ -67,6 +69,9 @@ struct MapReduceLowering {
                         ValueId mask);
   int unroll_of(size_t reduce_axis, const Number& rounds) const;
   void sort_axes();
+  std::optional<NumberForm> address_of_load(ExprId id) const;
+  bool loads_turn_around() const;
+  void find_neighbours();
   void set_grid(const Number& workgroups);
   ValueId flat_group();
 
@@ -178,43 +183,105 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
                                        ValueId mask) {
   for (size_t r = 0; r < node.results.size(); ++r) {
-    const ValueId value =
-        exprs.stored_value(node.results[r].value, slots.result_storage[r],
-                           {.axes = coordinates, .accumulator = accumulator, .mask = mask});
     const NumberForm& address = merged ? merged->outputs[r] : outputs[r];
-    const std::span<const ValueId> axes(coordinates);
-    builder.store(slots.result_slots[r], build(builder, LinearForm::of(address, axes)), value,
+    if (neighbours == 1) {
+      const ValueId value =
+          exprs.stored_value(node.results[r].value, slots.result_storage[r],
+                             {.axes = coordinates, .accumulator = accumulator, .mask = mask});
+      const std::span<const ValueId> axes(coordinates);
+      builder.store(slots.result_slots[r], build(builder, LinearForm::of(address, axes)), value,
+                    mask);
+      continue;
+    }
+    std::vector<ValueId> axes = coordinates, values;
+    for (uint32_t i = 0; i < neighbours; ++i) {
+      axes[slot_of[rank - 1]] = builder.i32(i);
+      values.push_back(exprs.stored_value(node.results[r].value, slots.result_storage[r],
+                                          {.axes = axes, .mask = mask}));
+    }
+    axes[slot_of[rank - 1]] = builder.i32(0);
+    const ValueId first = build(builder, LinearForm::of(address, std::span<const ValueId>(axes)));
+    builder.store(slots.result_slots[r], builder.div(first, neighbours), builder.vector(values),
                   mask);
   }
 }
 
+/// Over the axes that are walked; none of a gather.
+std::optional<NumberForm> MapReduceLowering::address_of_load(ExprId id) const {
+  if (merged) {
+    const auto found = merged->loads.find(id);
+    return found == merged->loads.end() ? std::nullopt : std::optional(found->second);
+  }
+  const ExprNode& load = node.exprs.node(id);
+  const size_t axes = rank + node.reduce.size();
+  const auto constant_of = [&](ExprId constant) { return numbers.constants[constant]; };
+  std::vector<NumberForm> index;
+  for (ExprId part : load.indices) {
+    const auto form = form_of<Number>(node.exprs, part, axes, constant_of);
+    if (!form) return std::nullopt;
+    index.push_back(*form);
+  }
+  return address_of(numbers.inputs[load.index].strides, index, axes);
+}
+
+/// Whether what is read lies side by side along the axis before the innermost, and nothing along
+/// the innermost.
+bool MapReduceLowering::loads_turn_around() const {
+  bool any = false;
+  for (ExprId id = 0; id < node.exprs.size(); ++id) {
+    if (node.exprs.node(id).kind != ExprKind::load) continue;
+    const std::optional<NumberForm> address = address_of_load(id);
+    if (!address || address->coefficients[slot_of[rank - 1]] == 1) return false;
+    any = any || address->coefficients[slot_of[rank - 2]] == 1;
+  }
+  return any;
+}
+
+/// Where a short axis comes to lie innermost, as the channels of a picture, lanes along it would
+/// each fetch from afar: a lane takes all of it and stores it as a vector, and lanes go along the
+/// axis before. On a GPU lanes that store parts of a word are as good.
+void MapReduceLowering::find_neighbours() {
+  if (target.waves_hide_latency || node.reduce_op != ReduceOp::none || rank < 2) return;
+  if (node.results.size() != 1 || size_bytes_of(slots.result_storage[0]) > 4) return;
+  const Number& inner = sorted.back();
+  if (inner.is_open() || (inner != 2 && inner != 4) || !loads_turn_around()) return;
+  const NumberForm& address = merged ? merged->outputs[0] : outputs[0];
+  if (address.constant % inner != 0 || address.coefficients[slot_of[rank - 1]] != 1) return;
+  for (size_t i = 0; i + 1 < rank; ++i) {
+    if (address.coefficients[slot_of[i]] % inner != 0) return;
+  }
+  neighbours = static_cast<uint32_t>(inner.fixed());
+  walked.pop_back();
+}
+
 /// Coordinates of the flat output number, which counts in the order of the output's strides.
 std::vector<ValueId> MapReduceLowering::output_coordinates(ValueId flat) {
-  const std::vector<ValueId> found = decompose(builder, flat, sorted);
+  const std::vector<ValueId> found = decompose(builder, flat, walked);
   std::vector<ValueId> coordinates(rank + node.reduce.size(), ir::kNone);
-  for (size_t i = 0; i < rank; ++i) coordinates[slot_of[i]] = found[i];
+  for (size_t i = 0; i < found.size(); ++i) coordinates[slot_of[i]] = found[i];
   return coordinates;
 }
 
 /// The same with the innermost coordinate given apart: `row` counts all the others.
 std::vector<ValueId> MapReduceLowering::row_coordinates(ValueId row, ValueId inner) {
-  const std::span<const Number> outer(sorted.data(), sorted.size() - 1);
+  const std::span<const Number> outer(walked.data(), walked.size() - 1);
   const std::vector<ValueId> found = decompose(builder, row, outer);
   std::vector<ValueId> coordinates(rank + node.reduce.size(), ir::kNone);
-  for (size_t i = 0; i + 1 < rank; ++i) coordinates[slot_of[i]] = found[i];
-  coordinates[slot_of[rank - 1]] = inner;
+  for (size_t i = 0; i < found.size(); ++i) coordinates[slot_of[i]] = found[i];
+  coordinates[slot_of[found.size()]] = inner;
   return coordinates;
 }
 
 /// Every lane owns an output. Where the innermost extent fills whole waves (or nearly), a wave
 /// stays in one row: all but one coordinate are uniform and need no division per lane.
 void MapReduceLowering::emit_outputs() {
-  const Number count = product_of(sorted);
+  find_neighbours();
+  const Number count = product_of(walked);
   const int64_t lanes = target.wave_lanes;
-  const Number inner = rank == 0 ? 1 : sorted.back();
+  const Number inner = walked.empty() ? 1 : walked.back();
   const Number pieces = divided_up(inner, lanes);
-  const bool by_rows = rank > 0 && (inner * 4 >= pieces * lanes * 3);
-  const std::span<const Number> outer(sorted.data(), rank > 0 ? rank - 1 : 0);
+  const bool by_rows = !walked.empty() && (inner * 4 >= pieces * lanes * 3);
+  const std::span<const Number> outer(walked.data(), walked.empty() ? 0 : walked.size() - 1);
   const Number waves = by_rows ? product_of(outer) * pieces : divided_up(count, lanes);
   const int64_t waves_of_group = params.waves * params.per_lane;
   set_grid(divided_up(waves, waves_of_group));
@@ -352,6 +419,7 @@ void MapReduceLowering::sort_axes() {
 }
 
 StepProgram MapReduceLowering::emit() {
+  walked = sorted;
   if (params.lanes_reduce == 1) {
     emit_shared_reduction();
   } else {

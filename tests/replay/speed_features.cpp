@@ -8,6 +8,7 @@
 #include "leat/lower/lower.h"
 #include "leat/run/inspect.h"
 #include "leat/schedule/schedule.h"
+#include "leat/tensor/ops_quantize.h"
 #include "tests/replay/network_builder.h"
 
 namespace leat::replay {
@@ -155,6 +156,22 @@ TEST(SpeedFeature, AFunctionBehindAProductIsALoopOverRows) {
   const size_t quotients =
       count(plan.programs[0], [](const auto& i) { return i.op == ir::Opcode::div_f; });
   EXPECT_EQ(quotients, plan.contraction().reg_n);
+}
+
+TEST(SpeedFeature, ChannelsThatComeToLieInnermostAreReadInRows) {
+  NetworkBuilder net;
+  const TensorId x = net.input({1, 3, 24, 32}, DType::u8);
+  const TensorId w = net.weights({32, 3, 3, 3}, DType::i8);
+  const auto y = ops::conv_integer(net.graph(), "y", {x, kNoTensor, kNoTensor},
+                                   {w, kNoTensor, kNoTensor}, kNoTensor, {});
+  const Plan plan = plan_of(net.finish({net.keep(y)}), "sapphirerapids");
+  ASSERT_EQ(plan.schedule.steps.size(), 2u);  // the first makes four channels of three
+  const ir::Program& program = plan.programs[0];
+  const auto in_rows = [](const ir::Instruction& i) {
+    return is_load_of(0)(i) && i.lane_stride == 1;
+  };
+  EXPECT_EQ(count(program, in_rows), 3u) << ir::print_program(program);
+  EXPECT_EQ(count(program, is_load_of(0)), 3u);
 }
 
 TEST(SpeedFeature, AReshapeCopiesNothing) {

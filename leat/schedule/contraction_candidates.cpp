@@ -2,7 +2,7 @@
 //
 // Plain tiles, where nothing is gained by local memory: a row of the tile is one broadcast, a
 // column one vector. With R vector registers, reg_m x reg_n accumulators, reg_n vectors of B and
-// one broadcast must fit: 6x2 of 16 registers, 14x2 of 32. That also keeps the loads per
+// one broadcast must fit: 6x2 of 16 registers, 14x2 or 6x4 of 32. That also keeps the loads per
 // multiply-add under what two load ports give. Staged tiles: 8x8 accumulators a lane repay their 16
 // loads from local memory four times over; the best is the one whose rounds over the compute units
 // waste least, and k is split when most of them would idle.
@@ -46,25 +46,37 @@ uint32_t rows_of_bytes(const ContractionParams& params, const Product& p, uint32
   return (registers - 3 - of_columns) / (params.reg_n + (p.sums_rows ? 1 : 0));
 }
 
-/// Rows of the register tile: from half of what fits to all of it. A row's multiply-adds cost 1,
-/// the vectors of B loaded beside them kVectorLoadCost.
-std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
+/// Register tiles of so many vectors of columns, of half the rows that fit to all of them. A step
+/// of k costs its multiply-adds and the vectors of B loaded beside them, a row besides what finds
+/// and stores it; the processors take tiles in rounds.
+void add_broadcast_tiles(std::vector<Candidate>& found, uint32_t reg_n, const Product& p,
+                         const Target& target) {
   ContractionParams params;
   params.lane_m = 1;
   params.lane_n = target.wave_lanes;
-  params.reg_n = p.n > target.wave_lanes ? 2 : 1;
+  params.reg_n = reg_n;
   params.k_dot = p.k_dot;
   // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
   const bool many_registers = target.vector_registers >= 32;
   params.k_step = many_registers ? 1 : 4;
-  uint32_t rows_max = (many_registers ? 14 : 6) * 2 / params.reg_n;
+  uint32_t rows_max = reg_n == 4 ? 6 : (many_registers ? 14 : 6) * 2 / reg_n;
   if (params.by_bytes()) rows_max = rows_of_bytes(params, p, target.vector_registers);
-  std::vector<Candidate> found;
+  const auto steps = static_cast<double>(std::max<int64_t>(p.k / p.k_dot, 1));
   for (uint32_t rows = rows_max; rows >= std::max(1u, rows_max / 2); --rows) {
-    const double tiles = static_cast<double>((p.m + rows - 1) / rows);
     params.reg_m = static_cast<uint32_t>(std::min<int64_t>(rows, p.m));
-    found.push_back({params, tiles * (rows + kVectorLoadCost)});
+    const int64_t units = target.compute_units;
+    const auto rounds = static_cast<double>((workgroups(params, p) + units - 1) / units);
+    const double of_step = reg_n * (params.reg_m + kVectorLoadCost);
+    found.push_back({params, rounds * (steps * of_step + params.reg_m * kTileRowCost)});
   }
+}
+
+/// With registers enough four vectors of columns, too: a tile's row is longer in memory.
+std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
+  std::vector<Candidate> found;
+  const int64_t vectors = (p.n + target.wave_lanes - 1) / target.wave_lanes;
+  add_broadcast_tiles(found, vectors > 1 ? 2 : 1, p, target);
+  if (target.vector_registers >= 32 && vectors > 2) add_broadcast_tiles(found, 4, p, target);
   return found;
 }
 

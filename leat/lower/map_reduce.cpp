@@ -19,6 +19,9 @@ using ir::ValueId;
 
 namespace {
 
+/// Rounds of a serial sum that are summed by themselves.
+constexpr int64_t kSumApart = 32;
+
 struct MapReduceLowering {
   MapReduceLowering(const StepSource& source, const MapReduceParams& params_in)
       : node(source.node),
@@ -162,22 +165,45 @@ int MapReduceLowering::unroll_of(size_t reduce_axis, const Number& number) const
 /// Loops over the reduce axes from `reduce_axis` on; `axes` holds all coordinates known so far.
 ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduce_axis,
                                          ValueId accumulated, ValueId mask) {
-  const Numbers& extents = numbers.reduce;
-  if (reduce_axis == extents.size()) {
+  if (reduce_axis == numbers.reduce.size()) {
     ValueId element = exprs.value(node.element, {.axes = axes, .mask = mask});
     if (builder.type(element).scalar == ir::Scalar::b1) {
       element = builder.convert(Opcode::int_from_bool, element);
     }
     return combine(accumulated, element);
   }
-  const ValueId init[] = {accumulated};
-  return builder.loop(
-      builder.i32(0), builder.i32(extents[reduce_axis]), 1, init, true,
-      [&](ValueId counter, std::span<const ValueId> carried) {
-        axes[rank + reduce_axis] = counter;
-        return std::vector<ValueId>{reduce_serial(axes, reduce_axis + 1, carried[0], mask)};
-      },
-      unroll_of(reduce_axis, extents[reduce_axis]))[0];
+  const auto rounds = [&](ValueId first, const Number& count, ValueId init) {
+    return builder.loop(
+        builder.i32(0), builder.i32(count), 1, std::span(&init, 1), true,
+        [&](ValueId counter, std::span<const ValueId> carried) {
+          axes[rank + reduce_axis] = builder.add(first, counter);
+          return std::vector<ValueId>{reduce_serial(axes, reduce_axis + 1, carried[0], mask)};
+        },
+        unroll_of(reduce_axis, count))[0];
+  };
+  const Number& extent = numbers.reduce[reduce_axis];
+  const ValueId start = builder.i32(0);
+  const bool is_float_sum =
+      node.reduce_op == ReduceOp::sum && is_float(node.exprs.type(node.element));
+  if (!is_float_sum || (!extent.is_open() && extent < kSumApart)) {
+    return rounds(start, extent, accumulated);
+  }
+  // What takes in one small number after another loses of each what it has no digits for: many are
+  // summed apart first.
+  if (extent.is_open() || extent < 4 * kSumApart) {
+    if (reduce_axis == 0) return rounds(start, extent, accumulated);
+    return combine(accumulated, rounds(start, extent, identity()));
+  }
+  const int64_t stretches = extent.fixed() / kSumApart;
+  const ValueId sum = builder.loop(
+      start, builder.i32(stretches), 1, std::span(&accumulated, 1), true,
+      [&](ValueId stretch, std::span<const ValueId> carried) {
+        const ValueId first = builder.mul(stretch, builder.i32(kSumApart));
+        return std::vector<ValueId>{combine(carried[0], rounds(first, kSumApart, identity()))};
+      })[0];
+  const int64_t summed = stretches * kSumApart;
+  if (summed == extent.fixed()) return sum;
+  return combine(sum, rounds(builder.i32(summed), extent.fixed() - summed, identity()));
 }
 
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,

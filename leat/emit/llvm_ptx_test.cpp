@@ -50,13 +50,15 @@ std::string body_of(const std::string& ptx) {
   return ptx.substr(std::min(ptx.find(".version"), ptx.size()));
 }
 
-/// Sums of 32 lanes through local memory, which a second wave turns around.
+/// Sums of 32 lanes through local memory, which a second wave turns around. Made one by one, as in
+/// which order the arguments of a call are made is the compiler's choice.
 ir::Program exchange_program() {
   Builder b("exchange", 32, 2);
   const uint32_t x = b.parameter("x", DType::f32, false, 64);
   const uint32_t y = b.parameter("y", DType::f32, true, 64);
   const uint32_t tile = b.local("tile", DType::f32, 1, 64);
-  const ValueId place = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
+  const ValueId lane = b.lane_id();
+  const ValueId place = b.add(b.mul(b.wave_id(), b.i32(32)), lane);
   b.store_local(tile, place, b.load(x, place));
   b.barrier();
   const ValueId other = b.load_local(tile, b.sub(b.i32(63), place));
@@ -75,10 +77,9 @@ ir::Program wide_program() {
   b.store_local(tile, b.lane_id(), four);
   b.barrier();
   const ValueId back = b.load_local(tile, b.sub(b.i32(31), b.lane_id()), 4);
-  b.store(y, b.lane_id(),
-          b.add(b.mul(back, four),
-                b.vector(std::vector<ValueId>{b.extract(half, 0), b.extract(half, 1),
-                                              b.extract(half, 0), b.extract(half, 1)})));
+  const ValueId halves = b.vector(std::vector<ValueId>{b.extract(half, 0), b.extract(half, 1),
+                                                       b.extract(half, 0), b.extract(half, 1)});
+  b.store(y, b.lane_id(), b.add(b.mul(back, four), halves));
   return b.finish();
 }
 

@@ -73,10 +73,11 @@ Result<void> add_replay_rows(Device& device, const Options& options, std::vector
   const uint64_t allocations = allocation_count();
   const Queue::Counts before = device.queue().counts();
   for (uint32_t i = 0; i < kReplaysCounted; ++i) TRY(network->run());
+  const uint64_t allocated = allocation_count() - allocations;
   const Queue::Counts after = device.queue().counts();
   const double count = kReplaysCounted;
   rows.push_back(single("replay_allocations", "calls of operator new in a replay, all threads",
-                        static_cast<double>(allocation_count() - allocations) / count, "", "0"));
+                        static_cast<double>(allocated) / count, "", "0"));
   rows.push_back(single(
       "replay_descriptors",
       device.info().route == Route::opengl ? "binding calls in a replay (GL records nothing)"

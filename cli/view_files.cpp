@@ -113,7 +113,7 @@ Result<void> write_picture(const Picture& picture, const std::string& path, cons
   const Picture resized = fits ? Picture() : resize(picture, width, height);
   const Picture& fitted = fits ? picture : resized;
   const double grey_mean = (numbers.mean[0] + numbers.mean[1] + numbers.mean[2]) / 3;
-  const size_t element_bytes = size_bytes_of(view.storage);
+  const auto element_bytes = static_cast<size_t>(size_bytes_of(view.storage));
   for (int64_t c = 0; c < channels; ++c) {
     const int64_t source = numbers.is_bgr ? 2 - c : c;
     const double mean = channels == 1 ? grey_mean : numbers.mean[static_cast<size_t>(source)];
@@ -130,8 +130,7 @@ Result<void> write_picture(const Picture& picture, const std::string& path, cons
 }
 
 double number_of(const ExternalView& view, int64_t index) {
-  const std::byte* const place =
-      view.host + static_cast<size_t>(index) * size_bytes_of(view.storage);
+  const std::byte* const place = view.host + index * size_bytes_of(view.storage);
   if (view.storage == DType::f16) return float_from_half(read_as<uint16_t>(place));
   if (view.storage == DType::i32) return read_as<int32_t>(place);
   if (view.storage == DType::i64) return static_cast<double>(read_as<int64_t>(place));

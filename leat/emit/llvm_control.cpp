@@ -2,6 +2,7 @@
 // On a CPU a counter is kept in 64 bits for addresses and cut to 32 where the program calculates
 // with it.
 #include <llvm/Analysis/ValueTracking.h>
+#include <llvm/IR/ConstantRange.h>
 
 #include "leat/base/check.h"
 #include "leat/emit/llvm_dialect.h"

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <cmath>
 
+#include "leat/base/amd_target.h"
 #include "leat/emit/emit.h"
 #include "leat/emit/llvm_machine_test.h"
+#include "leat/emit/llvm_versions.h"
 
 namespace leat::llvm_test {
 namespace {
@@ -287,6 +289,12 @@ TEST(LlvmEmit, RefusesWhatItCannotEmit) {
   Target unknown = avx2_target();
   unknown.llvm_triple = "pdp11-dec-unix";
   expect_refusal(grid_program(8), unknown, "pdp11");
+  Target chip = avx2_target();
+  chip.llvm_cpu = "k9000";
+  expect_refusal(grid_program(8), chip, "no code generator for chip (k9000)");
+  if (!kLlvmServesAmd) {
+    expect_refusal(grid_program(32), *amd_target("gfx1100"), "\"gfx1100\" needs LLVM 19");
+  }
   Target spirv;
   spirv.format = CodeFormat::spirv_pointers;
   expect_refusal(grid_program(8), spirv, "LLVM does not make");

@@ -2,6 +2,7 @@
 #include "leat/emit/llvm_machine_test.h"
 
 #include <gtest/gtest.h>
+#include <llvm/ExecutionEngine/Orc/ExecutionUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/Support/TargetSelect.h>
 #include <sys/mman.h>
@@ -138,6 +139,10 @@ std::unique_ptr<llvm::orc::LLJIT> link(const KernelBinary& binary, Entry& entry)
   llvm::InitializeNativeTargetAsmPrinter();
   auto jit = llvm::cantFail(
       llvm::orc::LLJITBuilder().setPlatformSetUp(llvm::orc::setUpInactivePlatform).create());
+  // Of this process's functions floorf and the like are called; LLVM 16 does not look by itself.
+  jit->getMainJITDylib().addGenerator(
+      llvm::cantFail(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
+          jit->getDataLayout().getGlobalPrefix())));
   const llvm::StringRef bytes(reinterpret_cast<const char*>(binary.code.data()),
                               binary.code.size());
   llvm::cantFail(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(bytes)));

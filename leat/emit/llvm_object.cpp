@@ -66,23 +66,36 @@ bool register_targets() {
 std::string cpu_of(const Target& target) {
   constexpr uint32_t kArchitectureMax = 90;
   const bool is_newer = nvidia_architecture(target.llvm_cpu) > kArchitectureMax;
-  return is_newer ? "sm_" + std::to_string(kArchitectureMax) : target.llvm_cpu;
+  return is_newer ? "sm_" + std::to_string(kArchitectureMax) : known_chip(target.llvm_cpu);
 }
 
 Result<std::unique_ptr<TargetMachine>> make_machine(const Target& target) {
   static const bool registered = register_targets();
   CHECK(registered);
   std::string reason;
+  if (target.format == CodeFormat::amdgpu_object && !kLlvmServesAmd) {
+    return Error(ErrorKind::unsupported,
+                 "Code for Target \"" + target.name +
+                     "\" needs LLVM 19; this build has (" LLVM_VERSION_STRING ").");
+  }
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(target.llvm_triple, reason);
   if (found == nullptr) {
     return Error(ErrorKind::unsupported,
                  "LLVM has no code generator for triple (" + target.llvm_triple + ").");
   }
+  // A chip that LLVM does not know would be taken for another one, which it says on stderr.
+  const std::string cpu = cpu_of(target);
+  const std::unique_ptr<llvm::MCSubtargetInfo> chips(
+      found->createMCSubtargetInfo(target.llvm_triple, "", ""));
+  if (!cpu.empty() && !chips->isCPUStringValid(cpu)) {
+    return Error(ErrorKind::unsupported,
+                 "LLVM " LLVM_VERSION_STRING " has no code generator for chip (" + cpu + ").");
+  }
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<TargetMachine>(
-      found->createTargetMachine(target.llvm_triple, cpu_of(target), target.llvm_features, options,
-                                 llvm::Reloc::PIC_, llvm::CodeModel::Small, kLlvmDefaultLevel));
+  return std::unique_ptr<TargetMachine>(found->createTargetMachine(
+      target.llvm_triple, cpu, known_features(target.llvm_features), options, llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, kLlvmDefaultLevel));
 }
 
 ChipFeatures features_of(const TargetMachine& machine, const Target& target) {
@@ -108,7 +121,7 @@ llvm::AttrBuilder attributes_of(llvm::LLVMContext& context, const Target& target
   const std::string vector_bits = std::to_string(target.wave_lanes * 32);
   attributes.addAttribute(llvm::Attribute::NoUnwind);
   attributes.addAttribute("target-cpu", cpu_of(target));
-  attributes.addAttribute("target-features", target.llvm_features);
+  attributes.addAttribute("target-features", known_features(target.llvm_features));
   if (dialect_of(target.format) != nullptr) return attributes;
   attributes.addAttribute("prefer-vector-width", vector_bits);
   attributes.addAttribute("min-legal-vector-width", vector_bits);
@@ -271,8 +284,10 @@ Result<KernelBinary> emit_cubin(const ir::Program& program, const Target& target
 }
 
 Result<std::string> assembly_llvm(const ir::Program& program, const Target& target) {
-  TRY_ASSIGN(const auto text, compile(program, target, kLlvmAssemblyFile));
-  return std::string(text.begin(), text.end());
+  TRY_ASSIGN(const auto bytes, compile(program, target, kLlvmAssemblyFile));
+  std::string text(bytes.begin(), bytes.end());
+  nvptx_name_chip(text, target.llvm_cpu);
+  return text;
 }
 
 }  // namespace leat

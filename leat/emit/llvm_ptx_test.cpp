@@ -2,6 +2,7 @@
 // assembler is installed, that every sample program assembles for every architecture, without
 // spills.
 #include <gtest/gtest.h>
+#include <llvm/Config/llvm-config.h>
 
 #include <algorithm>
 #include <fstream>
@@ -22,6 +23,7 @@ using ir::Builder;
 using ir::Opcode;
 using ir::ValueId;
 
+constexpr char kOlder[] = "LLVM " LLVM_VERSION_STRING " writes other text than LLVM 19.";
 constexpr uint32_t kArchitectures[] = {75, 80, 89, 90};
 
 Target ptx_target(uint32_t architecture) {
@@ -48,13 +50,15 @@ std::string body_of(const std::string& ptx) {
   return ptx.substr(std::min(ptx.find(".version"), ptx.size()));
 }
 
-/// Sums of 32 lanes through local memory, which a second wave turns around.
+/// Sums of 32 lanes through local memory, which a second wave turns around. Made one by one, as in
+/// which order the arguments of a call are made is the compiler's choice.
 ir::Program exchange_program() {
   Builder b("exchange", 32, 2);
   const uint32_t x = b.parameter("x", DType::f32, false, 64);
   const uint32_t y = b.parameter("y", DType::f32, true, 64);
   const uint32_t tile = b.local("tile", DType::f32, 1, 64);
-  const ValueId place = b.add(b.mul(b.wave_id(), b.i32(32)), b.lane_id());
+  const ValueId lane = b.lane_id();
+  const ValueId place = b.add(b.mul(b.wave_id(), b.i32(32)), lane);
   b.store_local(tile, place, b.load(x, place));
   b.barrier();
   const ValueId other = b.load_local(tile, b.sub(b.i32(63), place));
@@ -73,14 +77,14 @@ ir::Program wide_program() {
   b.store_local(tile, b.lane_id(), four);
   b.barrier();
   const ValueId back = b.load_local(tile, b.sub(b.i32(31), b.lane_id()), 4);
-  b.store(y, b.lane_id(),
-          b.add(b.mul(back, four),
-                b.vector(std::vector<ValueId>{b.extract(half, 0), b.extract(half, 1),
-                                              b.extract(half, 0), b.extract(half, 1)})));
+  const ValueId halves = b.vector(std::vector<ValueId>{b.extract(half, 0), b.extract(half, 1),
+                                                       b.extract(half, 0), b.extract(half, 1)});
+  b.store(y, b.lane_id(), b.add(b.mul(back, four), halves));
   return b.finish();
 }
 
 TEST(Ptx, SaxpyInFull) {
+  if (LLVM_VERSION_MAJOR < 19) GTEST_SKIP() << kOlder;
   EXPECT_EQ(body_of(ptx_of(spirv::saxpy_program(1000))), R"(.version 8.0
 .target sm_80
 .address_size 64
@@ -138,6 +142,7 @@ $L__BB0_2:
 }
 
 TEST(Ptx, ExchangeInFull) {
+  if (LLVM_VERSION_MAJOR < 19) GTEST_SKIP() << kOlder;
   EXPECT_EQ(body_of(ptx_of(exchange_program())), R"(.version 8.0
 .target sm_80
 .address_size 64
@@ -202,6 +207,7 @@ TEST(Ptx, ExchangeInFull) {
 }
 
 TEST(Ptx, WideInFull) {
+  if (LLVM_VERSION_MAJOR < 19) GTEST_SKIP() << kOlder;
   EXPECT_EQ(body_of(ptx_of(wide_program())), R"(.version 8.0
 .target sm_80
 .address_size 64
@@ -328,7 +334,7 @@ TEST(Ptx, RefusesInstructionsThatTheChipLacks) {
 TEST(Ptx, NamesWhatTheLaunchNeeds) {
   const std::string text = ptx_of(spirv::saxpy_program(1000), 90);
   EXPECT_NE(text.find(".version 8.0"), std::string::npos);
-  EXPECT_NE(text.find(".target sm_90"), std::string::npos);
+  EXPECT_NE(text.find(".target sm_90a\n"), std::string::npos);
   EXPECT_NE(text.find(".visible .entry leat_saxpy("), std::string::npos);
   EXPECT_NE(text.find(".reqntid 128, 1, 1"), std::string::npos);
   EXPECT_EQ(count_of(text, ".param .u64"), 3u);

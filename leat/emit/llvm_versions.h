@@ -1,7 +1,7 @@
 // What differs between the versions of LLVM that the build may use (LEAT_LLVM_VERSION): all of it,
 // but for the host's features, which leat/backend/cpu asks for. Tried: 16 and 19,
-// docs/platforms.md. Source: LLVM's release notes 17 (nvvm.cp.async with a size), 18
-// (CodeGenOptLevel, CodeGenFileType), 19 (metadata !mmra).
+// docs/platforms.md. Source: LLVM's release notes 17 (nvvm.cp.async with a size, PTX ISA 8.0),
+// 18 (CodeGenOptLevel, CodeGenFileType), 19 (metadata !mmra).
 #pragma once
 
 #include <llvm/Config/llvm-config.h>
@@ -27,6 +27,33 @@ inline constexpr auto kLlvmDefaultLevel = llvm::CodeGenOpt::Default;
 inline constexpr auto kLlvmObjectFile = llvm::CGFT_ObjectFile;
 inline constexpr auto kLlvmAssemblyFile = llvm::CGFT_AssemblyFile;
 #endif
+
+/// Whether there is code for AMD's GPUs. LLVM 16 knows none after gfx1103, takes v_sqrt_f32 for a
+/// root, which is not rounded and takes subnormals for zeros, has no code for atomicrmw uinc_wrap,
+/// and writes objects of version 4. Seen with tests/amd, 2026-11-30.
+inline constexpr bool kLlvmServesAmd = LLVM_VERSION_MAJOR >= 19;
+
+/// Target::llvm_features and llvm_cpu as far as LLVM knows them: 16 writes PTX of ISA 7.8 at most.
+inline std::string known_features(const std::string& features) {
+  return LLVM_VERSION_MAJOR < 17 && features == "+ptx80" ? "+ptx78" : features;
+}
+inline std::string known_chip(const std::string& chip) {
+  return LLVM_VERSION_MAJOR < 17 && chip == "sm_90a" ? "sm_90" : chip;
+}
+
+/// Writes into PTX what it is for, where the two above changed that. ISA 8.0 has all of 7.8, and
+/// what only sm_90a has is inline assembly, which LLVM passes on.
+inline void nvptx_name_chip([[maybe_unused]] std::string& ptx,
+                            [[maybe_unused]] const std::string& chip) {
+#if LLVM_VERSION_MAJOR < 17
+  const std::string version = ".version 7.8\n", target = ".target sm_90\n";
+  const size_t at = ptx.find(version);
+  if (at == std::string::npos) return;
+  ptx.replace(at, version.size(), ".version 8.0\n");
+  const size_t line = ptx.find(target, at);
+  if (chip == "sm_90a") ptx.replace(line, target.size(), ".target sm_90a\n");
+#endif
+}
 
 /// cp.async of `place_bytes` (4, 8 or 16), of which `size` are read and the rest is zero.
 inline void nvptx_copy_async(llvm::IRBuilder<>& build, llvm::Value* target, llvm::Value* source,

@@ -279,11 +279,14 @@ ir::Program saxpy_program(uint32_t count) {
   const uint32_t alpha = b.parameter("alpha", DType::f32, false, 1);
   const uint32_t x = b.parameter("x", DType::f32, false, count);
   const uint32_t out = b.parameter("out", DType::f32, true, count);
-  const ValueId wave = b.add(b.mul(b.group_id(0), b.i32(4)), b.wave_id());
-  const ValueId index = b.add(b.mul(wave, b.i32(32)), b.lane_id());
+  // One by one: in which order the arguments of a call are made is the compiler's choice.
+  const ValueId wave_in_group = b.wave_id(), lane = b.lane_id();
+  const ValueId wave = b.add(b.mul(b.group_id(0), b.i32(4)), wave_in_group);
+  const ValueId index = b.add(b.mul(wave, b.i32(32)), lane);
   const ValueId mask = b.binary(Opcode::lt_i, index, b.i32(count));
   const ValueId scale = b.load(alpha, b.i32(0));
-  const ValueId sum = b.fma(scale, b.load(x, index, 1, mask), b.load(out, index, 1, mask));
+  const ValueId y = b.load(out, index, 1, mask);
+  const ValueId sum = b.fma(scale, b.load(x, index, 1, mask), y);
   b.store(out, index, sum, mask);
   return b.finish();
 }

@@ -97,7 +97,7 @@ Result<HostTensor> from_packed(const TensorProto& proto, DType dtype, Shape shap
   }
   HostTensor tensor = HostTensor::zeros(dtype, std::move(shape));
   for (int64_t i = 0; i < count; ++i) {
-    const int byte = static_cast<uint8_t>(bytes[static_cast<int>(i / per_byte)]);
+    const int byte = static_cast<uint8_t>(bytes.begin()[i / per_byte]);
     tensor.set_integer(i, byte >> (bits * static_cast<int>(i % per_byte)));
   }
   return tensor;

@@ -145,7 +145,7 @@ Result<TensorId> import_embed_layer_norm(OnnxNode& node) {
   Graph& graph = node.graph();
   const double epsilon = node.number("epsilon", 1e-12);
   node.ignore({"mask_index_type"});
-  for (const size_t input : {2, 3, 5, 6}) {
+  for (const size_t input : {2u, 3u, 5u, 6u}) {
     if (node.has_input(input)) continue;
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Input {} of EmbedLayerNormalization is missing.", input));

@@ -206,7 +206,7 @@ Result<TensorId> import_multi_head_attention(OnnxNode& node) {
   options.causal = node.flag("unidirectional", false);
   options.keeps_present = node.wants_output(1) || node.wants_output(2);
   read_scale(node, options);
-  for (const size_t input : {8, 9}) {
+  for (const size_t input : {8u, 9u}) {
     if (!node.has_input(input)) continue;
     node.fail(ErrorKind::unsupported,
               fmt::format("Input {} of MultiHeadAttention (a shared buffer, beams) is not "

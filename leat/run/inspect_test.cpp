@@ -7,9 +7,9 @@
 
 #include <filesystem>
 
-#include "leat/backend/backends.h"
 #include "leat/ir/parse.h"
 #include "leat/ir/verify.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/peak.h"
 #include "leat/run/probe_kernels.h"
 #include "leat/tensor/ops.h"
@@ -105,7 +105,7 @@ TEST(ProbeKernels, EmitForSpirvTargets) {
 
 // Eight tile registers hold all that the peak of matrix units takes.
 TEST(ProbeKernels, EmitForUnitsOfCpus) {
-  if (const auto device = open_device("cpu", 1); !device) GTEST_SKIP() << device.error().message();
+  if (const auto device = open_compiling_cpu(1); !device) GTEST_SKIP() << device.error().message();
   const Target tiles = plain_target("sapphirerapids").value();
   const auto units = unit_kernel(tiles, DType::bf16);
   ASSERT_TRUE(units) << units.error().message();
@@ -118,7 +118,7 @@ TEST(ProbeKernels, EmitForUnitsOfCpus) {
 }
 
 TEST(Peak, IsKeptAndOnlyGrows) {
-  Result<std::unique_ptr<Device>> device = open_device("cpu", 1);
+  Result<std::unique_ptr<Device>> device = open_compiling_cpu(1);
   if (!device) GTEST_SKIP() << device.error().message();
   const std::string folder = testing::TempDir() + "leat_peak_" + std::to_string(getpid());
   const Result<double> measured = measured_peak_gflops(**device, folder);

@@ -133,7 +133,7 @@ TEST(JugglerDeadline, IsEachDevicesOwn) {
 
 // The quick device's items last longer than the few deadlines, and far less than many.
 TEST(JugglerDeadline, ADeviceThatHangsIsGivenUpAfterAFew) {
-  for (const size_t slots : {1, 2, 8}) {
+  for (const size_t slots : {1u, 2u, 8u}) {
     HandDevice hung([](uint64_t) { return kNever; });
     HandDevice quick([](uint64_t) { return kMs; });
     const auto report = juggle_two(hung.juggled("hung", slots, 5 * kMs),

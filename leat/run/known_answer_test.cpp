@@ -4,13 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "leat/backend/backends.h"
+#include "leat/run/compiling_cpu_test.h"
 
 namespace leat {
 
 namespace {
 
 TEST(SelfTest, PassesOnTheCpu) {
-  auto device = open_device("cpu", 2);
+  auto device = open_compiling_cpu(2);
   if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
   const Result<void> result = self_test(**device, "");
   EXPECT_TRUE(result) << result.error().message();
@@ -19,7 +20,7 @@ TEST(SelfTest, PassesOnTheCpu) {
 // Not even where the right answer of a test before lies in the memory that it is given.
 TEST(SelfTest, FailsOnADeviceThatComputesNothing) {
   for (int i = 0; i < 3; ++i) {
-    const auto cpu = open_device("cpu", 1);
+    const auto cpu = open_compiling_cpu(1);
     if (cpu) {
       ASSERT_TRUE(self_test(**cpu, ""));
     }

@@ -171,7 +171,7 @@ class Reference {
   }
 
   bool is_right(size_t result, const std::vector<std::byte>& bytes, DType storage, DType dtype) {
-    const auto count = static_cast<int64_t>(bytes.size() / size_bytes_of(storage));
+    const auto count = static_cast<int64_t>(bytes.size()) / size_bytes_of(storage);
     const HostTensor got = from_storage(bytes, storage, dtype, {count});
     const double allowed = allowed_error(result, got, storage);
     for (size_t i = 0; i < points_.size(); ++i) {

@@ -335,7 +335,7 @@ class Capture {
       fail(fmt::format("launch {} takes arguments at 0x{:x}", record.number, arguments));
     }
     for (const json& kernel : root_.value("kernels", json::array())) {
-      if (!meant.contains("kernel") || kernel.value("name", "") != meant["kernel"]) continue;
+      if (!meant.contains("kernel") || meant["kernel"] != kernel.value("name", "")) continue;
       const Result<uint64_t> entry = parse_number(kernel.at("entry"));
       if (!entry || *entry != launch.entry) {
         fail(fmt::format("launch {} enters at 0x{:x}", record.number, launch.entry));

@@ -144,45 +144,37 @@ struct DrmBufferList {
   uint64_t entries;
 };
 
-struct DrmGemCreate {
-  union {
-    struct {
-      uint64_t size, alignment, domains, flags;
-    } in;
-    uint32_t handle;
-  };
+union DrmGemCreate {
+  struct {
+    uint64_t size, alignment, domains, flags;
+  } in;
+  uint32_t handle;
 };
-struct DrmGemMmap {
-  union {
-    uint32_t handle;
-    uint64_t offset;
-  };
+union DrmGemMmap {
+  uint32_t handle;
+  uint64_t offset;
 };
 struct DrmGemVa {
   uint32_t handle, pad, operation, flags;
   uint64_t va, offset, size;
 };
-struct DrmContext {
-  union {
-    struct {
-      uint32_t operation, flags, context;
-      int32_t priority;
-    } in;
-    uint32_t context;
-    struct {
-      uint64_t flags;
-      uint32_t hangs, status;
-    } state;
-  };
+union DrmContext {
+  struct {
+    uint32_t operation, flags, context;
+    int32_t priority;
+  } in;
+  uint32_t context;
+  struct {
+    uint64_t flags;
+    uint32_t hangs, status;
+  } state;
 };
-struct DrmSubmit {
-  union {
-    struct {
-      uint32_t context, list, chunk_count, flags;
-      uint64_t chunks;
-    } in;
-    uint64_t sequence;
-  };
+union DrmSubmit {
+  struct {
+    uint32_t context, list, chunk_count, flags;
+    uint64_t chunks;
+  } in;
+  uint64_t sequence;
 };
 struct DrmChunk {
   uint32_t id, length_dw;
@@ -193,14 +185,12 @@ struct DrmIb {
   uint64_t va;
   uint32_t bytes, ip_type, ip_instance, ring;
 };
-struct DrmWaitSubmit {
-  union {
-    struct {
-      uint64_t sequence, timeout_ns;
-      uint32_t ip_type, ip_instance, ring, context;
-    } in;
-    uint64_t status;
-  };
+union DrmWaitSubmit {
+  struct {
+    uint64_t sequence, timeout_ns;
+    uint32_t ip_type, ip_instance, ring, context;
+  } in;
+  uint64_t status;
 };
 static_assert(sizeof(DrmGemCreate) == 32 && sizeof(DrmGemVa) == 40 && sizeof(DrmIb) == 32);
 static_assert(sizeof(DrmSubmit) == 24 && sizeof(DrmWaitSubmit) == 32 && sizeof(DrmContext) == 16);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "leat/run/compiling_cpu_test.h"
 #include "tests/backend/backend_suite.h"
 #include "tests/wire/mock_gpu.h"
 
@@ -46,7 +47,7 @@ std::vector<TestedRoute> find_routes() {
     const auto same = std::ranges::count_if(
         routes, [&](const TestedRoute& route) { return route.name == found.info.name; });
     if (same > 0) test_name += "_" + std::to_string(same);
-    routes.push_back({found.info.name, test_name, found.refusal});
+    routes.push_back({found.info.name, test_name, refusal_of_kernels(found)});
   }
   return routes;
 }

@@ -179,7 +179,9 @@ TEST_F(LibraryUsers, DebianPackages) {
         "zsh/vendor-completions/_leat", "fish/vendor_completions.d/leat.fish"}) {
     EXPECT_TRUE(fs::exists(root + "/usr/share/" + file)) << file;
   }
-  expect_runs(clean() + root + "/usr/bin/leat bench peers", "onednn");
+  const std::string peers = "/leat bench peers";  // oneDNN, where the build has it
+  expect_runs(clean() + root + "/usr/bin" + peers,
+              run_command(clean() + kBuild + "/bin" + peers).text);
   const std::string library = "$(dirname $(find " + root + " -name libleat.so.0))";
   if (has(kPython + " -c 'import numpy'")) {
     expect_runs(clean() + "sh -c 'LD_LIBRARY_PATH=" + library + " PYTHONPATH=" + root +

@@ -379,7 +379,7 @@ TEST(CliTrace, HasEveryKernelByName) {
                                      "--repeat", "2", "--trace", trace, "--profile", "--json"}));
   const std::vector<std::string> names = kernels_in_trace(trace);
   ASSERT_EQ(names.size(), run["profile"].size());
-  for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(names[i], run["profile"][i]["name"]);
+  for (size_t i = 0; i < names.size(); ++i) EXPECT_EQ(run["profile"][i]["name"], names[i]);
   const ProgramResult stream =
       run_leat({"run", kDigits, "-i", pictures, "-o", scratch_path("results"), "--device", "cpu",
                 "--trace", trace});

@@ -51,7 +51,7 @@ void limit_memory(rlim_t size_bytes) {
 TEST(CliEnds, WithoutMemoryASentence) {
   if (!kCanLimitMemory) GTEST_SKIP() << "Addresses cannot be limited under a sanitizer.";
   size_t refused = 0;
-  for (const rlim_t mebibytes : {420, 440, 460, 500, 560, 640}) {
+  for (const rlim_t mebibytes : {420u, 440u, 460u, 500u, 560u, 640u}) {
     const ProgramResult result = run_leat(run_digits(), [&] { limit_memory(mebibytes << 20); });
     if (result.exit_code == 0 || result.exit_code == 127)
       continue;  // enough, or not for the loader

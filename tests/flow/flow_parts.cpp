@@ -7,6 +7,7 @@
 
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
 #include "tests/ops/tested_devices.h"
 
@@ -228,7 +229,7 @@ DeviceSource refusing(const std::vector<std::string>& names) {
   DeviceSource source;
   source.open = [names](const std::string& spec,
                         const DeviceCheck&) -> Result<std::unique_ptr<Device>> {
-    TRY_ASSIGN(std::unique_ptr<Device> cpu, open_device("cpu", 1));
+    TRY_ASSIGN(std::unique_ptr<Device> cpu, open_compiling_cpu(1));
     if (spec == "cpu") return cpu;
     return std::unique_ptr<Device>(
         std::make_unique<RefusingDevice>(std::move(cpu), spec.empty() ? names.front() : spec));
@@ -239,7 +240,7 @@ DeviceSource refusing(const std::vector<std::string>& names) {
 }
 
 TEST(PartsFallBack, TheNextDeviceTakesWhatOneRefuses) {
-  if (!open_device("cpu", 1)) GTEST_SKIP() << "This build has no cpu device.";
+  if (!open_compiling_cpu(1)) GTEST_SKIP() << "This build has no cpu device.";
   const std::vector<HostTensor> inputs = {floats({0, 1, 0})};
   const Model model = refused_model().specialised({.in_parts = true}).value();
   std::vector<std::string> moves;
@@ -259,7 +260,7 @@ TEST(PartsFallBack, TheNextDeviceTakesWhatOneRefuses) {
 }
 
 TEST(PartsFallBack, WithoutATakerTheModelStays) {
-  if (!open_device("cpu", 1)) GTEST_SKIP() << "This build has no cpu device.";
+  if (!open_compiling_cpu(1)) GTEST_SKIP() << "This build has no cpu device.";
   const std::vector<HostTensor> inputs = {floats({0, 1, 0})};
   const Model model = refused_model().specialised({.in_parts = true}).value();
   Session session({.devices = refusing({"first", "second"})});

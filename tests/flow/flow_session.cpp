@@ -11,6 +11,7 @@
 #include "leat/backend/faulty/faulty_device.h"
 #include "leat/model/onnx_builder.h"
 #include "leat/model/onnx_import.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
 #include "tests/ops/tested_devices.h"
 
@@ -115,7 +116,7 @@ DeviceSource cpu_after(std::function<Result<std::unique_ptr<Device>>()> first,
                        const std::string& first_name) {
   DeviceSource source;
   source.open = [first](const std::string& spec, const DeviceCheck&) {
-    return spec == "cpu" ? open_device("cpu", 1) : first();
+    return spec == "cpu" ? open_compiling_cpu(1) : first();
   };
   source.names = [first_name] { return std::vector<std::string>{first_name, "cpu"}; };
   source.next_route = [](const std::string& name) {
@@ -125,11 +126,11 @@ DeviceSource cpu_after(std::function<Result<std::unique_ptr<Device>>()> first,
 }
 
 Result<std::unique_ptr<Device>> losing_cpu(uint64_t lost_at) {
-  TRY_ASSIGN(std::unique_ptr<Device> cpu, open_device("cpu", 1));
+  TRY_ASSIGN(std::unique_ptr<Device> cpu, open_compiling_cpu(1));
   return make_faulty_device(std::move(cpu), {.share = 0, .lost_at = lost_at}, nullptr);
 }
 
-bool has_cpu() { return open_device("cpu", 1).has_value(); }
+bool has_cpu() { return open_compiling_cpu(1).has_value(); }
 
 TEST(SessionFallBack, LostWorkIsDoneAgainOnTheNextRoute) {
   if (!has_cpu()) GTEST_SKIP() << "This build has no cpu device.";

@@ -6,6 +6,7 @@
 #include <functional>
 #include <random>
 
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
 #include "leat/tensor/constant_memory.h"
 #include "leat/tensor/ops.h"
@@ -221,6 +222,7 @@ TEST_P(FlowShapes, AModelWaitsForShapesThatItCanHave) {
 
 // Memory of the caller's is its own again once the model has other shapes.
 TEST(FlowPlacedShapes, PlacedMemoryIsForgottenWithItsShape) {
+  if (const auto cpu = open_compiling_cpu(1); !cpu) GTEST_SKIP() << cpu.error().message();
   Session session({.devices = machine_devices(2)});
   const LoadOptions options = foreseeing("cpu");
   const std::vector<Shape> first = {{1, 3, 40, 56}}, second = {{1, 3, 48, 72}};

@@ -9,6 +9,7 @@
 #include "leat/backend/backends.h"
 #include "leat/backend/faulty/faulty_device.h"
 #include "leat/base/scratch_folder_test.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
 #include "leat/tensor/ops.h"
 
@@ -96,7 +97,7 @@ class Tuning : public ScratchFolder {
 };
 
 TEST_F(Tuning, MeasuresOnceAndKnowsAtTheNextStart) {
-  const OpenDevice open = [] { return open_device("cpu", 2); };
+  const OpenDevice open = [] { return open_compiling_cpu(2); };
   if (const auto device = open(); !device) GTEST_SKIP() << device.error().message();
   const auto first = tuned(open, folder_, true);
   ASSERT_TRUE(first) << first.error().message();
@@ -119,7 +120,7 @@ TEST_F(Tuning, MeasuresOnceAndKnowsAtTheNextStart) {
 }
 
 TEST_F(Tuning, WithoutAFolderNothingIsKept) {
-  const OpenDevice open = [] { return open_device("cpu", 1); };
+  const OpenDevice open = [] { return open_compiling_cpu(1); };
   if (const auto device = open(); !device) GTEST_SKIP() << device.error().message();
   const auto made = tuned(open, "", true, 0);
   ASSERT_TRUE(made);
@@ -129,7 +130,7 @@ TEST_F(Tuning, WithoutAFolderNothingIsKept) {
 
 // Two equal products of other weights, tried one after the other.
 TEST_F(Tuning, WeightsBelongToTheReference) {
-  const auto device = open_device("cpu", 1);
+  const auto device = open_compiling_cpu(1);
   if (!device) GTEST_SKIP() << device.error().message();
   const MakeTrials make = trials_on(**device, "");
   for (const int64_t step : {7, 5}) {
@@ -171,12 +172,12 @@ TEST_F(Tuning, AWrongResultIsFoundOut) {
 
 // Submissions are swallowed, late, early; a way that suffers is put away, and the process goes on.
 TEST_F(Tuning, FaultsCostTheWaysThatMeetThem) {
-  if (const auto device = open_device("cpu", 1); !device) GTEST_SKIP() << device.error().message();
+  if (const auto device = open_compiling_cpu(1); !device) GTEST_SKIP() << device.error().message();
   size_t injected = 0;
   for (uint64_t seed = 1; seed <= 4; ++seed) {
     FaultCounts counts;
     const OpenDevice open = [&]() -> Result<std::unique_ptr<Device>> {
-      TRY_ASSIGN(std::unique_ptr<Device> cpu, open_device("cpu", 1));
+      TRY_ASSIGN(std::unique_ptr<Device> cpu, open_compiling_cpu(1));
       return make_faulty_device(std::move(cpu), {.seed = seed, .share = 0.05}, &counts);
     };
     const auto made = tuned(open, folder_, true, 0.02);
@@ -185,7 +186,7 @@ TEST_F(Tuning, FaultsCostTheWaysThatMeetThem) {
   }
   EXPECT_GT(injected, 0u);
   // On a device without faults what was measured meanwhile makes right kernels.
-  const auto after = tuned([] { return open_device("cpu", 1); }, folder_, false);
+  const auto after = tuned([] { return open_compiling_cpu(1); }, folder_, false);
   ASSERT_TRUE(after) << after.error().message();
   expect_right(after->result);
 }

@@ -19,6 +19,11 @@ constexpr uint32_t kFieldsRounds = 1500;  // a model; under a second each, all t
 /// The largest single request that an import or a small evaluation may make.
 constexpr size_t kAllocationBytesMax = 16u << 20;
 
+/// below(), as the schema counts.
+int index_below(Random& random, int count) {
+  return static_cast<int>(below(random, static_cast<size_t>(count)));
+}
+
 int64_t odd_number(Random& random) {
   constexpr int64_t kValues[] = {0,
                                  1,
@@ -53,13 +58,12 @@ float odd_float(Random& random) {
 }
 
 void change_attribute(onnx::GraphProto& graph, Random& random) {
-  onnx::NodeProto& node = *graph.mutable_node(static_cast<int>(below(random, graph.node().size())));
+  onnx::NodeProto& node = *graph.mutable_node(index_below(random, graph.node().size()));
   if (node.attribute_size() == 0) return;
   onnx::AttributeProto& attribute =
-      *node.mutable_attribute(static_cast<int>(below(random, node.attribute().size())));
+      *node.mutable_attribute(index_below(random, node.attribute().size()));
   if (attribute.ints_size() > 0 && below(random, 4) > 0) {
-    attribute.set_ints(static_cast<int>(below(random, attribute.ints().size())),
-                       odd_number(random));
+    attribute.set_ints(index_below(random, attribute.ints().size()), odd_number(random));
   } else if (attribute.ints_size() > 0) {
     attribute.add_ints(odd_number(random));
   } else if (attribute.has_i()) {
@@ -77,7 +81,7 @@ void change_attribute(onnx::GraphProto& graph, Random& random) {
 void change_constant(onnx::GraphProto& graph, Random& random) {
   if (graph.initializer_size() == 0) return;
   onnx::TensorProto& tensor =
-      *graph.mutable_initializer(static_cast<int>(below(random, graph.initializer().size())));
+      *graph.mutable_initializer(index_below(random, graph.initializer().size()));
   if (below(random, 3) == 0 && tensor.dims_size() > 0) {
     std::swap(*tensor.mutable_dims()->begin(), *(tensor.mutable_dims()->end() - 1));
     if (below(random, 2) == 0) tensor.add_dims(1);
@@ -91,27 +95,24 @@ void change_constant(onnx::GraphProto& graph, Random& random) {
 }
 
 void change_input(onnx::GraphProto& graph, Random& random) {
-  onnx::ValueInfoProto& input =
-      *graph.mutable_input(static_cast<int>(below(random, graph.input().size())));
+  onnx::ValueInfoProto& input = *graph.mutable_input(index_below(random, graph.input().size()));
   onnx::TypeProto::Tensor& type = *input.mutable_type()->mutable_tensor_type();
   if (below(random, 4) == 0) {
     type.set_elem_type(static_cast<int>(below(random, 27)));
   } else if (type.shape().dim_size() > 0) {
-    const int dimension = static_cast<int>(below(random, type.shape().dim().size()));
+    const int dimension = index_below(random, type.shape().dim().size());
     type.mutable_shape()->mutable_dim(dimension)->set_dim_value(odd_number(random));
   }
 }
 
 /// Swaps two nodes' operators, or connects an input elsewhere.
 void rewire(onnx::GraphProto& graph, Random& random) {
-  onnx::NodeProto& first =
-      *graph.mutable_node(static_cast<int>(below(random, graph.node().size())));
-  onnx::NodeProto& second =
-      *graph.mutable_node(static_cast<int>(below(random, graph.node().size())));
+  onnx::NodeProto& first = *graph.mutable_node(index_below(random, graph.node().size()));
+  onnx::NodeProto& second = *graph.mutable_node(index_below(random, graph.node().size()));
   if (below(random, 2) == 0) {
     std::swap(*first.mutable_op_type(), *second.mutable_op_type());
   } else if (first.input_size() > 0 && second.output_size() > 0) {
-    first.set_input(static_cast<int>(below(random, first.input().size())), second.output(0));
+    first.set_input(index_below(random, first.input().size()), second.output(0));
   }
 }
 

@@ -6,13 +6,13 @@
 #include <cstring>
 #include <iterator>
 
-#include "leat/backend/backends.h"
 #include "leat/emit/emit.h"
 #include "leat/ir/interpret.h"
 #include "leat/ir/parse.h"
 #include "leat/ir/verify.h"
 #include "leat/lower/bound_accesses.h"
 #include "leat/lower/passes.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "leat/run/user_kernel.h"
 
 namespace leat {
@@ -228,7 +228,7 @@ void launch(Device& device, const ir::Program& program, std::vector<Words> argum
 }
 
 TEST(BoundedRuns, TouchNothingOutsideOnTheCpuAndComputeTheSame) {
-  const auto device = open_device("cpu", 1);
+  const auto device = open_compiling_cpu(1);
   if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
   for (const BoundedRun& run : bounded_runs()) {
     SCOPED_TRACE(run.name);
@@ -249,7 +249,7 @@ Result<void> run_loaded(LoadedKernel& loaded, std::vector<Words>& arguments) {
 }
 
 TEST(BoundedRuns, ALaterRunIsProvenForItsOwnNumbers) {
-  const auto device = open_device("cpu", 1);
+  const auto device = open_compiling_cpu(1);
   if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
   Result<UserKernel> kernel = UserKernel::parse(kZeroOfAnOpenLoad, "zero.ir");
   ASSERT_TRUE(kernel) << kernel.error().message();
@@ -265,7 +265,7 @@ TEST(BoundedRuns, ALaterRunIsProvenForItsOwnNumbers) {
 
 // Nobody's trust lets an access pass that is neither proven nor can be masked.
 TEST(BoundedRuns, WhatCannotBeMaskedIsNotRun) {
-  const auto device = open_device("cpu", 1);
+  const auto device = open_compiling_cpu(1);
   if (!device) GTEST_SKIP() << "This build has no cpu device: " << device.error().message();
   Result<UserKernel> kernel = UserKernel::parse(kernel_text(1, R"(parameter n : i32[1] read
 parameter counter : i32[4] write

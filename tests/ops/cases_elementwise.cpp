@@ -68,8 +68,8 @@ void add_shape_cases(OpCases& cases) {
       {"nine", {3, 3}},     {"rank_8", {1, 2, 1, 3, 1, 2, 1, 2}},
       {"thousand", {1000}}, {"image", {1, 17, 5, 7}},
   };
-  for (const auto& [name, shape] : shapes) {
-    cases.push_back({std::string("add_of_") + name, [shape = shape](OpGraph& g) {
+  for (const auto& [name, each_shape] : shapes) {
+    cases.push_back({std::string("add_of_") + name, [shape = each_shape](OpGraph& g) {
                        const TensorId a = g.feed(shape);
                        return binary(g.graph, "y", ScalarOp::add, a, g.feed(shape));
                      }});
@@ -253,17 +253,17 @@ void add_activation_cases(OpCases& cases) {
       {"reciprocal", Activation::reciprocal},
       {"sign", Activation::sign},
   };
-  for (const auto& [name, kind] : activations) {
+  for (const auto& [name, each_kind] : activations) {
     for (DType dtype : {DType::f32, DType::f16}) {
       cases.push_back({std::string(name) + "_" + std::string(name_of(dtype)),
-                       [kind = kind, dtype](OpGraph& g) {
+                       [kind = each_kind, dtype](OpGraph& g) {
                          return activation(g.graph, "y", kind, g.feed({2, 3, 7}, dtype, -5, 5));
                        },
                        dtype == DType::f32 ? kFewUlp : kHalfRounding});
     }
     // Far out: no overflow on the way to a finite result.
-    if (kind == Activation::reciprocal) continue;
-    cases.push_back({std::string(name) + "_far_out", [kind = kind](OpGraph& g) {
+    if (each_kind == Activation::reciprocal) continue;
+    cases.push_back({std::string(name) + "_far_out", [kind = each_kind](OpGraph& g) {
                        const TensorId x = g.feed_values({7}, {-200, -90, -20, 0, 20, 90, 200});
                        return activation(g.graph, "y", kind, x);
                      }});
@@ -306,10 +306,10 @@ void add_variadic_cases(OpCases& cases) {
                                                     {"mean", Variadic::mean},
                                                     {"min", Variadic::min},
                                                     {"max", Variadic::max}};
-  for (const auto& [name, kind] : kinds) {
+  for (const auto& [name, each_kind] : kinds) {
     for (int count : {1, 3, 11}) {
       cases.push_back({std::string("variadic_") + name + "_" + std::to_string(count),
-                       [kind = kind, count](OpGraph& g) {
+                       [kind = each_kind, count](OpGraph& g) {
                          std::vector<TensorId> inputs;
                          for (int i = 0; i < count; ++i) {
                            inputs.push_back(g.feed(i % 2 == 0 ? Shape{2, 5} : Shape{5}));

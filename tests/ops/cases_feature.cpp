@@ -45,9 +45,9 @@ void add_row_cases(OpCases& cases) {
                    }});
   const std::pair<std::string, ScoreTransform> transforms[] = {
       {"softmax_zero", ScoreTransform::softmax_zero}, {"probit", ScoreTransform::probit}};
-  for (const auto& [name, transform] : transforms) {
+  for (const auto& [name, each_transform] : transforms) {
     cases.push_back({"scores_" + name,
-                     [transform = transform](OpGraph& g) {
+                     [transform = each_transform](OpGraph& g) {
                        const TensorId x = g.feed({6, 5}, DType::f32, 0.1, 0.9);
                        return transform_scores(g.graph, "y", x, transform);
                      },
@@ -139,8 +139,8 @@ void add_feature_cases(OpCases& cases) {
   add_row_cases(cases);
   const std::pair<std::string, TreeAggregate> aggregates[] = {{"sum", TreeAggregate::sum},
                                                               {"min", TreeAggregate::min}};
-  for (const auto& [name, aggregate] : aggregates) {
-    cases.push_back({"tree_scores_" + name, [aggregate = aggregate](OpGraph& g) {
+  for (const auto& [name, each_aggregate] : aggregates) {
+    cases.push_back({"tree_scores_" + name, [aggregate = each_aggregate](OpGraph& g) {
                        return tree_scores(g.graph, "y", g.feed({20, 3}), sample_trees(aggregate));
                      }});
   }

@@ -63,9 +63,9 @@ void add_slice_cases(OpCases& cases) {
       {"backwards", {.starts = {-1}, .ends = {INT64_MIN}, .axes = {1}, .steps = {-2}}},
       {"nothing", {.starts = {3}, .ends = {3}, .axes = {0}}},
   };
-  for (const auto& [name, options] : slices) {
+  for (const auto& [name, each_options] : slices) {
     cases.push_back({"slice_" + name,
-                     [options = options](OpGraph& g) {
+                     [options = each_options](OpGraph& g) {
                        return slice(g.graph, "y", g.feed({4, 9}), options);
                      },
                      kEqual});
@@ -113,15 +113,15 @@ void add_pad_cases(OpCases& cases) {
                                                    {"reflect", PadMode::reflect},
                                                    {"edge", PadMode::edge},
                                                    {"wrap", PadMode::wrap}};
-  for (const auto& [name, mode] : modes) {
+  for (const auto& [name, each_mode] : modes) {
     cases.push_back({"pad_" + name,
-                     [mode = mode](OpGraph& g) {
+                     [mode = each_mode](OpGraph& g) {
                        return pad(g.graph, "y", g.feed({2, 4, 5}),
                                   {.pads = {0, 3, 1, 1, 0, 4}, .mode = mode, .value = 0.5});
                      },
                      kEqual});
     cases.push_back({"pad_some_axes_" + name,
-                     [mode = mode](OpGraph& g) {
+                     [mode = each_mode](OpGraph& g) {
                        return pad(g.graph, "y", g.feed({4, 5}, DType::i32, -9, 9),
                                   {.pads = {2, -1}, .axes = {1}, .mode = mode, .value = -3});
                      },

@@ -35,10 +35,10 @@ void add_reduce_cases(OpCases& cases) {
       {"one_element", {1}, {}},
       {"no_axis", {2, 3}, {.axes = Ints{}}},
   };
-  for (const auto& [name, kind] : reductions()) {
+  for (const auto& [name, each_kind] : reductions()) {
     for (const Axes& row : axes) {
       cases.push_back({"reduce_" + name + "_" + row.name,
-                       [kind = kind, row](OpGraph& g) {
+                       [kind = each_kind, row](OpGraph& g) {
                          // Positive: log_sum takes a logarithm. Near 1: products stay moderate.
                          const TensorId x = g.feed(row.shape, DType::f32, 0.5, 1.5);
                          return reduce(g.graph, "y", kind, x, row.options);
@@ -47,9 +47,9 @@ void add_reduce_cases(OpCases& cases) {
     }
   }
   // An empty reduction gives the neutral element.
-  for (const auto& [name, kind] : reductions()) {
-    if (kind == Reduction::mean) continue;  // 0 / 0
-    cases.push_back({"reduce_" + name + "_empty", [kind = kind](OpGraph& g) {
+  for (const auto& [name, each_kind] : reductions()) {
+    if (each_kind == Reduction::mean) continue;  // 0 / 0
+    cases.push_back({"reduce_" + name + "_empty", [kind = each_kind](OpGraph& g) {
                        return reduce(g.graph, "y", kind, g.feed({2, 0, 3}), {.axes = Ints{1}});
                      }});
   }
@@ -108,14 +108,14 @@ void add_arg_cases(OpCases& cases) {
 void add_softmax_cases(OpCases& cases) {
   const std::pair<std::string, SoftmaxOptions> options[] = {
       {"last", {}}, {"channels", {.axis = 1}}, {"flat", {.axis = 1, .flatten = true}}};
-  for (const auto& [name, row] : options) {
-    cases.push_back({"softmax_" + name, [row = row](OpGraph& g) {
+  for (const auto& [name, each_row] : options) {
+    cases.push_back({"softmax_" + name, [row = each_row](OpGraph& g) {
                        return softmax(g.graph, "y", g.feed({2, 5, 9}, DType::f32, -9, 9), row);
                      }});
-    cases.push_back({"log_softmax_" + name, [row = row](OpGraph& g) {
+    cases.push_back({"log_softmax_" + name, [row = each_row](OpGraph& g) {
                        return log_softmax(g.graph, "y", g.feed({2, 5, 9}, DType::f32, -9, 9), row);
                      }});
-    cases.push_back({"hardmax_" + name, [row = row](OpGraph& g) {
+    cases.push_back({"hardmax_" + name, [row = each_row](OpGraph& g) {
                        return hardmax(g.graph, "y", g.feed({2, 5, 9}, DType::f32, -9, 9), row);
                      }});
   }
@@ -178,9 +178,9 @@ void add_cumprod_cases(OpCases& cases) {
                        sum_tolerance(103)});
     }
   }
-  for (const auto& [name, dtype] :
+  for (const auto& [name, each_dtype] :
        {std::pair("cumprod_u8_wraps", DType::u8), std::pair("cumprod_i32", DType::i32)}) {
-    cases.push_back({name, [dtype = dtype](OpGraph& g) {
+    cases.push_back({name, [dtype = each_dtype](OpGraph& g) {
                        const TensorId x = g.feed({3, 19}, dtype, dtype == DType::u8 ? 1 : -2, 4);
                        return cumprod(g.graph, "y", x, {.axis = 1});
                      }});
@@ -230,19 +230,19 @@ const std::vector<std::pair<std::string, Window>>& windows() {
 }  // namespace
 
 void add_pool_cases(OpCases& cases) {
-  for (const auto& [name, window] : windows()) {
-    cases.push_back({"max_pool_" + name, [window = window](OpGraph& g) -> Result<TensorId> {
+  for (const auto& [name, each_window] : windows()) {
+    cases.push_back({"max_pool_" + name, [window = each_window](OpGraph& g) -> Result<TensorId> {
                        const TensorId x = g.feed({2, 5, 9, 10});
                        TRY_ASSIGN(const TensorId y, max_pool(g.graph, "y", x, window));
                        TRY_ASSIGN(const TensorId at, max_pool_indices(g.graph, "at", x, y, window));
                        g.graph.outputs.push_back(at);
                        return y;
                      }});
-    cases.push_back({"average_pool_" + name, [window = window](OpGraph& g) {
+    cases.push_back({"average_pool_" + name, [window = each_window](OpGraph& g) {
                        return average_pool(g.graph, "y", g.feed({2, 5, 9, 10}), window);
                      }});
     cases.push_back({"lp_pool_" + name,
-                     [window = window](OpGraph& g) {
+                     [window = each_window](OpGraph& g) {
                        return lp_pool(g.graph, "y", g.feed({2, 5, 9, 10}), window, 3);
                      },
                      4 * kFewUlp});  // pow in and out

@@ -22,10 +22,10 @@ void add_grid_cases(OpCases& cases) {
       {"zeros", SamplePadding::zeros},
       {"border", SamplePadding::border},
       {"reflection", SamplePadding::reflection}};
-  for (const auto& [mode_name, mode] : modes) {
-    for (const auto& [padding_name, padding] : paddings) {
+  for (const auto& [mode_name, each_mode] : modes) {
+    for (const auto& [padding_name, each_padding] : paddings) {
       cases.push_back({"grid_sample_" + mode_name + "_" + padding_name,
-                       [mode = mode, padding = padding](OpGraph& g) {
+                       [mode = each_mode, padding = each_padding](OpGraph& g) {
                          const TensorId x = g.feed({2, 3, 5, 6});
                          const TensorId grid = g.feed({2, 4, 3, 2}, DType::f32, -1.7, 1.7);
                          const bool align_corners = padding == SamplePadding::border;
@@ -100,11 +100,11 @@ void add_einsum_cases(OpCases& cases) {
       {"...ii->...i", {{2, 3, 3}}},
       {"ij,jk,kl->il", {{3, 4}, {4, 5}, {5, 2}}},
       {"bhqd,bkhd->bhqk", {{2, 3, 5, 4}, {2, 6, 3, 4}}}};
-  for (const auto& [equation, shapes] : equations) {
+  for (const auto& [each_equation, each_shapes] : equations) {
     std::string name = "einsum_";
-    for (char c : equation) name += (c >= 'a' && c <= 'z') ? c : '_';
+    for (char c : each_equation) name += (c >= 'a' && c <= 'z') ? c : '_';
     cases.push_back({name,
-                     [equation = equation, shapes = shapes](OpGraph& g) {
+                     [equation = each_equation, shapes = each_shapes](OpGraph& g) {
                        std::vector<TensorId> inputs;
                        for (const Shape& shape : shapes) inputs.push_back(g.feed(shape));
                        return einsum(g.graph, "y", equation, inputs);

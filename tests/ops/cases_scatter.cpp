@@ -30,23 +30,22 @@ void add_elements(OpCases& cases) {
                                  {"many_rows", {9, 700, 5}, {8, 333, 7}, 2},
                                  {"middle", {6, 7, 150}, {6, 9, 140}, 1}};
   for (const Row& row : rows) {
-    for (const auto& [name, op] : kReductions) {
-      cases.push_back({"scatter_" + row.name + "_" + std::string(name), [=, op = op](OpGraph& g) {
-                         const double extent =
-                             static_cast<double>(row.data[static_cast<size_t>(row.axis)]);
-                         // Some point outside.
-                         const TensorId where =
-                             g.feed(row.indices, DType::i64, -extent - 1, extent + 1);
-                         return scatter_elements(g.graph, "y", g.feed(row.data), where,
-                                                 g.feed(row.indices), row.axis, op);
-                       }});
+    for (const auto& [name, each_op] : kReductions) {
+      cases.push_back(
+          {"scatter_" + row.name + "_" + std::string(name), [=, op = each_op](OpGraph& g) {
+             const double extent = static_cast<double>(row.data[static_cast<size_t>(row.axis)]);
+             // Some point outside.
+             const TensorId where = g.feed(row.indices, DType::i64, -extent - 1, extent + 1);
+             return scatter_elements(g.graph, "y", g.feed(row.data), where, g.feed(row.indices),
+                                     row.axis, op);
+           }});
     }
   }
   for (const DType dtype : {DType::f16, DType::f64, DType::i8, DType::u8, DType::i16, DType::i32,
                             DType::u32, DType::i64, DType::u64}) {
-    for (const auto& [name, op] : kReductions) {
+    for (const auto& [name, each_op] : kReductions) {
       cases.push_back({"scatter_of_" + std::string(name_of(dtype)) + "_" + std::string(name),
-                       [=, op = op](OpGraph& g) {
+                       [=, op = each_op](OpGraph& g) {
                          const TensorId data = g.feed({12, 9}, dtype, 0, 100);
                          const TensorId where = g.feed({20, 8}, DType::i32, -12, 12);
                          return scatter_elements(
@@ -56,8 +55,8 @@ void add_elements(OpCases& cases) {
                        dtype == DType::f16 ? kHalfRounding : kFewUlp});
     }
   }
-  for (const auto& [name, op] : kReductions) {
-    cases.push_back({"scatter_of_nan_" + std::string(name), [op = op](OpGraph& g) {
+  for (const auto& [name, each_op] : kReductions) {
+    cases.push_back({"scatter_of_nan_" + std::string(name), [op = each_op](OpGraph& g) {
                        const double nan = std::nan("");
                        const TensorId data = g.feed_values({4}, {nan, 1, 2, nan});
                        const TensorId where = g.feed_values({5}, {0, 1, 2, 3, 1}, DType::i64);
@@ -74,13 +73,13 @@ void add_elements(OpCases& cases) {
 }
 
 void add_slices(OpCases& cases) {
-  for (const auto& [name, op] : kReductions) {
+  for (const auto& [name, each_op] : kReductions) {
     for (const int64_t depth : {1, 2, 3}) {
       for (const bool constant : {false, true}) {
         const std::string full = "scatter_nd_" + std::string(name) + "_" + std::to_string(depth) +
                                  (constant ? "_constant" : "");
         cases.push_back(
-            {full, [=, op = op](OpGraph& g) {
+            {full, [=, op = each_op](OpGraph& g) {
                const Shape shape = {6, 6, 33};
                Shape wanted = {3, 7};
                wanted.insert(wanted.end(), shape.begin() + depth, shape.end());
@@ -116,14 +115,15 @@ void add_gathering(OpCases& cases) {
                      const TensorId lengths = g.feed({5}, DType::i64, 0, 8);
                      return reverse_sequence(g.graph, "y", g.feed({7, 5, 3}), lengths, {});
                    }});
-  for (const auto& [from, to] :
+  for (const auto& [each_from, each_to] :
        {std::pair(DType::i8, DType::u8), std::pair(DType::u32, DType::i32),
         std::pair(DType::f16, DType::u16), std::pair(DType::i16, DType::f16),
         std::pair(DType::i64, DType::u64)}) {
-    cases.push_back({"bit_cast_" + std::string(name_of(from)) + "_" + std::string(name_of(to)),
-                     [from = from, to = to](OpGraph& g) {
-                       return bit_cast(g.graph, "y", g.feed({33}, from, -100, 100), to);
-                     }});
+    cases.push_back(
+        {"bit_cast_" + std::string(name_of(each_from)) + "_" + std::string(name_of(each_to)),
+         [from = each_from, to = each_to](OpGraph& g) {
+           return bit_cast(g.graph, "y", g.feed({33}, from, -100, 100), to);
+         }});
   }
 }
 

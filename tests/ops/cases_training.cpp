@@ -15,10 +15,10 @@ namespace {
 void add_loss_cases(OpCases& cases) {
   const std::pair<std::string, LossReduction> reductions[] = {
       {"none", LossReduction::none}, {"sum", LossReduction::sum}, {"mean", LossReduction::mean}};
-  for (const auto& [name, reduction] : reductions) {
+  for (const auto& [name, each_reduction] : reductions) {
     for (DType dtype : {DType::f32, DType::f16}) {
       cases.push_back({"cross_entropy_" + name + "_" + std::string(name_of(dtype)),
-                       [reduction = reduction, dtype](OpGraph& g) -> Result<TensorId> {
+                       [reduction = each_reduction, dtype](OpGraph& g) -> Result<TensorId> {
                          const TensorId scores = g.feed({2, 5, 3, 4}, dtype);
                          const TensorId target = g.feed({2, 3, 4}, DType::i64, 0, 5);
                          const TensorId weights = g.feed({5}, dtype, 0.5, 2);

@@ -108,10 +108,10 @@ void add_arithmetic(OpCases& cases) {
 
 void add_comparisons(OpCases& cases) {
   for (const DType dtype : kWide) {
-    for (const auto& [name, kind] :
+    for (const auto& [name, each_kind] :
          {std::pair("less", Comparison::less), std::pair("less_equal", Comparison::less_equal),
           std::pair("equal", Comparison::equal)}) {
-      cases.push_back({named(name, dtype), [=, kind = kind](OpGraph& g) {
+      cases.push_back({named(name, dtype), [=, kind = each_kind](OpGraph& g) {
                          const TensorId a = g.feed_whole({20}, kLeft, dtype);
                          return compare(g.graph, "y", kind, a, g.feed_whole({20}, kRight, dtype));
                        }});
@@ -126,11 +126,11 @@ void add_comparisons(OpCases& cases) {
 
 void add_reductions(OpCases& cases) {
   for (const DType dtype : kWide) {
-    for (const auto& [name, kind] :
+    for (const auto& [name, each_kind] :
          {std::pair("sum", Reduction::sum), std::pair("product", Reduction::product),
           std::pair("maximum", Reduction::max), std::pair("minimum", Reduction::min),
           std::pair("mean", Reduction::mean), std::pair("squares", Reduction::sum_square)}) {
-      cases.push_back({named(name, dtype), [=, kind = kind](OpGraph& g) {
+      cases.push_back({named(name, dtype), [=, kind = each_kind](OpGraph& g) {
                          return reduce(g.graph, "y", kind, g.feed_whole({4, 5}, kLeft, dtype),
                                        {.axes = Ints{1}});
                        }});

@@ -15,6 +15,7 @@
 
 #include "leat/backend/backends.h"
 #include "leat/base/limits_profile.h"
+#include "leat/run/compiling_cpu_test.h"
 #include "tests/wire/mock_gpu.h"
 
 // Fails the test with the error's message.
@@ -73,7 +74,8 @@ inline const std::vector<TestedDevice>& tested_devices() {
     open_devices();  // gtest takes environments before the tests start
     std::vector<TestedDevice> found_devices;
     for (const FoundDevice& found : find_devices()) {
-      TestedDevice device = {found.info.name, found.info.name, found.refusal, found.info.software};
+      TestedDevice device = {found.info.name, found.info.name, refusal_of_kernels(found),
+                             found.info.software};
       std::ranges::replace_if(
           device.test_name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
       const auto same = std::ranges::count(found_devices, device.name, &TestedDevice::name);

@@ -47,7 +47,8 @@ Result<DirectRange> AmdMemory::import(std::span<std::byte> pages) {
 // A dma-buf tells its size by where it ends: Linux Documentation/driver-api/dma-buf.rst.
 Result<DirectRange> AmdMemory::import_dma_buf(int fd, uint64_t size_bytes) {
   const off_t end = ::lseek(fd, 0, SEEK_END);
-  if (end <= 0 || static_cast<uint64_t>(end) < size_bytes || end % kfd::kPageBytes != 0) {
+  const auto end_bytes = static_cast<uint64_t>(end);
+  if (end <= 0 || end_bytes < size_bytes || end_bytes % kfd::kPageBytes != 0) {
     return Error(
         ErrorKind::invalid_argument,
         fmt::format("Descriptor ({}) is no dma-buf of ({}) bytes in whole pages.", fd, size_bytes));
@@ -55,7 +56,7 @@ Result<DirectRange> AmdMemory::import_dma_buf(int fd, uint64_t size_bytes) {
   Block block;
   block.driver.flags = kfd::kGtt | kfd::kWritable;
   block.driver.dma_buf = fd;
-  block.size_bytes = static_cast<uint64_t>(end);
+  block.size_bytes = end_bytes;
   return blocks_.add_whole(std::move(block));
 }
 

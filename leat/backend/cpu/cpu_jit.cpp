@@ -6,6 +6,7 @@
 #include <llvm/ADT/StringMap.h>
 #include <llvm/Config/llvm-config.h>
 #include <llvm/ExecutionEngine/JITLink/JITLinkMemoryManager.h>
+#include <llvm/ExecutionEngine/Orc/ExecutionUtils.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
 #include <llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h>
 #include <llvm/Object/ObjectFile.h>
@@ -74,6 +75,9 @@ Result<CpuJit> CpuJit::create() {
     return Error(ErrorKind::internal,
                  "LLVM's JIT cannot start (" + llvm::toString(jit.takeError()) + ").");
   }
+  // Through the main table the others find this process's symbols; LLVM 16 links none by itself.
+  (*jit)->getMainJITDylib().addGenerator(
+      llvm::cantFail(llvm::orc::DynamicLibrarySearchGenerator::GetForCurrentProcess('\0')));
   // Errors reach us as results; without this they are printed too.
   (*jit)->getExecutionSession().setErrorReporter(
       [](llvm::Error error) { llvm::consumeError(std::move(error)); });
@@ -97,6 +101,7 @@ Result<LoadedCode> CpuJit::load(const KernelBinary& binary) {
       jit.createJITDylib("kernel_" + std::to_string(state_->loaded_count++));
   if (!table) return refusal(binary, table.takeError());
   auto place = std::make_shared<const CodePlace>(jit, *table);
+  table->addToLinkOrder(jit.getMainJITDylib());
   if (llvm::Error error =
           jit.addObjectFile(*table, llvm::MemoryBuffer::getMemBufferCopy(bytes, binary.name))) {
     return refusal(binary, std::move(error));

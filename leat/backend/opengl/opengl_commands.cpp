@@ -145,7 +145,8 @@ void OpenglPlayer::play_one(const OpenglCommands& list, const OpenglCommand& com
 void OpenglPlayer::bind(const OpenglCommands& list, const OpenglCommand& command) {
   const size_t first = command.first_binding, count = command.binding_count;
   const auto is_bound = [&](const auto& bound, const auto& wanted) {
-    return std::equal(wanted.begin() + first, wanted.begin() + first + count, bound.begin());
+    const auto part = std::span(wanted).subspan(first, count);
+    return std::equal(part.begin(), part.end(), bound.begin());
   };
   if (count <= bound_.buffers.size() && is_bound(bound_.buffers, list.buffers) &&
       is_bound(bound_.offsets, list.offsets) && is_bound(bound_.sizes, list.sizes)) {
@@ -153,7 +154,7 @@ void OpenglPlayer::bind(const OpenglCommands& list, const OpenglCommand& command
   }
   const auto replace = [&](auto& bound, const auto& wanted) {
     if (bound.size() < count) bound.resize(count);
-    std::copy_n(wanted.begin() + first, count, bound.begin());
+    std::ranges::copy(std::span(wanted).subspan(first, count), bound.begin());
   };
   replace(bound_.buffers, list.buffers);
   replace(bound_.offsets, list.offsets);

@@ -102,12 +102,12 @@ def main():
             starts["cold"].append(start_child(options, "leat", cache))
             starts["warm"].append(start_child(options, "leat", cache))
             starts["peer"].append(start_child(options, "peer", cache))
-    import leat
     import onnxruntime
+    from new_shapes import facts_of_run
     medians = {kind: statistics.median(row["ms"] for row in rows) for kind, rows in starts.items()}
     load_ms = statistics.median(row["load_ms"] for row in starts["peer"])
     result = {"benchmark": "cold start", "model": os.path.basename(options.model),
-              "input": options.input, "version": leat.__version__, "device": options.device,
+              "input": options.input, **facts_of_run(options.device),
               "machine": platform.machine(), "cores": len(os.sched_getaffinity(0)),
               "peer": f"ONNX Runtime {onnxruntime.__version__}", "peer_load_ms": load_ms,
               "median_ms": medians, "date": str(datetime.date.today()), "starts": starts}

@@ -14,6 +14,8 @@ leat (PYTHONPATH=bindings/python, LEAT_LIBRARY), numpy and onnxruntime.
 import argparse
 import datetime
 import json
+import os
+import subprocess
 import time
 
 import numpy as np
@@ -54,6 +56,16 @@ def error_of(got, want):
     return float(largest)
 
 
+def facts_of_run(device):
+    """What a result names: the library, the commit of this tree, the device with its driver."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    told = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=10"],
+                          capture_output=True, text=True, check=False)
+    known = next((row for row in leat.devices() if row.name == device), None)
+    return {"version": leat.__version__, "commit": told.stdout.strip(), "device": device,
+            "chip": known.chip if known else "", "driver": known.driver if known else ""}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -90,7 +102,7 @@ def main():
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"benchmark": "new shapes", "model": options.model.rsplit("/", 1)[-1],
-                       "version": leat.__version__, "device": options.device,
+                       **facts_of_run(options.device),
                        "load_ms": round(load_ms, 3),
                        "peer": f"ONNX Runtime {onnxruntime.__version__}",
                        "date": str(datetime.date.today()), "results": rows}, file, indent=1)

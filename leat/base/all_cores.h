@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -12,21 +14,31 @@
 namespace leat {
 
 /// work(i) for each i below `count`, each by one thread, which takes the next when it is done with
-/// one. Returns when all are done.
+/// one. Returns when all are done, or throws what the first of them threw.
 template <typename Work>
 void on_all_cores(size_t count, const Work& work) {
   std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr thrown;
   const auto do_some = [&] {
-    for (size_t i = next++; i < count; i = next++) work(i);
+    try {
+      for (size_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      next = count;
+      const std::lock_guard lock(mutex);
+      if (!thrown) thrown = std::current_exception();
+    }
   };
   std::vector<std::thread> helpers;
-  for (size_t i = 1; i < std::min<size_t>(usable_cpus(), count); ++i) {
+  helpers.reserve(std::min<size_t>(usable_cpus(), count));
+  for (size_t i = 1; i < helpers.capacity(); ++i) {
     Result<std::thread> helper = start_thread(do_some);
     if (!helper) break;  // fewer do the same work
     helpers.push_back(std::move(*helper));
   }
   do_some();
   for (std::thread& helper : helpers) helper.join();
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 }  // namespace leat

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -28,6 +27,11 @@ Error io_error(const char* verb, const std::string& path) {
                                   std::strerror(errno) + ".");
 }
 
+Error too_large(const std::string& path, size_t size_bytes_max) {
+  return Error(ErrorKind::io, "File \"" + path + "\" is larger than the limit (" +
+                                  std::to_string(size_bytes_max) + " bytes).");
+}
+
 /// The folder of the variable `name`, or `standard` below the home.
 std::string folder_of(const char* name, const char* standard) {
   if (has_borrowed_rights()) return "";
@@ -48,14 +52,14 @@ Result<std::string> read_file(const std::string& path, size_t size_bytes_max) {
   std::string bytes;
   struct stat facts {};
   if (fstat(fileno(file.get()), &facts) == 0 && S_ISREG(facts.st_mode)) {
-    bytes.reserve(std::min(static_cast<size_t>(facts.st_size), size_bytes_max));
+    if (static_cast<size_t>(facts.st_size) > size_bytes_max) return too_large(path, size_bytes_max);
+    bytes.reserve(static_cast<size_t>(facts.st_size));
   }
   char chunk[65536];
   size_t count = 0;
   while ((count = std::fread(chunk, 1, sizeof chunk, file.get())) > 0) {
     if (bytes.size() + count > size_bytes_max) {
-      return Error(ErrorKind::io, "File \"" + path + "\" is larger than the limit (" +
-                                      std::to_string(size_bytes_max) + " bytes).");
+      return too_large(path, size_bytes_max);
     }
     bytes.append(chunk, count);
   }

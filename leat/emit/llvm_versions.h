@@ -51,7 +51,8 @@ inline void nvptx_name_chip([[maybe_unused]] std::string& ptx,
   if (at == std::string::npos) return;
   ptx.replace(at, version.size(), ".version 8.0\n");
   const size_t line = ptx.find(target, at);
-  if (chip == "sm_90a") ptx.replace(line, target.size(), ".target sm_90a\n");
+  if (chip == "sm_90a" && line != std::string::npos)
+    ptx.replace(line, target.size(), ".target sm_90a\n");
 #endif
 }
 

@@ -223,6 +223,10 @@ void ContractionLowering::emit_fragment_tile() {
     keep(in_place);
   }
   builder.barrier();
+  if (takes_rows_in_turn()) {
+    kept_sums = sums_local;
+    return store_kept_sums();
+  }
   for (uint32_t i = 0; i < params.reg_m; ++i) {
     std::vector<ValueId> row;
     for (uint32_t j = 0; j < params.reg_n; ++j) {

@@ -691,7 +691,8 @@ void ContractionLowering::emit_plain_tile() {
   }
   const bool ends_once = slots.scratch_slots.empty() && takes_rows_in_turn();
   const auto tile = [&](bool check_bounds) {
-    ends_once ? keep_sums(sums(check_bounds)) : end_tile(sums(check_bounds));
+    if (ends_once) return keep_sums(sums(check_bounds));
+    end_tile(sums(check_bounds));
   };
   builder.branch(
       all_inside(rows), [&] { tile(false); }, [&] { tile(true); });

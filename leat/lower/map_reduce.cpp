@@ -19,8 +19,10 @@ using ir::ValueId;
 
 namespace {
 
-/// Rounds of a serial sum that are summed by themselves.
+/// Rounds of a serial sum that are summed by themselves, and how many such stretches are worth
+/// their loop. The error grows with the longer of both counts; 32 keeps what is added small.
 constexpr int64_t kSumApart = 32;
+constexpr int64_t kStretchesMin = 4;
 
 struct MapReduceLowering {
   MapReduceLowering(const StepSource& source, const MapReduceParams& params_in)
@@ -185,25 +187,23 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
   const ValueId start = builder.i32(0);
   const bool is_float_sum =
       node.reduce_op == ReduceOp::sum && is_float(node.exprs.type(node.element));
-  if (!is_float_sum || (!extent.is_open() && extent < kSumApart)) {
-    return rounds(start, extent, accumulated);
-  }
+  if (!is_float_sum || extent < kSumApart) return rounds(start, extent, accumulated);
   // What takes in one small number after another loses of each what it has no digits for: many are
-  // summed apart first.
-  if (extent.is_open() || extent < 4 * kSumApart) {
+  // summed apart first, those along an inner axis always.
+  if (extent < kStretchesMin * kSumApart) {
     if (reduce_axis == 0) return rounds(start, extent, accumulated);
     return combine(accumulated, rounds(start, extent, identity()));
   }
-  const int64_t stretches = extent.fixed() / kSumApart;
+  const Number stretches = extent / kSumApart;
   const ValueId sum = builder.loop(
       start, builder.i32(stretches), 1, std::span(&accumulated, 1), true,
       [&](ValueId stretch, std::span<const ValueId> carried) {
         const ValueId first = builder.mul(stretch, builder.i32(kSumApart));
         return std::vector<ValueId>{combine(carried[0], rounds(first, kSumApart, identity()))};
       })[0];
-  const int64_t summed = stretches * kSumApart;
-  if (summed == extent.fixed()) return sum;
-  return combine(sum, rounds(builder.i32(summed), extent.fixed() - summed, identity()));
+  if (!has_rest(extent, kSumApart)) return sum;
+  const Number summed = stretches * kSumApart;
+  return combine(sum, rounds(builder.i32(summed), extent - summed, identity()));
 }
 
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
@@ -225,9 +225,10 @@ void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, 
       values.push_back(exprs.stored_value(node.results[r].value, slots.result_storage[r],
                                           {.axes = axes, .mask = mask}));
     }
-    axes[slot_of[rank - 1]] = builder.i32(0);
-    const ValueId first = build(builder, LinearForm::of(address, std::span<const ValueId>(axes)));
-    builder.store(slots.result_slots[r], builder.div(first, neighbours), builder.vector(values),
+    NumberForm of_first = address;
+    of_first.coefficients[slot_of[rank - 1]] = 0;
+    const LinearForm first = LinearForm::of(of_first, std::span<const ValueId>(axes));
+    builder.store(slots.result_slots[r], build(builder, first, neighbours), builder.vector(values),
                   mask);
   }
 }
@@ -309,11 +310,11 @@ void MapReduceLowering::emit_outputs() {
   const bool by_rows = !walked.empty() && (inner * 4 >= pieces * lanes * 3);
   const std::span<const Number> outer(walked.data(), walked.empty() ? 0 : walked.size() - 1);
   const Number waves = by_rows ? product_of(outer) * pieces : divided_up(count, lanes);
-  const int64_t waves_of_group = params.waves * params.per_lane;
+  const int64_t per_lane = std::max(1u, params.per_lane / neighbours);
+  const int64_t waves_of_group = params.waves * per_lane;
   set_grid(divided_up(waves, waves_of_group));
-  const ValueId first_wave =
-      builder.add(builder.mul(flat_group(), builder.i32(waves_of_group)),
-                  builder.mul(builder.wave_id(), builder.i32(params.per_lane)));
+  const ValueId first_wave = builder.add(builder.mul(flat_group(), builder.i32(waves_of_group)),
+                                         builder.mul(builder.wave_id(), builder.i32(per_lane)));
   const ValueId lane = builder.lane_id();
 
   auto one = [&](ValueId wave) {
@@ -340,7 +341,7 @@ void MapReduceLowering::emit_outputs() {
   };
   const ValueId end = builder.i32(waves);
   const ValueId stop =
-      builder.binary(Opcode::min_i, end, builder.add(first_wave, builder.i32(params.per_lane)));
+      builder.binary(Opcode::min_i, end, builder.add(first_wave, builder.i32(per_lane)));
   builder.loop(first_wave, stop, 1, {}, false, [&](ValueId wave, std::span<const ValueId>) {
     one(wave);
     return std::vector<ValueId>{};

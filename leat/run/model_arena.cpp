@@ -10,7 +10,8 @@ namespace leat {
 Result<std::shared_ptr<const Buffer>> ModelMemory::arena(Device& device, size_t size_bytes) {
   const auto known = arena_.lock();
   if (known && known->size_bytes() >= size_bytes) return known;
-  const size_t outgrown = known ? known->size_bytes() : 0;
+  // What is not touched costs a processor nothing; a GPU's memory would be taken.
+  const size_t outgrown = known && device.target().is_cpu ? known->size_bytes() : 0;
   const size_t wanted = std::max(size_bytes, outgrown + outgrown / 4);
   Result<Buffer> made = device.allocate(wanted, MemoryKind::device);
   if (!made && wanted > size_bytes) made = device.allocate(size_bytes, MemoryKind::device);

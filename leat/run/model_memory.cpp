@@ -52,8 +52,9 @@ Result<ModelMemory::Placed> ModelMemory::place(Device& device, std::vector<Wish>
   if (missing.empty()) return placed;
   TRY_ASSIGN(Buffer made, device.allocate(size_bytes, MemoryKind::device));
   const auto arena = std::make_shared<const Buffer>(std::move(made));
-  // Where the host has the device's memory they are placed in it, else sent there.
-  const bool in_place = device.info().unified_memory && arena->host_pointer() != nullptr;
+  // In their place where that is the host's own memory; a GPU's mapping may be slow to read.
+  const bool is_hosts = device.target().is_cpu || device.info().software;
+  const bool in_place = is_hosts && arena->host_pointer() != nullptr;
   std::vector<std::byte> image(in_place ? 0 : size_bytes);
   std::byte* const first = in_place ? arena->host_pointer() : image.data();
   const auto place_one = [&](size_t number) {

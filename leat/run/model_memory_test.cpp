@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kBytes = size_t{1} << 20;
 
 TEST(ModelMemory, AnOutgrownArenaGrowsByAQuarter) {
-  const std::unique_ptr<Device> device = open_device("null", 1).value();
+  const std::unique_ptr<Device> device = open_device("cpu", 1).value();
   ModelMemory memory;
   const auto first = memory.arena(*device, kBytes).value();
   EXPECT_EQ(first->size_bytes(), kBytes);
@@ -22,7 +22,7 @@ TEST(ModelMemory, AnOutgrownArenaGrowsByAQuarter) {
 }
 
 TEST(ModelMemory, AnArenaThatNobodyHasIsNotOutgrown) {
-  const std::unique_ptr<Device> device = open_device("null", 1).value();
+  const std::unique_ptr<Device> device = open_device("cpu", 1).value();
   ModelMemory memory;
   ASSERT_TRUE(memory.arena(*device, kBytes));
   EXPECT_EQ(memory.arena(*device, kBytes + 1).value()->size_bytes(), kBytes + 1);

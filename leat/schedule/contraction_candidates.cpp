@@ -46,37 +46,53 @@ uint32_t rows_of_bytes(const ContractionParams& params, const Product& p, uint32
   return (registers - 3 - of_columns) / (params.reg_n + (p.sums_rows ? 1 : 0));
 }
 
-/// Register tiles of so many vectors of columns, of half the rows that fit to all of them. A step
-/// of k costs its multiply-adds and the vectors of B loaded beside them, a row besides what finds
-/// and stores it; the processors take tiles in rounds.
-void add_broadcast_tiles(std::vector<Candidate>& found, uint32_t reg_n, const Product& p,
-                         const Target& target) {
+/// Rows of a register tile of reg_n vectors of columns.
+uint32_t broadcast_rows(const ContractionParams& params, const Product& p, const Target& target) {
+  if (params.by_bytes()) return rows_of_bytes(params, p, target.vector_registers);
+  if (params.reg_n == 4) return 6;
+  return (target.vector_registers >= 32 ? 14 : 6) * 2 / params.reg_n;
+}
+
+/// Of a tile of so many rows, in multiply-adds of a vector: a step of k costs its multiply-adds and
+/// what is loaded for them, a row besides what finds and stores it.
+double broadcast_price(uint32_t reg_n, uint32_t rows, const Product& p) {
+  const auto steps = static_cast<double>(std::max<int64_t>(p.k / p.k_dot, 1));
+  const double of_step = reg_n * (rows + kVectorLoadCost) + rows * kBroadcastCost;
+  return steps * of_step + rows * kTileRowCost;
+}
+
+/// How many vectors of columns a tile has. Packed weights lie in its columns, so it hangs on them
+/// alone and not on how many rows they are multiplied by.
+uint32_t broadcast_columns(ContractionParams params, const Product& p, const Target& target) {
+  const auto price_of_row = [&](uint32_t reg_n) {
+    params.reg_n = reg_n;
+    const uint32_t rows = broadcast_rows(params, p, target);
+    const auto tiles = static_cast<double>((p.n + params.tile_n() - 1) / params.tile_n());
+    return tiles * broadcast_price(reg_n, rows, p) / rows;
+  };
+  const int64_t vectors = (p.n + target.wave_lanes - 1) / target.wave_lanes;
+  if (vectors == 1) return 1;
+  if (target.vector_registers < 32 || vectors == 2) return 2;
+  return price_of_row(4) < price_of_row(2) ? 4 : 2;
+}
+
+/// Register tiles of half the rows that fit to all of them; the processors take them in rounds.
+std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
   ContractionParams params;
   params.lane_m = 1;
   params.lane_n = target.wave_lanes;
-  params.reg_n = reg_n;
   params.k_dot = p.k_dot;
+  params.reg_n = broadcast_columns(params, p, target);
   // With 28 accumulators unrolling k makes LLVM keep more values alive than there are registers.
-  const bool many_registers = target.vector_registers >= 32;
-  params.k_step = many_registers ? 1 : 4;
-  uint32_t rows_max = reg_n == 4 ? 6 : (many_registers ? 14 : 6) * 2 / reg_n;
-  if (params.by_bytes()) rows_max = rows_of_bytes(params, p, target.vector_registers);
-  const auto steps = static_cast<double>(std::max<int64_t>(p.k / p.k_dot, 1));
+  params.k_step = target.vector_registers >= 32 ? 1 : 4;
+  const uint32_t rows_max = broadcast_rows(params, p, target);
+  const int64_t units = std::max(1u, target.compute_units);
+  std::vector<Candidate> found;
   for (uint32_t rows = rows_max; rows >= std::max(1u, rows_max / 2); --rows) {
     params.reg_m = static_cast<uint32_t>(std::min<int64_t>(rows, p.m));
-    const int64_t units = target.compute_units;
     const auto rounds = static_cast<double>((workgroups(params, p) + units - 1) / units);
-    const double of_step = reg_n * (params.reg_m + kVectorLoadCost);
-    found.push_back({params, rounds * (steps * of_step + params.reg_m * kTileRowCost)});
+    found.push_back({params, rounds * broadcast_price(params.reg_n, params.reg_m, p)});
   }
-}
-
-/// With registers enough four vectors of columns, too: a tile's row is longer in memory.
-std::vector<Candidate> broadcast_tiles(const Product& p, const Target& target) {
-  std::vector<Candidate> found;
-  const int64_t vectors = (p.n + target.wave_lanes - 1) / target.wave_lanes;
-  add_broadcast_tiles(found, vectors > 1 ? 2 : 1, p, target);
-  if (target.vector_registers >= 32 && vectors > 2) add_broadcast_tiles(found, 4, p, target);
   return found;
 }
 

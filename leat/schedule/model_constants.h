@@ -99,8 +99,11 @@ inline std::span<const UnitTile> unit_tiles(TileRates rates) {
 
 /// Loading the vectors of B beside a row's multiply-adds, in rows. Estimate.
 inline constexpr double kVectorLoadCost = 0.35;
-/// What a row of a processor's register tile costs besides its multiply-adds, in those of a vector.
-/// Fitted on a Zen 4: with k of 64 tiles of 6x4 take 0.94 of the time of 14x2, with 2304 1.01.
+/// What a row of a processor's register tile costs besides its multiply-adds, in those of a vector:
+/// at each step of k, and beside all of them. Estimates, by which tiles of 6x4 are a little better
+/// than 14x2 unless rows or columns are left over, as on a Zen 4 in f32 by two threads
+/// (2026-11-30).
+inline constexpr double kBroadcastCost = 0.15;
 inline constexpr double kTileRowCost = 40;
 /// Waves that reach a compute unit's full speed with staged tiles, and how the speed of fewer
 /// falls. Fitted with the tiles above.

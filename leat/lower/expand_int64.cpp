@@ -331,9 +331,14 @@ bool can_expand(const ir::Program& program) {
 
 ir::Program expand_int64(const ir::Program& program, const TargetFacts& facts) {
   const auto is_wide = [](const ir::Type& type) { return type.scalar == Scalar::i64; };
-  if (facts.has_i64 || std::ranges::none_of(program.values, is_wide) || !can_expand(program)) {
-    return program;
-  }
+  // A parameter that nothing reads, as of a number times 0, is wide all the same.
+  const auto lies_wide = [](const auto& memory) {
+    return carrier_of(memory.storage) != memory.storage;
+  };
+  const bool has_work = std::ranges::any_of(program.values, is_wide) ||
+                        std::ranges::any_of(program.parameters, lies_wide) ||
+                        std::ranges::any_of(program.locals, lies_wide);
+  if (facts.has_i64 || !has_work || !can_expand(program)) return program;
   const Replacer replacer(program);
   return ir::rewrite(with_words(program), [&](Builder& b, const Instruction& instruction,
                                               std::span<const ValueId> operands) {

@@ -231,5 +231,15 @@ TEST(Legalise, WholeNumbersOf64BitsAsWords) {
   EXPECT_TRUE(got[3] == wanted[3]);
 }
 
+// As of a number times 0, of which nothing but the parameter is left.
+TEST(Legalise, AParameterThatNothingReadsIsOfWordsToo) {
+  ir::Builder b("unread", 4, 1);
+  b.parameter("x", DType::i64, false, 3);
+  b.store(b.parameter("y", DType::f32, true, 4), b.lane_id(), b.f32(0));
+  const ir::Program words = expand_int64(b.finish(), facts_of(plain_target()));
+  EXPECT_EQ(words.parameters[0].storage, DType::i32);
+  EXPECT_EQ(words.parameters[0].element_count, 6);
+}
+
 }  // namespace
 }  // namespace leat

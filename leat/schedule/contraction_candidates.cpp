@@ -72,7 +72,8 @@ uint32_t broadcast_columns(ContractionParams params, const Product& p, const Tar
   };
   const int64_t vectors = (p.n + target.wave_lanes - 1) / target.wave_lanes;
   if (vectors == 1) return 1;
-  if (target.vector_registers < 32 || vectors == 2) return 2;
+  // Columns of an activation may be one more at the next run, whose kernel they then change.
+  if (target.vector_registers < 32 || vectors == 2 || !p.packed) return 2;
   return price_of_row(4) < price_of_row(2) ? 4 : 2;
 }
 

@@ -29,9 +29,10 @@ void on_all_cores(size_t count, const Work& work) {
       if (!thrown) thrown = std::current_exception();
     }
   };
+  const size_t threads = std::min<size_t>(usable_cpus(), count);
   std::vector<std::thread> helpers;
-  helpers.reserve(std::min<size_t>(usable_cpus(), count));
-  for (size_t i = 1; i < helpers.capacity(); ++i) {
+  helpers.reserve(threads);  // what is started is joined: no memory is wanted in between
+  for (size_t i = 1; i < threads; ++i) {
     Result<std::thread> helper = start_thread(do_some);
     if (!helper) break;  // fewer do the same work
     helpers.push_back(std::move(*helper));

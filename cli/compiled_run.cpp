@@ -4,9 +4,8 @@
 
 namespace leat::cli {
 
-Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
-                              const ModelRunOptions& options, const ProcessStart& start,
-                              Progress& progress) {
+Result<MeasuredRun> run_model(Model model, const RunSteps& steps, const ModelRunOptions& options,
+                              const ProcessStart& start, Progress& progress) {
   progress.show((options.tune ? "tuning " : "compiling ") + model.name);
   TuningOptions tuning;
   tuning.measures = options.tune;
@@ -17,13 +16,15 @@ Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
   LoadOptions load;
   load.device = options.device;
   load.network.schedule.strict = options.strict;
+  load.states = options.states;
+  load.specialise = options.specialise;
   const MeasureOptions measure = {.repeat = options.repeat,
                                   .peak = measured_peaks(options.cache_folder),
                                   .profile = options.profile,
                                   .trace = options.trace,
                                   .on_step = [&](const std::string& step) { progress.show(step); }};
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
-  return run_loaded(*loaded, inputs, measure, start);
+  return run_loaded(*loaded, steps, measure, start);
 }
 
 }  // namespace leat::cli

@@ -38,13 +38,13 @@ std::string profile_text(const MeasuredRun& run) {
 }
 
 /// On the device that the model is ready on.
-Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> inputs,
+Result<MeasuredRun> run_there(LoadedModel& loaded, const RunSteps& steps,
                               const MeasureOptions& options, const ProcessStart& start) {
   options.on_step("running " + loaded.model().name);
-  TRY_ASSIGN(std::vector<HostTensor> outputs, loaded.run(inputs));
+  TRY_ASSIGN(std::vector<HostTensor> outputs, run_steps(loaded, steps));
   const double first_answer_ms = start.ms_since();
   MeasureOptions measured = options;
-  measured.inputs = inputs;
+  measured.inputs = steps.inputs.back();
   TRY_ASSIGN(MeasuredRun run, measure_run(loaded, measured));
   run.outputs = std::move(outputs);
   run.first_answer_ms = first_answer_ms;
@@ -53,10 +53,10 @@ Result<MeasuredRun> run_there(LoadedModel& loaded, std::span<const HostTensor> i
 
 }  // namespace
 
-Result<MeasuredRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+Result<MeasuredRun> run_loaded(LoadedModel& loaded, const RunSteps& steps,
                                const MeasureOptions& options, const ProcessStart& start) {
   while (true) {
-    Result<MeasuredRun> run = run_there(loaded, inputs, options, start);
+    Result<MeasuredRun> run = run_there(loaded, steps, options, start);
     if (run || run.error().kind() != ErrorKind::device_lost) return run;
     TRY(loaded.give_way(run.error()));
   }

@@ -2,9 +2,12 @@
 // with.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -20,17 +23,29 @@ struct ModelRunOptions {
   bool strict = false;  // ScheduleOptions::strict
   bool tune = false;    // measures kernels that tuning does not know
   Trace* trace = nullptr;
+  std::vector<StatePair> states;                                           // LoadOptions
+  std::function<Result<Model>(std::span<const Shape> shapes)> specialise;  // the same
 };
 
+/// Runs of one model, one after the other.
+struct RunSteps {
+  std::span<const std::vector<HostTensor>> inputs;  // of each; of a state, nothing where it goes on
+  bool are_many = false;                            // outputs get an axis in front, of steps
+  std::set<size_t> wanted = {};                     // outputs that have to make one array
+};
+
+/// What they leave: of each output all values, one after the other, or the only one; of states the
+/// last. Errors: those of runs; invalid_argument, when an output that is wanted changes its shape.
+Result<std::vector<HostTensor>> run_steps(LoadedModel& loaded, const RunSteps& steps);
+
 /// Of a model that is ready; `inputs` has one value per Model::inputs. Errors: those of devices.
-Result<MeasuredRun> run_loaded(LoadedModel& loaded, std::span<const HostTensor> inputs,
+Result<MeasuredRun> run_loaded(LoadedModel& loaded, const RunSteps& steps,
                                const MeasureOptions& options, const ProcessStart& start);
 
 /// Of a model that is to be compiled.
 /// Errors: those of the device named, or of the last one tried.
-Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
-                              const ModelRunOptions& options, const ProcessStart& start,
-                              Progress& progress);
+Result<MeasuredRun> run_model(Model model, const RunSteps& steps, const ModelRunOptions& options,
+                              const ProcessStart& start, Progress& progress);
 
 std::string text_of(const MeasuredRun& run);
 void add_run_facts(nlohmann::ordered_json& object, const MeasuredRun& run);

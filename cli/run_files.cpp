@@ -37,6 +37,8 @@ nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
     if (file != prepared.output_files.end()) output["file"] = file->second;
     object["outputs"].push_back(output);
   }
+  if (!prepared.states.empty()) object["states"] = prepared.states.size();
+  if (prepared.steps.size() > 1) object["steps"] = prepared.steps.size();
   if (top.empty()) return object;
   object["top"] = Json::array();
   for (const ClassScore& score : top) {
@@ -75,6 +77,16 @@ void declare_run_options(CLI::App& command, RunOptions& o) {
       ->type_name("[NAME=]FILE")
       ->expected(1)
       ->take_all();
+  command
+      .add_option("--state", o.states,
+                  "Output OUT of a run is input IN of the next one, at first zeros or IN's file: "
+                  "hidden states, a cache. One * on each side stands for the same characters")
+      ->type_name("OUT=IN")
+      ->expected(1)
+      ->take_all();
+  command.add_flag("--steps", o.in_steps,
+                   "A run for each part of a file along an axis more than its input has; what "
+                   "comes out is put together likewise");
   command.add_option("--top", o.top, "Prints the K best classes of the first output")
       ->type_name("K")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
@@ -128,6 +140,12 @@ Result<void> prepare_files(const RunOptions& options, Prepared& prepared) {
     TRY_ASSIGN(prepared.labels, read_labels(options.labels));
   }
   return {};
+}
+
+RunSteps steps_of(const RunOptions& options, const Prepared& prepared) {
+  RunSteps steps = {.inputs = prepared.steps, .are_many = options.in_steps};
+  for (const auto& [index, path] : prepared.output_files) steps.wanted.insert(index);
+  return steps;
 }
 
 Result<int> report_run(const RunOptions& options, const Prepared& prepared,

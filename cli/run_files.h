@@ -2,7 +2,9 @@
 // (run_model.cpp) or packed (run_pack.cpp).
 #pragma once
 
+#include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,8 @@ struct RunOptions {
   int64_t top = 0;
   std::string labels;
   std::string device;
+  std::vector<std::string> states;  // OUT=IN
+  bool in_steps = false;
   uint32_t repeat = 0;  // 0: not said, see repeat_of
   bool no_cache = false;
   bool profile = false;
@@ -41,13 +45,18 @@ uint32_t repeat_of(const RunOptions& options);
 /// Everything known about the model and its files before a device is opened.
 struct Prepared {
   FedModel fed;
-  std::map<size_t, std::string> output_files;  // by output
+  std::vector<std::vector<HostTensor>> steps;  // inputs of each
+  std::vector<StatePair> states;
+  std::function<Result<Model>(std::span<const Shape> shapes)> specialise;  // for other shapes
+  std::map<size_t, std::string> output_files;                              // by output
   Labels labels;
 };
 
 /// Output files and labels, for `prepared.fed`, and that all of them can be written.
 Result<void> prepare_files(const RunOptions& options, Prepared& prepared);
 /// Writes and prints what came out. The exit code.
+/// Of a model with these files.
+RunSteps steps_of(const RunOptions& options, const Prepared& prepared);
 Result<int> report_run(const RunOptions& options, const Prepared& prepared,
                        const MeasuredRun& result, const Trace& trace);
 

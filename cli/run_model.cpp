@@ -29,9 +29,18 @@ namespace {
 
 Result<Prepared> prepare(const RunOptions& options) {
   Prepared prepared;
-  TRY_ASSIGN(prepared.fed,
-             feed_model(options.model, options.inputs, options.picture,
-                        {.in_parts = true, .trusts_kernels = options.trusts_kernels}));
+  const FeedOptions feed = {.in_parts = true, .trusts_kernels = options.trusts_kernels};
+  if (options.states.empty() && !options.in_steps) {
+    TRY_ASSIGN(prepared.fed, feed_model(options.model, options.inputs, options.picture, feed));
+    prepared.steps = {std::move(prepared.fed.inputs)};
+  } else {
+    TRY_ASSIGN(FedSteps fed, feed_steps(options.model, options.inputs, options.states,
+                                        options.in_steps, options.picture, feed));
+    prepared.fed = std::move(fed.fed);
+    prepared.steps = std::move(fed.steps);
+    prepared.states = std::move(fed.states);
+    prepared.specialise = std::move(fed.specialise);
+  }
   TRY(prepare_files(options, prepared));
   return prepared;
 }
@@ -46,9 +55,11 @@ Result<int> run_folder(const RunOptions& options) {
                  fmt::format("A folder of inputs needs one --output folder with a name, not ({}).",
                              fmt::join(options.outputs, ", ")));
   }
-  if (options.profile || options.tune || options.repeat > 0) {
+  if (options.profile || options.tune || options.repeat > 0 || !options.states.empty() ||
+      options.in_steps) {
     return Error(ErrorKind::invalid_argument,
-                 "A folder of inputs goes without --profile, --tune and --repeat.");
+                 "A folder of inputs goes without --profile, --tune, --repeat, --state and "
+                 "--steps.");
   }
   StreamOptions stream;
   stream.model = options.model;
@@ -79,10 +90,12 @@ Result<int> run(const RunOptions& options, const ProcessStart& start) {
   settings.profile = options.profile;
   settings.strict = options.strict;
   settings.tune = options.tune;
+  settings.states = prepared.states;
+  settings.specialise = prepared.specialise;
   Trace trace;
   if (!options.trace.empty()) settings.trace = &trace;
   TRY_ASSIGN(const MeasuredRun result,
-             run_model(prepared.fed.model, prepared.fed.inputs, settings, start, progress));
+             run_model(prepared.fed.model, steps_of(options, prepared), settings, start, progress));
   progress.clear();
   return report_run(options, prepared, result, trace);
 }

@@ -7,6 +7,7 @@
 #include "cli/device_choice.h"
 #include "cli/run_files.h"
 #include "leat/pack/packed_model.h"
+#include "leat/run/state_pairs.h"
 
 namespace leat::cli {
 
@@ -14,11 +15,12 @@ namespace {
 
 /// What only a compiler could do.
 Result<void> check_options(const RunOptions& options) {
-  if (!options.tune && !options.strict) return {};
-  return Error(ErrorKind::invalid_argument,
-               fmt::format("Packed model \"{}\" is run as it was compiled, without --tune and "
-                           "--strict.",
-                           options.model));
+  if (!options.tune && !options.strict && !options.in_steps) return {};
+  return Error(
+      ErrorKind::invalid_argument,
+      fmt::format("Packed model \"{}\" is run as it was compiled, without --tune, --strict "
+                  "and --steps.",
+                  options.model));
 }
 
 Result<Prepared> prepare(const RunOptions& options, const Pack& pack) {
@@ -27,8 +29,12 @@ Result<Prepared> prepare(const RunOptions& options, const Pack& pack) {
   fed.model = pack.model();
   TRY_ASSIGN(fed.numbers, picture_numbers(options.picture, fed.model));
   TRY_ASSIGN(const auto paths, match_files(options.inputs, fed.model.inputs, "input"));
+  TRY_ASSIGN(prepared.states, match_states(options.states, fed.model));
   for (size_t i = 0; i < fed.model.inputs.size(); ++i) {
     const ModelValue& input = fed.model.inputs[i];
+    const bool is_state = std::ranges::count(prepared.states, i, &StatePair::input) > 0;
+    fed.inputs.emplace_back();
+    if (!paths.contains(i) && is_state) continue;
     if (!paths.contains(i)) {
       return Error(
           ErrorKind::invalid_argument,
@@ -37,9 +43,9 @@ Result<Prepared> prepare(const RunOptions& options, const Pack& pack) {
     }
     fed.paths.push_back(paths.at(i));
     TRY_ASSIGN(const InputFile file, read_input_file(paths.at(i)));
-    TRY_ASSIGN(HostTensor tensor, fit_to_input(file, input, fed.numbers));
-    fed.inputs.push_back(std::move(tensor));
+    TRY_ASSIGN(fed.inputs.back(), fit_to_input(file, input, fed.numbers));
   }
+  prepared.steps = {std::move(fed.inputs)};
   TRY(prepare_files(options, prepared));
   return prepared;
 }
@@ -55,6 +61,7 @@ Result<int> run_pack(const RunOptions& options, const ProcessStart& start) {
   Session session(plain_session_options());
   LoadOptions load;
   load.device = options.device;
+  load.states = prepared.states;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(pack), load));
   Trace trace;
   MeasureOptions measure;
@@ -62,7 +69,8 @@ Result<int> run_pack(const RunOptions& options, const ProcessStart& start) {
   measure.profile = options.profile;
   measure.trace = options.trace.empty() ? nullptr : &trace;
   measure.on_step = [&](const std::string& step) { progress.show(step); };
-  TRY_ASSIGN(const MeasuredRun result, run_loaded(*loaded, prepared.fed.inputs, measure, start));
+  TRY_ASSIGN(const MeasuredRun result,
+             run_loaded(*loaded, steps_of(options, prepared), measure, start));
   progress.clear();
   return report_run(options, prepared, result, trace);
 }

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "bindings/c/c_model.h"
 #include "leat/model/onnx_import.h"
+#include "leat/model/onnx_shapes.h"
 #include "leat/run/tuning.h"
 
 namespace leat::c {
@@ -33,85 +33,6 @@ Result<ImportOptions> known_of(const leat_load_options& options, const OnnxModel
   }
   return known;
 }
-
-/// The same model for other shapes of the inputs of these names.
-auto specialiser(std::shared_ptr<const OnnxModel> file, ImportOptions known,
-                 const std::vector<ModelValue>& inputs) {
-  std::vector<std::string> names;
-  for (const ModelValue& input : inputs) names.push_back(input.name);
-  return [file = std::move(file), known = std::move(known),
-          names = std::move(names)](std::span<const Shape> shapes) {
-    ImportOptions options = known;
-    for (size_t i = 0; i < names.size(); ++i) options.input_shapes[names[i]] = shapes[i];
-    return file->specialised(options);
-  };
-}
-
-/// Whether an extent that nobody has told is more than a number of pictures: those stand first, and
-/// one is a good guess.
-bool leaves_shapes_open(const OnnxModel& file, const ImportOptions& known) {
-  if (!known.input_values.empty()) return false;  // which inputs are left, the import says
-  return std::ranges::any_of(file.inputs(), [&](const DeclaredInput& input) {
-    if (known.input_shapes.contains(input.name)) return false;
-    const auto inner = std::views::drop(input.extents, 1);
-    return !input.has_rank || std::ranges::any_of(inner, &DeclaredInput::Extent::is_open);
-  });
-}
-
-/// What the model's inputs may be like when they are of these shapes: extents that the file leaves
-/// open and that are not 1 are larger, all by the same number, so that what is a sum of others
-/// stays one; and, those of one name alike, by several, since a square is treated as such. Halving
-/// such numbers some times, as networks do, changes them.
-class Foresight {
- public:
-  Foresight(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs)
-      : file_(std::move(file)) {
-    for (const ModelValue& input : inputs) {
-      auto found = std::ranges::find(file_->inputs(), input.name, &DeclaredInput::name);
-      if (found == file_->inputs().end()) {
-        found = std::ranges::find(file_->default_inputs(), input.name, &DeclaredInput::name);
-      }
-      declared_.push_back(&*found);
-    }
-  }
-
-  std::vector<ShapeSets> operator()(std::span<const Shape> shapes) const {
-    std::vector<ShapeSets> groups;
-    for (const int64_t more : {160, 32, 8, 1}) {
-      ShapeSets sets = {grown(shapes, more, more)};
-      if (std::ranges::equal(sets[0], shapes)) return {};
-      if (grown(shapes, more, 0) != sets[0]) {
-        sets.push_back(grown(shapes, more, 2 * more));
-        sets.push_back(grown(shapes, 2 * more, more));
-      }
-      groups.push_back(std::move(sets));
-    }
-    return groups;
-  }
-
- private:
-  /// The first name's extents by `first`, the next one's by `second`, and so on.
-  std::vector<Shape> grown(std::span<const Shape> shapes, int64_t first, int64_t second) const {
-    std::vector<Shape> others(shapes.begin(), shapes.end());
-    std::vector<std::string> symbols;
-    for (size_t i = 0; i < others.size(); ++i) {
-      for (size_t d = 0; d < others[i].size(); ++d) {
-        const bool is_open = !declared_[i]->has_rank || declared_[i]->extents[d].is_open;
-        if (!is_open || others[i][d] <= 1) continue;
-        const std::string symbol = declared_[i]->has_rank ? declared_[i]->extents[d].symbol : "";
-        const auto known = std::ranges::find(symbols, symbol);
-        const auto place =
-            symbol.empty() ? symbols.size() : static_cast<size_t>(known - symbols.begin());
-        if (known == symbols.end() || symbol.empty()) symbols.push_back(symbol);
-        others[i][d] += place % 2 == 0 ? first : second;
-      }
-    }
-    return others;
-  }
-
-  std::shared_ptr<const OnnxModel> file_;
-  std::vector<const DeclaredInput*> declared_;
-};
 
 constexpr double kKernelSeconds = 0.1;
 constexpr double kKernelSecondsMax = 3600;
@@ -182,8 +103,10 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
   Model model = std::move(*tried);
   loading.network.schedule.strict = options.is_strict != 0;
   loading.specialise = specialiser(onnx, known, model.inputs);
-  if (options.has_one_shape == 0) loading.foresee = Foresight(onnx, model.inputs);
+  if (options.has_one_shape == 0) loading.foresee = foresight(onnx, model.inputs);
+  loading.first_shapes = first_shapes(onnx, model.inputs);
   loading.waits_for_shapes = waits;
+  TRY_ASSIGN(loading.states, states_of(options, model));
   return session.load(std::move(model), std::move(loading));
 }
 

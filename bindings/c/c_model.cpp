@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "leat/pack/packed_model.h"
+#include "leat/run/state_pairs.h"
 
 namespace leat::c {
 
@@ -30,6 +31,7 @@ Result<std::unique_ptr<LoadedModel>> load_packed(Session& session, const ModelFi
   }
   TRY_ASSIGN(std::shared_ptr<const Pack> pack,
              file.bytes ? Pack::parse(*file.bytes, file.path) : Pack::read(file.path));
+  TRY_ASSIGN(loading.states, states_of(options, pack->model()));
   return session.load(std::move(pack), std::move(loading));
 }
 
@@ -85,6 +87,16 @@ Result<std::vector<KernelTime>> profile(const leat_model& model) {
 }
 
 }  // namespace
+
+Result<std::vector<StatePair>> states_of(const leat_load_options& options, const Model& model) {
+  if (options.state_count > 0) TRY(check_given(options.states, "states"));
+  std::vector<std::string> texts;
+  for (const char* text : std::span(options.states, options.state_count)) {
+    TRY(check_given(text, "text of a state"));
+    texts.emplace_back(text);
+  }
+  return match_states(texts, model);
+}
 
 Result<void> check_model(const leat_model* model) {
   TRY(check_given(model, "model"));

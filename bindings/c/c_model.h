@@ -59,6 +59,9 @@ Result<std::unique_ptr<LoadedModel>> load_compiled(Session& session, const Model
 /// Errors: those of the options.
 Result<std::shared_ptr<SessionState>> make_session(const leat_session_options* options);
 
+/// Those of the options.
+Result<std::vector<StatePair>> states_of(const leat_load_options& options, const Model& model);
+
 /// Fills in what is known of a device; the texts are those of `info`.
 leat_device_info info_of(const DeviceInfo& info, const std::string& refusal);
 
@@ -92,7 +95,7 @@ struct leat_model {
   std::shared_ptr<leat::c::SessionState> session;
   std::unique_ptr<leat::LoadedModel> loaded;  // dies before the session
   std::vector<leat::KernelTime> profile;
-  /// Of a model in parts: results that leat_run has described, and of which inputs.
+  /// Of a model in parts, or with states: results that leat_run has described, and of which inputs.
   std::vector<leat::HostTensor> described;
   std::vector<leat::HostTensor> described_inputs;
 };

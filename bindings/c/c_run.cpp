@@ -26,13 +26,17 @@ bool fits(const leat_tensor& tensor, const ModelValue& value) {
          (tensor.data != nullptr || tensor.size_bytes == 0);
 }
 
+Result<void> accept_count(const LoadedModel& model, std::span<const leat_tensor> inputs) {
+  const size_t wanted = model.model().inputs.size();
+  if (inputs.size() == wanted) return {};
+  return invalid(
+      fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(), wanted));
+}
+
 /// Says what is wrong, or takes other shapes. The plain case, where all fit, takes no memory.
 Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inputs) {
   const std::vector<ModelValue>& wanted = model.model().inputs;
-  if (inputs.size() != wanted.size()) {
-    return invalid(fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(),
-                               wanted.size()));
-  }
+  TRY(accept_count(model, inputs));
   if (model.check_ready() && std::ranges::equal(inputs, wanted, fits)) return {};
   std::vector<Shape> shapes;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -111,19 +115,46 @@ bool is_equal(const HostTensor& a, const HostTensor& b) {
   return a.dtype == b.dtype && a.shape == b.shape && a.bytes == b.bytes;
 }
 
-/// Of a model in parts, which tells the sizes of its outputs by running: a call that only asks for
-/// them leaves the results for the next one with equal inputs.
-Result<void> run_in_parts(leat_model& model, std::span<const leat_tensor> inputs,
-                          std::span<leat_tensor> outputs) {
+/// Of the state that an output (input) has, where it has one.
+std::optional<size_t> state_of(const LoadedModel& model, size_t StatePair::*end, size_t index) {
+  for (size_t s = 0; s < model.state_count(); ++s) {
+    if (model.state_pair(s).*end == index) return s;
+  }
+  return std::nullopt;
+}
+
+/// Results, of which those that are states are read where the caller has memory for them, and are
+/// nothing, of no elements, where not.
+Result<void> read_states(leat_model& model, std::span<const leat_tensor> outputs,
+                         std::vector<HostTensor>& results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const std::optional<size_t> state = state_of(*model.loaded, &StatePair::output, i);
+    if (!state) continue;
+    results[i] = HostTensor::zeros(model.loaded->model().outputs[i].dtype, {0});
+    if (i >= outputs.size() || outputs[i].data == nullptr) continue;
+    TRY_ASSIGN(results[i], model.loaded->state(*state));
+  }
+  return {};
+}
+
+/// Through host tensors: of a model in parts, which tells the sizes of its outputs by running, or
+/// with states. A call that only asks for sizes leaves the results for the next one with equal
+/// inputs.
+Result<void> run_by_host(leat_model& model, std::span<const leat_tensor> inputs,
+                         std::span<leat_tensor> outputs) {
   std::vector<HostTensor> given;
-  for (const leat_tensor& input : inputs) {
-    TRY_ASSIGN(HostTensor value, value_of(input, "an input"));
-    given.push_back(std::move(value));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool goes_on =
+        inputs[i].data == nullptr && state_of(*model.loaded, &StatePair::input, i).has_value();
+    given.emplace_back();
+    if (goes_on) continue;
+    TRY_ASSIGN(given.back(), value_of(inputs[i], "an input"));
   }
   std::vector<HostTensor> results = std::exchange(model.described, {});
   if (results.empty() || !std::ranges::equal(given, model.described_inputs, is_equal)) {
     TRY_ASSIGN(results, model.loaded->run(given));
   }
+  TRY(read_states(model, outputs, results));
   std::vector<ModelValue> values = model.loaded->model().outputs;
   for (size_t i = 0; i < values.size(); ++i) {
     values[i].dtype = results[i].dtype;
@@ -281,9 +312,40 @@ leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_
     LoadedModel& loaded = *model->loaded;
     const std::span<const leat_tensor> given(inputs, input_count);
     const std::span<leat_tensor> wanted(outputs, output_count);
+    if (loaded.state_count() > 0) {
+      TRY(c::accept_count(loaded, given));
+      return c::run_by_host(*model, given, wanted);
+    }
     TRY(c::accept_inputs(loaded, given));
-    return loaded.is_in_parts() ? c::run_in_parts(*model, given, wanted)
+    return loaded.is_in_parts() ? c::run_by_host(*model, given, wanted)
                                 : c::run_accepted(loaded, given, wanted);
+  });
+}
+
+size_t leat_model_state_count(const leat_model* model) {
+  return model == nullptr ? 0 : model->loaded->state_count();
+}
+
+leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* value) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    TRY(c::check_given(value, "value"));
+    TRY(c::check_below(index, model->loaded->state_count(), "Index of a state"));
+    TRY_ASSIGN(const HostTensor state, model->loaded->state(index));
+    const ModelValue told = {.name = "state", .dtype = state.dtype, .shape = state.shape};
+    TRY_ASSIGN(const bool has_memory, c::accept_outputs(std::span(&told, 1), std::span(value, 1)));
+    if (!has_memory) return {};
+    c::describe(state.dtype, state.shape, *value);
+    if (value->size_bytes > 0) std::memcpy(value->data, state.bytes.data(), value->size_bytes);
+    return {};
+  });
+}
+
+leat_status leat_model_forget_states(leat_model* model) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    model->loaded->forget_states();
+    return {};
   });
 }
 

@@ -189,13 +189,17 @@ typedef struct leat_load_options {
   const char* device;            /**< "cpu", "gpu0", "gpu0:vulkan"; null: the session's */
   const leat_known_input* known; /**< inputs of which more is known than the file says */
   size_t known_count;
-  uint64_t deadline_ns;   /**< after which a run counts as lost; 0: the device's own */
-  uint32_t slots;         /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
-  int32_t is_strict;      /**< not 0: refuses a device that computes f64 as f32 */
-  int32_t has_one_shape;  /**< not 0: other shapes than the first are not expected: kernels are
-                               made for these alone, some per cent faster; others make new ones */
-  int32_t takes_times;    /**< not 0: each run takes the device's time: leat_model_run_times */
-  int32_t trusts_kernels; /**< not 0: kernels in the model are not checked by the interpreter */
+  uint64_t deadline_ns;      /**< after which a run counts as lost; 0: the device's own */
+  uint32_t slots;            /**< sets of inputs and outputs, so that runs overlap; 0: 1 */
+  int32_t is_strict;         /**< not 0: refuses a device that computes f64 as f32 */
+  int32_t has_one_shape;     /**< not 0: other shapes than the first are not expected: kernels
+                                  are made for these alone, some per cent faster; others make new
+                                  ones */
+  int32_t takes_times;       /**< not 0: each run takes the device's time: leat_model_run_times */
+  int32_t trusts_kernels;    /**< not 0: kernels in the model are not checked by the interpreter */
+  const char* const* states; /**< "OUT=IN" each: output OUT of a run is input IN of the next
+                                  one; a star on each side stands for the same characters */
+  size_t state_count;
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
@@ -337,6 +341,24 @@ LEAT_API leat_status leat_session_uses(leat_session* session, leat_device_use* u
  * that it needs; those of devices. */
 LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_count,
                               leat_tensor* outputs, size_t output_count);
+
+/* --- States ---------------------------------------------------------------------------------- */
+
+/* Outputs whose values are inputs of the next run (leat_load_options.states): hidden states of
+ * recurrent layers, keys and values of a transformer. They stay in the device's memory where it can
+ * keep them so. In leat_run the tensor of such an input has no memory (`data` null) when it goes on
+ * from the last run, and sets the state when it has; before the first run states are zeros. An
+ * output of that kind is not copied when its tensor has no memory. */
+
+/** Pairs of outputs and inputs, each once. 0 for null. */
+LEAT_API size_t leat_model_state_count(const leat_model* model);
+/** Copies what the next run will read; without memory (`data` null) only its type and shape are
+ * told. No run is in flight. Errors: LEAT_INVALID_ARGUMENT, for an index past the end, a tensor
+ * that is too small, or before there is a value; LEAT_DEVICE_LOST, when it was lost with its
+ * device. */
+LEAT_API leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* value);
+/** As before the first run: states are zeros. No run is in flight. */
+LEAT_API leat_status leat_model_forget_states(leat_model* model);
 
 /* --- In place -------------------------------------------------------------------------------- */
 

@@ -159,4 +159,9 @@ Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte
   return {};
 }
 
+Result<void> copy_buffer(Device& device, BufferRange target, BufferRange source) {
+  TRY(device.queue().copy(target, source));
+  return submit_and_wait(device);
+}
+
 }  // namespace leat

@@ -233,6 +233,8 @@ Result<void> write_buffer(Device& device, BufferRange target, std::span<const st
                           uint64_t* staged_bytes = nullptr);
 Result<void> read_buffer(Device& device, BufferRange source, std::span<std::byte> bytes,
                          uint64_t* staged_bytes = nullptr);
+/// The same between two buffers of the device, by the queue.
+Result<void> copy_buffer(Device& device, BufferRange target, BufferRange source);
 
 /// How long a wait for a command lasts before a device counts as hung.
 inline constexpr uint64_t kHangTimeoutNs = 120'000'000'000ull;

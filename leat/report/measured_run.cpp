@@ -143,6 +143,26 @@ static void add_facts(const LoadedModel& loaded, MeasuredRun& run) {
   }
 }
 
+namespace {
+
+/// Runs of a measurement are all the same one.
+class HeldStates {
+ public:
+  explicit HeldStates(LoadedModel& loaded) : networks_(loaded.networks()) { hold(true); }
+  HeldStates(const HeldStates&) = delete;
+  HeldStates& operator=(const HeldStates&) = delete;
+  ~HeldStates() { hold(false); }
+
+ private:
+  void hold(bool held) {
+    for (Network* network : networks_) network->hold_states(held);
+  }
+
+  std::vector<Network*> networks_;
+};
+
+}  // namespace
+
 Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& options) {
   MeasuredRun run;
   Device& device = loaded.device();
@@ -150,8 +170,14 @@ Result<MeasuredRun> measure_run(LoadedModel& loaded, const MeasureOptions& optio
   run.threads = device.target().is_cpu ? device.target().compute_units : 1;
   add_facts(loaded, run);
   say(options, "warming up " + run.info.name);
-  TRY(warm_up(loaded, options, run));
-  TRY(time_runs(loaded, options, run));
+  if (loaded.is_in_parts()) {
+    TRY(warm_up(loaded, options, run));
+    TRY(time_runs(loaded, options, run));
+  } else {
+    const HeldStates held(loaded);
+    TRY(warm_up(loaded, options, run));
+    TRY(time_runs(loaded, options, run));
+  }
   for (Network* network : loaded.networks()) {
     if (options.trace != nullptr) TRY(trace_kernels(*network, *options.trace));
     if (!options.profile) continue;

@@ -87,15 +87,82 @@ Result<void> Network::allocate() {
     stats_.reserved_bytes += state_.size_bytes();
     TRY(write_zeros(device_, state_, plan.state_bytes));
   }
+  TRY(allocate_states());
   slots_.resize(options_.slots);
   for (Slot& slot : slots_) TRY(allocate_slot(slot));
   return {};
 }
 
+Result<void> Network::allocate_states() {
+  const Graph& graph = schedule_.graph;
+  for (size_t s = 0; s < options_.states.size(); ++s) {
+    const StatePair& pair = options_.states[s];
+    State state = {.input = graph.inputs[pair.input], .output = graph.outputs[pair.output]};
+    state.is_kept = can_keep(state);
+    if (state.is_kept) {
+      const size_t size_bytes = std::max(bytes_of(state.input), bytes_of(state.output));
+      TRY(options_.state_memory->reserve(device_, s, size_bytes));
+      stats_.tensor_bytes += bytes_of(state.input) + bytes_of(state.output);
+      stats_.reserved_bytes += 2 * options_.state_memory->sides(s)[0]->size_bytes();
+    }
+    has_states_ |= state.is_kept;
+    states_.push_back(std::move(state));
+  }
+  take_sides();
+  return {};
+}
+
+/// What leaves the one and enters the other lies alike, and each is nothing else.
+bool Network::can_keep(const State& state) const {
+  const Graph& graph = schedule_.graph;
+  const Placement& input = schedule_.placements[state.input];
+  const Placement& output = schedule_.placements[state.output];
+  const auto is_own = [&](TensorId id, const Placement& placement) {
+    const size_t count = static_cast<size_t>(std::ranges::count(graph.inputs, id) +
+                                             std::ranges::count(graph.outputs, id));
+    return placement.space == Space::external && count == 1 && !placement.is_in_words() &&
+           placement.strides == row_major_strides(graph.tensors[id].shape);
+  };
+  return is_own(state.input, input) && is_own(state.output, output) &&
+         input.storage == output.storage &&
+         graph.tensors[state.input].dtype == graph.tensors[state.output].dtype;
+}
+
+/// They may have become others since: another network of the model has grown them.
+void Network::take_sides() {
+  if (!has_states_) return;
+  for (size_t s = 0; s < states_.size(); ++s) {
+    if (states_[s].is_kept) states_[s].sides = options_.state_memory->sides(s);
+  }
+  states_version_ = options_.state_memory->version();
+}
+
+const Network::State* Network::state_of(TensorId id) const {
+  const auto found = std::ranges::find_if(states_, [&](const State& state) {
+    return state.is_kept && (state.input == id || state.output == id);
+  });
+  return found == states_.end() ? nullptr : &*found;
+}
+
+std::vector<bool> Network::outputs_kept(size_t count) const {
+  std::vector<bool> kept(count, false);
+  for (size_t s = 0; s < states_.size(); ++s) {
+    if (states_[s].is_kept) kept[options_.states[s].output] = true;
+  }
+  return kept;
+}
+
+/// Where the value lies between runs.
+const Buffer& Network::external_buffer(TensorId id, size_t slot) const {
+  const State* const state = state_of(id);
+  return state == nullptr ? slots_[slot].externals[id]
+                          : *state->sides[options_.state_memory->side()];
+}
+
 Result<void> Network::allocate_slot(Slot& slot) {
   slot.externals.resize(schedule_.placements.size());
   for (TensorId id = 0; id < schedule_.placements.size(); ++id) {
-    if (schedule_.placements[id].space != Space::external) continue;
+    if (schedule_.placements[id].space != Space::external || state_of(id) != nullptr) continue;
     TRY_ASSIGN(slot.externals[id], allocate_external(id));
     stats_.reserved_bytes += slot.externals[id].size_bytes();
     stats_.tensor_bytes += bytes_of(id);
@@ -128,7 +195,13 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
   switch (placement.space) {
     case Space::weights: return {weights_[root].arena.get(), weights_[root].offset, size_bytes};
     case Space::activations: return {activations_.get(), placement.offset_bytes, size_bytes};
-    case Space::external: return {&slots_[slot].externals[root], 0, size_bytes};
+    case Space::external: {
+      const State* const state = state_of(root);
+      if (state == nullptr) return {&slots_[slot].externals[root], 0, size_bytes};
+      const size_t read = recorded_side_.value_or(options_.state_memory->side());
+      const bool is_written = state->output == root;
+      return {state->sides[is_written ? read ^ 1 : read].get(), 0, size_bytes};
+    }
     case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
   }
@@ -169,6 +242,18 @@ Result<void> Network::record_all() {
 Result<void> Network::record_repeats(uint32_t count) { return record(0, count); }
 
 Result<void> Network::record(size_t slot, uint32_t count) {
+  std::array<std::unique_ptr<RecordedList>, 2> lists;
+  for (size_t side = 0; side < (has_states_ ? 2u : 1u); ++side) {
+    recorded_side_ = side;
+    Result<std::unique_ptr<RecordedList>> list = record_list(slot, count);
+    recorded_side_.reset();
+    TRY_ASSIGN(lists[side], std::move(list));
+  }
+  slots_[slot].lists = std::move(lists);
+  return {};
+}
+
+Result<std::unique_ptr<RecordedList>> Network::record_list(size_t slot, uint32_t count) {
   Queue& queue = device_.queue();
   slots_[slot].copies = {};
   TRY(queue.begin_record());
@@ -176,8 +261,7 @@ Result<void> Network::record(size_t slot, uint32_t count) {
   // The queue is the device's: a failed launch must not leave it recording for the next network.
   Result<std::unique_ptr<RecordedList>> list = queue.end_record();
   TRY(launched);
-  TRY_ASSIGN(slots_[slot].list, std::move(list));
-  return {};
+  return list;
 }
 
 Result<void> Network::launch_all(size_t slot, uint32_t count) {
@@ -227,7 +311,7 @@ ExternalView Network::view_of(TensorId id, size_t slot) const {
   const Placement& placement = schedule_.placements[id];
   const Tensor& tensor = schedule_.graph.tensors[id];
   ExternalView view;
-  if (!placement.is_in_words()) view.host = slots_[slot].externals[id].host_pointer();
+  if (!placement.is_in_words()) view.host = external_buffer(id, slot).host_pointer();
   view.size_bytes = bytes_of(id);
   view.dtype = tensor.dtype;
   view.storage = placement.storage;
@@ -257,6 +341,10 @@ Result<void> Network::place_output(size_t index, Buffer memory, size_t slot) {
 }
 
 Result<void> Network::place(TensorId id, Buffer memory, size_t slot) {
+  if (state_of(id) != nullptr) {
+    return Error(ErrorKind::invalid_argument, "Tensor \"" + schedule_.graph.tensors[id].name +
+                                                  "\" is a state, which has memory of its own.");
+  }
   Buffer& external = slots_[slot].externals[id];
   CHECK(external);
   const bool is_ours = memory.device() == external.device();
@@ -294,7 +382,7 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
   if (bytes_of(id) == 0) return {};
   const Placement& placement = schedule_.placements[id];
   const bool in_order = placement.strides == row_major_strides(tensor.shape);
-  const Buffer& buffer = slots_[slot].externals[id];
+  const Buffer& buffer = external_buffer(id, slot);
   count_copy(CopyCause::input_tensor, bytes_of(id));
   if (std::byte* host = buffer.host_pointer(); host != nullptr && in_order) {
     to_storage(value, placement, {host, bytes_of(id)});
@@ -314,6 +402,10 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
 
 Result<uint64_t> Network::start(size_t slot_index) {
   CHECK(slot_index < slots_.size());
+  if (has_states_ && states_version_ != options_.state_memory->version()) {
+    take_sides();
+    TRY(record_all());
+  }
   Slot& slot = slots_[slot_index];
   if (options_.receipts) {
     ++slot.ticket;
@@ -322,7 +414,11 @@ Result<uint64_t> Network::start(size_t slot_index) {
   for (size_t c = 0; c < kCopyCauses; ++c) {
     count_copy(static_cast<CopyCause>(c), slot.copies.bytes[c]);
   }
-  return device_.queue().replay(*slot.list);
+  if (!has_states_) return device_.queue().replay(*slot.lists[0]);
+  const size_t side = options_.state_memory->side();
+  TRY_ASSIGN(const uint64_t value, device_.queue().replay(*slot.lists[side]));
+  if (!holds_states_) options_.state_memory->flip();
+  return value;
 }
 
 bool Network::is_receipted(size_t slot_index) const {
@@ -360,10 +456,16 @@ Result<void> Network::run() {
   return check_indices();
 }
 
-// No kernel writes an input, so a second run finds what the first one found.
+// No kernel writes an input, so a second run finds what the first one found; of states, too, where
+// they are turned back.
 Result<void> Network::run_to_end() {
+  const size_t side = has_states_ ? options_.state_memory->side() : 0;
+  const auto turn_back = [&] {
+    if (has_states_ && options_.state_memory->side() != side) options_.state_memory->flip();
+  };
   const Result<void> done = run_once();
   if (done || done.error().kind() != ErrorKind::device_lost) return done;
+  turn_back();
   const Result<void> abandoned = device_.queue().abandon();
   if (!abandoned && abandoned.error().kind() == ErrorKind::unsupported) return done;
   if (!abandoned) {
@@ -373,6 +475,7 @@ Result<void> Network::run_to_end() {
   ++stats_.repeated_runs;
   const Result<void> again = run_once();
   if (again || again.error().kind() != ErrorKind::device_lost) return again;
+  turn_back();
   return Error(ErrorKind::device_lost,
                done.error().message() + " So is its repetition: " + again.error().message());
 }
@@ -422,7 +525,8 @@ Result<HostTensor> Network::external(TensorId id, size_t slot) {
   count_copy(CopyCause::output_tensor, size_bytes);
   if (size_bytes > 0) {
     uint64_t staged_bytes = 0;
-    TRY(read_buffer(device_, {&slots_[slot].externals[id], 0, size_bytes}, bytes, &staged_bytes));
+    const Buffer& buffer = external_buffer(id, slot);
+    TRY(read_buffer(device_, {&buffer, 0, size_bytes}, bytes, &staged_bytes));
     count_copy(CopyCause::output_staged, staged_bytes);
   }
   const Placement& placement = schedule_.placements[id];

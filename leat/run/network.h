@@ -4,9 +4,11 @@
 // (network.cpp, which needs no compiler).
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "leat/pack/run_plan.h"
 #include "leat/run/model_memory.h"
 #include "leat/run/shape_kernels.h"
+#include "leat/run/state_memory.h"
 #include "leat/schedule/schedule.h"
 
 namespace leat {
@@ -47,6 +50,10 @@ struct NetworkOptions {
   /// Of the model, which networks of other shapes share; lives longer than they. Null: the network
   /// has its own.
   ModelMemory* memory = nullptr;
+  /// What lives from run to run, in `state_memory`, where the device can have it so.
+  std::vector<StatePair> states;
+  /// Of the model, which networks of other shapes share; lives longer than they. With `states`.
+  StateMemory* state_memory = nullptr;
   /// How long wait() waits before a run counts as lost; 0: hang_timeout_ns of the device.
   uint64_t deadline_ns = 0;
 };
@@ -141,6 +148,13 @@ class Network {
   /// invalid_argument, for a buffer that is too small or another device's; those of recording.
   Result<void> place_input(size_t index, Buffer memory, size_t slot = 0);
   Result<void> place_output(size_t index, Buffer memory, size_t slot = 0);
+  /// Whether the state of that number in NetworkOptions::states lives on the device: the value of
+  /// its output is that of its input in the next run. Else the caller carries it over.
+  bool keeps_state(size_t state) const { return states_[state].is_kept; }
+  /// For each of the first outputs, whether it is such a state's.
+  std::vector<bool> outputs_kept(size_t count) const;
+  /// Where it is held, runs read what the next run would have read, and leave it: for measuring.
+  void hold_states(bool held) { holds_states_ = held; }
   /// Whether some of its memory is the caller's.
   bool has_placed() const { return has_placed_; }
   size_t slot_count() const { return slots_.size(); }
@@ -201,8 +215,15 @@ class Network {
     std::vector<Buffer> externals;  // by tensor id, empty where not external
     Buffer receipt;                 // the ticket, and behind it the receipt
     uint64_t ticket = 0;
-    std::unique_ptr<RecordedList> list;
-    CopyCounts copies;  // what one run of the list copies
+    /// By the side of the states that a run reads; without states there is the first.
+    std::array<std::unique_ptr<RecordedList>, 2> lists;
+    CopyCounts copies;  // what one run of a list copies
+  };
+  struct State {
+    TensorId input = kNoTensor;
+    TensorId output = kNoTensor;
+    bool is_kept = false;
+    StateMemory::Sides sides;
   };
 
   Result<void> run_once();
@@ -214,9 +235,15 @@ class Network {
   Result<void> record_all();
   Result<void> allocate();
   Result<void> allocate_slot(Slot& slot);
+  Result<void> allocate_states();
+  bool can_keep(const State& state) const;
+  void take_sides();
+  const State* state_of(TensorId id) const;
+  const Buffer& external_buffer(TensorId id, size_t slot) const;
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
   Result<void> record(size_t slot, uint32_t count);
+  Result<std::unique_ptr<RecordedList>> record_list(size_t slot, uint32_t count);
   Result<void> place_weights();
   Result<void> upload_weights(std::span<const std::byte> image);
   Result<void> load_kernels();
@@ -245,6 +272,11 @@ class Network {
   std::vector<Launch> launches_;
   std::vector<BufferRange> ranges_;  // scratch of one launch
   std::vector<Slot> slots_;
+  std::vector<State> states_;            // one for each of options_.states
+  bool has_states_ = false;              // some of them kept
+  uint64_t states_version_ = 0;          // of the memory that lists are recorded for
+  std::optional<size_t> recorded_side_;  // which one a list that is being recorded reads
+  bool holds_states_ = false;
   NetworkStats stats_;
   bool has_placed_ = false;
 };

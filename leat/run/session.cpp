@@ -45,6 +45,7 @@ Result<std::unique_ptr<LoadedModel>> Session::load_from(Model model, LoadOptions
                                                         NetworkSource source) {
   std::unique_ptr<LoadedModel> loaded(
       new LoadedModel(*this, std::move(model), std::move(options), std::move(source)));
+  TRY(loaded->check_states());
   TRY(loaded->find_device());
   return loaded;
 }
@@ -89,6 +90,7 @@ LoadedModel::LoadedModel(Session& session, Model model, LoadOptions options, Net
     : session_(session), options_(std::move(options)), source_(std::move(source)) {
   options_.network.cache_folder = session.options_.cache_folder;
   waits_ = options_.waits_for_shapes;
+  for (const StatePair& pair : options_.states) states_.push_back({.pair = pair});
   std::vector<Shape> shapes = shapes_of(model);
   ready_.push_back({std::move(shapes), std::move(model), nullptr});
 }
@@ -146,12 +148,14 @@ void LoadedModel::leave(bool closes) {
   if (device_ == nullptr) return;
   {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
+    rescue_states();
     for (Ready& ready : ready_) {
       ready.network.reset();
       ready.forget_parts();
     }
     shape_kernels_ = {};
     memory_ = {};
+    state_memory_ = {};
   }
   ready_.erase(ready_.begin(), ready_.end() - 1);
   session_.leave(*device_, closes);
@@ -175,6 +179,10 @@ NetworkOptions LoadedModel::network_options() {
   if (options_.specialise || is_in_parts()) {
     options.shape_kernels = &shape_kernels_;
     options.memory = &memory_;
+  }
+  if (!is_in_parts()) {
+    options.states = options_.states;
+    options.state_memory = &state_memory_;
   }
   return options;
 }
@@ -306,8 +314,12 @@ Result<StartedRun> LoadedModel::start(size_t slot) {
   TRY(check_ready());
   TRY(check_whole("be started on what lies in place"));
   const std::lock_guard lock(device_->mutex);
+  TRY(place_states());
   TRY_ASSIGN(const uint64_t value, network().start(slot));
-  return StartedRun{{&device().queue().fence(), value}};
+  keep_states({});
+  const FencePoint end = {&device().queue().fence(), value};
+  states_made_ = end;
+  return StartedRun{end};
 }
 
 Result<void> LoadedModel::give_way(Error reason) {

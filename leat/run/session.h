@@ -23,6 +23,7 @@
 #include "leat/device/device.h"
 #include "leat/pack/packed_model.h"
 #include "leat/run/network.h"
+#include "leat/run/state_memory.h"
 #include "leat/schedule/chooser.h"
 #include "leat/tensor/model.h"
 
@@ -73,6 +74,12 @@ struct LoadOptions {
   /// taken that has one that the model can have. Numbers that are others there come with the launch
   /// from the start, so that most new shapes need no other kernels. May be empty.
   std::function<std::vector<ShapeSets>(std::span<const Shape> shapes)> foresee;
+  /// Outputs whose values inputs have in the next run: they stay on the device, where it can have
+  /// them so. Each output and each input is in one pair at most.
+  std::vector<StatePair> states;
+  /// Shapes that the inputs may have at the first run, best first, from those that are known: for
+  /// states that nobody gives then, which are zeros. Empty: those that the model has.
+  std::function<ShapeSets(std::span<const std::optional<Shape>> shapes)> first_shapes;
   /// The model's shapes are only what its file declares: it is made ready by the first that come.
   /// With `specialise`.
   bool waits_for_shapes = false;
@@ -112,6 +119,11 @@ struct DeviceUse {
   size_t users = 0;  // models and kernels that are ready on it
   Queue::Counts counts;
 };
+
+/// No value at all, where one may be left out.
+inline bool is_nothing(const HostTensor& value) {
+  return value.bytes.empty() && element_count(value.shape) > 0;
+}
 
 class LoadedModel;
 
@@ -198,13 +210,24 @@ class LoadedModel {
   /// Runs once in slot 0 and waits, with the device to itself; one value for each of Model::inputs,
   /// results in the order of Model::outputs. For other shapes it is made ready first, and a route
   /// that loses the work twice gives way to the next; a device that does not take a later part, to
-  /// the next that takes all, where none was named. Errors: invalid_argument, when a value does not
-  /// fit; those of devices.
+  /// the next that takes all, where none was named. An input that is a state may be nothing
+  /// (is_nothing): then it has the value that the last run left, at first zeros; outputs that are
+  /// states are nothing, too. Errors: invalid_argument, when a value does not fit; those of
+  /// devices.
   Result<std::vector<HostTensor>> run(std::span<const HostTensor> inputs);
+
+  size_t state_count() const { return states_.size(); }
+  const StatePair& state_pair(size_t state) const { return states_[state].pair; }
+  /// What the next run will read. No run is in flight. Errors: invalid_argument, before it has a
+  /// value; device_lost.
+  Result<HostTensor> state(size_t state);
+  /// As before the first run.
+  void forget_states();
 
   /// Starts a run on the slot's inputs, which the caller has written where they lie
   /// (Network::input_view). Takes no memory. At most one run of each slot is in flight.
-  /// Errors: unsupported, for a model in parts.
+  /// Errors: unsupported, for a model in parts, and for one with a state that is not kept on the
+  /// device; invalid_argument, when a state has no value, or outgrew the shapes.
   Result<StartedRun> start(size_t slot = 0);
 
   /// Makes it ready for other shapes of its inputs; no run is in flight. The last kShapesReadyMax
@@ -263,12 +286,37 @@ class LoadedModel {
   void forget_old_parts();
   Result<void> find_taker(const Error& reason);
 
+  // session_states.cpp
+  /// A value that goes from run to run.
+  struct State {
+    StatePair pair;
+    bool is_set = false;
+    bool is_on_device = false;   // in state_memory_, else in `value`
+    bool is_lost = false;        // with its device
+    Shape shape;                 // where it is set
+    DType storage = DType::f32;  // on the device
+    HostTensor value;
+  };
+  Result<void> check_states() const;
+  Result<void> check_states_there() const;
+  State* state_of_input(size_t input);
+  Result<void> take_run_shapes(std::span<const HostTensor> inputs);
+  Result<void> take_missing_shapes(std::span<const std::optional<Shape>> shapes);
+  Result<std::vector<HostTensor>> values_of_run(std::span<const HostTensor> inputs);
+  Result<void> place_states();
+  void keep_states(std::span<HostTensor> outputs);
+  void rescue_states();
+  Result<HostTensor> read_state(const State& state, size_t number);
+
   Session& session_;
   LoadOptions options_;
   NetworkSource source_;
   Session::OpenDevice* device_ = nullptr;
-  ShapeKernels shape_kernels_;  // on device_; they outlive the networks of ready_
-  ModelMemory memory_;          // the same
+  ShapeKernels shape_kernels_;             // on device_; they outlive the networks of ready_
+  ModelMemory memory_;                     // the same
+  StateMemory state_memory_;               // the same
+  std::vector<State> states_;              // one for each of LoadOptions::states
+  std::optional<FencePoint> states_made_;  // the end of the last start(), which writes them
   /// The last one is in use; all are on device_, or it waits for shapes.
   std::vector<Ready> ready_;
   bool waits_ = false;

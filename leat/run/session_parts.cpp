@@ -67,7 +67,9 @@ NetworkStats LoadedModel::stats() const {
 Result<std::vector<HostTensor>> LoadedModel::run_network(Network& network, const Model& model,
                                                          std::span<const HostTensor> inputs) {
   const std::lock_guard lock(device_->mutex);
-  for (size_t i = 0; i < inputs.size(); ++i) TRY(network.set_input(i, inputs[i]));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!is_nothing(inputs[i])) TRY(network.set_input(i, inputs[i]));
+  }
   TRY(network.run());
   if (network.has_times()) {
     TRY_ASSIGN(const SlotTimes own, network.slot_times(0));
@@ -76,9 +78,11 @@ Result<std::vector<HostTensor>> LoadedModel::run_network(Network& network, const
   std::vector<HostTensor> outputs;
   // A packed model has no graph.
   const size_t count = model.rest ? model.graph.outputs.size() : model.outputs.size();
+  const std::vector<bool> stays = network.outputs_kept(count);
   for (size_t i = 0; i < count; ++i) {
-    TRY_ASSIGN(HostTensor value, network.output(i));
-    outputs.push_back(std::move(value));
+    outputs.emplace_back();
+    if (stays[i]) continue;
+    TRY_ASSIGN(outputs.back(), network.output(i));
   }
   return outputs;
 }
@@ -136,9 +140,8 @@ Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor
   ready_.back().last_run.clear();
   is_part_refused_ = false;
   times_.reset();
-  TRY_ASSIGN(std::vector<HostTensor> values, run_network(network(), model(), inputs));
-  std::vector<HostTensor> given;
-  if (is_in_parts()) given.assign(inputs.begin(), inputs.end());
+  TRY_ASSIGN(std::vector<HostTensor> given, values_of_run(inputs));
+  TRY_ASSIGN(std::vector<HostTensor> values, run_network(network(), model(), given));
   for (const ModelRest* rest = &model().rest; *rest;) {
     TRY_ASSIGN(NextPart next, (*rest)(std::move(given), std::move(values)));
     TRY_ASSIGN(const Part* const part, part_of(next));
@@ -146,6 +149,8 @@ Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor
     TRY_ASSIGN(values, run_network(*part->network, part->model, given));
     rest = &part->model.rest;
   }
+  keep_states(values);
+  states_made_.reset();
   return values;
 }
 
@@ -160,9 +165,7 @@ Result<void> LoadedModel::find_taker(const Error& reason) {
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {
-  std::vector<Shape> shapes;
-  for (const HostTensor& input : inputs) shapes.push_back(input.shape);
-  TRY(take_shapes(shapes));
+  TRY(take_run_shapes(inputs));
   while (true) {
     Result<std::vector<HostTensor>> outputs = run_here(inputs);
     forget_old_parts();
@@ -171,6 +174,7 @@ Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inp
       TRY(find_taker(outputs.error()));
     } else if (outputs.error().kind() == ErrorKind::device_lost) {
       TRY(give_way(outputs.error()));
+      TRY(check_states_there());
     } else {
       return outputs;
     }

@@ -529,6 +529,50 @@ static void giving_way(void) {
   leat_session_close(session);
 }
 
+/* y = x + x, and x the y of the run before. */
+static void states(void) {
+  const char* names[] = {"y=x"};
+  const char* wrong[] = {"y=z"};
+  leat_session* session = cpu_session();
+  leat_load_options options = {sizeof options};
+  leat_model* model = NULL;
+  float in[4] = {1, 2, 3, 4}, out[4] = {0};
+  leat_tensor x = floats(in, 2, 1, 4, 0, 0), y = floats(out, 2, 1, 4, 0, 0);
+  leat_tensor nothing_in = {0}, nothing_out = {0};
+  options.states = wrong;
+  options.state_count = 1;
+  EXPECT_FAILS(
+      LEAT_INVALID_ARGUMENT, "no input \"z\"",
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "s", &options, &model));
+  options.states = NULL;
+  EXPECT_FAILS(
+      LEAT_INVALID_ARGUMENT, "states",
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "s", &options, &model));
+  options.states = names;
+  EXPECT_OK(
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "s", &options, &model));
+  EXPECT(leat_model_state_count(model) == 1 && leat_model_state_count(NULL) == 0);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "before the first run", leat_model_read_state(model, 0, &y));
+  EXPECT_OK(leat_run(model, &x, 1, &y, 1));
+  EXPECT(out[0] == 2 && out[3] == 8);
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &nothing_out, 1));
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));
+  EXPECT(out[0] == 8 && out[3] == 32);
+  nothing_out.data = NULL;
+  EXPECT_OK(leat_model_read_state(model, 0, &nothing_out));
+  EXPECT(nothing_out.size_bytes == sizeof out && nothing_out.shape[1] == 4);
+  EXPECT_OK(leat_model_read_state(model, 0, &y));
+  EXPECT(out[0] == 8 && out[3] == 32);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_read_state(model, 1, &y));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_read_state(model, 0, NULL));
+  EXPECT_OK(leat_model_forget_states(model));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_forget_states(NULL));
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));
+  EXPECT(y.size_bytes == 0 && y.shape[0] == 0); /* the file leaves the rows open */
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
 /* --- Single operations ----------------------------------------------------------------------- */
 
 static void convolution(void) {
@@ -977,6 +1021,7 @@ const c_case c_cases[] = {
     {"MemoryOfADmaBuf", memory_of_a_dma_buf},
     {"Fences", fences},
     {"GivingWay", giving_way},
+    {"States", states},
     {"Convolution", convolution},
     {"ProductsAndOthers", products_and_others},
     {"AnyOperator", any_operator},

@@ -1,0 +1,54 @@
+// Runs of a model one after the other, between which values go from outputs to inputs.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/model_run.h"
+
+namespace leat::cli {
+
+namespace {
+
+/// Puts a value behind those of the steps before.
+Result<void> append(HostTensor& all, const HostTensor& value, const ModelValue& output,
+                    bool is_wanted) {
+  if (all.shape.empty()) {
+    all = {value.dtype, value.shape, {}};
+    all.shape.insert(all.shape.begin(), 0);
+  }
+  if (!std::ranges::equal(std::span(all.shape).subspan(1), value.shape)) {
+    if (!is_wanted) return {};
+    return Error(
+        ErrorKind::invalid_argument,
+        fmt::format("Output \"{}\" has shape {} in a step and {} in the first one, so that "
+                    "they make no array.",
+                    output.name, to_string(value.shape),
+                    to_string(Shape(all.shape.begin() + 1, all.shape.end()))));
+  }
+  ++all.shape[0];
+  all.bytes.insert(all.bytes.end(), value.bytes.begin(), value.bytes.end());
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<HostTensor>> run_steps(LoadedModel& loaded, const RunSteps& steps) {
+  std::vector<HostTensor> all(loaded.model().outputs.size());
+  loaded.forget_states();
+  for (const std::vector<HostTensor>& inputs : steps.inputs) {
+    TRY_ASSIGN(std::vector<HostTensor> outputs, loaded.run(inputs));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (!steps.are_many) {
+        all[i] = std::move(outputs[i]);
+      } else if (!is_nothing(outputs[i])) {
+        TRY(append(all[i], outputs[i], loaded.model().outputs[i], steps.wanted.contains(i)));
+      }
+    }
+  }
+  for (size_t s = 0; s < loaded.state_count(); ++s) {
+    TRY_ASSIGN(all[loaded.state_pair(s).output], loaded.state(s));
+  }
+  return all;
+}
+
+}  // namespace leat::cli

@@ -1,0 +1,246 @@
+// What a LoadedModel carries from run to run: outputs that are inputs of the next one. Where the
+// network keeps them they stay in the device's memory (state_memory.h); where it cannot (they lie
+// differently, decide a shape, or the model runs in parts) they go by way of the host.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "leat/run/session.h"
+#include "leat/run/transfer.h"
+
+namespace leat {
+
+namespace {
+
+std::string text_of(const ModelValue& value) {
+  return fmt::format("\"{}\" ({} {})", value.name, name_of(value.dtype), to_string(value.shape));
+}
+
+}  // namespace
+
+Result<void> LoadedModel::check_states() const {
+  const Model& own = model();
+  for (size_t s = 0; s < states_.size(); ++s) {
+    const StatePair& pair = states_[s].pair;
+    if (pair.output >= own.outputs.size() || pair.input >= own.inputs.size()) {
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("A state of output ({}) and input ({}) is none of model \"{}\", "
+                      "which has ({}) and ({}).",
+                      pair.output, pair.input, own.name, own.outputs.size(), own.inputs.size()));
+    }
+    const ModelValue& output = own.outputs[pair.output];
+    const ModelValue& input = own.inputs[pair.input];
+    const bool has_ranks = output.shape != Shape{-1} && input.shape != Shape{-1};
+    if (output.dtype != input.dtype || (has_ranks && output.shape.size() != input.shape.size())) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Output {} cannot be the state of input {}.", text_of(output),
+                               text_of(input)));
+    }
+    for (size_t other = 0; other < s; ++other) {
+      const StatePair& before = states_[other].pair;
+      if (before.output != pair.output && before.input != pair.input) continue;
+      const std::string& name = before.input == pair.input ? input.name : output.name;
+      return Error(ErrorKind::invalid_argument, fmt::format("\"{}\" is in two states.", name));
+    }
+  }
+  return {};
+}
+
+LoadedModel::State* LoadedModel::state_of_input(size_t input) {
+  const auto found =
+      std::ranges::find_if(states_, [&](const State& state) { return state.pair.input == input; });
+  return found == states_.end() ? nullptr : &*found;
+}
+
+/// The model becomes ready for the values' shapes and, where there is none, the state's.
+Result<void> LoadedModel::take_run_shapes(std::span<const HostTensor> inputs) {
+  std::vector<std::optional<Shape>> shapes;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    State* const state = state_of_input(i);
+    const bool is_missing = is_nothing(inputs[i]) && i < model().inputs.size();
+    if (is_missing && state == nullptr) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("Input \"{}\" has no value.", model().inputs[i].name));
+    }
+    if (is_missing && state->is_lost) return check_states_there();
+    if (state != nullptr && !is_missing && inputs[i].dtype != model().inputs[i].dtype) {
+      return Error(
+          ErrorKind::invalid_argument,
+          fmt::format("Input {} takes something else than {} {}.", text_of(model().inputs[i]),
+                      name_of(inputs[i].dtype), to_string(inputs[i].shape)));
+    }
+    if (!is_nothing(inputs[i])) {
+      shapes.emplace_back(inputs[i].shape);
+    } else if (state != nullptr && state->is_set) {
+      shapes.emplace_back(state->shape);
+    } else {
+      shapes.emplace_back();
+    }
+  }
+  if (std::ranges::any_of(shapes, [](const auto& shape) { return !shape; })) {
+    TRY(take_missing_shapes(shapes));
+  } else {
+    std::vector<Shape> known;
+    for (const std::optional<Shape>& shape : shapes) known.push_back(*shape);
+    TRY(take_shapes(known));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    State* const state = state_of_input(i);
+    if (state == nullptr || is_nothing(inputs[i])) continue;
+    *state = {.pair = state->pair, .is_set = true, .shape = inputs[i].shape, .value = inputs[i]};
+  }
+  return {};
+}
+
+/// States that have no value yet are zeros, of the first shapes that the model can have.
+Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shape>> shapes) {
+  ShapeSets sets;
+  if (options_.first_shapes) {
+    sets = options_.first_shapes(shapes);
+  } else {
+    sets.emplace_back();
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      sets[0].push_back(shapes[i].value_or(model().inputs[i].shape));
+    }
+  }
+  Result<void> taken;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    const Result<void> now = take_shapes(sets[i]);
+    if (i == 0 || now) taken = now;  // what is said is what the best ones failed by
+    if (!now) continue;
+    for (State& state : states_) {
+      if (shapes[state.pair.input]) continue;
+      const ModelValue& input = model().inputs[state.pair.input];
+      state = {.pair = state.pair,
+               .is_set = true,
+               .shape = input.shape,
+               .value = HostTensor::zeros(input.dtype, input.shape)};
+    }
+    break;
+  }
+  return taken;
+}
+
+/// What the network is given: nothing for a state that lies where it reads it.
+Result<std::vector<HostTensor>> LoadedModel::values_of_run(std::span<const HostTensor> inputs) {
+  std::vector<HostTensor> values(inputs.begin(), inputs.end());
+  for (size_t s = 0; s < states_.size(); ++s) {
+    State& state = states_[s];
+    HostTensor& value = values[state.pair.input];
+    value = {};
+    const bool stays = state.is_on_device && !is_in_parts() && network().keeps_state(s);
+    if (stays) continue;
+    if (state.is_on_device) {
+      const std::lock_guard lock(device_->mutex);
+      TRY_ASSIGN(state.value, read_state(state, s));
+      state.is_on_device = false;
+    }
+    value = state.value;
+  }
+  return values;
+}
+
+/// For a run that is started on what lies in place.
+Result<void> LoadedModel::place_states() {
+  TRY(check_states_there());
+  for (size_t s = 0; s < states_.size(); ++s) {
+    State& state = states_[s];
+    const ModelValue& input = model().inputs[state.pair.input];
+    if (!network().keeps_state(s)) {
+      return Error(ErrorKind::unsupported,
+                   fmt::format("The state of input \"{}\" is not kept on Device \"{}\": the model "
+                               "cannot be started on what lies in place.",
+                               input.name, device().info().name));
+    }
+    if (!state.is_set) {
+      state.is_set = true;
+      state.shape = input.shape;
+      state.value = HostTensor::zeros(input.dtype, input.shape);
+    }
+    if (state.shape != input.shape) {
+      return Error(ErrorKind::invalid_argument,
+                   fmt::format("The state of input \"{}\" is {} now; the model is ready for {}.",
+                               input.name, to_string(state.shape), to_string(input.shape)));
+    }
+    if (state.is_on_device) continue;
+    TRY(network().set_input(state.pair.input, state.value));
+    state.is_on_device = true;
+    state.storage = network().input_view(state.pair.input).storage;
+  }
+  return {};
+}
+
+/// After a run, or a start: what it leaves is what the next one reads. Outputs that went by way of
+/// the host become nothing.
+void LoadedModel::keep_states(std::span<HostTensor> outputs) {
+  for (size_t s = 0; s < states_.size(); ++s) {
+    State& state = states_[s];
+    state.is_on_device = !is_in_parts() && network().keeps_state(s);
+    if (state.is_on_device) {
+      state.shape = model().outputs[state.pair.output].shape;
+      state.storage = network().output_view(state.pair.output).storage;
+      state.value = {};
+    } else {
+      state.value = std::exchange(outputs[state.pair.output], {});
+      state.shape = state.value.shape;
+    }
+  }
+}
+
+Result<HostTensor> LoadedModel::read_state(const State& state, size_t number) {
+  const DType dtype = model().inputs[state.pair.input].dtype;
+  const size_t size_bytes = static_cast<size_t>(element_count(state.shape)) *
+                            static_cast<size_t>(size_bytes_of(state.storage));
+  std::vector<std::byte> bytes(size_bytes);
+  const Buffer& buffer = *state_memory_.sides(number)[state_memory_.side()];
+  TRY(read_buffer(device(), {&buffer, 0, size_bytes}, bytes));
+  return from_storage(bytes, state.storage, dtype, state.shape);
+}
+
+/// Before the device's memory goes.
+void LoadedModel::rescue_states() {
+  const bool are_made = !states_made_ || states_made_->reached();
+  for (size_t s = 0; s < states_.size(); ++s) {
+    State& state = states_[s];
+    if (!state.is_on_device) continue;
+    state.is_on_device = false;
+    state.is_lost = true;
+    if (!are_made) continue;
+    Result<HostTensor> value = read_state(state, s);
+    if (!value) continue;
+    state.value = std::move(*value);
+    state.is_lost = false;
+  }
+  states_made_.reset();
+}
+
+/// Errors: device_lost, when a state was lost with a device.
+Result<void> LoadedModel::check_states_there() const {
+  const auto lost = std::ranges::find_if(states_, &State::is_lost);
+  if (lost == states_.end()) return {};
+  return Error(ErrorKind::device_lost,
+               fmt::format("The state of input \"{}\" was lost with its device: give it a value, "
+                           "or forget the states.",
+                           model().inputs[lost->pair.input].name));
+}
+
+Result<HostTensor> LoadedModel::state(size_t number) {
+  CHECK(number < states_.size());
+  const State& state = states_[number];
+  TRY(check_states_there());
+  if (!state.is_set) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("The state of input \"{}\" has no value before the first run.",
+                             model().inputs[state.pair.input].name));
+  }
+  if (!state.is_on_device) return state.value;
+  const std::lock_guard lock(device_->mutex);
+  return read_state(state, number);
+}
+
+void LoadedModel::forget_states() {
+  for (State& state : states_) state = {.pair = state.pair};
+}
+
+}  // namespace leat

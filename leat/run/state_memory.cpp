@@ -1,0 +1,37 @@
+// See state_memory.h.
+#include "leat/run/state_memory.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace leat {
+
+namespace {
+
+/// What has grown will grow again: a cache by a token a run.
+size_t grown(size_t size_bytes) { return size_bytes + size_bytes / 2; }
+
+}  // namespace
+
+Result<void> StateMemory::reserve(Device& device, size_t state, size_t size_bytes) {
+  if (state >= states_.size()) states_.resize(state + 1);
+  Sides& sides = states_[state];
+  const bool is_first = sides[0] == nullptr;
+  if (!is_first && sides[0]->size_bytes() >= size_bytes) return {};
+  const size_t wanted = std::max(is_first ? size_bytes : grown(size_bytes), kBufferAlignment);
+  Sides made;
+  for (std::shared_ptr<const Buffer>& side : made) {
+    TRY_ASSIGN(Buffer buffer, device.allocate(wanted, MemoryKind::device));
+    side = std::make_shared<const Buffer>(std::move(buffer));
+  }
+  if (!is_first) {
+    const Buffer& before = *sides[side_];
+    const size_t kept = before.size_bytes();
+    TRY(copy_buffer(device, {made[side_].get(), 0, kept}, {&before, 0, kept}));
+  }
+  sides = std::move(made);
+  ++version_;
+  return {};
+}
+
+}  // namespace leat

@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t kLowest = std::numeric_limits<int32_t>::min();
 constexpr int64_t kHighest = std::numeric_limits<int32_t>::max();
 constexpr int64_t kElementsAtOnce = 4;
+/// Elements of a row that a lane adds up one after the other, before they join the others.
+constexpr int64_t kRowStretch = 32;
 
 class ProgramLowering {
  public:
@@ -53,6 +55,7 @@ class ProgramLowering {
       case ProgramOp::top_k: emit_top_k(); break;
       case ProgramOp::softmax:
       case ProgramOp::log_softmax: emit_softmax(); break;
+      case ProgramOp::normalise: emit_normalise(); break;
       case ProgramOp::scatter: emit_scatter(); break;
       case ProgramOp::recurrence:
       case ProgramOp::written:
@@ -225,6 +228,76 @@ class ProgramLowering {
     for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId nothing) {
       const ValueId value = is_log ? builder_.sub(builder_.sub(load(at, mask), largest), log_sum)
                                    : builder_.binary(Opcode::div_f, power(at, mask), sum);
+      store(0, at, value, mask);
+      return nothing;
+    });
+  }
+
+  // --- Normalisation -----------------------------------------------------------------------------
+
+  /// Of term(position) over the row. A lane adds up stretches, so that no sum is one long chain.
+  template <typename Term>
+  ValueId sum_of(Term term) {
+    const int64_t owners = shares_rows_ ? lanes_ : 1;
+    const Number stretches = divided_up(length_, owners * kRowStretch);
+    const ValueId begin[] = {number(0)};
+    const auto add_stretch = [&](ValueId stretch, std::span<const ValueId> total) {
+      const ValueId first = builder_.mul(stretch, builder_.i32(kRowStretch));
+      const auto add = [&](ValueId counter, std::span<const ValueId> sum) {
+        const ValueId round = builder_.add(first, counter);
+        const ValueId place = builder_.mul(round, builder_.i32(owners));
+        const ValueId at = shares_rows_ ? builder_.add(place, lane_) : place;
+        const ValueId is_inside = builder_.binary(Opcode::lt_i, at, builder_.i32(length_));
+        const ValueId mask = builder_.logical_and(exists_, is_inside);
+        const ValueId value = builder_.select(mask, term(at, mask), number(0));
+        return std::vector<ValueId>{builder_.add(sum[0], value)};
+      };
+      const std::vector<ValueId> own =
+          builder_.loop(builder_.i32(0), builder_.i32(kRowStretch), 1, begin, true, add,
+                        static_cast<int>(kElementsAtOnce));
+      return std::vector<ValueId>{builder_.add(total[0], own[0])};
+    };
+    const std::vector<ValueId> total =
+        builder_.loop(builder_.i32(0), builder_.i32(stretches), 1, begin, true, add_stretch);
+    return joined(Opcode::reduce_add, total[0]);
+  }
+
+  /// Of an input that has an element for each position of a row.
+  ValueId load_parameter(size_t input, ValueId at, ValueId mask) {
+    const ValueId place = builder_.mul(at, builder_.i32(numbers_.inputs[input].strides[0]));
+    return builder_.load(slots_.input_slots[input], place, 1, mask);
+  }
+
+  ValueId row_length() {
+    if (!length_.is_open()) return number(static_cast<double>(length_.fixed()));
+    const ir::Scalar scalar = type_ == ScalarType::f64 ? ir::Scalar::f64 : ir::Scalar::f32;
+    return builder_.convert(Opcode::float_from_int, builder_.i32(length_), scalar);
+  }
+
+  void emit_normalise() {
+    const Normalisation& options = program_.normalisation;
+    const ValueId count = row_length();
+    const auto mean_of = [&](auto term) {
+      return builder_.binary(Opcode::div_f, sum_of(term), count);
+    };
+    const ValueId mean = options.centres
+                             ? mean_of([&](ValueId at, ValueId mask) { return load(at, mask); })
+                             : number(0);
+    const auto centred = [&](ValueId at, ValueId mask) {
+      const ValueId value = load(at, mask);
+      return options.centres ? builder_.sub(value, mean) : value;
+    };
+    const ValueId variance = mean_of([&](ValueId at, ValueId mask) {
+      const ValueId value = centred(at, mask);
+      return builder_.mul(value, value);
+    });
+    const ValueId root =
+        builder_.unary(Opcode::sqrt, builder_.add(variance, number(options.epsilon)));
+    const ValueId factor = builder_.binary(Opcode::div_f, number(1), root);
+    for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId nothing) {
+      const ValueId normal = builder_.mul(centred(at, mask), factor);
+      ValueId value = builder_.mul(normal, load_parameter(1, at, mask));
+      if (options.has_bias) value = builder_.add(value, load_parameter(2, at, mask));
       store(0, at, value, mask);
       return nothing;
     });
@@ -444,6 +517,7 @@ StepProgram lower_program(const StepSource& source, const ProgramParams& params)
     case ProgramOp::top_k:
     case ProgramOp::softmax:
     case ProgramOp::log_softmax:
+    case ProgramOp::normalise:
     case ProgramOp::scatter: break;
   }
   return ProgramLowering(source, params).emit();

@@ -338,8 +338,19 @@ class Fusion {
     if (!after) return false;
     if (keeps_order(view)) return true;
     if (before->k.size() > 1) return false;
-    return reader.inputs[before->b.input] != tensor ||
-           (target_.local_memory_is_fast && element_count(after->m) >= kFew);
+    if (reader.inputs[before->b.input] != tensor) return true;
+    const bool has_rows = element_count(after->m) >= kFew;
+    return has_rows ? target_.local_memory_is_fast
+                    : reads_along_k(*after, fused.inputs[after->b.input]);
+  }
+
+  /// Whether a row or a few, for which nothing is worth being turned, find what they are multiplied
+  /// by along k.
+  bool reads_along_k(const Contraction& after, TensorId from) const {
+    const size_t k_axis = after.batch.size() + after.m.size() + after.n.size();
+    const Affine place = address_of(row_major_strides(graph_.tensors[from].shape), after.b.index,
+                                    k_axis + after.k.size());
+    return place.coefficients[k_axis] == 1;
   }
 
   /// What makes floats becomes a factor of a product of matrices, and nothing else: other readers

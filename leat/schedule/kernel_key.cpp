@@ -55,6 +55,11 @@ class KeyWriter {
   void add_program(const Program& program) {
     if (program.op == ProgramOp::recurrence) add(program.recurrence);
     if (program.kernel) add(program.kernel->text);
+    if (program.op == ProgramOp::normalise) {
+      add(program.normalisation.centres ? 1 : 0);
+      add(program.normalisation.has_bias ? 1 : 0);
+      add(std::bit_cast<int64_t>(program.normalisation.epsilon));
+    }
     if (program.op != ProgramOp::linear_attention) return;
     const LinearAttention& a = program.linear_attention;
     add(a.q_heads);

@@ -288,6 +288,14 @@ bool takes_rows(const Schedule& schedule, const Node& node, const Contraction& c
   return inner && b.strides[*inner] == 1;
 }
 
+bool is_one_row(const Schedule& schedule, const Node& node, const Contraction& contraction,
+                const Target& target) {
+  const bool has_waves = target.waves_hide_latency && target.local_memory_is_fast;
+  const Placement& b = schedule.placements[node.inputs[contraction.b.input]];
+  return has_waves && element_count(contraction.m) == 1 && b.space != Space::weights &&
+         contraction.type == ScalarType::f32 && !node.reduce.empty();
+}
+
 DType storage_on(const Target& target, DType dtype) {
   // What most tensors are, without a look at all facts.
   if (dtype == DType::f32 || dtype == DType::i32 || dtype == DType::i64) return dtype;

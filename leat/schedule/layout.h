@@ -24,6 +24,11 @@ void assign_layouts(Schedule& schedule, const Target& target, bool external_chan
 bool takes_rows(const Schedule& schedule, const Node& node, const Contraction& contraction,
                 const Target& target);
 
+/// Whether it is a product of one row with what other kernels have made, which is in no order of
+/// its own: a sum, that may be split, of which lanes compute neighbouring columns.
+bool is_one_row(const Schedule& schedule, const Node& node, const Contraction& contraction,
+                const Target& target);
+
 /// A placement for a tensor that a later step adds: row-major, of the space it is written in.
 Placement row_major_placement(const Tensor& tensor, const Target& target);
 

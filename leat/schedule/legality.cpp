@@ -313,7 +313,8 @@ std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, co
                                   Splitting splitting) {
   if (node.program) return program_candidates(schedule, node, target);
   const auto contraction = find_contraction(schedule.graph, node);
-  if (contraction && !takes_rows(schedule, node, *contraction, target)) {
+  if (contraction && !takes_rows(schedule, node, *contraction, target) &&
+      !is_one_row(schedule, node, *contraction, target)) {
     return contraction_candidates(schedule, node, *contraction, target, splitting);
   }
   return reduction_candidates(schedule, node, target, splitting);

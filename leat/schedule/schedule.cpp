@@ -4,6 +4,7 @@
 #include "leat/schedule/fuse.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
+#include "leat/schedule/move_views.h"
 #include "leat/schedule/normalise.h"
 #include "leat/schedule/widen_channels.h"
 #include "leat/tensor/fold.h"
@@ -45,6 +46,7 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   }
   TRY(normalise(schedule.graph, target));
   done(PlanStep::normalise);
+  see_through_moves(schedule.graph);
   fuse(schedule.graph, target);
   TRY(fold_widened(schedule.graph));
   widen_channels(schedule.graph, target);

@@ -49,6 +49,26 @@ void scan(const Program& program, const HostTensor& x, HostTensor& y) {
   }
 }
 
+void normalise(const Program& program, std::span<const HostTensor* const> inputs, HostTensor& y) {
+  const HostTensor& x = *inputs[0];
+  const Normalisation& options = program.normalisation;
+  const Rows rows(x.shape, program.axis);
+  const auto count = static_cast<double>(rows.length);
+  for (int64_t row = 0; row < rows.count; ++row) {
+    const auto flat = [&](int64_t at) { return rows.first(row) + at * rows.step; };
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; options.centres && i < rows.length; ++i) mean += x.number(flat(i)) / count;
+    for (int64_t i = 0; i < rows.length; ++i) {
+      variance += (x.number(flat(i)) - mean) * (x.number(flat(i)) - mean) / count;
+    }
+    for (int64_t i = 0; i < rows.length; ++i) {
+      const double normal = (x.number(flat(i)) - mean) / std::sqrt(variance + options.epsilon);
+      const double bias = options.has_bias ? inputs[2]->number(i) : 0;
+      y.set_number(flat(i), normal * inputs[1]->number(i) + bias);
+    }
+  }
+}
+
 void softmax(const Program& program, const HostTensor& x, HostTensor& y) {
   const Rows rows(x.shape, program.axis);
   for (int64_t row = 0; row < rows.count; ++row) {
@@ -165,6 +185,7 @@ void evaluate_program(const Node& node, std::span<const HostTensor* const> input
     case ProgramOp::scan:
     case ProgramOp::scan_product: return scan(*node.program, *inputs[0], *outputs[0]);
     case ProgramOp::top_k: return top_k(*node.program, *inputs[0], *outputs[0], *outputs[1]);
+    case ProgramOp::normalise: return normalise(*node.program, inputs, *outputs[0]);
     case ProgramOp::softmax:
     case ProgramOp::log_softmax: return softmax(*node.program, *inputs[0], *outputs[0]);
     case ProgramOp::scatter:

@@ -353,6 +353,7 @@ ProgramFacts facts_of(ProgramOp op) {
     case ProgramOp::softmax: return {.name = "softmax", .sharing = RowSharing::side_by_side};
     case ProgramOp::log_softmax:
       return {.name = "log_softmax", .sharing = RowSharing::side_by_side};
+    case ProgramOp::normalise: return {.name = "normalise", .sharing = RowSharing::side_by_side};
     case ProgramOp::scatter: return {.name = "scatter"};
     case ProgramOp::recurrence:
       return {

@@ -269,4 +269,32 @@ TensorId add_table_i32(Graph& graph, std::string name, Shape shape,
   return graph.add_constant(std::move(name), std::move(value));
 }
 
+Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place,
+                                            std::vector<TensorId> inputs, const Program& program,
+                                            const std::vector<DType>& dtypes, const Shape& shape) {
+  Node node;
+  node.name = place.name;
+  node.op = place.op;
+  node.extents = shape_of(graph, inputs[0]);
+  node.extents[program.axis] = 1;
+  node.inputs = std::move(inputs);
+  node.program = program;
+  std::vector<TensorId> outputs;
+  for (const DType dtype : dtypes) {
+    const std::string suffix = outputs.empty() ? "" : "/" + std::to_string(outputs.size());
+    outputs.push_back(graph.add_tensor(place.name + suffix, dtype, shape));
+    node.results.push_back({.output = outputs.back(), .value = kNoExpr, .index = {}});
+  }
+  TRY(graph.add_node(std::move(node)));
+  return outputs;
+}
+
+Result<TensorId> write_program(Graph& graph, const Place& place, std::vector<TensorId> inputs,
+                               const Program& program, DType dtype, const Shape& shape) {
+  TRY_ASSIGN(
+      const std::vector<TensorId> outputs,
+      write_program(graph, place, std::move(inputs), program, std::vector<DType>{dtype}, shape));
+  return outputs[0];
+}
+
 }  // namespace leat::ops

@@ -116,6 +116,14 @@ Result<void> require_shape(const Place& place, const Shape& shape);
 /// "(1, 2)" of any list.
 std::string list_text(const std::vector<int64_t>& values);
 
+/// A node with a program, whose rows are input 0's and whose results have these dtypes and this
+/// shape; named name, name + "/1".
+Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place,
+                                            std::vector<TensorId> inputs, const Program& program,
+                                            const std::vector<DType>& dtypes, const Shape& shape);
+Result<TensorId> write_program(Graph& graph, const Place& place, std::vector<TensorId> inputs,
+                               const Program& program, DType dtype, const Shape& shape);
+
 /// A small constant, for tables that expressions load from.
 TensorId add_table_f32(Graph& graph, std::string name, Shape shape,
                        const std::vector<double>& values);

@@ -214,6 +214,31 @@ Result<void> require_broadcast(const Graph& graph, const Place& place, TensorId 
                                  to_string(shape)));
 }
 
+/// Up to this length a row is one wave's work; a longer one is reduced in parts by many.
+constexpr int64_t kNormalisedRowMax = 8192;
+
+/// Whether rows along the last axis, with parameters of one for each position, are all there is.
+bool is_one_kernel(const Graph& graph, TensorId x, std::span<const TensorId> parameters,
+                   const ReducedAxes& axes) {
+  const Shape& shape = shape_of(graph, x);
+  const size_t last = shape.size() - 1;
+  if (axes.axes != std::vector<size_t>{last} || shape[last] > kNormalisedRowMax) return false;
+  if (element_count(shape) == 0) return false;
+  return std::ranges::all_of(parameters, [&](TensorId tensor) {
+    return shape_of(graph, tensor) == Shape{shape[last]} &&
+           dtype_of(graph, tensor) == dtype_of(graph, x);
+  });
+}
+
+Result<TensorId> write_normalise(Graph& graph, const Place& place,
+                                 const std::vector<TensorId>& inputs,
+                                 const Normalisation& options) {
+  const Shape shape = shape_of(graph, inputs[0]);
+  const Program program = {
+      .op = ProgramOp::normalise, .axis = shape.size() - 1, .normalisation = options};
+  return write_program(graph, place, inputs, program, dtype_of(graph, inputs[0]), shape);
+}
+
 }  // namespace
 
 Result<LayerNormResult> layer_norm(Graph& graph, std::string_view name, TensorId x, TensorId scale,
@@ -227,12 +252,19 @@ Result<LayerNormResult> layer_norm(Graph& graph, std::string_view name, TensorId
   const ReducedAxes axes = reduced_axes_of(shape, axes_from(first, shape.size()));
   TRY_ASSIGN(const Moments moments,
              moments_of(graph, place, x, region_of(axes), inverse_root(epsilon)));
+  LayerNormResult tensors = {.mean = moments.mean, .inverse_deviation = moments.inverse_deviation};
+  std::vector<TensorId> inputs = {x, scale};
+  if (bias != kNoTensor) inputs.push_back(bias);
+  if (is_one_kernel(graph, x, std::span(inputs).subspan(1), axes)) {
+    const Normalisation options = {.has_bias = bias != kNoTensor, .epsilon = epsilon};
+    TRY_ASSIGN(tensors.y, write_normalise(graph, place, inputs, options));
+    return tensors;  // nobody computes moments that nobody reads
+  }
   NodeWriter writer(graph, place);
   const Term value = writer.load(x, writer.axes(shape.size()));
   const Term normal = centred_and_scaled(writer, value, moments, kept_index(writer, axes));
   Term result = normal * writer.broadcast(scale, shape);
   if (bias != kNoTensor) result = result + writer.broadcast(bias, shape);
-  LayerNormResult tensors = {.mean = moments.mean, .inverse_deviation = moments.inverse_deviation};
   TRY_ASSIGN(tensors.y, writer.map(dtype_of(graph, x), shape, result));
   return tensors;
 }
@@ -245,6 +277,9 @@ Result<TensorId> rms_norm(Graph& graph, std::string_view name, TensorId x, Tenso
   TRY(require_broadcast(graph, place, scale, shape));
   TRY_ASSIGN(const size_t first, resolve_axis(place, axis, shape.size()));
   const ReducedAxes axes = reduced_axes_of(shape, axes_from(first, shape.size()));
+  if (is_one_kernel(graph, x, std::span(&scale, 1), axes)) {
+    return write_normalise(graph, place, {x, scale}, {.centres = false, .epsilon = epsilon});
+  }
   NodeWriter root(graph, place, "/inverse_root");
   const Term element = root.load(x, reduced_index(root, axes, true));
   const Term mean = root.accumulator(x) / axes.count();

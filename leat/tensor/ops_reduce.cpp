@@ -192,41 +192,6 @@ Result<TensorId> arg_min(Graph& graph, std::string_view name, TensorId x,
   return arg_extreme(graph, Place(graph, "ArgMin", name), x, options, Extreme::minimum);
 }
 
-// --- Programs
-// -----------------------------------------------------------------------------------------
-
-namespace {
-
-/// A node with a program whose results have these dtypes and shapes; named name, name + "/1".
-Result<std::vector<TensorId>> write_program(Graph& graph, const Place& place, TensorId x,
-                                            const Program& program,
-                                            const std::vector<DType>& dtypes, const Shape& shape) {
-  Node node;
-  node.name = place.name;
-  node.op = place.op;
-  node.inputs = {x};
-  node.program = program;
-  node.extents = shape_of(graph, x);
-  node.extents[program.axis] = 1;
-  std::vector<TensorId> outputs;
-  for (const DType dtype : dtypes) {
-    const std::string suffix = outputs.empty() ? "" : "/" + std::to_string(outputs.size());
-    outputs.push_back(graph.add_tensor(place.name + suffix, dtype, shape));
-    node.results.push_back({.output = outputs.back(), .value = kNoExpr, .index = {}});
-  }
-  TRY(graph.add_node(std::move(node)));
-  return outputs;
-}
-
-Result<TensorId> write_program(Graph& graph, const Place& place, TensorId x, const Program& program,
-                               DType dtype, const Shape& shape) {
-  TRY_ASSIGN(const std::vector<TensorId> outputs,
-             write_program(graph, place, x, program, std::vector<DType>{dtype}, shape));
-  return outputs[0];
-}
-
-}  // namespace
-
 // --- Soft-max
 // -------------------------------------------------------------------------------------
 
@@ -285,7 +250,7 @@ Result<TensorId> softmax(Graph& graph, std::string_view name, TensorId x,
   const Shape shape = shape_of(graph, x);
   if (const auto axis = short_row(job, shape)) {
     const Program program = {.op = ProgramOp::softmax, .axis = *axis};
-    return write_program(graph, place, x, program, job.dtype, shape);
+    return write_program(graph, place, {x}, program, job.dtype, shape);
   }
   TRY_ASSIGN(const SoftmaxSums sums, softmax_sums(graph, place, job));
   NodeWriter writer(graph, place);
@@ -302,7 +267,7 @@ Result<TensorId> log_softmax(Graph& graph, std::string_view name, TensorId x,
   const Shape shape = shape_of(graph, x);
   if (const auto axis = short_row(job, shape)) {
     const Program program = {.op = ProgramOp::log_softmax, .axis = *axis};
-    return write_program(graph, place, x, program, job.dtype, shape);
+    return write_program(graph, place, {x}, program, job.dtype, shape);
   }
   TRY_ASSIGN(const SoftmaxSums sums, softmax_sums(graph, place, job));
   NodeWriter writer(graph, place);
@@ -338,7 +303,7 @@ Result<TensorId> scan(Graph& graph, const Place& place, TensorId x, ProgramOp op
   TRY_ASSIGN(const size_t axis, resolve_axis(place, options.axis, shape.size()));
   const Program program = {
       .op = op, .axis = axis, .exclusive = options.exclusive, .reverse = options.reverse};
-  return write_program(graph, place, x, program, dtype, shape);
+  return write_program(graph, place, {x}, program, dtype, shape);
 }
 
 }  // namespace
@@ -366,8 +331,9 @@ Result<TopKResult> top_k(Graph& graph, std::string_view name, TensorId x,
   }
   shape[axis] = options.k;
   const Program program = {.op = ProgramOp::top_k, .axis = axis, .ascending = !options.largest};
-  TRY_ASSIGN(const std::vector<TensorId> found,
-             write_program(graph, place, x, program, std::vector<DType>{dtype, DType::i64}, shape));
+  TRY_ASSIGN(
+      const std::vector<TensorId> found,
+      write_program(graph, place, {x}, program, std::vector<DType>{dtype, DType::i64}, shape));
   return TopKResult{found[0], found[1]};
 }
 

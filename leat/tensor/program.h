@@ -28,6 +28,7 @@ enum class ProgramOp : uint8_t {
           // lower position first among equals and NaN as the largest, and their positions
   softmax,      // one: exp(x - max) / sum of those, along the axis
   log_softmax,  // one: x - max - log(sum of exp(x - max))
+  normalise,    // one: see Normalisation
   scatter,      // one: input 0, and then, in the order of the axis, each element of input 2 at the
                 // place along the axis that input 1 (i32) has for it; no place outside is written.
                 // Input 2 is no larger than input 0 besides the axis; input 1 has its extents or 1
@@ -122,6 +123,17 @@ struct LinearAttention {
   bool operator==(const LinearAttention&) const = default;
 };
 
+/// Rows along the last axis with a mean of 0 and a variance of 1, times input 1 and, if has_bias,
+/// plus input 2, which have an element for each position of a row:
+///   y = (x - mean) / sqrt(mean of (x - mean)^2 + epsilon) * scale + bias
+/// where the mean is 0 unless it centres.
+struct Normalisation {
+  bool centres = true;
+  bool has_bias = false;
+  double epsilon = 0;
+  bool operator==(const Normalisation&) const = default;
+};
+
 /// A kernel that somebody wrote (docs/kernels.md). The parameters that it only reads are the node's
 /// inputs in their order, those that it writes its results. Nothing is known of it but this.
 struct WrittenKernel {
@@ -146,6 +158,7 @@ struct Program {
   ReduceOp updates = ReduceOp::none;  // scatter: how an element joins what is at its place
   Recurrence recurrence = {};
   LinearAttention linear_attention = {};
+  Normalisation normalisation = {};
   std::shared_ptr<const WrittenKernel> kernel = nullptr;  // written
   bool operator==(const Program&) const = default;
 };

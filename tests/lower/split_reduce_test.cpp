@@ -214,13 +214,27 @@ TEST(SplitReduce, EpiloguesAndViews) {
   EXPECT_EQ(parts_in(schedule_of(test, target)), 0u);
 }
 
+TEST(Lower, NormalisedRows) {
+  for (const int64_t length : {1, 3, 31, 32, 33, 300, 1100}) {
+    for (const bool has_bias : {false, true}) {
+      Case test = case_of({3, length}, 3 * length);
+      Graph& g = test.graph;
+      const TensorId scale = g.add_constant("scale", random_tensor({length}, 5));
+      const TensorId bias = g.add_constant("bias", random_tensor({length}, 6));
+      const TensorId x = g.inputs[0];
+      g.outputs = {layer_norm(g, "layer", x, scale, has_bias ? bias : kNoTensor, 1, 0.1).value().y,
+                   rms_norm(g, "root", x, scale, -1, 0.1).value()};
+      check_on_all_targets(test, "rows of " + std::to_string(length));
+    }
+  }
+}
+
 /// Windows with borders, normalisations over odd regions, a reduction of an expression of two.
 Case odd_case() {
   Case test = case_of({2, 6, 8, 12}, 6 * 8 * 12);
   Graph& g = test.graph;
   const TensorId x = g.inputs[0];
   const TensorId one = g.add_constant("one", random_tensor({6}, 17));
-  const TensorId last = g.add_constant("last", random_tensor({12}, 18));
   Window window;
   window.kernel = {4, 6};
   window.pads = {1, 2, 1, 2};
@@ -230,7 +244,7 @@ Case odd_case() {
                lrn(g, "lrn", x, {.size = 4}).value(),
                softmax(g, "softmax", x, {.axis = 1}).value(),
                group_norm(g, "group_norm", x, one, one, {.groups = 3}).value(),
-               layer_norm(g, "layer_norm", x, last, kNoTensor, 3, 1e-5).value().y,
+               mean_variance_norm(g, "mvn_3", x, {3}).value(),
                mean_variance_norm(g, "mvn", x, {0, 2, 3}).value(),
                lp_norm(g, "lp_norm", x, {.axis = 2}).value()};
   return test;

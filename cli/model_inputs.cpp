@@ -151,6 +151,7 @@ Result<std::vector<InputFiles>> files_of_steps(const InputFiles& files, const On
     for (size_t i = 0; i < files.size(); ++i) {
       const InputFile& file = files[i].second;
       const auto step = static_cast<int64_t>(s);
+      if (s > 0 && std::ranges::count(states, files[i].first.name) > 0) continue;
       steps[s].emplace_back(files[i].first, counts[i] > 0 ? step_of(file, step) : file);
     }
   }
@@ -185,10 +186,11 @@ Result<Model> make_first(const std::shared_ptr<const OnnxModel>& file, const Mod
 /// What is no input any more, because its value decides a shape, is the same in all steps.
 Result<void> check_constants(const std::vector<InputFiles>& steps, const Model& model) {
   for (const InputFiles& files : steps) {
-    for (size_t i = 0; i < files.size(); ++i) {
-      const auto& [input, file] = files[i];
+    for (const auto& [input, file] : files) {
       if (std::ranges::count(model.inputs, input.name, &ModelValue::name) > 0) continue;
-      if (!file.tensor || file.tensor->bytes == steps[0][i].second.tensor->bytes) continue;
+      const auto first = std::ranges::find_if(
+          steps[0], [&](const auto& one) { return one.first.name == input.name; });
+      if (!file.tensor || file.tensor->bytes == first->second.tensor->bytes) continue;
       return Error(ErrorKind::unsupported,
                    fmt::format("Input \"{}\" decides a shape, and its value (file \"{}\") differs "
                                "from step to step.",

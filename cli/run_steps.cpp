@@ -9,21 +9,26 @@ namespace leat::cli {
 
 namespace {
 
-/// Puts a value behind those of the steps before.
-Result<void> append(HostTensor& all, const HostTensor& value, const ModelValue& output,
-                    bool is_wanted) {
-  if (all.shape.empty()) {
+/// Puts a value behind those of the steps before; where shapes differ and nobody wants one array,
+/// the last value stays alone.
+Result<void> append(HostTensor& all, HostTensor value, const ModelValue& output, bool is_wanted) {
+  if (is_nothing(all)) {
     all = {value.dtype, value.shape, {}};
     all.shape.insert(all.shape.begin(), 0);
   }
-  if (!std::ranges::equal(std::span(all.shape).subspan(1), value.shape)) {
-    if (!is_wanted) return {};
+  const bool is_alone = all.shape.size() != value.shape.size() + 1;
+  const bool fits = !is_alone && std::ranges::equal(std::span(all.shape).subspan(1), value.shape);
+  if (!fits && is_wanted) {
     return Error(
         ErrorKind::invalid_argument,
         fmt::format("Output \"{}\" has shape {} in a step and {} in the first one, so that "
                     "they make no array.",
                     output.name, to_string(value.shape),
                     to_string(Shape(all.shape.begin() + 1, all.shape.end()))));
+  }
+  if (!fits) {
+    all = std::move(value);
+    return {};
   }
   ++all.shape[0];
   all.bytes.insert(all.bytes.end(), value.bytes.begin(), value.bytes.end());
@@ -41,7 +46,8 @@ Result<std::vector<HostTensor>> run_steps(LoadedModel& loaded, const RunSteps& s
       if (!steps.are_many) {
         all[i] = std::move(outputs[i]);
       } else if (!is_nothing(outputs[i])) {
-        TRY(append(all[i], outputs[i], loaded.model().outputs[i], steps.wanted.contains(i)));
+        TRY(append(all[i], std::move(outputs[i]), loaded.model().outputs[i],
+                   steps.wanted.contains(i)));
       }
     }
   }

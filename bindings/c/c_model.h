@@ -95,7 +95,7 @@ struct leat_model {
   std::shared_ptr<leat::c::SessionState> session;
   std::unique_ptr<leat::LoadedModel> loaded;  // dies before the session
   std::vector<leat::KernelTime> profile;
-  /// Of a model in parts, or with states: results that leat_run has described, and of which inputs.
+  /// Of a model in parts: results that leat_run has described, and of which inputs.
   std::vector<leat::HostTensor> described;
   std::vector<leat::HostTensor> described_inputs;
 };

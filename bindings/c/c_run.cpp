@@ -26,17 +26,15 @@ bool fits(const leat_tensor& tensor, const ModelValue& value) {
          (tensor.data != nullptr || tensor.size_bytes == 0);
 }
 
-Result<void> accept_count(const LoadedModel& model, std::span<const leat_tensor> inputs) {
-  const size_t wanted = model.model().inputs.size();
-  if (inputs.size() == wanted) return {};
-  return invalid(
-      fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(), wanted));
+Result<void> accept_count(size_t given, size_t wanted, const char* what) {
+  if (given == wanted) return {};
+  return invalid(fmt::format("Number of {} ({}) is not the model's ({}).", what, given, wanted));
 }
 
 /// Says what is wrong, or takes other shapes. The plain case, where all fit, takes no memory.
 Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inputs) {
   const std::vector<ModelValue>& wanted = model.model().inputs;
-  TRY(accept_count(model, inputs));
+  TRY(accept_count(inputs.size(), wanted.size(), "inputs"));
   if (model.check_ready() && std::ranges::equal(inputs, wanted, fits)) return {};
   std::vector<Shape> shapes;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -54,10 +52,7 @@ Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inpu
 
 /// Whether to run: false when an output has no memory, and all are described instead.
 Result<bool> accept_outputs(std::span<const ModelValue> wanted, std::span<leat_tensor> outputs) {
-  if (outputs.size() != wanted.size()) {
-    return invalid(fmt::format("Number of outputs ({}) is not the model's ({}).", outputs.size(),
-                               wanted.size()));
-  }
+  TRY(accept_count(outputs.size(), wanted.size(), "outputs"));
   const auto size_of = [&](size_t i) { return bytes_of(wanted[i].dtype, wanted[i].shape); };
   bool has_memory = true;
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -137,19 +132,64 @@ Result<void> read_states(leat_model& model, std::span<const leat_tensor> outputs
   return {};
 }
 
-/// Through host tensors: of a model in parts, which tells the sizes of its outputs by running, or
-/// with states. A call that only asks for sizes leaves the results for the next one with equal
-/// inputs.
-Result<void> run_by_host(leat_model& model, std::span<const leat_tensor> inputs,
-                         std::span<leat_tensor> outputs) {
-  std::vector<HostTensor> given;
+/// Whether the tensor stands for what the last run left: it has no memory, and is not the value of
+/// no elements.
+bool goes_on(const leat_tensor& tensor) {
+  if (tensor.data != nullptr) return false;
+  const auto rank = static_cast<size_t>(std::clamp(tensor.rank, 0, LEAT_RANK_MAX));
+  return std::ranges::count(std::span(tensor.shape, rank), 0) == 0;
+}
+
+Result<std::vector<HostTensor>> values_of(const LoadedModel& model,
+                                          std::span<const leat_tensor> inputs) {
+  std::vector<HostTensor> values(inputs.size());
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const bool goes_on =
-        inputs[i].data == nullptr && state_of(*model.loaded, &StatePair::input, i).has_value();
-    given.emplace_back();
-    if (goes_on) continue;
-    TRY_ASSIGN(given.back(), value_of(inputs[i], "an input"));
+    if (state_of(model, &StatePair::input, i) && goes_on(inputs[i])) continue;
+    TRY_ASSIGN(values[i], value_of(inputs[i], "an input"));
   }
+  return values;
+}
+
+void copy_results(std::span<const HostTensor> results, std::span<leat_tensor> outputs) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    describe(results[i].dtype, results[i].shape, outputs[i]);
+    if (outputs[i].size_bytes == 0) continue;
+    std::memcpy(outputs[i].data, results[i].bytes.data(), outputs[i].size_bytes);
+  }
+}
+
+/// As they will be; those that are states, and that nobody wants, of no elements.
+std::vector<ModelValue> values_wanted(const LoadedModel& model,
+                                      std::span<const leat_tensor> outputs) {
+  std::vector<ModelValue> values = model.model().outputs;
+  for (size_t i = 0; i < std::min(values.size(), outputs.size()); ++i) {
+    const bool is_left_out = outputs[i].data == nullptr;
+    if (is_left_out && state_of(model, &StatePair::output, i)) values[i].shape = {0};
+  }
+  return values;
+}
+
+/// Of a model with states, through host tensors. Nothing runs before the outputs are seen to fit,
+/// as no run is undone.
+Result<void> run_with_states(leat_model& model, std::span<const leat_tensor> inputs,
+                             std::span<leat_tensor> outputs) {
+  LoadedModel& loaded = *model.loaded;
+  TRY_ASSIGN(const std::vector<HostTensor> given, values_of(loaded, inputs));
+  TRY(loaded.take_shapes_of(given));
+  TRY_ASSIGN(const bool has_memory, accept_outputs(values_wanted(loaded, outputs), outputs));
+  if (!has_memory) return {};
+  TRY_ASSIGN(std::vector<HostTensor> results, loaded.run(given));
+  TRY(read_states(model, outputs, results));
+  copy_results(results, outputs);
+  return {};
+}
+
+/// Of a model in parts, which tells the sizes of its outputs by running: a call that only asks for
+/// them, or has too little memory, leaves the results for the next one with equal inputs.
+Result<void> run_in_parts(leat_model& model, std::span<const leat_tensor> inputs,
+                          std::span<leat_tensor> outputs) {
+  TRY_ASSIGN(std::vector<HostTensor> given, values_of(*model.loaded, inputs));
+  TRY(accept_count(outputs.size(), model.loaded->model().outputs.size(), "outputs"));
   std::vector<HostTensor> results = std::exchange(model.described, {});
   if (results.empty() || !std::ranges::equal(given, model.described_inputs, is_equal)) {
     TRY_ASSIGN(results, model.loaded->run(given));
@@ -160,17 +200,13 @@ Result<void> run_by_host(leat_model& model, std::span<const leat_tensor> inputs,
     values[i].dtype = results[i].dtype;
     values[i].shape = results[i].shape;
   }
-  TRY_ASSIGN(const bool has_memory, accept_outputs(values, outputs));
-  if (!has_memory) {
+  const Result<bool> has_memory = accept_outputs(values, outputs);
+  if (!has_memory || !*has_memory) {
     model.described = std::move(results);
     model.described_inputs = std::move(given);
-    return {};
+    return has_memory ? Result<void>() : has_memory.error();
   }
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    describe(values[i].dtype, values[i].shape, outputs[i]);
-    if (outputs[i].size_bytes == 0) continue;
-    std::memcpy(outputs[i].data, results[i].bytes.data(), outputs[i].size_bytes);
-  }
+  copy_results(results, outputs);
   return {};
 }
 
@@ -192,6 +228,10 @@ Result<void> check_place(const leat_model* model, size_t slot, size_t index, End
 Result<ExternalView> plain_view(const leat_model* model, size_t slot, size_t index, End end,
                                 bool is_seen) {
   TRY(check_place(model, slot, index, end));
+  const auto of_end = end == End::input ? &StatePair::input : &StatePair::output;
+  if (state_of(*model->loaded, of_end, index)) {
+    return invalid("What is a state has memory of its own: leat_model_set_state gives it a value.");
+  }
   const Network& network = model->loaded->network();
   ExternalView view =
       end == End::input ? network.input_view(index, slot) : network.output_view(index, slot);
@@ -312,13 +352,11 @@ leat_status leat_run(leat_model* model, const leat_tensor* inputs, size_t input_
     LoadedModel& loaded = *model->loaded;
     const std::span<const leat_tensor> given(inputs, input_count);
     const std::span<leat_tensor> wanted(outputs, output_count);
-    if (loaded.state_count() > 0) {
-      TRY(c::accept_count(loaded, given));
-      return c::run_by_host(*model, given, wanted);
-    }
-    TRY(c::accept_inputs(loaded, given));
-    return loaded.is_in_parts() ? c::run_by_host(*model, given, wanted)
-                                : c::run_accepted(loaded, given, wanted);
+    TRY(c::accept_count(given.size(), loaded.model().inputs.size(), "inputs"));
+    if (loaded.state_count() == 0) TRY(c::accept_inputs(loaded, given));
+    if (loaded.is_in_parts()) return c::run_in_parts(*model, given, wanted);
+    return loaded.state_count() > 0 ? c::run_with_states(*model, given, wanted)
+                                    : c::run_accepted(loaded, given, wanted);
   });
 }
 
@@ -341,9 +379,21 @@ leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* 
   });
 }
 
+leat_status leat_model_set_state(leat_model* model, size_t index, const leat_tensor* value) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    TRY(c::check_given(value, "value"));
+    TRY(c::check_below(index, model->loaded->state_count(), "Index of a state"));
+    TRY_ASSIGN(HostTensor state, c::value_of(*value, "a state"));
+    model->described.clear();
+    return model->loaded->set_state(index, std::move(state));
+  });
+}
+
 leat_status leat_model_forget_states(leat_model* model) {
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));
+    model->described.clear();
     model->loaded->forget_states();
     return {};
   });

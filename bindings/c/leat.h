@@ -346,9 +346,10 @@ LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size
 
 /* Outputs whose values are inputs of the next run (leat_load_options.states): hidden states of
  * recurrent layers, keys and values of a transformer. They stay in the device's memory where it can
- * keep them so. In leat_run the tensor of such an input has no memory (`data` null) when it goes on
- * from the last run, and sets the state when it has; before the first run states are zeros. An
- * output of that kind is not copied when its tensor has no memory. */
+ * keep them so. In leat_run the tensor of such an input has no memory (`data` null, and no extent
+ * of 0) when it goes on from the last run, and sets the state when it has; before the first run
+ * states are zeros. An output of that kind is not copied when its tensor has no memory. A model
+ * with states is used by one thread at a time. */
 
 /** Pairs of outputs and inputs, each once. 0 for null. */
 LEAT_API size_t leat_model_state_count(const leat_model* model);
@@ -357,6 +358,10 @@ LEAT_API size_t leat_model_state_count(const leat_model* model);
  * that is too small, or before there is a value; LEAT_DEVICE_LOST, when it was lost with its
  * device. */
 LEAT_API leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* value);
+/** Gives it a value, for the next run or start. No run is in flight. Errors: LEAT_INVALID_ARGUMENT,
+ * for an index past the end, or a value that does not fit. */
+LEAT_API leat_status leat_model_set_state(leat_model* model, size_t index,
+                                          const leat_tensor* value);
 /** As before the first run: states are zeros. No run is in flight. */
 LEAT_API leat_status leat_model_forget_states(leat_model* model);
 

@@ -128,7 +128,7 @@ bool Network::can_keep(const State& state) const {
          graph.tensors[state.input].dtype == graph.tensors[state.output].dtype;
 }
 
-/// They may have become others since: another network of the model has grown them.
+/// What lists are recorded for, which lives as long as they.
 void Network::take_sides() {
   if (!has_states_) return;
   for (size_t s = 0; s < states_.size(); ++s) {
@@ -144,6 +144,12 @@ const Network::State* Network::state_of(TensorId id) const {
   return found == states_.end() ? nullptr : &*found;
 }
 
+void Network::hold_states(bool held) {
+  if (held == holds_states_) return;
+  holds_states_ = held;
+  if (has_states_ && has_started_) options_.state_memory->flip();
+}
+
 std::vector<bool> Network::outputs_kept(size_t count) const {
   std::vector<bool> kept(count, false);
   for (size_t s = 0; s < states_.size(); ++s) {
@@ -152,11 +158,16 @@ std::vector<bool> Network::outputs_kept(size_t count) const {
   return kept;
 }
 
+/// As they are now: another network of the model may have grown them since lists were recorded.
+const StateMemory::Sides& Network::sides_of(const State& state) const {
+  return options_.state_memory->sides(static_cast<size_t>(&state - states_.data()));
+}
+
 /// Where the value lies between runs.
 const Buffer& Network::external_buffer(TensorId id, size_t slot) const {
   const State* const state = state_of(id);
-  return state == nullptr ? slots_[slot].externals[id]
-                          : *state->sides[options_.state_memory->side()];
+  if (state == nullptr) return slots_[slot].externals[id];
+  return *sides_of(*state)[options_.state_memory->side()];
 }
 
 Result<void> Network::allocate_slot(Slot& slot) {
@@ -200,7 +211,7 @@ BufferRange Network::range_of(TensorId tensor, size_t slot) const {
       if (state == nullptr) return {&slots_[slot].externals[root], 0, size_bytes};
       const size_t read = recorded_side_.value_or(options_.state_memory->side());
       const bool is_written = state->output == root;
-      return {state->sides[is_written ? read ^ 1 : read].get(), 0, size_bytes};
+      return {sides_of(*state)[is_written ? read ^ 1 : read].get(), 0, size_bytes};
     }
     case Space::state: return {&state_, placement.offset_bytes, size_bytes};
     case Space::none: break;
@@ -403,8 +414,8 @@ Result<void> Network::set_input(size_t index, const HostTensor& value, size_t sl
 Result<uint64_t> Network::start(size_t slot_index) {
   CHECK(slot_index < slots_.size());
   if (has_states_ && states_version_ != options_.state_memory->version()) {
-    take_sides();
     TRY(record_all());
+    take_sides();
   }
   Slot& slot = slots_[slot_index];
   if (options_.receipts) {
@@ -418,6 +429,7 @@ Result<uint64_t> Network::start(size_t slot_index) {
   const size_t side = options_.state_memory->side();
   TRY_ASSIGN(const uint64_t value, device_.queue().replay(*slot.lists[side]));
   if (!holds_states_) options_.state_memory->flip();
+  has_started_ = true;
   return value;
 }
 
@@ -466,6 +478,8 @@ Result<void> Network::run_to_end() {
   const Result<void> done = run_once();
   if (done || done.error().kind() != ErrorKind::device_lost) return done;
   turn_back();
+  // Of another slot, which may have written what this one was to read, more is lost.
+  if (has_states_ && slots_.size() > 1) return done;
   const Result<void> abandoned = device_.queue().abandon();
   if (!abandoned && abandoned.error().kind() == ErrorKind::unsupported) return done;
   if (!abandoned) {

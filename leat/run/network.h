@@ -150,11 +150,11 @@ class Network {
   Result<void> place_output(size_t index, Buffer memory, size_t slot = 0);
   /// Whether the state of that number in NetworkOptions::states lives on the device: the value of
   /// its output is that of its input in the next run. Else the caller carries it over.
-  bool keeps_state(size_t state) const { return states_[state].is_kept; }
+  bool keeps_state(size_t state) const { return state < states_.size() && states_[state].is_kept; }
   /// For each of the first outputs, whether it is such a state's.
   std::vector<bool> outputs_kept(size_t count) const;
-  /// Where it is held, runs read what the next run would have read, and leave it: for measuring.
-  void hold_states(bool held) { holds_states_ = held; }
+  /// While they are held, runs are the last one again, as far as states go: for measuring.
+  void hold_states(bool held);
   /// Whether some of its memory is the caller's.
   bool has_placed() const { return has_placed_; }
   size_t slot_count() const { return slots_.size(); }
@@ -239,6 +239,7 @@ class Network {
   bool can_keep(const State& state) const;
   void take_sides();
   const State* state_of(TensorId id) const;
+  const StateMemory::Sides& sides_of(const State& state) const;
   const Buffer& external_buffer(TensorId id, size_t slot) const;
   Result<Buffer> allocate_external(TensorId id);
   Result<void> place(TensorId id, Buffer memory, size_t slot);
@@ -277,6 +278,7 @@ class Network {
   uint64_t states_version_ = 0;          // of the memory that lists are recorded for
   std::optional<size_t> recorded_side_;  // which one a list that is being recorded reads
   bool holds_states_ = false;
+  bool has_started_ = false;
   NetworkStats stats_;
   bool has_placed_ = false;
 };

@@ -105,6 +105,7 @@ Result<void> LoadedModel::find_device() {
 }
 
 Result<void> LoadedModel::move_to(const std::string& spec) {
+  rescue_states();
   leave(true);
   TRY_ASSIGN(device_, session_.enter(spec, source_.check));
   return waits_ ? Result<void>() : make_ready();
@@ -125,7 +126,7 @@ Result<void> LoadedModel::move_on(Error reason) {
 
 Result<void> LoadedModel::make_ready() {
   Ready& ready = ready_.back();
-  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes));
+  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes, !ready.model.rest));
   return {};
 }
 
@@ -138,7 +139,7 @@ void LoadedModel::look_ahead(std::span<const Shape> shapes) {
     for (const std::vector<Shape>& set : sets) {
       const Result<Model> model = options_.specialise(set);
       if (!model) continue;
-      if (source_.look_ahead(device(), *model, network_options())) is_possible = true;
+      if (source_.look_ahead(device(), *model, network_options(false))) is_possible = true;
     }
     if (is_possible) return;
   }
@@ -148,7 +149,6 @@ void LoadedModel::leave(bool closes) {
   if (device_ == nullptr) return;
   {
     const std::lock_guard lock(device_->mutex);  // buffers are given back to the device
-    rescue_states();
     for (Ready& ready : ready_) {
       ready.network.reset();
       ready.forget_parts();
@@ -164,23 +164,24 @@ void LoadedModel::leave(bool closes) {
 
 /// `shapes`: of the model's inputs, where others may be foreseen from them; none for a part of one.
 Result<std::unique_ptr<Network>> LoadedModel::make_network(const Model& model,
-                                                           std::span<const Shape> shapes) {
+                                                           std::span<const Shape> shapes,
+                                                           bool keeps_states) {
   const std::lock_guard lock(device_->mutex);
-  NetworkOptions options = network_options();
+  NetworkOptions options = network_options(keeps_states);
   if (source_.look_ahead && options_.foresee && options_.specialise && !shapes.empty()) {
     options.look_ahead = [&] { look_ahead(shapes); };
   }
   return source_.make(device(), model, options);
 }
 
-NetworkOptions LoadedModel::network_options() {
+NetworkOptions LoadedModel::network_options(bool keeps_states) {
   NetworkOptions options = options_.network;
   options.schedule.chooser = device_->chooser.get();
   if (options_.specialise || is_in_parts()) {
     options.shape_kernels = &shape_kernels_;
     options.memory = &memory_;
   }
-  if (!is_in_parts()) {
+  if (keeps_states) {
     options.states = options_.states;
     options.state_memory = &state_memory_;
   }
@@ -226,7 +227,7 @@ Result<void> LoadedModel::take_shapes(std::span<const Shape> shapes) {
   Ready ready;
   ready.shapes.assign(shapes.begin(), shapes.end());
   TRY_ASSIGN(ready.model, options_.specialise(shapes));
-  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes));
+  TRY_ASSIGN(ready.network, make_network(ready.model, ready.shapes, !ready.model.rest));
   ready_.push_back(std::move(ready));
   drop_placed();
   if (ready_.size() <= options_.shapes_ready_max) return {};

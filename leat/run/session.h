@@ -215,19 +215,26 @@ class LoadedModel {
   /// states are nothing, too. Errors: invalid_argument, when a value does not fit; those of
   /// devices.
   Result<std::vector<HostTensor>> run(std::span<const HostTensor> inputs);
+  /// What run() does before: makes it ready for these shapes, so that model().outputs tells those
+  /// of the outputs. Errors: as there.
+  Result<void> take_shapes_of(std::span<const HostTensor> inputs);
 
+  /// With states it is run, and asked for them, by one thread at a time.
   size_t state_count() const { return states_.size(); }
   const StatePair& state_pair(size_t state) const { return states_[state].pair; }
   /// What the next run will read. No run is in flight. Errors: invalid_argument, before it has a
   /// value; device_lost.
   Result<HostTensor> state(size_t state);
+  /// Errors: invalid_argument, when the value is none of the input's type.
+  Result<void> set_state(size_t state, HostTensor value);
   /// As before the first run.
   void forget_states();
 
   /// Starts a run on the slot's inputs, which the caller has written where they lie
-  /// (Network::input_view). Takes no memory. At most one run of each slot is in flight.
-  /// Errors: unsupported, for a model in parts, and for one with a state that is not kept on the
-  /// device; invalid_argument, when a state has no value, or outgrew the shapes.
+  /// (Network::input_view). Takes no memory, unless states have grown since. At most one run of
+  /// each slot is in flight. Errors: unsupported, for a model in parts, and for one with a state
+  /// that is not kept on the device; invalid_argument, when a state has no value, or outgrew the
+  /// shapes.
   Result<StartedRun> start(size_t slot = 0);
 
   /// Makes it ready for other shapes of its inputs; no run is in flight. The last kShapesReadyMax
@@ -272,13 +279,14 @@ class LoadedModel {
   Result<void> move_to(const std::string& spec);
   Result<void> move_on(Error reason);
   void leave(bool closes);
-  Result<std::unique_ptr<Network>> make_network(const Model& model, std::span<const Shape> shapes);
+  Result<std::unique_ptr<Network>> make_network(const Model& model, std::span<const Shape> shapes,
+                                                bool keeps_states);
   Result<void> make_ready();
   class WaitingAgain;
   Result<void> take_first_shapes(std::span<const Shape> shapes);
   void drop_placed();
   void look_ahead(std::span<const Shape> shapes);
-  NetworkOptions network_options();
+  NetworkOptions network_options(bool keeps_states);
   Result<std::vector<HostTensor>> run_here(std::span<const HostTensor> inputs);
   Result<std::vector<HostTensor>> run_network(Network& network, const Model& model,
                                               std::span<const HostTensor> inputs);
@@ -300,7 +308,9 @@ class LoadedModel {
   Result<void> check_states() const;
   Result<void> check_states_there() const;
   State* state_of_input(size_t input);
-  Result<void> take_run_shapes(std::span<const HostTensor> inputs);
+  void take_values(std::span<const HostTensor> inputs);
+  bool leaves_nothing() const;
+  Result<void> wait_for_states();
   Result<void> take_missing_shapes(std::span<const std::optional<Shape>> shapes);
   Result<std::vector<HostTensor>> values_of_run(std::span<const HostTensor> inputs);
   Result<void> place_states();

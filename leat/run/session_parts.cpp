@@ -112,7 +112,7 @@ Result<const LoadedModel::Part*> LoadedModel::part_of(const NextPart& next) {
     part->previous = previous;
     part->key = next.key;
     TRY_ASSIGN(part->model, next.make());
-    Result<std::unique_ptr<Network>> network = make_network(part->model, {});
+    Result<std::unique_ptr<Network>> network = make_network(part->model, {}, false);
     is_part_refused_ = !network && network.error().kind() == ErrorKind::unsupported;
     TRY_ASSIGN(part->network, std::move(network));
     parts.push_back(std::move(part));
@@ -141,7 +141,11 @@ Result<std::vector<HostTensor>> LoadedModel::run_here(std::span<const HostTensor
   is_part_refused_ = false;
   times_.reset();
   TRY_ASSIGN(std::vector<HostTensor> given, values_of_run(inputs));
-  TRY_ASSIGN(std::vector<HostTensor> values, run_network(network(), model(), given));
+  const size_t side = state_memory_.side();
+  Result<std::vector<HostTensor>> first = run_network(network(), model(), given);
+  // What a run leaves that has no results is no state.
+  if (!first && state_memory_.side() != side) state_memory_.flip();
+  TRY_ASSIGN(std::vector<HostTensor> values, std::move(first));
   for (const ModelRest* rest = &model().rest; *rest;) {
     TRY_ASSIGN(NextPart next, (*rest)(std::move(given), std::move(values)));
     TRY_ASSIGN(const Part* const part, part_of(next));
@@ -165,7 +169,8 @@ Result<void> LoadedModel::find_taker(const Error& reason) {
 }
 
 Result<std::vector<HostTensor>> LoadedModel::run(std::span<const HostTensor> inputs) {
-  TRY(take_run_shapes(inputs));
+  TRY(take_shapes_of(inputs));
+  take_values(inputs);
   while (true) {
     Result<std::vector<HostTensor>> outputs = run_here(inputs);
     forget_old_parts();

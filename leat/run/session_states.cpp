@@ -54,11 +54,16 @@ LoadedModel::State* LoadedModel::state_of_input(size_t input) {
 }
 
 /// The model becomes ready for the values' shapes and, where there is none, the state's.
-Result<void> LoadedModel::take_run_shapes(std::span<const HostTensor> inputs) {
+Result<void> LoadedModel::take_shapes_of(std::span<const HostTensor> inputs) {
+  if (inputs.size() != model().inputs.size()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Number of inputs ({}) is not the model's ({}).", inputs.size(),
+                             model().inputs.size()));
+  }
   std::vector<std::optional<Shape>> shapes;
   for (size_t i = 0; i < inputs.size(); ++i) {
     State* const state = state_of_input(i);
-    const bool is_missing = is_nothing(inputs[i]) && i < model().inputs.size();
+    const bool is_missing = is_nothing(inputs[i]);
     if (is_missing && state == nullptr) {
       return Error(ErrorKind::invalid_argument,
                    fmt::format("Input \"{}\" has no value.", model().inputs[i].name));
@@ -85,12 +90,28 @@ Result<void> LoadedModel::take_run_shapes(std::span<const HostTensor> inputs) {
     for (const std::optional<Shape>& shape : shapes) known.push_back(*shape);
     TRY(take_shapes(known));
   }
+  return {};
+}
+
+/// What is given for a state is its value from now on.
+void LoadedModel::take_values(std::span<const HostTensor> inputs) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     State* const state = state_of_input(i);
     if (state == nullptr || is_nothing(inputs[i])) continue;
     *state = {.pair = state->pair, .is_set = true, .shape = inputs[i].shape, .value = inputs[i]};
   }
-  return {};
+}
+
+/// Whether a result that is no state has no element: of shapes that were guessed, a sign that they
+/// are wrong.
+bool LoadedModel::leaves_nothing() const {
+  const std::vector<ModelValue>& outputs = model().outputs;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const bool is_state =
+        std::ranges::any_of(states_, [&](const State& state) { return state.pair.output == i; });
+    if (!is_state && element_count(outputs[i].shape) == 0) return true;
+  }
+  return false;
 }
 
 /// States that have no value yet are zeros, of the first shapes that the model can have.
@@ -108,7 +129,8 @@ Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shap
   for (size_t i = 0; i < sets.size(); ++i) {
     const Result<void> now = take_shapes(sets[i]);
     if (i == 0 || now) taken = now;  // what is said is what the best ones failed by
-    if (!now) continue;
+    const bool is_last = i + 1 == sets.size();
+    if (!now || (!is_last && leaves_nothing())) continue;
     for (State& state : states_) {
       if (shapes[state.pair.input]) continue;
       const ModelValue& input = model().inputs[state.pair.input];
@@ -124,13 +146,13 @@ Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shap
 
 /// What the network is given: nothing for a state that lies where it reads it.
 Result<std::vector<HostTensor>> LoadedModel::values_of_run(std::span<const HostTensor> inputs) {
+  TRY(wait_for_states());
   std::vector<HostTensor> values(inputs.begin(), inputs.end());
   for (size_t s = 0; s < states_.size(); ++s) {
     State& state = states_[s];
     HostTensor& value = values[state.pair.input];
     value = {};
-    const bool stays = state.is_on_device && !is_in_parts() && network().keeps_state(s);
-    if (stays) continue;
+    if (state.is_on_device && network().keeps_state(s)) continue;
     if (state.is_on_device) {
       const std::lock_guard lock(device_->mutex);
       TRY_ASSIGN(state.value, read_state(state, s));
@@ -139,6 +161,17 @@ Result<std::vector<HostTensor>> LoadedModel::values_of_run(std::span<const HostT
     value = state.value;
   }
   return values;
+}
+
+/// For the end of the last start(), which writes them.
+Result<void> LoadedModel::wait_for_states() {
+  if (!states_made_) return {};
+  TRY_ASSIGN(const bool done,
+             states_made_->fence->wait(states_made_->value, hang_timeout_ns(device())));
+  if (done) return {};
+  return Error(ErrorKind::device_lost,
+               fmt::format("A run of model \"{}\" that writes its states did not come to its end.",
+                           model().name));
 }
 
 /// For a run that is started on what lies in place.
@@ -176,7 +209,7 @@ Result<void> LoadedModel::place_states() {
 void LoadedModel::keep_states(std::span<HostTensor> outputs) {
   for (size_t s = 0; s < states_.size(); ++s) {
     State& state = states_[s];
-    state.is_on_device = !is_in_parts() && network().keeps_state(s);
+    state.is_on_device = network().keeps_state(s);
     if (state.is_on_device) {
       state.shape = model().outputs[state.pair.output].shape;
       state.storage = network().output_view(state.pair.output).storage;
@@ -198,17 +231,21 @@ Result<HostTensor> LoadedModel::read_state(const State& state, size_t number) {
   return from_storage(bytes, state.storage, dtype, state.shape);
 }
 
-/// Before the device's memory goes.
+/// Before the device's memory goes. What cannot be read is lost, and so is what comes after, as a
+/// device that hangs would be waited for each time.
 void LoadedModel::rescue_states() {
-  const bool are_made = !states_made_ || states_made_->reached();
+  if (device_ == nullptr) return;
+  const std::lock_guard lock(device_->mutex);
+  bool is_there = !states_made_ || states_made_->reached();
   for (size_t s = 0; s < states_.size(); ++s) {
     State& state = states_[s];
     if (!state.is_on_device) continue;
     state.is_on_device = false;
     state.is_lost = true;
-    if (!are_made) continue;
+    if (!is_there) continue;
     Result<HostTensor> value = read_state(state, s);
-    if (!value) continue;
+    is_there = value.has_value();
+    if (!is_there) continue;
     state.value = std::move(*value);
     state.is_lost = false;
   }
@@ -235,8 +272,23 @@ Result<HostTensor> LoadedModel::state(size_t number) {
                              model().inputs[state.pair.input].name));
   }
   if (!state.is_on_device) return state.value;
+  TRY(wait_for_states());
   const std::lock_guard lock(device_->mutex);
   return read_state(state, number);
+}
+
+Result<void> LoadedModel::set_state(size_t number, HostTensor value) {
+  CHECK(number < states_.size());
+  State& state = states_[number];
+  const ModelValue& input = model().inputs[state.pair.input];
+  if (is_nothing(value) || value.dtype != input.dtype || value.shape.size() != input.shape.size()) {
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("Input {} takes something else than {} {}.", text_of(input),
+                             name_of(value.dtype), to_string(value.shape)));
+  }
+  TRY(wait_for_states());
+  state = {.pair = state.pair, .is_set = true, .shape = value.shape, .value = std::move(value)};
+  return {};
 }
 
 void LoadedModel::forget_states() {

@@ -565,6 +565,18 @@ static void states(void) {
   EXPECT(out[0] == 8 && out[3] == 32);
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_read_state(model, 1, &y));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_read_state(model, 0, NULL));
+  in[0] = 5;
+  EXPECT_OK(leat_model_set_state(model, 0, &x));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_set_state(model, 1, &x));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_set_state(model, 0, NULL));
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));
+  EXPECT(out[0] == 10 && out[3] == 8);
+  y.size_bytes = 4; /* too little is told before anything runs */
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "needs (16) bytes", leat_run(model, &nothing_in, 1, &y, 1));
+  y.size_bytes = sizeof out;
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));
+  EXPECT(out[0] == 20 && out[3] == 16);
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is a state", leat_model_input_memory(model, 0, 0, &y));
   EXPECT_OK(leat_model_forget_states(model));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_forget_states(NULL));
   EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));

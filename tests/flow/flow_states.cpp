@@ -159,6 +159,55 @@ TEST_P(FlowStates, Grow) {
   expect_state({1, 1, 1, 1, 1, 2});
 }
 
+// Memory that has grown since a network was made is where it reads and writes, too.
+TEST_P(FlowStates, GoBackToShapesFromBeforeTheyGrew) {
+  load(growing_model(), {{1, 1}});
+  const auto rows = [](int64_t count, double value) {
+    return floats({count, 2}, std::vector<double>(static_cast<size_t>(2 * count), value));
+  };
+  expect_run({rows(1, 1), rows(2, 5)}, {22});
+  expect_run({rows(200, 1), {}}, {422});
+  expect_run({rows(1, 1), rows(2, 50)}, {202});
+  expect_state({50, 50, 50, 50, 1, 1});
+}
+
+// What an index outside leaves is no state.
+TEST_P(FlowStates, ARunThatFailsLeavesThemAsTheyWere) {
+  OnnxBuilder builder;
+  builder.input("at", {1}, onnx::TensorProto::INT64);
+  builder.input("before", {1});
+  builder.constant("table", floats({3}, {1, 2, 4}));
+  builder.node("Gather", {"table", "at"}, {"x"});
+  builder.node("Add", {"before", "x"}, {"after"});
+  builder.node("Add", {"after", "x"}, {"y"});
+  builder.output("y");
+  builder.output("after");
+  load(builder.bytes(), {{1, 1}});
+  HostTensor at = HostTensor::zeros(DType::i64, {1});
+  expect_run({at, {}}, {2});
+  at.set_integer(0, 7);
+  EXPECT_FALSE(loaded_->run(Values{at, {}}));
+  expect_state({1});
+  at.set_integer(0, 2);
+  expect_run({at, {}}, {9});
+}
+
+TEST_P(FlowStates, ANumberOfInputsThatIsNot) {
+  load(decaying_model(), {{1, 1}});
+  EXPECT_FALSE(loaded_->run(Values{floats({2}, {1, 2})}));
+  EXPECT_FALSE(loaded_->run(Values{floats({2}, {1, 2}), {}, {}}));
+}
+
+TEST_P(FlowStates, ValuesForRunsThatAreStarted) {
+  load(decaying_model(), {{1, 1}});
+  EXPECT_FALSE(loaded_->set_state(0, HostTensor::zeros(DType::i64, {2})));
+  ASSERT_OK(loaded_->set_state(0, floats({2}, {8, 16})));
+  ASSERT_OK(loaded_->network().set_input(0, floats({2}, {1, 2})));
+  const auto run = loaded_->start();
+  ASSERT_OK(run);
+  expect_state({5, 10});
+}
+
 TEST_P(FlowStates, WhatDoesNotLieAloneGoesByTheHost) {
   load(narrow_model(), {{1, 1}});
   EXPECT_FALSE(loaded_->network().keeps_state(0));
@@ -193,6 +242,7 @@ TEST_P(FlowStates, HeldOnesAreReadAgain) {
   expect_run({floats({2}, {1, 2}), {}}, {1, 2});
   loaded_->network().hold_states(true);
   for (int run = 0; run < 3; ++run) ASSERT_OK(loaded_->network().run());
+  EXPECT_EQ(numbers(loaded_->network().output(0).value()), (std::vector<double>{1, 2}));
   loaded_->network().hold_states(false);
   expect_state({1, 2});
   expect_run({floats({2}, {1, 2}), {}}, {2, 4});

@@ -177,6 +177,12 @@ TEST(TidySequence, IdsOfSpirvAreOneAfterTheOther) {
   EXPECT_TRUE(findings.empty()) << report(findings);
 }
 
+/// The golden list has their names, which are counted.
+TEST(TidySequence, NodesOfReplayedNetworksAreOneAfterTheOther) {
+  const Findings findings = check_sequence(files_of({"tests/replay/net"}), {"name", "weights"});
+  EXPECT_TRUE(findings.empty()) << report(findings);
+}
+
 TEST(TidySequence, FindsWhatTheCompilerOrders) {
   const auto count = [](const std::string& code) {
     const std::string text = "V twice(V x) { return b.add(x, x); }\n" + code;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -406,6 +407,24 @@ Findings check_defaults(const SourceFile& file, const std::set<std::string>& enu
   return findings;
 }
 
+/// A plan and a kernel hang on what a target can do; by which route its code goes, and whether a
+/// processor or a software renderer stands behind it, is not theirs to ask.
+Findings check_target_facts(const SourceFile& file) {
+  static const std::set<std::string> routes = {"CodeFormat", "software", "is_cpu", "family"};
+  const bool is_plan =
+      std::ranges::any_of(std::array{"leat/tensor/", "leat/schedule/", "leat/lower/"},
+                          [&](const char* folder) { return file.path.starts_with(folder); });
+  if (!is_plan || file.path.find("_test.") != std::string::npos) return {};
+  Findings findings;
+  for (const Identifier& identifier : identifiers_of(file.code)) {
+    const bool is_format = identifier.name == "format" && identifier.before.starts_with("target");
+    if (!is_format && !routes.contains(identifier.name)) continue;
+    findings.push_back({file.path, identifier.line, "target facts",
+                        identifier.name + " is no fact that a plan or a kernel may hang on."});
+  }
+  return findings;
+}
+
 Findings check_markers(const SourceFile& file) {
   static const std::string marker = std::string("FIX") + "ME";
   Findings findings;
@@ -493,6 +512,8 @@ TEST(TidyTree, Defaults) {
   EXPECT_TRUE(enums.contains("Opcode") && enums.contains("ScalarOp"));
   expect_clean_tree([&](const SourceFile& file) { return check_defaults(file, enums); });
 }
+
+TEST(TidyTree, TargetFacts) { expect_clean_tree(check_target_facts); }
 
 TEST(TidyTree, Markers) { expect_clean_tree(check_markers); }
 
@@ -687,6 +708,16 @@ TEST(TidyRule, Defaults) {
   EXPECT_EQ(count("case 3: return 1;\ndefault: return 2;\n"), 0u);
   EXPECT_EQ(count("case kRed:\ncase VK_RED:\ncase m::kRed: return 1;\ndefault: return 2;\n"), 0u);
   EXPECT_EQ(count("case Kind::red: return 1; // default: none\n"), 0u);
+}
+
+TEST(TidyRule, TargetFacts) {
+  const auto count = [](const char* path, const char* text) {
+    return check_target_facts(make_file(path, text)).size();
+  };
+  EXPECT_EQ(count("leat/lower/a.cpp", "if (target_.format == cubin) f();\n"), 1u);
+  EXPECT_EQ(count("leat/schedule/a.cpp", "if (target.software || is_cpu) f();\n"), 2u);
+  EXPECT_EQ(count("leat/schedule/a.cpp", "fmt::format(target.name);\n"), 0u);
+  EXPECT_EQ(count("leat/run/a.cpp", "if (target.software) f();\n"), 0u);
 }
 
 TEST(TidyRule, Markers) {

@@ -15,15 +15,6 @@ namespace {
 /// From a place ("leat/schedule/fuse") to those of its folder that it includes.
 using Arrows = std::map<std::string, std::set<std::string>>;
 
-/// Places of which each knows the other still; a row goes when its two are apart.
-const std::set<std::string> kMutual = {
-    "leat/ir/verify_fragments", "leat/ir/verify",
-    "leat/ir/verify_rules",     "leat/run/juggler",
-    "leat/run/juggle_run",      "leat/tensor/expr",
-    "leat/tensor/scalar_math",  "leat/tensor/graph",
-    "leat/tensor/fold",         "leat/tensor/constant_memory",
-};
-
 std::string place_of(const std::string& path) {
   return (fs::path(path).parent_path() / fs::path(path).stem()).string();
 }
@@ -69,8 +60,7 @@ Findings check_order(const Arrows& arrows) {
   Findings findings;
   for (const auto& [place, included] : arrows) {
     const std::string way = way_back(arrows, place);
-    if (!way.empty() && !kMutual.contains(place))
-      findings.push_back({place, 0, "order", "Includes come back: " + way + "."});
+    if (!way.empty()) findings.push_back({place, 0, "order", "Includes come back: " + way + "."});
   }
   return findings;
 }
@@ -78,11 +68,6 @@ Findings check_order(const Arrows& arrows) {
 TEST(TidyOrder, IncludesOfAFolderGoOneWay) {
   const Findings findings = check_order(arrows_of(tree()));
   EXPECT_TRUE(findings.empty()) << report(findings);
-}
-
-TEST(TidyOrder, RowsOfMutualPlacesAreNeeded) {
-  const Arrows arrows = arrows_of(tree());
-  for (const std::string& place : kMutual) EXPECT_NE(way_back(arrows, place), "") << place;
 }
 
 TEST(TidyOrder, FindsTheWayBack) {

@@ -154,7 +154,8 @@ llvm::Value* KernelWriter::fused_multiply_add(llvm::Value* a, llvm::Value* b, ll
   llvm::Type* wide_type = build_.getDoubleTy();
   if (a->getType()->isVectorTy()) wide_type = llvm::FixedVectorType::get(wide_type, lanes_);
   const auto extend = [&](llvm::Value* value) { return build_.CreateFPExt(value, wide_type); };
-  llvm::Value* product = build_.CreateFMul(extend(a), extend(b));
+  llvm::Value* wide_b = extend(b);
+  llvm::Value* product = build_.CreateFMul(extend(a), wide_b);
   return build_.CreateFPTrunc(build_.CreateFAdd(product, extend(c)), a->getType());
 }
 

@@ -168,7 +168,8 @@ void KernelWriter::write_loop(const Instruction& instruction) {
   // The counter and the carried values' components, in the types of the loop's arguments.
   std::vector<llvm::Value*> state = {bound(0)};
   append_carried(operands.subspan(3), program_.blocks[instruction.regions[0]], state);
-  write_rounds(instruction, state, bound(1), bound(2));
+  llvm::Value* step = bound(2);
+  write_rounds(instruction, state, bound(1), step);
   size_t next = 1;
   for (uint32_t i = 0; i < instruction.result_count; ++i) {
     const ValueId result = instruction.first_result + i;

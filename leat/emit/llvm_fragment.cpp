@@ -134,7 +134,8 @@ KernelWriter::Components KernelWriter::load_matrices(const FragmentPlace& place)
     inner = is_a ? lane_part(4, 1, chunk) : lane_part(3, 1, chunk);
   } else {
     outer = is_a ? lane_part(3, 1, 8) : bytes(0);
-    inner = is_a ? build_.CreateAdd(lane_part(4, 1, 8), lane_part(0, 7, 1)) : lane_part(0, 15, 1);
+    inner = lane_part(0, is_a ? 7 : 15, 1);
+    if (is_a) inner = build_.CreateAdd(lane_part(4, 1, 8), inner);
   }
   const uint32_t count = is_a ? 4 : 2;
   llvm::Value* loaded = matrix_unit().load(build_, fragment_pointer(place, outer, inner), count,
@@ -180,7 +181,8 @@ llvm::Value* KernelWriter::sum_column(uint32_t number) {
 }
 
 llvm::Value* KernelWriter::sum_pointer(const FragmentPlace& place, uint32_t number) {
-  return fragment_pointer(place, sum_row(place.fragment, number), sum_column(number));
+  llvm::Value* column = sum_column(number);
+  return fragment_pointer(place, sum_row(place.fragment, number), column);
 }
 
 void KernelWriter::write_fragment_element(const Instruction& instruction) {

@@ -376,8 +376,12 @@ llvm::Value* KernelWriter::interleaved(const Components& values) {
     const auto* type = llvm::cast<llvm::FixedVectorType>(a->getType());
     return build_.CreateShuffleVector(a, b, every(1, 2 * type->getNumElements(), 0));
   };
-  llvm::Value* all = joined(splat(values[0]), splat(values[1]));
-  if (values.size() == 4) all = joined(all, joined(splat(values[2]), splat(values[3])));
+  const auto pair = [&](size_t first) {
+    llvm::Value* second = splat(values[first + 1]);
+    return joined(splat(values[first]), second);
+  };
+  llvm::Value* all = pair(0);
+  if (values.size() == 4) all = joined(all, pair(2));
   llvm::SmallVector<int, 64> order;
   for (uint32_t lane = 0; lane < lanes_; ++lane) {
     order.append(every(lanes_, static_cast<uint32_t>(values.size()), lane));

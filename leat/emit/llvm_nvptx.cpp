@@ -217,7 +217,8 @@ llvm::Value* tile_descriptor(llvm::IRBuilder<>& build, llvm::Value* address,
     return build.CreateShl(build.CreateZExt(sixteenths, build.getInt64Ty()), shift);
   };
   llvm::Value* fixed = build.getInt64(kSwizzle128 | kEightRows / 16 << 32);
-  return build.CreateOr(build.CreateOr(field(address, 0), field(stride_bytes, 16)), fixed);
+  llvm::Value* stride = field(stride_bytes, 16);
+  return build.CreateOr(build.CreateOr(field(address, 0), stride), fixed);
 }
 
 void assembly_line(llvm::IRBuilder<>& build, const char* text) {

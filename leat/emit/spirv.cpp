@@ -206,10 +206,11 @@ void ProgramEmitter::load_local_index(Id index) {
 
 void ProgramEmitter::load_arguments() {
   if (push_constant_ == 0) return;
+  const Id first = int_constant(0);
   const Id push_member =
       writer_.value(spv::Op::OpAccessChain,
                     pointer_type(spv::StorageClass::PushConstant, argument_block_pointer_),
-                    {push_constant_, int_constant(0)});
+                    {push_constant_, first});
   const Id block = writer_.value(spv::Op::OpLoad, argument_block_pointer_, {push_member});
   std::vector<Id> addresses(program_.parameters.size(), 0);
   for (const auto& [slot, width] : uses_.accesses) {
@@ -224,8 +225,9 @@ void ProgramEmitter::load_arguments() {
 
 Id ProgramEmitter::load_address(Id block, uint32_t slot) {
   const Id type = vector_type(writer_.type(spv::Op::OpTypeInt, {32, 0}), 2);
-  Words operands = {writer_.value(spv::Op::OpAccessChain, pointer_type(buffer_class_, type),
-                                  {block, int_constant(0), int_constant(slot)})};
+  const Words place = {block, int_constant(0), int_constant(slot)};
+  const Id pointer = pointer_type(buffer_class_, type);
+  Words operands = {writer_.value(spv::Op::OpAccessChain, pointer, place)};
   for (const uint32_t word : alignment_words(8)) operands.push_back(word);
   return writer_.value(spv::Op::OpLoad, type, operands);
 }

@@ -48,8 +48,8 @@ void ProgramEmitter::emit_constant(const ir::Instruction& instruction) {
 void ProgramEmitter::emit_int_from_bool(const ir::Instruction& instruction) {
   const ir::Type type = result_type(instruction);
   const Id condition = id_of(program_.operands_of(instruction)[0]);
-  set_result(instruction, writer_.value(spv::Op::OpSelect, type_of(type),
-                                        {condition, constant_of(type, 1), zero_of(type)}));
+  const Words operands = {condition, constant_of(type, 1), zero_of(type)};
+  set_result(instruction, writer_.value(spv::Op::OpSelect, type_of(type), operands));
 }
 
 // OpUConvert gives unsigned numbers, of which we have none else.
@@ -74,8 +74,8 @@ void ProgramEmitter::emit_shift(const ir::Instruction& instruction, spv::Op op) 
   const auto operands = program_.operands_of(instruction);
   Id value = widened(operands[0], type.width);
   if (!has_sign) value = writer_.value(spv::Op::OpBitcast, whole, {value});
-  const Id count = writer_.value(spv::Op::OpBitwiseAnd, type_of(type),
-                                 {widened(operands[1], type.width), constant_of(type, bits - 1)});
+  const Words masked = {widened(operands[1], type.width), constant_of(type, bits - 1)};
+  const Id count = writer_.value(spv::Op::OpBitwiseAnd, type_of(type), masked);
   Id shifted = writer_.value(op, whole, {value, count});
   if (!has_sign) shifted = writer_.value(spv::Op::OpBitcast, type_of(type), {shifted});
   set_result(instruction, shifted);
@@ -88,8 +88,8 @@ void ProgramEmitter::emit_popcount(const ir::Instruction& instruction) {
   if (type.scalar != ir::Scalar::i64) return emit_plain(instruction, spv::Op::OpBitCount);
   const ir::Type word{ir::Scalar::i32, type.width};
   const Id low = widened(program_.operands_of(instruction)[0], type.width);
-  const Id high =
-      writer_.value(spv::Op::OpShiftRightArithmetic, type_of(type), {low, constant_of(type, 32)});
+  const Id word_bits = constant_of(type, 32);
+  const Id high = writer_.value(spv::Op::OpShiftRightArithmetic, type_of(type), {low, word_bits});
   Words counts;
   for (const Id half : {low, high}) {
     const Id bits = writer_.value(spv::Op::OpSConvert, type_of(word), {half});

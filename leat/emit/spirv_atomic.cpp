@@ -23,16 +23,17 @@ void ProgramEmitter::emit_atomic_add(const ir::Instruction& instruction) {
   const ir::Type type = result_type(instruction);
   const Id index = access_index(instruction);
   const auto add = [&] {
-    return writer_.value(spv::Op::OpAtomicIAdd, type_of(type),
-                         {atomic_element(instruction.slot, index), int_constant(kDevice),
-                          int_constant(0), id_of(operands[1])});
+    const Words added = {atomic_element(instruction.slot, index), int_constant(kDevice),
+                         int_constant(0), id_of(operands[1])};
+    return writer_.value(spv::Op::OpAtomicIAdd, type_of(type), added);
   };
   if (!instruction.masked) return set_result(instruction, add());
   const OpenBranch open = open_branch(id_of(operands[2]));
   const Id before = add();
   const Id last = close_branch(open);
-  set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type),
-                                        {before, last, zero_of(type), open.before}));
+  const Id zero = zero_of(type);
+  set_result(instruction,
+             writer_.value(spv::Op::OpPhi, type_of(type), {before, last, zero, open.before}));
 }
 
 void ProgramEmitter::memory_barrier() {
@@ -45,9 +46,10 @@ void ProgramEmitter::emit_last_group(const ir::Instruction& instruction) {
   const Id int_type = scalar_type(ir::Scalar::i32), bool_type = scalar_type(ir::Scalar::b1);
   const Id index = id_of(program_.operands_of(instruction)[0]);
   const Id count = id_of(program_.operands_of(instruction)[1]);
+  const Id word = int_constant(0);
   const Id answer =
       writer_.value(spv::Op::OpAccessChain, pointer_type(spv::StorageClass::Workgroup, int_type),
-                    {counter_answer_, int_constant(0)});
+                    {counter_answer_, word});
   memory_barrier();
   emit_barrier();
   const Id is_first = writer_.value(spv::Op::OpIEqual, bool_type, {local_index_, int_constant(0)});

@@ -125,9 +125,10 @@ ProgramEmitter::FragmentPlace ProgramEmitter::fragment_place(const ir::Instructi
   const bool in_pieces = is_in_pieces(slot);
   const uint32_t width = in_pieces ? kHalvesOfPiece : local.width;
   const Id element = in_pieces ? piece_type() : storage_type(local.storage, local.width);
+  const Id index = unsigned_value(operands[0], width);
   place.pointer =
       writer_.value(spv::Op::OpAccessChain, pointer_type(spv::StorageClass::Workgroup, element),
-                    {locals_[slot], unsigned_value(operands[0], width)});
+                    {locals_[slot], index});
   place.stride = unsigned_value(operands[1], width);
   place.access = local_access(is_store);
   return place;
@@ -285,8 +286,8 @@ void ProgramEmitter::emit_load_halves(const ir::Instruction& instruction) {
   Id index = access_index(instruction), mask = 0;
   if (instruction.masked) {
     mask = id_of(program_.operands_of(instruction).back());
-    index = writer_.value(spv::Op::OpSelect, scalar_type(ir::Scalar::i32),
-                          {mask, index, int_constant(0)});
+    const Id zero = int_constant(0);
+    index = writer_.value(spv::Op::OpSelect, scalar_type(ir::Scalar::i32), {mask, index, zero});
   }
   Words operands = {buffer_element(instruction.slot, type.width, index)};
   for (const uint32_t word : alignment_words(2 * kHalvesTogether)) operands.push_back(word);

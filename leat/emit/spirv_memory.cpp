@@ -32,8 +32,9 @@ Id ProgramEmitter::access_index(const ir::Instruction& instruction) {
 
 Id ProgramEmitter::buffer_element(uint32_t slot, uint8_t width, Id index) {
   const Id element = storage_type(program_.parameters[slot].storage, width);
+  const Id member = int_constant(0);
   return writer_.value(spv::Op::OpAccessChain, pointer_type(buffer_class_, element),
-                       {buffers_.at({slot, width}), int_constant(0), index});
+                       {buffers_.at({slot, width}), member, index});
 }
 
 // Element `index` of a buffer that is declared with a wider access only.
@@ -41,14 +42,16 @@ Id ProgramEmitter::buffer_component(uint32_t slot, Id index) {
   const Id element = storage_type(program_.parameters[slot].storage, 1);
   const uint8_t width = buffers_.contains({slot, 4}) ? 4 : 2;
   const auto [row, component] = row_and_component(index, width);
+  const Id member = int_constant(0);
   return writer_.value(spv::Op::OpAccessChain, pointer_type(buffer_class_, element),
-                       {buffers_.at({slot, width}), int_constant(0), row, component});
+                       {buffers_.at({slot, width}), member, row, component});
 }
 
 Id ProgramEmitter::component_index(Id index, uint32_t width, uint32_t component) {
   if (width == 1) return index;
+  const Id components = int_constant(width);
   const Id first =
-      writer_.value(spv::Op::OpIMul, scalar_type(ir::Scalar::i32), {index, int_constant(width)});
+      writer_.value(spv::Op::OpIMul, scalar_type(ir::Scalar::i32), {index, components});
   return component == 0 ? first : add_int(first, int_constant(component));
 }
 
@@ -122,9 +125,8 @@ void ProgramEmitter::emit_load(const ir::Instruction& instruction) {
   if (program_.parameters[instruction.slot].element_count < type.width) {
     const OpenBranch open = open_branch(mask);
     const Id loaded = load_from(instruction.slot, type, index);
-    const Id last = close_branch(open);
-    return set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type),
-                                                 {loaded, last, zero_of(type), open.before}));
+    const Words sources = {loaded, close_branch(open), zero_of(type), open.before};
+    return set_result(instruction, writer_.value(spv::Op::OpPhi, type_of(type), sources));
   }
   // Lanes that are masked off read the buffer's first element and drop it: without a branch the
   // driver's compiler can move the load away from its use.
@@ -137,8 +139,8 @@ void ProgramEmitter::emit_load(const ir::Instruction& instruction) {
     const Id bools = type_of({ir::Scalar::b1, type.width, false});
     condition = writer_.value(spv::Op::OpCompositeConstruct, bools, Words(type.width, mask));
   }
-  set_result(instruction,
-             writer_.value(spv::Op::OpSelect, type_of(type), {condition, loaded, zero_of(type)}));
+  const Words choice = {condition, loaded, zero_of(type)};
+  set_result(instruction, writer_.value(spv::Op::OpSelect, type_of(type), choice));
 }
 
 void ProgramEmitter::emit_store(const ir::Instruction& instruction) {

@@ -127,6 +127,11 @@ class Builder {
   std::vector<ValueId> loop(ValueId lo, ValueId hi, int64_t step, std::span<const ValueId> init,
                             const std::vector<bool>& varying_carried, const LoopBody& body,
                             int unroll = 1);
+  /// The same from 0 on, one by one, `count` times.
+  std::vector<ValueId> repeat(ValueId count, std::span<const ValueId> init, bool varying_carried,
+                              const LoopBody& body, int unroll = 1) {
+    return loop(i32(0), count, 1, init, varying_carried, body, unroll);
+  }
   void branch(ValueId condition, const std::function<void()>& then,
               const std::function<void()>& otherwise = nullptr);
 

@@ -34,8 +34,6 @@ inline constexpr uint32_t kWorkgroupLanesMax = 1024;
 /// Bytes of local memory of a workgroup. No device known has more; an emitter's target may have
 /// less.
 inline constexpr uint64_t kLocalBytesMax = uint64_t{1} << 20;
-/// An unroll factor above this is a mistake.
-inline constexpr int64_t kUnrollMax = 4096;
 
 /// Errors: internal; the sentence names the kernel and the instruction in text form.
 Result<void> verify(const Program& program);

@@ -1,9 +1,12 @@
 // The verifier's rules for asynchronous copies and fragments; see verify_rules.h.
 #pragma once
 
-#include "leat/ir/verify_rules.h"
+#include "leat/ir/ir.h"
 
 namespace leat::ir {
+
+/// What is wrong with an instruction, as the end of a sentence; nullptr: nothing.
+using Complaint = const char*;
 
 /// Of prefetch.
 Complaint check_prefetch(const Program& program, const Instruction& instruction);

@@ -5,8 +5,6 @@
 #include <algorithm>
 
 #include "leat/ir/scalar_ops.h"
-#include "leat/ir/verify.h"
-#include "leat/ir/verify_fragments.h"
 
 namespace leat::ir {
 namespace {

@@ -3,12 +3,12 @@
 // (verify.cpp).
 #pragma once
 
-#include "leat/ir/ir.h"
+#include "leat/ir/verify_fragments.h"
 
 namespace leat::ir {
 
-/// What is wrong with an instruction, as the end of a sentence; nullptr: nothing.
-using Complaint = const char*;
+/// An unroll factor above this is a mistake.
+inline constexpr int64_t kUnrollMax = 4096;
 
 /// Operands, results and regions of `instruction` are known to be ids of `program`, a loop to have
 /// its three bounds.

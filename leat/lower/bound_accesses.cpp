@@ -35,8 +35,8 @@ ir::Replaced bound_local(const ir::Program& program, Builder& b, const Instructi
   const ir::LocalMemory& local = program.locals[instruction.slot];
   const int64_t last = int64_t{local.count} * local.width / width - 1;
   const ValueId whole = may_wrap ? without_parts(b, operands[0]) : operands[0];
-  const ValueId index =
-      b.binary(Opcode::max_i, b.binary(Opcode::min_i, whole, b.i32(last)), b.i32(0));
+  const ValueId zero = b.i32(0);
+  const ValueId index = b.binary(Opcode::max_i, b.binary(Opcode::min_i, whole, b.i32(last)), zero);
   if (instruction.op == Opcode::load_local) return b.load_local(instruction.slot, index, width);
   b.store_local(instruction.slot, index, operands[1]);
   return kNone;

@@ -35,15 +35,15 @@ class FragmentTile {
     rows_ = &rows;
     how_ = how;
     k_coordinates_.assign(l_.numbers.k.size(), ir::kNone);
-    const ValueId zero = builder_.fragment_fill(fragment(ir::Role::sum), builder_.f32(0));
+    const ValueId zero = builder_.fragment_fill(fragment_of(ir::Role::sum), builder_.f32(0));
     std::vector<ValueId> sums = {zero};
     while (sums.size() < size_t{row_fragments()} * l_.params.reg_n) {
-      sums.push_back(builder_.fragment_fill(fragment(ir::Role::sum), builder_.f32(0)));
+      sums.push_back(builder_.fragment_fill(fragment_of(ir::Role::sum), builder_.f32(0)));
     }
     return nest(0, std::move(sums));
   }
 
-  ir::Fragment fragment(ir::Role role) const {
+  ir::Fragment fragment_of(ir::Role role) const {
     const auto rows = static_cast<uint16_t>(unit_);
     return {.role = role,
             .element = role == ir::Role::sum ? DType::f32 : storage_,
@@ -73,11 +73,11 @@ class FragmentTile {
   std::vector<ValueId> nest(size_t axis, std::vector<ValueId> sums) {
     const Numbers& extents = l_.numbers.k;
     if (axis + 1 < extents.size()) {
-      return builder_.loop(builder_.i32(0), builder_.i32(extents[axis]), 1, sums, false,
-                           [&](ValueId counter, std::span<const ValueId> carried) {
-                             k_coordinates_[axis] = counter;
-                             return nest(axis + 1, {carried.begin(), carried.end()});
-                           });
+      return builder_.repeat(builder_.i32(extents[axis]), sums, false,
+                             [&](ValueId counter, std::span<const ValueId> carried) {
+                               k_coordinates_[axis] = counter;
+                               return nest(axis + 1, {carried.begin(), carried.end()});
+                             });
     }
     masks_.assign(rows_->size(), ir::kNone);
     k_coordinates_[axis] = builder_.i32(0);
@@ -88,27 +88,27 @@ class FragmentTile {
   }
 
   std::vector<ValueId> read_in_place(std::vector<ValueId> sums) {
-    return builder_.loop(builder_.i32(0), builder_.i32(l_.numbers.k.back()), 1, sums, false,
-                         [&](ValueId group, std::span<const ValueId> carried) {
-                           return multiply(group, {carried.begin(), carried.end()});
-                         });
+    return builder_.repeat(builder_.i32(l_.numbers.k.back()), sums, false,
+                           [&](ValueId group, std::span<const ValueId> carried) {
+                             return multiply(group, {carried.begin(), carried.end()});
+                           });
   }
 
   std::vector<ValueId> read_copies(std::vector<ValueId> sums) {
     copy(builder_.i32(0));
     const Number last = l_.numbers.k.back() - 1;
-    sums = builder_.loop(builder_.i32(0), builder_.i32(last), 1, sums, false,
-                         [&](ValueId group, std::span<const ValueId> carried) {
-                           copy(builder_.add(group, builder_.i32(1)));
-                           return multiply(group, {carried.begin(), carried.end()});
-                         });
+    sums = builder_.repeat(builder_.i32(last), sums, false,
+                           [&](ValueId group, std::span<const ValueId> carried) {
+                             copy(builder_.add(group, builder_.i32(1)));
+                             return multiply(group, {carried.begin(), carried.end()});
+                           });
     return multiply(builder_.i32(last), std::move(sums));
   }
 
   uint32_t stage_elements() const { return l_.params.reg_m * l_.params.k_dot; }
   ValueId stage_of(ValueId group) {
-    return builder_.mul(builder_.binary(Opcode::and_i, group, builder_.i32(kStages - 1)),
-                        builder_.i32(stage_elements()));
+    const ValueId elements = builder_.i32(stage_elements());
+    return builder_.mul(builder_.binary(Opcode::and_i, group, builder_.i32(kStages - 1)), elements);
   }
 
   /// One word a lane.
@@ -116,13 +116,14 @@ class FragmentTile {
     builder_.barrier();  // what was there before has been read
     k_coordinates_.back() = group;
     const ValueId stage = stage_of(group);
-    const ValueId word = builder_.mul(builder_.lane_id(), builder_.i32(word_));
+    const ValueId word_elements = builder_.i32(word_);
+    const ValueId word = builder_.mul(builder_.lane_id(), word_elements);
     for (uint32_t i = 0; i < rows_->size(); ++i) {
       const LinearForm from = l_.element_address(l_.a, (*rows_)[i], k_coordinates_);
       const ValueId row = builder_.add(stage, builder_.i32(int64_t{i} * l_.params.k_dot));
-      builder_.copy_async(local_, builder_.add(row, word), l_.a.slot,
-                          builder_.add(build(builder_, from), word), static_cast<int>(word_),
-                          masks_[i]);
+      const ValueId source = builder_.add(build(builder_, from), word);
+      builder_.copy_async(local_, builder_.add(row, word), l_.a.slot, source,
+                          static_cast<int>(word_), masks_[i]);
     }
     builder_.copy_commit();
     builder_.copy_wait(0);
@@ -131,16 +132,17 @@ class FragmentTile {
 
   ValueId load_a(uint32_t i, ValueId group) {
     if (how_ != Rows::in_place) {
-      const ValueId first =
-          builder_.add(stage_of(group), builder_.i32(int64_t{i} * unit_ * l_.params.k_dot));
-      return builder_.fragment_load(fragment(ir::Role::a), {.slot = local_,
-                                                            .index = first,
-                                                            .stride = builder_.i32(l_.params.k_dot),
-                                                            .is_local = true});
+      const ValueId above = builder_.i32(int64_t{i} * unit_ * l_.params.k_dot);
+      const ValueId first = builder_.add(stage_of(group), above);
+      return builder_.fragment_load(fragment_of(ir::Role::a),
+                                    {.slot = local_,
+                                     .index = first,
+                                     .stride = builder_.i32(l_.params.k_dot),
+                                     .is_local = true});
     }
     const LinearForm first = l_.element_address(l_.a, (*rows_)[size_t{i} * unit_], k_coordinates_);
     return builder_.fragment_load(
-        fragment(ir::Role::a),
+        fragment_of(ir::Role::a),
         {.slot = l_.a.slot, .index = build(builder_, first), .stride = builder_.i32(*row_step())});
   }
 
@@ -153,10 +155,10 @@ class FragmentTile {
       first.add(stride, k_coordinates_[axis - 1]);
       stride *= l_.numbers.k[axis - 1];
     }
-    return builder_.fragment_load(fragment(ir::Role::b), {.slot = l_.b.slot,
-                                                          .index = build(builder_, first),
-                                                          .stride = builder_.i32(row),
-                                                          .in_words = true});
+    return builder_.fragment_load(fragment_of(ir::Role::b), {.slot = l_.b.slot,
+                                                             .index = build(builder_, first),
+                                                             .stride = builder_.i32(row),
+                                                             .in_words = true});
   }
 
   std::vector<ValueId> multiply(ValueId group, std::vector<ValueId> sums) {
@@ -231,8 +233,8 @@ void ContractionLowering::emit_fragment_tile() {
     std::vector<ValueId> row;
     for (uint32_t j = 0; j < params.reg_n; ++j) {
       const int64_t place = int64_t{i} * params.tile_n() + int64_t{j} * params.lane_n;
-      row.push_back(
-          builder.load_local(sums_local, builder.add(builder.lane_id(), builder.i32(place))));
+      const ValueId begun = builder.i32(place);
+      row.push_back(builder.load_local(sums_local, builder.add(builder.lane_id(), begun)));
     }
     store_row(i, row);
   }

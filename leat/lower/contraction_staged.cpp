@@ -31,9 +31,12 @@ class SlabLoader {
   void prepare() {
     source_.prepare(width_, width_ == 1 || source_.comes_in(width_));
     for (const SlabSource::Access& access : source_.accesses()) {
-      places_.push_back(
-          is_turned() ? place_in_row(turned_row(access.outer), builder_.div(access.inner, width_))
-                      : access.place);
+      if (!is_turned()) {
+        places_.push_back(access.place);
+        continue;
+      }
+      const ValueId vector = builder_.div(access.inner, width_);
+      places_.push_back(place_in_row(turned_row(access.outer), vector));
     }
     const uint32_t registers = is_a_ ? l_.params.reg_m : l_.params.reg_n;
     const uint32_t step = source_.k_inner() ? 1 : width_;
@@ -75,9 +78,9 @@ class SlabLoader {
       vectors_.clear();
       const int64_t offset = k_inner ? kk / width_ : int64_t{kk} * source_.tile_rows() / width_;
       for (ValueId row : fragment_rows_) {
-        const ValueId place = is_turned()
-                                  ? builder_.add(first, place_in_row(row, builder_.i32(offset)))
-                                  : builder_.add(builder_.add(first, row), builder_.i32(offset));
+        const ValueId vector = builder_.i32(offset);
+        const ValueId place = is_turned() ? builder_.add(first, place_in_row(row, vector))
+                                          : builder_.add(builder_.add(first, row), vector);
         vectors_.push_back(builder_.load_local(local_, place, static_cast<uint8_t>(width_)));
       }
     }
@@ -114,15 +117,15 @@ class SlabLoader {
   /// The number of a column in local memory.
   ValueId turned_row(ValueId column) {
     const uint32_t vec_n = l_.params.vec_n;
-    const ValueId first =
-        builder_.mul(builder_.rem(column, vec_n), builder_.i32(source_.tile_rows() / vec_n));
+    const ValueId apart = builder_.i32(source_.tile_rows() / vec_n);
+    const ValueId first = builder_.mul(builder_.rem(column, vec_n), apart);
     return builder_.add(first, builder_.div(column, vec_n));
   }
   ValueId place_in_row(ValueId row, ValueId vector) {
     const ValueId turn =
         builder_.rem(builder_.div(row, kVectorsOfBanks / row_vectors()), row_vectors());
-    return builder_.add(builder_.mul(row, builder_.i32(row_vectors())),
-                        builder_.binary(Opcode::xor_i, vector, turn));
+    const ValueId in_row = builder_.binary(Opcode::xor_i, vector, turn);
+    return builder_.add(builder_.mul(row, builder_.i32(row_vectors())), in_row);
   }
 
   static constexpr uint32_t kBankVector = 4;     // elements of 32 bits
@@ -184,8 +187,9 @@ void ContractionLowering::emit_staged_tile() {
   };
   auto two_stages = [&](ValueId slab, std::span<const ValueId> carried) {
     const ValueId stage = builder.binary(Opcode::and_i, slab, builder.i32(1));
+    const ValueId last = builder.i32(slabs - 1);
     const ValueId following =
-        builder.binary(Opcode::min_i, builder.add(slab, builder.i32(1)), builder.i32(slabs - 1));
+        builder.binary(Opcode::min_i, builder.add(slab, builder.i32(1)), last);
     const std::vector<ValueId> from_a = slab_a.load(following);
     const std::vector<ValueId> from_b = slab_b.load(following);
     std::vector<ValueId> next =
@@ -196,14 +200,13 @@ void ContractionLowering::emit_staged_tile() {
     builder.barrier();
     return next;
   };
-  if (params.stages == 2) load_and_store(builder.i32(0), builder.i32(0));
-  std::vector<ValueId> accumulators;
   if (params.stages == 2) {
-    accumulators = builder.loop(builder.i32(0), builder.i32(slabs), 1, zeros, true, two_stages);
+    const ValueId none = builder.i32(0);
+    load_and_store(none, none);
+    end_tile(builder.repeat(builder.i32(slabs), zeros, true, two_stages));
   } else {
-    accumulators = builder.loop(builder.i32(0), builder.i32(slabs), 1, zeros, true, one_stage);
+    end_tile(builder.repeat(builder.i32(slabs), zeros, true, one_stage));
   }
-  end_tile(accumulators);
 }
 
 }  // namespace leat

@@ -36,12 +36,12 @@ struct PartsPlace {
     vectors = accumulators / width;
     lanes = int64_t{program.wave_lanes} * program.waves_per_workgroup;
     LinearForm whole_tile;
-    whole_tile.add(l.m_tiles * l.n_tiles, builder.rem(l.batch, l.batch_count / parts));
+    const ValueId of_part = builder.rem(l.batch, l.batch_count / parts);
+    whole_tile.add(l.m_tiles * l.n_tiles, of_part);
     whole_tile.add(l.m_tiles, l.n_tile);
     whole_tile.add(1, l.m_tile);
     tile = build(builder, whole_tile);
-    thread = builder.add(builder.mul(builder.wave_id(), builder.i32(program.wave_lanes)),
-                         builder.lane_id());
+    thread = builder.lane_of_workgroup();
   }
 
   /// In vectors.
@@ -78,8 +78,8 @@ void ContractionLowering::join_parts(std::span<const ValueId> accumulators) {
   const ValueId part = builder.div(batch, batch_count / place.parts);
   for (int64_t v = 0; v < place.vectors; ++v) {
     const auto values = accumulators.subspan(static_cast<size_t>(v) * width, width);
-    builder.store(slots.scratch_slots[0], place.index(part, v),
-                  width == 1 ? values[0] : builder.vector(values));
+    const ValueId value = width == 1 ? values[0] : builder.vector(values);
+    builder.store(slots.scratch_slots[0], place.index(part, v), value);
   }
   // So many parts are on their way at once as leave room for the sums.
   constexpr int64_t kValuesUnrolled = 64, kPartsUnrolled = 8;
@@ -89,8 +89,8 @@ void ContractionLowering::join_parts(std::span<const ValueId> accumulators) {
   const ValueId is_last = builder.last_group(slots.scratch_slots[1], place.tile, parts);
   builder.branch(is_last, [&] {
     const std::vector<ValueId> zeros(accumulators.size(), builder.f32(0));
-    store_tile(builder.loop(
-        builder.i32(0), parts, 1, zeros, true,
+    store_tile(builder.repeat(
+        parts, zeros, true,
         [&](ValueId from, std::span<const ValueId> carried) { return place.add(from, carried); },
         unroll));
   });
@@ -135,7 +135,7 @@ void ContractionLowering::store_kept_sums() {
   };
   // Two sums at least, whose sequences overlap.
   const int unroll = params.reg_n == 1 ? 2 : 1;
-  builder.loop(builder.i32(0), builder.i32(params.reg_m), 1, {}, false, store, unroll);
+  builder.repeat(builder.i32(params.reg_m), {}, false, store, unroll);
 }
 
 void ContractionLowering::store_tile(std::span<const ValueId> accumulators) {
@@ -172,8 +172,8 @@ ContractionLowering::OutputColumns ContractionLowering::output_columns(
   OutputColumns columns;
   columns.mask = row.mask;
   for (uint32_t v = 0; v < count; ++v) {
-    const ValueId column =
-        builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), column_in_tile(v));
+    const ValueId in_tile = column_in_tile(v);
+    const ValueId column = builder.add(builder.mul(n_tile, builder.i32(params.tile_n())), in_tile);
     if (n_tail() && v == 0) {
       const ValueId inside = builder.binary(Opcode::lt_i, column, builder.i32(n_count));
       columns.mask = columns.mask == ir::kNone ? inside : builder.logical_and(columns.mask, inside);
@@ -205,8 +205,9 @@ void ContractionLowering::store_columns(const OutputColumns& columns) {
     return;
   }
   // The address is a multiple of the width by columns_vectorise; the division is a shift.
-  builder.store(slots.result_slots[0], builder.div(build(builder, columns.address), width),
-                builder.vector(columns.values), columns.mask);
+  const ValueId values = builder.vector(columns.values);
+  builder.store(slots.result_slots[0], builder.div(build(builder, columns.address), width), values,
+                columns.mask);
 }
 
 bool ContractionLowering::columns_vectorise(int64_t width) const {

@@ -194,10 +194,10 @@ class UnitRounds {
 
   std::vector<ValueId> run(std::vector<ValueId> sums) {
     for (int s = 0; s < ahead(); ++s) fill(builder_.i32(s));
-    sums = builder_.loop(builder_.i32(0), builder_.i32(count_), 1, sums, false,
-                         [&](ValueId slab, std::span<const ValueId> carried) {
-                           return round(slab, {carried.begin(), carried.end()});
-                         });
+    sums = builder_.repeat(builder_.i32(count_), sums, false,
+                           [&](ValueId slab, std::span<const ValueId> carried) {
+                             return round(slab, {carried.begin(), carried.end()});
+                           });
     for (ValueId& sum : sums) sum = goes_on() ? builder_.mma_wait(sum, 0) : sum;
     builder_.copy_wait(0);
     return sums;
@@ -217,10 +217,11 @@ class UnitRounds {
 
   void fill(ValueId slab) {
     for (UnitSlab* operand : slabs_) {
+      const ValueId stage = stage_of(slab);
       if (operand->copies()) {
-        operand->copy(existing(slab), stage_of(slab));
+        operand->copy(existing(slab), stage);
       } else {
-        operand->store(operand->load(existing(slab)), stage_of(slab));
+        operand->store(operand->load(existing(slab)), stage);
       }
     }
     builder_.copy_commit();
@@ -341,8 +342,8 @@ class ElementStore {
     place.add(1, first_);
     place.add(stride_, row);
     place.add(1, column);
-    builder_.store_local(local_, builder_.div(build(builder_, place), kPair),
-                         builder_.vector(out.values));
+    const ValueId values = builder_.vector(out.values);
+    builder_.store_local(local_, builder_.div(build(builder_, place), kPair), values);
   }
 
   /// The unit's rows by the lanes of its waves.
@@ -351,23 +352,25 @@ class ElementStore {
     const uint32_t lanes = builder_.program().wave_lanes * p.unit_waves;
     const uint32_t vectors = columns_ / p.vec_n;
     const ValueId wave = builder_.rem(builder_.wave_id(), p.unit_waves);
-    const ValueId lane = builder_.add(
-        builder_.mul(wave, builder_.i32(builder_.program().wave_lanes)), builder_.lane_id());
+    const ValueId in_wave = builder_.lane_id();
+    const ValueId lane =
+        builder_.add(builder_.mul(wave, builder_.i32(builder_.program().wave_lanes)), in_wave);
     for (uint32_t begun = 0; begun < p.unit_m * vectors; begun += lanes) {
       ValueId at = builder_.add(lane, builder_.i32(begun));
       if (begun + lanes > p.unit_m * vectors) {  // surplus lanes store the last once more
         at = builder_.binary(Opcode::min_i, at, builder_.i32(p.unit_m * vectors - 1));
       }
       const ValueId row = builder_.div(at, vectors);
-      const ValueId column = builder_.mul(builder_.rem(at, vectors), builder_.i32(p.vec_n));
+      const ValueId width = builder_.i32(p.vec_n);
+      const ValueId column = builder_.mul(builder_.rem(at, vectors), width);
       LinearForm place;
       place.add(1, first_);
       place.add(stride_, row);
       place.add(1, column);
       const ValueId loaded = builder_.load_local(
           local_, builder_.div(build(builder_, place), p.vec_n), static_cast<uint8_t>(p.vec_n));
-      auto out = l_.output_columns(l_.output_row(build(builder_, row_in_tile(i, row))), {}, p.vec_n,
-                                   column_in_tile(column, 0));
+      const auto out_row = l_.output_row(build(builder_, row_in_tile(i, row)));
+      auto out = l_.output_columns(out_row, {}, p.vec_n, column_in_tile(column, 0));
       for (uint32_t v = 0; v < p.vec_n; ++v) {
         out.values.push_back(builder_.extract(loaded, static_cast<int>(v)));
       }
@@ -398,7 +401,8 @@ class UnitStore {
     const ContractionParams& p = l_.params;
     patch_ = builder_.local("sums", DType::f32, static_cast<uint8_t>(p.vec_n),
                             p.waves_m * p.waves_n * patch_elements() / p.vec_n);
-    first_ = builder_.mul(builder_.wave_id(), builder_.i32(patch_elements()));
+    const ValueId elements = builder_.i32(patch_elements());
+    first_ = builder_.mul(builder_.wave_id(), elements);
   }
 
   void run(std::span<const ValueId> sums) {
@@ -431,13 +435,14 @@ class UnitStore {
     const ContractionParams& p = l_.params;
     const uint32_t vectors = p.unit_m * columns_ / p.vec_n, lanes = builder_.program().wave_lanes;
     for (uint32_t first = 0; first < vectors; first += lanes) {
-      ValueId vector = builder_.add(builder_.lane_id(), builder_.i32(first));
+      const ValueId begun = builder_.i32(first);
+      ValueId vector = builder_.add(builder_.lane_id(), begun);
       if (first + lanes > vectors) {  // surplus lanes store the last once more
         vector = builder_.binary(Opcode::min_i, vector, builder_.i32(vectors - 1));
       }
       const ValueId row = builder_.div(vector, columns_ / p.vec_n);
-      const ValueId column =
-          builder_.mul(builder_.rem(vector, columns_ / p.vec_n), builder_.i32(p.vec_n));
+      const ValueId width = builder_.i32(p.vec_n);
+      const ValueId column = builder_.mul(builder_.rem(vector, columns_ / p.vec_n), width);
       store_vector(i, j, row, column);
     }
   }

@@ -36,7 +36,8 @@ ValueId float_of_unsigned(Builder& b, ValueId value, Scalar to) {
 ValueId unsigned_of_float(Builder& b, ValueId value) {
   const bool is_double = b.type(value).scalar == Scalar::f64;
   const auto number = [&](double n) { return is_double ? b.f64(n) : b.f32(static_cast<float>(n)); };
-  const ValueId positive = b.select(b.binary(Opcode::lt_f, number(0), value), value, number(0));
+  const ValueId zero = number(0);
+  const ValueId positive = b.select(b.binary(Opcode::lt_f, zero, value), value, zero);
   const ValueId is_large = b.binary(Opcode::le_f, number(0x1p63), positive);
   const ValueId reduced = b.select(is_large, b.sub(positive, number(0x1p63)), positive);
   const ValueId whole = b.convert(Opcode::int_from_float, reduced, Scalar::i64);
@@ -45,13 +46,14 @@ ValueId unsigned_of_float(Builder& b, ValueId value) {
 
 ValueId unsigned_quotient(Builder& b, ValueId dividend, ValueId divisor) {
   const ValueId half = b.binary(Opcode::shr_u, dividend, b.i64(1));
-  const ValueId twice = b.binary(Opcode::shl_i, b.binary(Opcode::div_i, half, divisor), b.i64(1));
+  const ValueId one = b.i64(1);
+  const ValueId twice = b.binary(Opcode::shl_i, b.binary(Opcode::div_i, half, divisor), one);
   const ValueId rest = b.sub(dividend, b.mul(twice, divisor));
   const ValueId is_less = b.binary(Opcode::lt_u, rest, divisor);
-  const ValueId quotient = b.select(is_less, twice, b.add(twice, b.i64(1)));
+  const ValueId quotient = b.select(is_less, twice, b.add(twice, one));
   const ValueId is_small = b.binary(Opcode::lt_u, dividend, divisor);
   const ValueId is_large = b.binary(Opcode::lt_i, divisor, b.i64(0));
-  return b.select(is_large, b.select(is_small, b.i64(0), b.i64(1)), quotient);
+  return b.select(is_large, b.select(is_small, b.i64(0), one), quotient);
 }
 
 }  // namespace
@@ -139,12 +141,12 @@ ValueId reduce_extreme(Builder& b, ScalarOp op, ValueId value) {
     return b.type(value).scalar == Scalar::f64 ? constant_of(b, ScalarType::f64, number)
                                                : constant_of(b, ScalarType::f32, number);
   };
-  const ValueId none =
-      b.reduce(Opcode::reduce_max, b.select(is_number(b, value), flag(0), flag(1)));
+  const ValueId one = flag(1), zero = flag(0);
+  const ValueId none = b.reduce(Opcode::reduce_max, b.select(is_number(b, value), zero, one));
   const ValueId extreme =
       b.reduce(op == ScalarOp::min ? Opcode::reduce_min : Opcode::reduce_max, value);
-  return b.select(b.binary(Opcode::lt_f, flag(0), none),
-                  flag(std::numeric_limits<double>::quiet_NaN()), extreme);
+  const ValueId nan = flag(std::numeric_limits<double>::quiet_NaN());
+  return b.select(b.binary(Opcode::lt_f, zero, none), nan, extreme);
 }
 
 ValueId apply_unsigned(Builder& b, ScalarOp op, ValueId left, ValueId right) {
@@ -182,16 +184,20 @@ ValueId small_float_value(Builder& b, DType dtype, ValueId code) {
   // An exponent alone. 2^-127 is a subnormal f32, which has its bit below the exponent.
   const auto is = [&](int64_t number) { return b.binary(Opcode::eq_i, code, b.i32(number)); };
   const ValueId plain = b.binary(Opcode::shl_i, code, b.i32(kMantissaBits));
-  const ValueId smallest = b.select(is(0), b.i32(1 << (kMantissaBits - 1)), plain);
-  return b.convert(Opcode::float_from_bits, b.select(is(kScaleNan), b.i32(0x7fc00000), smallest));
+  const ValueId half = b.i32(1 << (kMantissaBits - 1));
+  const ValueId smallest = b.select(is(0), half, plain);
+  const ValueId nan = b.i32(0x7fc00000);
+  return b.convert(Opcode::float_from_bits, b.select(is(kScaleNan), nan, smallest));
 }
 
 ValueId small_float_code(Builder& b, DType dtype, ValueId value) {
   if (dtype != DType::f8e8m0) return code_from_float(b, layout_of(dtype), value);
+  const ValueId all_but_sign = b.i32(INT32_MAX);
   const ValueId bits =
-      b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, value), b.i32(INT32_MAX));
+      b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, value), all_but_sign);
+  const ValueId mantissa_bits = b.i32(kMantissaBits);
   const ValueId code =
-      b.binary(Opcode::shr_u, b.add(bits, b.i32((1 << kMantissaBits) - 1)), b.i32(kMantissaBits));
+      b.binary(Opcode::shr_u, b.add(bits, b.i32((1 << kMantissaBits) - 1)), mantissa_bits);
   const ValueId is_smallest = b.binary(Opcode::le_i, bits, b.i32(1 << (kMantissaBits - 1)));
   return b.select(is_smallest, b.i32(0), code);
 }

@@ -48,7 +48,8 @@ ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a
 ValueId corrected(Builder& b, ValueId quotient, ValueId divisor, ValueId dividend, ValueId factor) {
   const ValueId rest = b.fma(b.unary(Opcode::neg, divisor), quotient, dividend);
   const ValueId better = b.fma(rest, factor, quotient);
-  const ValueId is_small = less(b, b.unary(Opcode::abs, rest), b.unary(Opcode::abs, dividend));
+  const ValueId size = b.unary(Opcode::abs, dividend);
+  const ValueId is_small = less(b, b.unary(Opcode::abs, rest), size);
   return b.select(is_small, better, quotient);
 }
 
@@ -63,10 +64,10 @@ ValueId quotient(Builder& b, ValueId a, ValueId c) {
   const ValueId one = constant_like(b, divisor, 1.0f);
   const ValueId size = b.unary(Opcode::abs, divisor);
   const ValueId smaller = b.binary(Opcode::min_f, b.unary(Opcode::abs, dividend), size);
-  const ValueId up =
-      b.select(less(b, smaller, b.f32(kTiny)), constant_like(b, divisor, 0x1p32f), one);
-  const ValueId scale =
-      b.select(less(b, b.f32(kHuge), size), constant_like(b, divisor, 0x1p-32f), up);
+  const ValueId enlarging = constant_like(b, divisor, 0x1p32f);
+  const ValueId up = b.select(less(b, smaller, b.f32(kTiny)), enlarging, one);
+  const ValueId reducing = constant_like(b, divisor, 0x1p-32f);
+  const ValueId scale = b.select(less(b, b.f32(kHuge), size), reducing, up);
   const ValueId x = b.mul(dividend, scale);
   const ValueId y = b.mul(divisor, scale);
   const ValueId rough = b.binary(Opcode::div_f, x, y);

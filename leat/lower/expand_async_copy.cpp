@@ -36,7 +36,8 @@ void copy_now(const ir::Program& program, Builder& b, const Instruction& instruc
       continue;
     }
     for (int i = 0; i < width; ++i) {
-      b.store_local(instruction.slot, b.add(operands[0], b.i32(first + i)), b.extract(loaded, i));
+      const ValueId part = b.extract(loaded, i);
+      b.store_local(instruction.slot, b.add(operands[0], b.i32(first + i)), part);
     }
   }
 }

@@ -29,7 +29,8 @@ ValueId float_of(Builder& b, ValueId pair, bool is_high) {
 ValueId sum_of_pairs(Builder& b, std::span<const ValueId> operands) {
   ValueId sum = operands[2];
   for (const bool is_high : {false, true}) {
-    sum = b.fma(float_of(b, operands[0], is_high), float_of(b, operands[1], is_high), sum);
+    const ValueId right = float_of(b, operands[1], is_high);
+    sum = b.fma(float_of(b, operands[0], is_high), right, sum);
   }
   return sum;
 }

@@ -47,14 +47,18 @@ class ExchangeExpander {
     const ValueId from = lane_read(b, instruction, operands);
     const uint32_t scratch = scratch_of(b, b.type(operands[0]).scalar);
     b.barrier();
-    b.store_local(scratch, b.add(first_lane(b), b.lane_id()), operands[0]);
+    const ValueId lane = b.lane_id();
+    b.store_local(scratch, b.add(first_lane(b), lane), operands[0]);
     b.barrier();
     return b.load_local(scratch, b.add(first_lane(b), from));
   }
 
  private:
   /// The wave's first lane, counted in the workgroup.
-  ValueId first_lane(Builder& b) const { return b.mul(b.wave_id(), b.i32(lanes_)); }
+  ValueId first_lane(Builder& b) const {
+    const ValueId lanes = b.i32(lanes_);
+    return b.mul(b.wave_id(), lanes);
+  }
 
   /// The lane of the wave whose value a shuffle gives.
   ValueId lane_read(Builder& b, const Instruction& instruction,
@@ -65,7 +69,8 @@ class ExchangeExpander {
     }
     if (instruction.op == Opcode::shuffle_xor) return b.binary(Opcode::xor_i, lane, amount);
     if (instruction.op == Opcode::shuffle_up) {
-      return b.select(b.binary(Opcode::lt_i, lane, amount), lane, b.sub(lane, amount));
+      const ValueId before = b.sub(lane, amount);
+      return b.select(b.binary(Opcode::lt_i, lane, amount), lane, before);
     }
     CHECK(instruction.op == Opcode::shuffle_down);
     const ValueId other = b.add(lane, amount);

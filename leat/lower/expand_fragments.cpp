@@ -53,7 +53,8 @@ class FragmentExpander {
 ValueId tf32_of(Builder& b, ValueId value) {
   // Half a unit of the last kept bit, ties away from zero, as the matrix units' conversion has it.
   const ValueId bits = b.convert(Opcode::bits_from_float, value);
-  const ValueId rounded = b.binary(Opcode::and_i, b.add(bits, b.i32(0x1000)), b.i32(~0x1fff));
+  const ValueId kept = b.i32(~0x1fff);
+  const ValueId rounded = b.binary(Opcode::and_i, b.add(bits, b.i32(0x1000)), kept);
   return b.convert(Opcode::float_from_bits, rounded);
 }
 
@@ -85,14 +86,16 @@ FragmentExpander::Place FragmentExpander::place_of(Builder& b, const Instruction
   ValueId column = b.i32(block);
   Place place;
   if (fragment.role != Role::a) {
-    const ValueId own = b.add(b.lane_id(), b.i32(int64_t{block} * lanes()));
+    const ValueId begun = b.i32(int64_t{block} * lanes());
+    const ValueId own = b.add(b.lane_id(), begun);
     column = b.binary(Opcode::min_i, own, last);
     place.mask = b.binary(Opcode::le_i, own, last);
   }
   if ((instruction.imm & ir::kInWords) != 0) {
     const auto rows = static_cast<uint32_t>(ir::rows_in_word(size_bytes_of(fragment.element)));
     const ValueId line = b.add(operands[0], b.mul(b.i32(row / rows), operands[1]));
-    place.index = b.add(b.add(line, b.mul(column, b.i32(rows))), b.i32(row % rows));
+    const ValueId in_word = b.i32(row % rows);
+    place.index = b.add(b.add(line, b.mul(column, b.i32(rows))), in_word);
     return place;
   }
   const bool by_columns = (instruction.imm & ir::kByColumns) != 0;

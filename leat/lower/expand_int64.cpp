@@ -48,8 +48,8 @@ class Int64Writer {
   Words shift_right(const Words& a, ValueId count, bool has_sign);
   ValueId less(const Words& a, const Words& b, bool has_sign);
   ValueId equal(const Words& a, const Words& b) {
-    return b_.logical_and(compare(Opcode::eq_i, a.low, b.low),
-                          compare(Opcode::eq_i, a.high, b.high));
+    const ValueId high = compare(Opcode::eq_i, a.high, b.high);
+    return b_.logical_and(compare(Opcode::eq_i, a.low, b.low), high);
   }
   Words of_float(ValueId value);
   ValueId to_float(const Words& a);
@@ -100,14 +100,18 @@ ValueId Int64Writer::high_product(ValueId a, ValueId b) {
   const Words left = {with(Opcode::and_i, a, kLowHalf), with(Opcode::shr_u, a, kHalf)};
   const Words right = {with(Opcode::and_i, b, kLowHalf), with(Opcode::shr_u, b, kHalf)};
   const ValueId lowest = b_.mul(left.low, right.low);
-  const ValueId first = b_.add(b_.mul(left.high, right.low), with(Opcode::shr_u, lowest, kHalf));
-  const ValueId second = b_.add(b_.mul(left.low, right.high), with(Opcode::and_i, first, kLowHalf));
-  return b_.add(b_.add(b_.mul(left.high, right.high), with(Opcode::shr_u, first, kHalf)),
-                with(Opcode::shr_u, second, kHalf));
+  const ValueId above = with(Opcode::shr_u, lowest, kHalf);
+  const ValueId first = b_.add(b_.mul(left.high, right.low), above);
+  const ValueId below = with(Opcode::and_i, first, kLowHalf);
+  const ValueId second = b_.add(b_.mul(left.low, right.high), below);
+  const ValueId of_second = with(Opcode::shr_u, second, kHalf);
+  const ValueId of_first = with(Opcode::shr_u, first, kHalf);
+  return b_.add(b_.add(b_.mul(left.high, right.high), of_first), of_second);
 }
 
 Words Int64Writer::multiply(const Words& a, const Words& b) {
-  const ValueId crossed = b_.add(b_.mul(a.low, b.high), b_.mul(a.high, b.low));
+  const ValueId high_low = b_.mul(a.high, b.low);
+  const ValueId crossed = b_.add(b_.mul(a.low, b.high), high_low);
   return {b_.mul(a.low, b.low), b_.add(high_product(a.low, b.low), crossed)};
 }
 
@@ -119,7 +123,8 @@ Words Int64Writer::shift_left(const Words& a, ValueId count) {
   const ValueId low = op(Opcode::shl_i, a.low, within);
   const ValueId passed = op(Opcode::shr_u, with(Opcode::shr_u, a.low, 1), rest);
   const ValueId high = op(Opcode::or_i, op(Opcode::shl_i, a.high, within), passed);
-  const ValueId is_within = compare(Opcode::eq_i, with(Opcode::and_i, count, kWordBits), i32(0));
+  const ValueId zero = i32(0);
+  const ValueId is_within = compare(Opcode::eq_i, with(Opcode::and_i, count, kWordBits), zero);
   return select(is_within, {low, high}, {i32(0), low});
 }
 
@@ -130,15 +135,16 @@ Words Int64Writer::shift_right(const Words& a, ValueId count, bool has_sign) {
   const ValueId high = op(shift, a.high, within);
   const ValueId passed = op(Opcode::shl_i, with(Opcode::shl_i, a.high, 1), rest);
   const ValueId low = op(Opcode::or_i, op(Opcode::shr_u, a.low, within), passed);
-  const ValueId is_within = compare(Opcode::eq_i, with(Opcode::and_i, count, kWordBits), i32(0));
+  const ValueId zero = i32(0);
+  const ValueId is_within = compare(Opcode::eq_i, with(Opcode::and_i, count, kWordBits), zero);
   const ValueId filled = has_sign ? with(Opcode::shr_s, a.high, kWordBits - 1) : i32(0);
   return select(is_within, {low, high}, {high, filled});
 }
 
 ValueId Int64Writer::less(const Words& a, const Words& b, bool has_sign) {
   const Opcode of_high = has_sign ? Opcode::lt_i : Opcode::lt_u;
-  const ValueId below =
-      b_.logical_and(compare(Opcode::eq_i, a.high, b.high), compare(Opcode::lt_u, a.low, b.low));
+  const ValueId low = compare(Opcode::lt_u, a.low, b.low);
+  const ValueId below = b_.logical_and(compare(Opcode::eq_i, a.high, b.high), low);
   return b_.binary(Opcode::or_b, compare(of_high, a.high, b.high), below);
 }
 
@@ -147,7 +153,8 @@ ValueId Int64Writer::less(const Words& a, const Words& b, bool has_sign) {
 std::vector<ValueId> Int64Writer::division_step(ValueId rest_pair, ValueId digits_pair,
                                                 const Words& divisor) {
   const Words digits = words(digits_pair);
-  Words rest = shift_left(words(rest_pair), i32(1));
+  const ValueId one = i32(1);
+  Words rest = shift_left(words(rest_pair), one);
   rest.low = op(Opcode::or_i, rest.low, with(Opcode::shr_u, digits.high, kWordBits - 1));
   const ValueId is_less = less(rest, divisor, false);
   Words next = shift_left(digits, i32(1));
@@ -162,8 +169,8 @@ Int64Writer::Division Int64Writer::divide(ValueId a, ValueId b) {
   const ValueId right_negative = is_negative(words(b));
   const Words divisor = negated_if(right_negative, words(b));
   const ValueId init[] = {pair(zero()), pair(negated_if(left_negative, words(a)))};
-  const std::vector<ValueId> found = b_.loop(
-      i32(0), i32(2 * kWordBits), 1, init, varying, [&](ValueId, std::span<const ValueId> carried) {
+  const std::vector<ValueId> found =
+      b_.repeat(i32(2 * kWordBits), init, varying, [&](ValueId, std::span<const ValueId> carried) {
         return division_step(carried[0], carried[1], divisor);
       });
   const ValueId signs_differ = b_.binary(Opcode::xor_b, left_negative, right_negative);
@@ -189,7 +196,8 @@ Words Int64Writer::of_float(ValueId value) {
   const Words magnitude = {word_of_float(low), word_of_float(high)};
   const ValueId negative = b_.binary(Opcode::lt_f, value, b_.f32(0));
   const ValueId positive = b_.binary(Opcode::lt_f, b_.f32(0), value);
-  const Words below = select(negative, {i32(0), i32(INT32_MIN)}, zero());
+  const Words neither = zero();
+  const Words below = select(negative, {i32(0), i32(INT32_MIN)}, neither);
   const Words outside = select(positive, {i32(-1), i32(INT32_MAX)}, below);
   return select(fits, negated_if(negative, magnitude), outside);
 }
@@ -205,10 +213,12 @@ ValueId Int64Writer::to_float(const Words& a) {
         step == kWordBits ? size.high : with(Opcode::shr_u, size.high, kWordBits - step);
     const ValueId has_room = compare(Opcode::eq_i, top, i32(0));
     size = select(has_room, shift_left(size, i32(step)), size);
-    moved = b_.add(moved, b_.select(has_room, i32(step), i32(0)));
+    const ValueId none = i32(0);
+    moved = b_.add(moved, b_.select(has_room, i32(step), none));
   }
   const ValueId is_rest = b_.not_b(compare(Opcode::eq_i, size.low, i32(0)));
-  const ValueId last = op(Opcode::or_i, with(Opcode::and_i, size.high, 1), bit(is_rest));
+  const ValueId rest = bit(is_rest);
+  const ValueId last = op(Opcode::or_i, with(Opcode::and_i, size.high, 1), rest);
   const ValueId top = op(Opcode::or_i, with(Opcode::shr_u, size.high, 1), last);
   constexpr int kBias = 127;
   constexpr int kMantissaBits = 23;
@@ -286,8 +296,8 @@ class Replacer {
     if (op == float_from_int) return writer.to_float(writer.words(operands[0]));
     const Words left = writer.words(operands[0]);
     if (op == popcount) {
-      return writer.pair(
-          {b.add(b.unary(popcount, left.low), b.unary(popcount, left.high)), b.i32(0)});
+      const ValueId high = b.unary(popcount, left.high);
+      return writer.pair({b.add(b.unary(popcount, left.low), high), b.i32(0)});
     }
     const Words right = writer.words(operands[1]);
     if (op == add_i) return writer.pair(writer.add(left, right));

@@ -141,9 +141,10 @@ ValueId element_of_word(ir::Builder& builder, DType dtype, uint32_t slot, ValueI
       builder.binary(Opcode::and_i, address, builder.i32((1 << per_word_log2) - 1));
   const bool has_sign = dtype == DType::i4 || dtype == DType::i2;
   // Its bits go to the top of the word, and from there down.
-  const ValueId above = builder.sub(builder.i32(32 - bits), builder.mul(place, builder.i32(bits)));
-  return builder.binary(has_sign ? Opcode::shr_s : Opcode::shr_u,
-                        builder.binary(Opcode::shl_i, word, above), builder.i32(32 - bits));
+  const ValueId below = builder.mul(place, builder.i32(bits));
+  const ValueId unused = builder.i32(32 - bits);
+  const ValueId top = builder.binary(Opcode::shl_i, word, builder.sub(unused, below));
+  return builder.binary(has_sign ? Opcode::shr_s : Opcode::shr_u, top, unused);
 }
 
 }  // namespace

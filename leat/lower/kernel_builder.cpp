@@ -66,6 +66,18 @@ ValueId KernelBuilder::group_id(int axis) {
   return is_last ? rest : rem(rest, grid_[axis]);
 }
 
+ValueId KernelBuilder::flat_group(const Number& grid_x) {
+  const ValueId x = group_id(0);
+  const ValueId width = i32(grid_x);
+  return add(mul(group_id(1), width), x);
+}
+
+ValueId KernelBuilder::lane_of_workgroup() {
+  const ValueId lane = lane_id();
+  const ValueId lanes = i32(program().wave_lanes);
+  return add(mul(wave_id(), lanes), lane);
+}
+
 StepProgram KernelBuilder::finish_step() {
   StepProgram step;
   step.fits = fits_;

@@ -38,9 +38,12 @@ class KernelBuilder : public ir::Builder {
   /// along x, so that a launch has one number of them.
   void set_grid(const Number& x, const Number& y, const Number& z, const Target& target);
   ir::ValueId group_id(int axis);
+  /// The number of the workgroup, rows of `grid_x` of them one after the other.
+  ir::ValueId flat_group(const Number& grid_x);
 
   /// Of a workgroup.
   uint32_t lanes() { return program().wave_lanes * program().waves_per_workgroup; }
+  ir::ValueId lane_of_workgroup();
 
   StepProgram finish_step();
 

@@ -257,8 +257,8 @@ ValueId ContractionLowering::inside(const OperandMap& map, const RowBase& row,
       coordinate.add(map.bounds[d].coordinate.coefficients[k_first + j], k_coordinates[j]);
     }
     // One unsigned comparison covers both ends: a negative coordinate is a huge one.
-    const ValueId within =
-        builder.binary(Opcode::lt_u, build(builder, coordinate), builder.i32(map.bounds[d].extent));
+    const ValueId extent = builder.i32(map.bounds[d].extent);
+    const ValueId within = builder.binary(Opcode::lt_u, build(builder, coordinate), extent);
     all = all == ir::kNone ? within : builder.logical_and(all, within);
   }
   return all;
@@ -275,8 +275,7 @@ StepProgram ContractionLowering::emit() {
   const Number grid_x = flat_count.is_open() ? flat_count : smaller_of(flat_count, grid_limit);
   const Number grid_y = flat_count.is_open() ? 1 : divided_up(flat_count, grid_x);
   builder.set_grid(grid_x, grid_y, batch_apart ? batch_count : 1, target);
-  const ValueId flat =
-      builder.add(builder.mul(builder.group_id(1), builder.i32(grid_x)), builder.group_id(0));
+  const ValueId flat = builder.flat_group(grid_x);
   batch = batch_apart ? builder.group_id(2) : builder.div(flat, tiles);
   batch_coordinates = decompose(builder, batch, numbers.batch);
 
@@ -285,7 +284,8 @@ StepProgram ContractionLowering::emit() {
   const ValueId block = builder.div(group, group_m * n_tiles);
   const ValueId in_block = builder.rem(group, group_m * n_tiles);
   n_tile = builder.div(in_block, group_m);
-  m_tile = builder.add(builder.mul(block, builder.i32(group_m)), builder.rem(in_block, group_m));
+  const ValueId row_of_block = builder.rem(in_block, group_m);
+  m_tile = builder.add(builder.mul(block, builder.i32(group_m)), row_of_block);
 
   if (!params.by_units()) set_lane_grid();
   const ValueId wave = builder.div(builder.wave_id(), params.unit_waves);
@@ -309,8 +309,8 @@ void ContractionLowering::set_lane_grid() {
   lane_n = builder.rem(column, params.lane_n);
   lane_m = builder.div(column, params.lane_n);
   if (params.lane_fold == 1) return;
-  lane_m = builder.add(builder.mul(lane_m, builder.i32(params.lane_fold)),
-                       builder.rem(lane, params.lane_fold));
+  const ValueId folded = builder.rem(lane, params.lane_fold);
+  lane_m = builder.add(builder.mul(lane_m, builder.i32(params.lane_fold)), folded);
 }
 
 void ContractionLowering::emit_tile() {
@@ -366,11 +366,11 @@ class PlainTile {
     const Numbers& extents = l_.numbers.k;
     if (extents.empty()) return step(std::move(accumulators), 0);
     if (axis + 1 < extents.size()) {
-      return builder_.loop(builder_.i32(0), builder_.i32(extents[axis]), 1, accumulators, true,
-                           [&](ValueId counter, std::span<const ValueId> carried) {
-                             k_coordinates_[axis] = counter;
-                             return nest(axis + 1, {carried.begin(), carried.end()});
-                           });
+      return builder_.repeat(builder_.i32(extents[axis]), accumulators, true,
+                             [&](ValueId counter, std::span<const ValueId> carried) {
+                               k_coordinates_[axis] = counter;
+                               return nest(axis + 1, {carried.begin(), carried.end()});
+                             });
     }
     if (bounds_fixed_inside()) {
       k_coordinates_[axis] = builder_.i32(0);
@@ -392,16 +392,17 @@ class PlainTile {
     const int64_t unroll = smaller_of(l_.params.k_step, extent).fixed();
     row_width_ = row_vector_width(unroll);
     const Number main = extent - extent % unroll;
+    const ValueId end = builder_.i32(main);
     accumulators =
-        builder_.loop(builder_.i32(0), builder_.i32(main), unroll, accumulators, true,
+        builder_.loop(builder_.i32(0), end, unroll, accumulators, true,
                       [&](ValueId counter, std::span<const ValueId> carried) {
                         return steps(axis, counter, unroll, {carried.begin(), carried.end()});
                       });
     if (!extent.is_open()) {
-      return steps(axis, builder_.i32(main), (extent - main).fixed(), std::move(accumulators));
+      return steps(axis, end, (extent - main).fixed(), std::move(accumulators));
     }
     row_vectors_.clear();
-    return builder_.loop(builder_.i32(main), builder_.i32(extent), 1, accumulators, true,
+    return builder_.loop(end, builder_.i32(extent), 1, accumulators, true,
                          [&](ValueId counter, std::span<const ValueId> carried) {
                            return steps(axis, counter, 1, {carried.begin(), carried.end()});
                          });
@@ -489,8 +490,8 @@ class PlainTile {
         const ValueId less =
             l_.bytes->a.turns ? builder_.sub(row_shifts_.back(), builder_.i32(ByteProduct::kOffset))
                               : row_shifts_.back();
-        outside = builder_.mul(builder_.binary(Opcode::and_i, less, builder_.i32(255)),
-                               builder_.i32(0x01010101));
+        const ValueId bytes = builder_.i32(0x01010101);
+        outside = builder_.mul(builder_.binary(Opcode::and_i, less, builder_.i32(255)), bytes);
       }
       outside_words_.push_back(outside);
     }
@@ -647,7 +648,8 @@ ValueId ContractionLowering::all_inside(const std::vector<RowBase>& rows) {
 std::vector<RowBase> ContractionLowering::rows_of_tile() {
   std::vector<RowBase> rows;
   for (uint32_t i = 0; i < params.reg_m; ++i) {
-    ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), row_in_tile(i));
+    const ValueId in_tile = row_in_tile(i);
+    ValueId row = builder.add(builder.mul(m_tile, builder.i32(params.tile_m())), in_tile);
     if (m_tail()) row = builder.binary(Opcode::min_i, row, builder.i32(m_count - 1));
     rows.push_back(row_base(a, row, m_first, numbers.m));
   }

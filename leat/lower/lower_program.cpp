@@ -104,7 +104,8 @@ class ProgramLowering {
     const bool has_sign = dtype == DType::i8 || dtype == DType::i16;
     const int64_t low = has_sign ? int64_t{1} << (bits - 1) : 0;
     const ValueId moved = builder_.add(value, builder_.i32(low));
-    return builder_.sub(builder_.binary(Opcode::and_i, moved, mask), builder_.i32(low));
+    const ValueId lowest = builder_.i32(low);
+    return builder_.sub(builder_.binary(Opcode::and_i, moved, mask), lowest);
   }
 
   // --- Running sums and products -----------------------------------------------------------------
@@ -118,43 +119,42 @@ class ProgramLowering {
   /// end it means nothing, and nobody stores it.
   ValueId walk(ValueId first, const Number& rounds, ValueId begin, bool stores) {
     const ValueId init[] = {begin};
-    return builder_.loop(builder_.i32(0), builder_.i32(rounds), 1, init, true,
-                         [&](ValueId counter, std::span<const ValueId> carried) {
-                           const ValueId number = builder_.add(first, counter);
-                           const ValueId at = from_its_end(number);
-                           ValueId mask = exists_;
-                           if (shares_rows_) {
-                             mask = builder_.logical_and(
-                                 mask,
-                                 builder_.binary(Opcode::lt_i, number, builder_.i32(length_)));
-                           }
-                           const ValueId next = combined(carried[0], load(at, mask));
-                           if (stores) {
-                             store(0, at, wrapped(program_.exclusive ? carried[0] : next), mask);
-                           }
-                           return std::vector<ValueId>{next};
-                         })[0];
+    return builder_.repeat(
+        builder_.i32(rounds), init, true, [&](ValueId counter, std::span<const ValueId> carried) {
+          const ValueId number = builder_.add(first, counter);
+          const ValueId at = from_its_end(number);
+          ValueId mask = exists_;
+          if (shares_rows_) {
+            mask = builder_.logical_and(
+                mask, builder_.binary(Opcode::lt_i, number, builder_.i32(length_)));
+          }
+          const ValueId next = combined(carried[0], load(at, mask));
+          if (stores) {
+            store(0, at, wrapped(program_.exclusive ? carried[0] : next), mask);
+          }
+          return std::vector<ValueId>{next};
+        })[0];
   }
 
   /// Where lanes share a row, each has a stretch of it: it walks the stretch, learns from local
   /// memory what the lanes before have, and walks the stretch again.
   void emit_scan() {
     if (!shares_rows_) {
-      walk(builder_.i32(0), length_, neutral(), true);
+      const ValueId begin = neutral();
+      walk(builder_.i32(0), length_, begin, true);
       return;
     }
     const Number stretch = divided_up(length_, lanes_);
     const ValueId first = builder_.mul(lane_, builder_.i32(stretch));
     const uint32_t parts = shared("sums", walk(first, stretch, neutral(), false));
     const ValueId init[] = {neutral()};
-    const ValueId before =
-        builder_.loop(builder_.i32(0), builder_.i32(lanes_), 1, init, true,
-                      [&](ValueId other, std::span<const ValueId> carried) {
-                        const ValueId part = builder_.load_local(parts, other);
-                        const ValueId is_before = builder_.binary(Opcode::lt_i, other, lane_);
-                        return std::vector<ValueId>{
-                            combined(carried[0], builder_.select(is_before, part, neutral()))};
-                      })[0];
+    const ValueId before = builder_.repeat(
+        builder_.i32(lanes_), init, true, [&](ValueId other, std::span<const ValueId> carried) {
+          const ValueId part = builder_.load_local(parts, other);
+          const ValueId is_before = builder_.binary(Opcode::lt_i, other, lane_);
+          return std::vector<ValueId>{
+              combined(carried[0], builder_.select(is_before, part, neutral()))};
+        })[0];
     walk(first, stretch, before, true);
   }
 
@@ -177,8 +177,8 @@ class ProgramLowering {
     const int64_t step = shares_rows_ ? lanes_ : 1;
     const Number rounds = divided_up(length_, step);
     const ValueId begin[] = {init};
-    return builder_.loop(
-        builder_.i32(0), builder_.i32(rounds), 1, begin, true,
+    return builder_.repeat(
+        builder_.i32(rounds), begin, true,
         [&](ValueId round, std::span<const ValueId> carried) {
           if (!shares_rows_) return std::vector<ValueId>{body(round, exists_, carried[0])};
           const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
@@ -198,13 +198,14 @@ class ProgramLowering {
     if (!is_wide()) return builder_.reduce(op, own);
     const uint32_t parts = shared("parts", own);
     const ValueId init[] = {builder_.load_local(parts, builder_.i32(0))};
-    return builder_.loop(builder_.i32(1), builder_.i32(lanes_), 1, init, false,
-                         [&](ValueId lane, std::span<const ValueId> carried) {
-                           const ValueId part = builder_.load_local(parts, lane);
-                           const bool adds = op == Opcode::reduce_add;
-                           return std::vector<ValueId>{builder_.binary(
-                               adds ? Opcode::add_f : Opcode::max_f, carried[0], part)};
-                         })[0];
+    const ValueId end = builder_.i32(lanes_);
+    return builder_.loop(
+        builder_.i32(1), end, 1, init, false, [&](ValueId lane, std::span<const ValueId> carried) {
+          const ValueId part = builder_.load_local(parts, lane);
+          const bool adds = op == Opcode::reduce_add;
+          return std::vector<ValueId>{
+              builder_.binary(adds ? Opcode::add_f : Opcode::max_f, carried[0], part)};
+        })[0];
   }
 
   void emit_softmax() {
@@ -220,8 +221,8 @@ class ProgramLowering {
     const ValueId sum =
         joined(Opcode::reduce_add,
                for_each_element(number(0), [&](ValueId at, ValueId mask, ValueId before) {
-                 const ValueId term = builder_.select(mask, power(at, mask), number(0));
-                 return builder_.add(before, term);
+                 const ValueId none = number(0);
+                 return builder_.add(before, builder_.select(mask, power(at, mask), none));
                }));
     const bool is_log = program_.op == ProgramOp::log_softmax;
     const ValueId log_sum = is_log ? apply_function(builder_, Opcode::log, sum) : ir::kNone;
@@ -249,16 +250,18 @@ class ProgramLowering {
         const ValueId at = shares_rows_ ? builder_.add(place, lane_) : place;
         const ValueId is_inside = builder_.binary(Opcode::lt_i, at, builder_.i32(length_));
         const ValueId mask = builder_.logical_and(exists_, is_inside);
-        const ValueId value = builder_.select(mask, term(at, mask), number(0));
+        const ValueId nothing = number(0);
+        const ValueId value = builder_.select(mask, term(at, mask), nothing);
         return std::vector<ValueId>{builder_.add(sum[0], value)};
       };
-      const std::vector<ValueId> own =
-          builder_.loop(builder_.i32(0), builder_.i32(kRowStretch), 1, begin, true, add,
-                        static_cast<int>(kElementsAtOnce));
+      const ValueId end = builder_.i32(kRowStretch);
+      const std::vector<ValueId> own = builder_.loop(builder_.i32(0), end, 1, begin, true, add,
+                                                     static_cast<int>(kElementsAtOnce));
       return std::vector<ValueId>{builder_.add(total[0], own[0])};
     };
+    const ValueId end = builder_.i32(stretches);
     const std::vector<ValueId> total =
-        builder_.loop(builder_.i32(0), builder_.i32(stretches), 1, begin, true, add_stretch);
+        builder_.loop(builder_.i32(0), end, 1, begin, true, add_stretch);
     return joined(Opcode::reduce_add, total[0]);
   }
 
@@ -355,9 +358,8 @@ class ProgramLowering {
   Best next_after(const Best& last) {
     const ValueId init[] = {key_constant(-highest_key() - 1), builder_.i32(kHighest)};
     const Number rounds = divided_up(length_, lanes_);
-    const std::vector<ValueId> own = builder_.loop(
-        builder_.i32(0), builder_.i32(rounds), 1, init, true,
-        [&](ValueId round, std::span<const ValueId> carried) {
+    const std::vector<ValueId> own = builder_.repeat(
+        builder_.i32(rounds), init, true, [&](ValueId round, std::span<const ValueId> carried) {
           const ValueId at = builder_.add(builder_.mul(round, builder_.i32(lanes_)), lane_);
           const ValueId inside = builder_.binary(Opcode::lt_i, at, builder_.i32(length_));
           const ValueId key = key_of(load(at, inside));
@@ -387,13 +389,13 @@ class ProgramLowering {
     const ValueId first = builder_.binary(Opcode::eq_i, lane_, builder_.i32(0));
     const ValueId mask = builder_.logical_and(first, exists_);
     const ValueId init[] = {key_constant(highest_key()), builder_.i32(-1)};
-    builder_.loop(builder_.i32(0), builder_.i32(k), 1, init, false,
-                  [&](ValueId round, std::span<const ValueId> carried) {
-                    const Best found = next_after({carried[0], carried[1]});
-                    store(0, round, load(found.at, mask), mask);
-                    store(1, round, found.at, mask);
-                    return std::vector<ValueId>{found.key, found.at};
-                  });
+    builder_.repeat(builder_.i32(k), init, false,
+                    [&](ValueId round, std::span<const ValueId> carried) {
+                      const Best found = next_after({carried[0], carried[1]});
+                      store(0, round, load(found.at, mask), mask);
+                      store(1, round, found.at, mask);
+                      return std::vector<ValueId>{found.key, found.at};
+                    });
   }
 
   // --- Elements to places that are looked up
@@ -456,11 +458,10 @@ class ProgramLowering {
   /// Calls body(i) for 0 .. count-1, one after the other.
   template <typename Body>
   void for_each_count(const Number& count, Body body) {
-    builder_.loop(builder_.i32(0), builder_.i32(count), 1, {}, false,
-                  [&](ValueId i, std::span<const ValueId>) {
-                    body(i);
-                    return std::vector<ValueId>{};
-                  });
+    builder_.repeat(builder_.i32(count), {}, false, [&](ValueId i, std::span<const ValueId>) {
+      body(i);
+      return std::vector<ValueId>{};
+    });
   }
 
   ValueId updated(ValueId before, ValueId update) {

@@ -105,8 +105,9 @@ class RecurrentLowering {
   }
   void store(size_t result, std::initializer_list<ValueId> at, ValueId value, ValueId mask) {
     const bool is_wide = slots_.result_storage[result] == DType::f64;
-    builder_.store(slots_.result_slots[result], address(numbers_.outputs[result], at),
-                   converted_to(value, is_wide ? ScalarType::f64 : ScalarType::f32), mask);
+    const ValueId stored = converted_to(value, is_wide ? ScalarType::f64 : ScalarType::f32);
+    builder_.store(slots_.result_slots[result], address(numbers_.outputs[result], at), stored,
+                   mask);
   }
   ValueId i32(int64_t value) { return builder_.i32(value); }
   /// `mask` also where the lane's place is below `count`.
@@ -144,12 +145,12 @@ class RecurrenceLowering : RecurrentLowering {
     const ValueId group = start_groups(builder_, groups, source.target);
     exists_ = builder_.binary(Opcode::lt_i, group, builder_.i32(groups));
     // A workgroup too many computes what the last one does, and stores nothing.
-    const ValueId last = builder_.sub(builder_.i32(groups), i32(1));
+    const ValueId one = i32(1);
+    const ValueId last = builder_.sub(builder_.i32(groups), one);
     const ValueId own = builder_.binary(Opcode::min_i, group, last);
     batch_ = builder_.div(own, directions_);
     direction_ = builder_.rem(own, directions_);
-    lane_ = builder_.add(builder_.mul(builder_.wave_id(), i32(source.target.wave_lanes)),
-                         builder_.lane_id());
+    lane_ = builder_.lane_of_workgroup();
     size_t next = 2;
     if (r_.has_initial) initial_ = next++;
     if (r_.has_extra) extra_ = next++;
@@ -157,8 +158,8 @@ class RecurrenceLowering : RecurrentLowering {
     if (r_.has_lengths) {
       const ValueId given =
           builder_.load(slots_.input_slots[next], address(numbers_.inputs[next], {batch_}));
-      length_ =
-          builder_.binary(Opcode::max_i, i32(0), builder_.binary(Opcode::min_i, given, length_));
+      const ValueId within = builder_.binary(Opcode::min_i, given, length_);
+      length_ = builder_.binary(Opcode::max_i, i32(0), within);
     }
     hidden_ = local("hidden", 2);
     if (r_.cell == CellKind::lstm) cell_ = local("cell", 1);
@@ -171,14 +172,13 @@ class RecurrenceLowering : RecurrentLowering {
       if (cell_ != ir::kNone) builder_.store_local(cell_, unit, initial(1, unit));
     });
     builder_.barrier();
-    builder_.loop(i32(0), builder_.i32(steps_), 1, {}, false,
-                  [&](ValueId t, std::span<const ValueId>) {
-                    emit_step(t);
-                    return std::vector<ValueId>{};
-                  });
+    builder_.repeat(builder_.i32(steps_), {}, false, [&](ValueId t, std::span<const ValueId>) {
+      emit_step(t);
+      return std::vector<ValueId>{};
+    });
     // The states move on behind a sequence's end, too, unchanged.
-    const ValueId current =
-        builder_.mul(builder_.rem(builder_.i32(steps_), 2), i32(shares_.padded()));
+    const ValueId apart = i32(shares_.padded());
+    const ValueId current = builder_.mul(builder_.rem(builder_.i32(steps_), 2), apart);
     for_each_unit([&](ValueId unit) {
       const ValueId mask = unit_mask(unit);
       store_state(0, unit, builder_.load_local(hidden_, builder_.add(current, unit)), mask);
@@ -205,16 +205,16 @@ class RecurrenceLowering : RecurrentLowering {
   /// Calls body(units) for each round of the lane's units.
   template <typename Body>
   void for_each_round(Body body) {
-    builder_.loop(
-        i32(0), i32(shares_.rounds), 1, {}, false, [&](ValueId round, std::span<const ValueId>) {
-          Lanes units;
-          for (int64_t u = 0; u < shares_.per_round; ++u) {
-            const ValueId block = builder_.add(builder_.mul(round, i32(shares_.per_round)), i32(u));
-            units.push_back(builder_.add(builder_.mul(block, i32(shares_.lanes)), lane_));
-          }
-          body(units);
-          return std::vector<ValueId>{};
-        });
+    builder_.repeat(i32(shares_.rounds), {}, false, [&](ValueId round, std::span<const ValueId>) {
+      Lanes units;
+      for (int64_t u = 0; u < shares_.per_round; ++u) {
+        const ValueId number = i32(u);
+        const ValueId block = builder_.add(builder_.mul(round, i32(shares_.per_round)), number);
+        units.push_back(builder_.add(builder_.mul(block, i32(shares_.lanes)), lane_));
+      }
+      body(units);
+      return std::vector<ValueId>{};
+    });
   }
   template <typename Body>
   void for_each_unit(Body body) {
@@ -231,8 +231,9 @@ class RecurrenceLowering : RecurrentLowering {
   }
   /// A sequence without a step has no state at its end.
   void store_state(int64_t which, ValueId unit, ValueId state, ValueId mask) {
+    const ValueId none = math_.number(0);
     const ValueId value =
-        builder_.select(builder_.binary(Opcode::lt_i, i32(0), length_), state, math_.number(0));
+        builder_.select(builder_.binary(Opcode::lt_i, i32(0), length_), state, none);
     if (r_.batch_first) return store(1, {i32(which), batch_, direction_, unit}, value, mask);
     store(1, {i32(which), direction_, batch_, unit}, value, mask);
   }
@@ -242,26 +243,29 @@ class RecurrenceLowering : RecurrentLowering {
   }
   ValueId in_gates(int64_t gate, ValueId unit) { return builder_.add(unit, i32(gate * units_)); }
   ValueId input(ValueId time, int64_t gate, ValueId unit) {
-    return load(0, {time, batch_, direction_, in_gates(gate, unit)}, unit_mask(unit));
+    const ValueId mask = unit_mask(unit);
+    return load(0, {time, batch_, direction_, in_gates(gate, unit)}, mask);
   }
   ValueId extra(int64_t which, ValueId unit) {
     if (!r_.has_extra) return math_.number(0);
-    return load(extra_, {direction_, i32(which), unit}, unit_mask(unit));
+    const ValueId mask = unit_mask(unit);
+    return load(extra_, {direction_, i32(which), unit}, mask);
   }
 
   ValueId load_weight(ValueId from, int64_t gate, ValueId unit) {
     const int64_t padded = numbers_.inputs[1].shape[1].fixed() * kRecurrentBlock;
+    const ValueId mask = builder_.binary(Opcode::lt_i, unit, i32(padded));
     return load(1,
                 {direction_, builder_.div(unit, kRecurrentBlock), from, i32(gate),
                  builder_.rem(unit, kRecurrentBlock)},
-                builder_.binary(Opcode::lt_i, unit, i32(padded)));
+                mask);
   }
   /// For the gates [first, first + count) and the round's units, gate by gate: begin plus the
   /// products with the state at `base` of a local memory.
   Lanes products(Lanes begin, const Lanes& units, int64_t first, int64_t count, uint32_t state,
                  ValueId base) {
-    return builder_.loop(
-        i32(0), i32(units_), 1, begin, true,
+    return builder_.repeat(
+        i32(units_), begin, true,
         [&](ValueId k, std::span<const ValueId> sums) {
           const ValueId from = builder_.load_local(state, builder_.add(base, k));
           std::vector<ValueId> next;
@@ -363,7 +367,8 @@ class RecurrenceLowering : RecurrentLowering {
   void emit_gru(const Cell& cell, const Moment& moment, const Lanes& units) {
     const size_t count = units.size();
     if (resets_first(r_)) {
-      const Lanes sums = products(inputs_of(moment, units, 2, 1), units, 2, 1, scaled_, i32(0));
+      const ValueId base = i32(0);
+      const Lanes sums = products(inputs_of(moment, units, 2, 1), units, 2, 1, scaled_, base);
       for (size_t u = 0; u < count; ++u) {
         const ValueId update = builder_.load_local(update_, units[u]);
         keep(moment, units[u], cell.gru(update, sums[u], hidden_before(moment, units[u])));
@@ -376,9 +381,10 @@ class RecurrenceLowering : RecurrentLowering {
     const Lanes sums = products(begin, units, 0, 3, hidden_, moment.current);
     for (size_t u = 0; u < count; ++u) {
       const ValueId reset = cell.gate(sums[count + u]);
-      const ValueId sum =
-          builder_.add(input(moment.time, 2, units[u]), builder_.mul(reset, sums[2 * count + u]));
-      keep(moment, units[u], cell.gru(cell.gate(sums[u]), sum, hidden_before(moment, units[u])));
+      const ValueId product = builder_.mul(reset, sums[2 * count + u]);
+      const ValueId sum = builder_.add(input(moment.time, 2, units[u]), product);
+      const ValueId before = hidden_before(moment, units[u]);
+      keep(moment, units[u], cell.gru(cell.gate(sums[u]), sum, before));
     }
   }
 
@@ -405,8 +411,9 @@ class RecurrenceLowering : RecurrentLowering {
   void keep(const Moment& moment, ValueId unit, ValueId hidden) {
     const ValueId state = builder_.select(moment.is_inside, hidden, hidden_before(moment, unit));
     builder_.store_local(hidden_, builder_.add(moment.next, unit), state);
+    const ValueId mask = unit_mask(unit);
     store_output(moment.time, unit, builder_.select(moment.is_inside, hidden, math_.number(0)),
-                 unit_mask(unit));
+                 mask);
   }
 
   const Recurrence& r_;
@@ -438,10 +445,12 @@ class LinearAttentionLowering : RecurrentLowering {
     batch_ = builder_.div(rows, a_.kv_heads);
     head_ = builder_.rem(rows, a_.kv_heads);
     lane_ = builder_.lane_id();
-    column_ = builder_.add(builder_.mul(builder_.rem(group, blocks), i32(lanes_)), lane_);
+    const ValueId lanes = i32(lanes_);
+    column_ = builder_.add(builder_.mul(builder_.rem(group, blocks), lanes), lane_);
     exists_ = below(column_, columns_, builder_.binary(Opcode::lt_i, group, builder_.i32(groups)));
     // What is uniform has no mask: a workgroup too many reads what the last one does.
-    const ValueId last = builder_.sub(builder_.i32(source.numbers.inputs[0].shape[0]), i32(1));
+    const ValueId one = i32(1);
+    const ValueId last = builder_.sub(builder_.i32(source.numbers.inputs[0].shape[0]), one);
     batch_ = builder_.binary(Opcode::min_i, batch_, last);
     size_t next = 3;
     if (a_.has_past) past_ = next++;
@@ -455,11 +464,10 @@ class LinearAttentionLowering : RecurrentLowering {
       set_state(i,
                 a_.has_past ? load(past_, {batch_, head_, i, column_}, exists_) : math_.number(0));
     });
-    builder_.loop(i32(0), builder_.i32(steps_), 1, {}, false,
-                  [&](ValueId t, std::span<const ValueId>) {
-                    emit_step(t);
-                    return std::vector<ValueId>{};
-                  });
+    builder_.repeat(builder_.i32(steps_), {}, false, [&](ValueId t, std::span<const ValueId>) {
+      emit_step(t);
+      return std::vector<ValueId>{};
+    });
     for_each_row([&](ValueId i) { store(1, {batch_, head_, i, column_}, state(i), exists_); });
     return builder_.finish_step();
   }
@@ -470,7 +478,7 @@ class LinearAttentionLowering : RecurrentLowering {
   void set_state(ValueId i, ValueId value) { builder_.store_local(state_, place(i), value); }
   template <typename Body>
   void for_each_row(Body body) {
-    builder_.loop(i32(0), i32(size_), 1, {}, false, [&](ValueId i, std::span<const ValueId>) {
+    builder_.repeat(i32(size_), {}, false, [&](ValueId i, std::span<const ValueId>) {
       body(i);
       return std::vector<ValueId>{};
     });
@@ -478,8 +486,8 @@ class LinearAttentionLowering : RecurrentLowering {
   template <typename Body>
   std::vector<ValueId> sum_over_rows(size_t count, Body body) {
     const ValueId zero = math_.number(0);
-    return builder_.loop(i32(0), i32(size_), 1, std::vector<ValueId>(count, zero), true, body,
-                         kRoundsAtOnce);
+    return builder_.repeat(i32(size_), std::vector<ValueId>(count, zero), true, body,
+                           kRoundsAtOnce);
   }
   ValueId in_head(ValueId head, int64_t size, ValueId element) {
     return builder_.add(builder_.mul(head, i32(size)), element);
@@ -490,14 +498,16 @@ class LinearAttentionLowering : RecurrentLowering {
   ValueId decayed(ValueId t, ValueId i) {
     if (!a_.has_decay) return state(i);
     const ValueId own = decays_by_head() ? head_ : in_head(head_, size_, i);
-    return builder_.mul(state(i), math_.exp(load(decay_, {batch_, t, own})));
+    const ValueId decay = math_.exp(load(decay_, {batch_, t, own}));
+    return builder_.mul(state(i), decay);
   }
 
   void emit_step(ValueId t) {
     ValueId added = load(2, {batch_, t, in_head(head_, columns_, column_)}, exists_);
     if (a_.corrects) {
       const auto known = sum_over_rows(1, [&](ValueId i, std::span<const ValueId> sum) {
-        return std::vector<ValueId>{builder_.fma(key(t, i), decayed(t, i), sum[0])};
+        const ValueId before = decayed(t, i);
+        return std::vector<ValueId>{builder_.fma(key(t, i), before, sum[0])};
       });
       added = builder_.sub(added, known[0]);
     }
@@ -507,11 +517,13 @@ class LinearAttentionLowering : RecurrentLowering {
     }
     const int64_t group = a_.q_heads / a_.kv_heads;
     const auto query = [&](int64_t q) {
-      return builder_.add(builder_.mul(head_, i32(group)), i32(q));
+      const ValueId number = i32(q);
+      return builder_.add(builder_.mul(head_, i32(group)), number);
     };
     const auto sums =
         sum_over_rows(static_cast<size_t>(group), [&](ValueId i, std::span<const ValueId> sum) {
-          const ValueId value = builder_.fma(key(t, i), added, decayed(t, i));
+          const ValueId before = decayed(t, i);
+          const ValueId value = builder_.fma(key(t, i), added, before);
           set_state(i, value);
           std::vector<ValueId> next;
           for (int64_t q = 0; q < group; ++q) {
@@ -559,7 +571,7 @@ uint64_t recurrent_local_bytes(const Schedule& schedule, const Node& node, const
 ValueId start_groups(KernelBuilder& builder, const Number& groups, const Target& target) {
   const Number x = groups.is_open() ? groups : smaller_of(groups, target.workgroups_max[0]);
   builder.set_grid(x, groups.is_open() ? 1 : divided_up(groups, x), 1, target);
-  return builder.add(builder.mul(builder.group_id(1), builder.i32(x)), builder.group_id(0));
+  return builder.flat_group(x);
 }
 
 ScalarType type_of_elements(DType dtype, DType storage) {

@@ -98,7 +98,8 @@ void MapReduceLowering::set_grid(const Number& workgroups) {
 
 ValueId MapReduceLowering::flat_group() {
   const ValueId y = builder.group_id(1);
-  return builder.add(builder.mul(y, builder.i32(grid_x)), builder.group_id(0));
+  const ValueId x = builder.group_id(0);
+  return builder.add(builder.mul(y, builder.i32(grid_x)), x);
 }
 
 ValueId MapReduceLowering::identity() {
@@ -175,8 +176,8 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
     return combine(accumulated, element);
   }
   const auto rounds = [&](ValueId first, const Number& count, ValueId init) {
-    return builder.loop(
-        builder.i32(0), builder.i32(count), 1, std::span(&init, 1), true,
+    return builder.repeat(
+        builder.i32(count), std::span(&init, 1), true,
         [&](ValueId counter, std::span<const ValueId> carried) {
           axes[rank + reduce_axis] = builder.add(first, counter);
           return std::vector<ValueId>{reduce_serial(axes, reduce_axis + 1, carried[0], mask)};
@@ -203,7 +204,9 @@ ValueId MapReduceLowering::reduce_serial(std::vector<ValueId> axes, size_t reduc
       })[0];
   if (!has_rest(extent, kSumApart)) return sum;
   const Number summed = stretches * kSumApart;
-  return combine(sum, rounds(builder.i32(summed), extent - summed, identity()));
+  const ValueId begin = identity();
+  const Number rest = extent - summed;
+  return combine(sum, rounds(builder.i32(summed), rest, begin));
 }
 
 void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, ValueId accumulator,
@@ -228,8 +231,8 @@ void MapReduceLowering::finish_element(const std::vector<ValueId>& coordinates, 
     NumberForm of_first = address;
     of_first.coefficients[slot_of[rank - 1]] = 0;
     const LinearForm first = LinearForm::of(of_first, std::span<const ValueId>(axes));
-    builder.store(slots.result_slots[r], build(builder, first, neighbours), builder.vector(values),
-                  mask);
+    const ValueId value = builder.vector(values);
+    builder.store(slots.result_slots[r], build(builder, first, neighbours), value, mask);
   }
 }
 
@@ -313,16 +316,18 @@ void MapReduceLowering::emit_outputs() {
   const int64_t per_lane = std::max(1u, params.per_lane / neighbours);
   const int64_t waves_of_group = params.waves * per_lane;
   set_grid(divided_up(waves, waves_of_group));
-  const ValueId first_wave = builder.add(builder.mul(flat_group(), builder.i32(waves_of_group)),
-                                         builder.mul(builder.wave_id(), builder.i32(per_lane)));
+  const ValueId elements = builder.i32(per_lane);
+  const ValueId in_group = builder.mul(builder.wave_id(), elements);
+  const ValueId of_group = builder.i32(waves_of_group);
+  const ValueId first_wave = builder.add(builder.mul(flat_group(), of_group), in_group);
   const ValueId lane = builder.lane_id();
 
   auto one = [&](ValueId wave) {
     std::vector<ValueId> coordinates;
     ValueId mask = ir::kNone;
     if (by_rows) {
-      const ValueId inner_index =
-          builder.add(builder.mul(builder.rem(wave, pieces), builder.i32(lanes)), lane);
+      const ValueId apart = builder.i32(lanes);
+      const ValueId inner_index = builder.add(builder.mul(builder.rem(wave, pieces), apart), lane);
       coordinates = row_coordinates(builder.div(wave, pieces), inner_index);
       if (has_rest(inner, lanes)) {
         mask = builder.binary(Opcode::lt_i, inner_index, builder.i32(inner));
@@ -360,7 +365,8 @@ ValueId MapReduceLowering::take_stretch(std::vector<ValueId>& coordinates, Value
                                         ValueId accumulated) {
   const size_t axis = rank + lane_axis_of(node.reduce);
   const int64_t lanes = target.wave_lanes;
-  const ValueId number = builder.add(builder.mul(counter, builder.i32(lanes)), builder.lane_id());
+  const ValueId lane = builder.lane_id();
+  const ValueId number = builder.add(builder.mul(counter, builder.i32(lanes)), lane);
   ValueId mask = exists;
   if (has_rest(stretches, lanes)) {
     mask = both(mask, builder.binary(Opcode::lt_i, number, builder.i32(stretches)));
@@ -404,8 +410,8 @@ void MapReduceLowering::emit_shared_reduction() {
     const ValueId init[] = {accumulated};
     const bool innermost = axis == last;
     const Number rounds = innermost ? divided_up(stretches, lanes) : extents[axis];
-    return builder.loop(
-        builder.i32(0), builder.i32(rounds), 1, init, true,
+    return builder.repeat(
+        builder.i32(rounds), init, true,
         [&](ValueId counter, std::span<const ValueId> carried) {
           if (!innermost) {
             coordinates[rank + axis] = counter;
@@ -419,7 +425,8 @@ void MapReduceLowering::emit_shared_reduction() {
   const ValueId partial = nest(0, identity());
   const ValueId total = over_lanes(partial);
   coordinates.resize(rank);
-  const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), builder.i32(0));
+  const ValueId zero = builder.i32(0);
+  const ValueId first = builder.binary(Opcode::eq_i, builder.lane_id(), zero);
   finish_element(coordinates, total, both(exists, first));
 }
 

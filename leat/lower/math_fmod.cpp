@@ -49,8 +49,9 @@ class FloatBits {
   }
   ValueId mantissa_of(ValueId bits) const {
     const ValueId is_normal = b.binary(Opcode::le_i, whole(hidden_bit()), bits);
-    return b.binary(Opcode::or_i, with(Opcode::and_i, bits, hidden_bit() - 1),
-                    b.select(is_normal, whole(hidden_bit()), whole(0)));
+    const ValueId none = whole(0);
+    const ValueId hidden = b.select(is_normal, whole(hidden_bit()), none);
+    return b.binary(Opcode::or_i, with(Opcode::and_i, bits, hidden_bit() - 1), hidden);
   }
   /// 2^(exponent - bias), exponent from 1 on.
   ValueId power_of_two(ValueId exponent) const {
@@ -78,10 +79,10 @@ ValueId rest_of_shifted(const FloatBits& f, ValueId number, ValueId shift, Value
   const ValueId quotient = f.to_whole(b.binary(Opcode::div_f, dividend, f.to_float(divisor)));
   const ValueId product = b.binary(Opcode::mul_i, quotient, divisor);
   const ValueId rest = b.binary(Opcode::sub_i, b.binary(Opcode::shl_i, number, shift), product);
-  const ValueId raised =
-      b.select(f.with(Opcode::lt_i, rest, 0), b.binary(Opcode::add_i, rest, divisor), rest);
-  return b.select(b.binary(Opcode::le_i, divisor, raised), b.binary(Opcode::sub_i, raised, divisor),
-                  raised);
+  const ValueId more = b.binary(Opcode::add_i, rest, divisor);
+  const ValueId raised = b.select(f.with(Opcode::lt_i, rest, 0), more, rest);
+  const ValueId lowered = b.binary(Opcode::sub_i, raised, divisor);
+  return b.select(b.binary(Opcode::le_i, divisor, raised), lowered, raised);
 }
 
 /// Of the magnitudes' bits: long division of the mantissas, 16 bits of the quotient a round; the
@@ -96,7 +97,8 @@ ValueId rest_by_mantissas(const FloatBits& f, ValueId a, ValueId c) {
   };
   // A subnormal divisor may be small, so that the quotient has many bits before any is shifted.
   const ValueId is_normal = b.binary(Opcode::le_i, f.whole(f.hidden_bit()), c);
-  const ValueId first = b.select(is_normal, part_of(distance), f.whole(0));
+  const ValueId none = f.whole(0);
+  const ValueId first = b.select(is_normal, part_of(distance), none);
   const ValueId left = b.binary(Opcode::sub_i, distance, first);
   const ValueId rounds =
       b.rounds(f.as_i32(f.with(Opcode::shr_s, f.with(Opcode::add_i, left, kQuotientBits - 1), 4)));
@@ -109,15 +111,17 @@ ValueId rest_by_mantissas(const FloatBits& f, ValueId a, ValueId c) {
         return std::vector<ValueId>{rest_of_shifted(f, carried[0], part, divisor),
                                     b.binary(Opcode::sub_i, carried[1], part)};
       });
-  const double unit = 1.0 / static_cast<double>(f.hidden_bit());
-  const ValueId rest = b.mul(b.mul(f.to_float(found[0]), f.number(unit)), f.power_of_two(exponent));
-  const ValueId value =
-      b.select(b.binary(Opcode::lt_i, a, c), b.convert(Opcode::float_from_bits, a), rest);
+  const ValueId power = f.power_of_two(exponent);
+  const ValueId unit = f.number(1.0 / static_cast<double>(f.hidden_bit()));
+  const ValueId rest = b.mul(b.mul(f.to_float(found[0]), unit), power);
+  const ValueId dividend = b.convert(Opcode::float_from_bits, a);
+  const ValueId value = b.select(b.binary(Opcode::lt_i, a, c), dividend, rest);
   const ValueId no_dividend = b.binary(Opcode::le_i, f.whole(f.infinity()), a);
-  const ValueId no_divisor = b.binary(
-      Opcode::or_b, b.binary(Opcode::lt_i, f.whole(f.infinity()), c), f.with(Opcode::eq_i, c, 0));
-  return b.select(b.binary(Opcode::or_b, no_dividend, no_divisor),
-                  f.number(std::numeric_limits<double>::quiet_NaN()), value);
+  const ValueId is_zero = f.with(Opcode::eq_i, c, 0);
+  const ValueId no_divisor =
+      b.binary(Opcode::or_b, b.binary(Opcode::lt_i, f.whole(f.infinity()), c), is_zero);
+  const ValueId nan = f.number(std::numeric_limits<double>::quiet_NaN());
+  return b.select(b.binary(Opcode::or_b, no_dividend, no_divisor), nan, value);
 }
 
 struct NearRest {
@@ -136,14 +140,17 @@ NearRest rest_of_few_bits(const FloatBits& f, ValueId a, ValueId c) {
   const ValueId high =
       b.convert(Opcode::float_from_bits, f.with(Opcode::and_i, c, ~(f.half_unit() - 1)));
   const ValueId low = b.sub(divisor, high);
-  const ValueId rest = b.sub(b.sub(dividend, b.mul(quotient, high)), b.mul(quotient, low));
+  const ValueId of_low = b.mul(quotient, low);
+  const ValueId rest = b.sub(b.sub(dividend, b.mul(quotient, high)), of_low);
   const ValueId is_below = b.binary(Opcode::lt_f, rest, f.number(0));
   const auto less = [&](ValueId left, ValueId right) {
     return b.binary(Opcode::lt_f, left, right);
   };
   const ValueId largest = f.number(0x1p126), smallest = f.number(0x1p-100);
-  const ValueId in_range = b.logical_and(
-      b.logical_and(less(dividend, largest), less(divisor, largest)), less(smallest, divisor));
+  const ValueId not_small = less(smallest, divisor);
+  const ValueId not_large = less(divisor, largest);
+  const ValueId in_range =
+      b.logical_and(b.logical_and(less(dividend, largest), not_large), not_small);
   return {b.select(is_below, b.add(rest, divisor), rest),
           b.logical_and(in_range, less(quotient, f.number(1024)))};
 }

@@ -36,8 +36,8 @@ ValueId less(Builder& b, ValueId a, ValueId c) { return b.binary(Opcode::lt_f, a
 
 /// |magnitude| with the sign of x.
 ValueId with_sign(Builder& b, ValueId magnitude, ValueId x) {
-  const ValueId sign = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
-                                b.i32(std::numeric_limits<int32_t>::min()));
+  const ValueId top = b.i32(std::numeric_limits<int32_t>::min());
+  const ValueId sign = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x), top);
   const ValueId bits = b.convert(Opcode::bits_from_float, magnitude);
   return b.convert(Opcode::float_from_bits, b.binary(Opcode::or_i, bits, sign));
 }
@@ -87,10 +87,13 @@ ValueId high_product(Builder& b, ValueId number, ValueId word) {
   const ValueId high = with(Opcode::shr_u, number, 16);
   const ValueId word_low = with(Opcode::and_i, word, 0xffff);
   const ValueId word_high = with(Opcode::shr_u, word, 16);
-  const ValueId first = b.add(b.mul(high, word_low), with(Opcode::shr_u, b.mul(low, word_low), 16));
-  const ValueId second = b.add(b.mul(low, word_high), with(Opcode::and_i, first, 0xffff));
-  return b.add(b.add(b.mul(high, word_high), with(Opcode::shr_u, first, 16)),
-               with(Opcode::shr_u, second, 16));
+  const ValueId above = with(Opcode::shr_u, b.mul(low, word_low), 16);
+  const ValueId first = b.add(b.mul(high, word_low), above);
+  const ValueId below = with(Opcode::and_i, first, 0xffff);
+  const ValueId second = b.add(b.mul(low, word_high), below);
+  const ValueId of_second = with(Opcode::shr_u, second, 16);
+  const ValueId of_first = with(Opcode::shr_u, first, 16);
+  return b.add(b.add(b.mul(high, word_high), of_first), of_second);
 }
 
 /// Three words of 2/pi from bit `place` on, which is at most 115.
@@ -109,8 +112,8 @@ std::array<ValueId, 3> window_of_two_over_pi(Builder& b, ValueId place) {
   std::array<ValueId, 3> window = {};
   for (size_t i = 0; i < window.size(); ++i) {
     const ValueId below = b.binary(Opcode::shr_u, words[i + 1], b.i32(1));
-    window[i] = b.binary(Opcode::or_i, b.binary(Opcode::shl_i, words[i], shift),
-                         b.binary(Opcode::shr_u, below, rest));
+    const ValueId joined = b.binary(Opcode::shr_u, below, rest);
+    window[i] = b.binary(Opcode::or_i, b.binary(Opcode::shl_i, words[i], shift), joined);
   }
   return window;
 }
@@ -124,7 +127,8 @@ ValueId quarters_to_radians(Builder& b, ValueId large, ValueId small) {
   const ValueId upper =
       b.convert(Opcode::float_from_bits, b.binary(Opcode::and_i, bits, b.i32(~0xfff)));
   const ValueId lower = b.sub(sum, upper);
-  ValueId rest = b.fma(sum, b.f32(kHalfPiLast), b.mul(left, b.f32(kHalfPiFirst)));
+  ValueId rest = b.mul(left, b.f32(kHalfPiFirst));
+  rest = b.fma(sum, b.f32(kHalfPiLast), rest);
   rest = b.fma(sum, b.f32(kHalfPiMiddle), rest);
   rest = b.fma(lower, b.f32(kHalfPiFirst), rest);
   return b.fma(upper, b.f32(kHalfPiFirst), rest);
@@ -145,7 +149,8 @@ Reduced reduce_far(Builder& b, ValueId x) {
   const ValueId carried = b.mul(number, middle);
   const ValueId low = b.add(carried, high_product(b, number, last));
   const ValueId carry = b.convert(Opcode::int_from_bool, b.binary(Opcode::lt_u, low, carried));
-  const ValueId high = b.add(b.add(b.mul(number, top), high_product(b, number, middle)), carry);
+  const ValueId of_middle = high_product(b, number, middle);
+  const ValueId high = b.add(b.add(b.mul(number, top), of_middle), carry);
 
   // Two bits of the quadrant, to the nearest; what is left of it has a sign.
   const ValueId quadrant = with(Opcode::shr_u, b.add(high, b.i32(1 << 29)), 30);
@@ -155,12 +160,11 @@ Reduced reduce_far(Builder& b, ValueId x) {
   const ValueId size_low = b.binary(Opcode::xor_i, low, sign);
   // 23 bits, which are exact, and the 30 below them.
   const ValueId above = b.convert(Opcode::float_from_int, with(Opcode::and_i, size, ~63));
-  const ValueId below =
-      b.convert(Opcode::float_from_int,
-                b.binary(Opcode::or_i, with(Opcode::shl_i, with(Opcode::and_i, size, 63), 24),
-                         with(Opcode::shr_u, size_low, 8)));
-  const ValueId magnitude =
-      quarters_to_radians(b, b.mul(above, b.f32(0x1p-30f)), b.mul(below, b.f32(0x1p-54f)));
+  const ValueId of_low = with(Opcode::shr_u, size_low, 8);
+  const ValueId of_size = with(Opcode::shl_i, with(Opcode::and_i, size, 63), 24);
+  const ValueId below = b.convert(Opcode::float_from_int, b.binary(Opcode::or_i, of_size, of_low));
+  const ValueId small = b.mul(below, b.f32(0x1p-54f));
+  const ValueId magnitude = quarters_to_radians(b, b.mul(above, b.f32(0x1p-30f)), small);
 
   const ValueId signs = b.binary(Opcode::xor_i, sign, bits);
   const ValueId is_negative = b.binary(Opcode::lt_i, bits, b.i32(0));
@@ -174,7 +178,8 @@ Reduced reduce_far(Builder& b, ValueId x) {
 /// has.
 Reduced reduce_quadrant(Builder& b, ValueId x) {
   const Reduced near = reduce_near(b, x);
-  const ValueId is_far = b.binary(Opcode::le_f, b.f32(0x1p13f), b.unary(Opcode::abs, x));
+  const ValueId size = b.unary(Opcode::abs, x);
+  const ValueId is_far = b.binary(Opcode::le_f, b.f32(0x1p13f), size);
   static_assert(kNearExponent == 13);
   const ValueId rounds = b.rounds(b.convert(Opcode::int_from_bool, is_far));
   // x is carried so that the builder leaves what it is used for in the loop.
@@ -190,9 +195,8 @@ Reduced reduce_quadrant(Builder& b, ValueId x) {
 
 ValueId sine_of_quadrant(Builder& b, ValueId r, ValueId quadrant) {
   const ValueId z = b.mul(r, r);
-  const ValueId sine =
-      b.fma(b.mul(r, z),
-            polynomial(b, z, {2.7557319e-6f, -1.9841270e-4f, 8.3333333e-3f, -0.16666667f}), r);
+  const ValueId p = polynomial(b, z, {2.7557319e-6f, -1.9841270e-4f, 8.3333333e-3f, -0.16666667f});
+  const ValueId sine = b.fma(b.mul(r, z), p, r);
   const ValueId cosine =
       polynomial(b, z, {-2.7557319e-7f, 2.4801587e-5f, -1.3888889e-3f, 4.1666667e-2f, -0.5f, 1.0f});
   auto bit_set = [&](int bit) {
@@ -200,7 +204,8 @@ ValueId sine_of_quadrant(Builder& b, ValueId r, ValueId quadrant) {
     return b.not_b(b.binary(Opcode::eq_i, masked, b.i32(0)));
   };
   const ValueId value = b.select(bit_set(1), cosine, sine);
-  return b.select(bit_set(2), b.unary(Opcode::neg, value), value);
+  const ValueId negative = b.unary(Opcode::neg, value);
+  return b.select(bit_set(2), negative, value);
 }
 
 /// asin on [0, 0.5].
@@ -214,8 +219,10 @@ ValueId asin_small(Builder& b, ValueId x) {
 
 /// 2 asin(sqrt((1 - a) / 2)) = acos(a), for a in [0.5, 1].
 ValueId acos_large(Builder& b, ValueId a) {
-  const ValueId half = b.mul(b.sub(b.f32(1), a), b.f32(0.5f));
-  return b.mul(b.f32(2), asin_small(b, b.unary(Opcode::sqrt, half)));
+  const ValueId one_half = b.f32(0.5f);
+  const ValueId half = b.mul(b.sub(b.f32(1), a), one_half);
+  const ValueId angle = asin_small(b, b.unary(Opcode::sqrt, half));
+  return b.mul(b.f32(2), angle);
 }
 
 /// e^x = 2^n e^r, with |r| at most half of log(2); x held to [lowest, 89].
@@ -234,8 +241,8 @@ ReducedExponent powers_of_two_in(Builder& b, ValueId x, float lowest) {
 }  // namespace
 
 ValueId is_nan(Builder& b, ValueId x) {
-  const ValueId bits = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x),
-                                b.i32(std::numeric_limits<int32_t>::max()));
+  const ValueId all_but_sign = b.i32(std::numeric_limits<int32_t>::max());
+  const ValueId bits = b.binary(Opcode::and_i, b.convert(Opcode::bits_from_float, x), all_but_sign);
   return b.binary(Opcode::lt_i, b.i32(0x7f800000), bits);
 }
 
@@ -249,7 +256,8 @@ ValueId math_exp(Builder& b, ValueId x) {
   const ValueId whole = b.convert(Opcode::int_from_float, n);
   const ValueId half = b.binary(Opcode::shr_s, whole, b.i32(1));
   const ValueId rest = b.binary(Opcode::sub_i, whole, half);
-  const ValueId value = b.mul(b.mul(p, power_of_two(b, half)), power_of_two(b, rest));
+  const ValueId second = power_of_two(b, rest);
+  const ValueId value = b.mul(b.mul(p, power_of_two(b, half)), second);
   return b.select(is_nan(b, x), x, value);
 }
 
@@ -278,18 +286,24 @@ ValueId math_log(Builder& b, ValueId x) {
   const ValueId exponent = b.binary(Opcode::shr_s, shifted, b.i32(23));
   const ValueId mantissa_bits =
       b.binary(Opcode::sub_i, bits, b.binary(Opcode::shl_i, exponent, b.i32(23)));
-  const ValueId f = b.sub(b.convert(Opcode::float_from_bits, mantissa_bits), b.f32(1));
+  const ValueId one = b.f32(1);
+  const ValueId f = b.sub(b.convert(Opcode::float_from_bits, mantissa_bits), one);
   const ValueId s = b.binary(Opcode::div_f, f, b.add(f, b.f32(2)));
   const ValueId z = b.mul(s, s);
   const ValueId p =
       polynomial(b, z, {0.181818182f, 0.222222222f, 0.285714286f, 0.4f, 0.666666667f});
-  const ValueId tail = b.fma(b.mul(s, z), p, b.mul(s, b.f32(2)));
-  const ValueId e =
-      b.sub(b.convert(Opcode::float_from_int, exponent), b.select(tiny, b.f32(25), b.f32(0)));
-  ValueId value = b.fma(e, b.f32(0.693359375f), b.fma(e, b.f32(-2.12194440e-4f), tail));
+  const ValueId twice = b.mul(s, b.f32(2));
+  const ValueId tail = b.fma(b.mul(s, z), p, twice);
+  const ValueId zero = b.f32(0);
+  const ValueId scale = b.select(tiny, b.f32(25), zero);
+  const ValueId e = b.sub(b.convert(Opcode::float_from_int, exponent), scale);
+  ValueId value = b.fma(e, b.f32(-2.12194440e-4f), tail);
+  value = b.fma(e, b.f32(0.693359375f), value);
   value = b.select(b.binary(Opcode::eq_f, x, b.f32(kInfinity)), x, value);
-  value = b.select(b.binary(Opcode::eq_f, x, b.f32(0)), b.f32(-kInfinity), value);
-  value = b.select(less(b, x, b.f32(0)), b.f32(kNan), value);
+  const ValueId of_zero = b.f32(-kInfinity);
+  value = b.select(b.binary(Opcode::eq_f, x, zero), of_zero, value);
+  const ValueId of_negative = b.f32(kNan);
+  value = b.select(less(b, x, zero), of_negative, value);
   return b.select(is_nan(b, x), x, value);
 }
 
@@ -299,9 +313,11 @@ ValueId math_log1p(Builder& b, ValueId u) {
   const ValueId d = b.sub(w, b.f32(1));
   const ValueId same = b.binary(Opcode::eq_f, d, b.f32(0));
   const ValueId safe = b.select(same, b.f32(1), d);
-  const ValueId corrected = b.mul(math_log(b, w), b.binary(Opcode::div_f, u, safe));
-  const ValueId infinite = b.binary(Opcode::eq_f, w, b.f32(kInfinity));
-  return b.select(infinite, b.f32(kInfinity), b.select(same, u, corrected));
+  const ValueId factor = b.binary(Opcode::div_f, u, safe);
+  const ValueId corrected = b.mul(math_log(b, w), factor);
+  const ValueId infinity = b.f32(kInfinity);
+  const ValueId is_infinite = b.binary(Opcode::eq_f, w, infinity);
+  return b.select(is_infinite, infinity, b.select(same, u, corrected));
 }
 
 ValueId math_sin(Builder& b, ValueId x) {
@@ -316,19 +332,22 @@ ValueId math_cos(Builder& b, ValueId x) {
 
 ValueId math_tan(Builder& b, ValueId x) {
   const Reduced reduced = reduce_quadrant(b, x);
-  return b.binary(Opcode::div_f, sine_of_quadrant(b, reduced.r, reduced.quadrant),
-                  sine_of_quadrant(b, reduced.r, b.add(reduced.quadrant, b.i32(1))));
+  const ValueId cosine = sine_of_quadrant(b, reduced.r, b.add(reduced.quadrant, b.i32(1)));
+  return b.binary(Opcode::div_f, sine_of_quadrant(b, reduced.r, reduced.quadrant), cosine);
 }
 
 ValueId math_asin(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
-  const ValueId large = b.sub(b.f32(kHalfPi), acos_large(b, a));
-  return with_sign(b, b.select(less(b, a, b.f32(0.5f)), asin_small(b, a), large), x);
+  const ValueId complement = acos_large(b, a);
+  const ValueId large = b.sub(b.f32(kHalfPi), complement);
+  const ValueId small = asin_small(b, a);
+  return with_sign(b, b.select(less(b, a, b.f32(0.5f)), small, large), x);
 }
 
 ValueId math_acos(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
-  const ValueId small = b.sub(b.f32(kHalfPi), with_sign(b, asin_small(b, a), x));
+  const ValueId complement = with_sign(b, asin_small(b, a), x);
+  const ValueId small = b.sub(b.f32(kHalfPi), complement);
   const ValueId large = acos_large(b, a);
   const ValueId negative = less(b, x, b.f32(0));
   const ValueId folded = b.select(negative, b.sub(b.f32(kPi), large), large);
@@ -340,10 +359,12 @@ ValueId math_atan(Builder& b, ValueId x) {
   const ValueId large = less(b, b.f32(2.414213562f), a);
   const ValueId middle = less(b, b.f32(0.414213562f), a);
   const ValueId inverse = b.binary(Opcode::div_f, b.f32(-1), a);
-  const ValueId quotient = b.binary(Opcode::div_f, b.sub(a, b.f32(1)), b.add(a, b.f32(1)));
+  const ValueId more = b.add(a, b.f32(1));
+  const ValueId quotient = b.binary(Opcode::div_f, b.sub(a, b.f32(1)), more);
   const ValueId t = b.select(large, inverse, b.select(middle, quotient, a));
-  const ValueId base =
-      b.select(large, b.f32(kHalfPi), b.select(middle, b.f32(kHalfPi / 2), b.f32(0)));
+  const ValueId zero = b.f32(0);
+  const ValueId not_large = b.select(middle, b.f32(kHalfPi / 2), zero);
+  const ValueId base = b.select(large, b.f32(kHalfPi), not_large);
   const ValueId z = b.mul(t, t);
   const ValueId p = polynomial(
       b, z, {8.05374449538e-2f, -1.38776856032e-1f, 1.99777106478e-1f, -3.33329491539e-1f});
@@ -352,20 +373,20 @@ ValueId math_atan(Builder& b, ValueId x) {
 
 /// exp(a) / 2 for a >= 0, finite as long as the result is. a - 1 is exact from 1 on.
 static ValueId half_exp(Builder& b, ValueId a) {
-  return b.mul(math_exp(b, b.sub(a, b.f32(1))), b.f32(1.35914091422952f));  // e / 2
+  const ValueId half_e = b.f32(1.35914091422952f);
+  return b.mul(math_exp(b, b.sub(a, b.f32(1))), half_e);
 }
 
 ValueId math_sinh(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
   const ValueId z = b.mul(x, x);
-  const ValueId series = b.fma(
-      b.mul(x, z),
-      polynomial(b, z,
-                 {2.50521084e-8f, 2.75573192e-6f, 1.98412698e-4f, 8.33333333e-3f, 0.166666667f}),
-      x);
+  const ValueId p = polynomial(
+      b, z, {2.50521084e-8f, 2.75573192e-6f, 1.98412698e-4f, 8.33333333e-3f, 0.166666667f});
+  const ValueId series = b.fma(b.mul(x, z), p, x);
   const ValueId half = half_exp(b, a);
-  const ValueId large = b.sub(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
-  return b.select(less(b, a, b.f32(1)), series, with_sign(b, large, x));
+  const ValueId size = b.sub(half, b.binary(Opcode::div_f, b.f32(0.25f), half));
+  const ValueId large = with_sign(b, size, x);
+  return b.select(less(b, a, b.f32(1)), series, large);
 }
 
 ValueId math_cosh(Builder& b, ValueId x) {
@@ -381,32 +402,46 @@ ValueId math_tanh(Builder& b, ValueId x) {
                                 1.33314422036e-1f, -3.33332819422e-1f});
   const ValueId small = b.fma(b.mul(x, z), p, x);
   const ValueId e = math_exp(b, b.mul(a, b.f32(2)));
-  const ValueId large = b.sub(b.f32(1), b.binary(Opcode::div_f, b.f32(2), b.add(e, b.f32(1))));
-  return b.select(less(b, a, b.f32(0.625f)), small, with_sign(b, large, x));
+  const ValueId one = b.f32(1);
+  const ValueId more = b.add(e, one);
+  const ValueId size = b.sub(one, b.binary(Opcode::div_f, b.f32(2), more));
+  const ValueId large = with_sign(b, size, x);
+  return b.select(less(b, a, b.f32(0.625f)), small, large);
 }
 
 ValueId math_asinh(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
   const ValueId root = b.unary(Opcode::sqrt, b.fma(a, a, b.f32(1)));
-  const ValueId u = b.add(a, b.binary(Opcode::div_f, b.mul(a, a), b.add(root, b.f32(1))));
-  const ValueId huge = b.add(math_log(b, a), b.f32(kLn2));
-  const ValueId magnitude = b.select(less(b, b.f32(1e9f), a), huge, math_log1p(b, u));
-  return b.select(is_nan(b, x), x, with_sign(b, magnitude, x));
+  const ValueId more = b.add(root, b.f32(1));
+  const ValueId u = b.add(a, b.binary(Opcode::div_f, b.mul(a, a), more));
+  const ValueId log_two = b.f32(kLn2);
+  const ValueId huge = b.add(math_log(b, a), log_two);
+  const ValueId near = math_log1p(b, u);
+  const ValueId magnitude = b.select(less(b, b.f32(1e9f), a), huge, near);
+  const ValueId value = with_sign(b, magnitude, x);
+  return b.select(is_nan(b, x), x, value);
 }
 
 ValueId math_acosh(Builder& b, ValueId x) {
   const ValueId t = b.sub(x, b.f32(1));
   const ValueId root = b.unary(Opcode::sqrt, b.mul(t, b.add(t, b.f32(2))));
-  const ValueId huge = b.add(math_log(b, x), b.f32(kLn2));
-  const ValueId value = b.select(less(b, b.f32(1e9f), x), huge, math_log1p(b, b.add(t, root)));
-  return b.select(less(b, x, b.f32(1)), b.f32(kNan), value);
+  const ValueId log_two = b.f32(kLn2);
+  const ValueId huge = b.add(math_log(b, x), log_two);
+  const ValueId near = math_log1p(b, b.add(t, root));
+  const ValueId value = b.select(less(b, b.f32(1e9f), x), huge, near);
+  const ValueId nan = b.f32(kNan);
+  return b.select(less(b, x, b.f32(1)), nan, value);
 }
 
 ValueId math_atanh(Builder& b, ValueId x) {
   const ValueId a = b.unary(Opcode::abs, x);
-  const ValueId u = b.binary(Opcode::div_f, b.mul(a, b.f32(2)), b.sub(b.f32(1), a));
-  const ValueId inside = with_sign(b, b.mul(b.f32(0.5f), math_log1p(b, u)), x);
-  return b.select(less(b, b.f32(1), a), b.f32(kNan), inside);
+  const ValueId one = b.f32(1);
+  const ValueId less_than_one = b.sub(one, a);
+  const ValueId u = b.binary(Opcode::div_f, b.mul(a, b.f32(2)), less_than_one);
+  const ValueId log = math_log1p(b, u);
+  const ValueId inside = with_sign(b, b.mul(b.f32(0.5f), log), x);
+  const ValueId nan = b.f32(kNan);
+  return b.select(less(b, one, a), nan, inside);
 }
 
 ValueId math_erf(Builder& b, ValueId x) {
@@ -417,13 +452,15 @@ ValueId math_erf(Builder& b, ValueId x) {
                           {7.853861353153693e-5f, -8.010193625184903e-4f, 5.188327685732524e-3f,
                            -2.685381193529856e-2f, 1.128358514861418e-1f, -3.761262582423300e-1f,
                            1.128379165726710f}));
-  const ValueId t = b.binary(Opcode::div_f, b.f32(1), b.fma(a, b.f32(0.3275911f), b.f32(1)));
+  const ValueId unit = b.f32(1);
+  const ValueId t = b.binary(Opcode::div_f, unit, b.fma(a, b.f32(0.3275911f), unit));
   const ValueId p = b.mul(
       t,
       polynomial(b, t, {1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f}));
   const ValueId tail = b.mul(p, math_exp(b, b.unary(Opcode::neg, z)));
   const ValueId outer = with_sign(b, b.sub(b.f32(1), tail), x);
-  return b.select(less(b, a, b.f32(1)), inner, b.select(is_nan(b, x), x, outer));
+  const ValueId far = b.select(is_nan(b, x), x, outer);
+  return b.select(less(b, a, unit), inner, far);
 }
 
 ValueId math_pow(Builder& b, ValueId x, ValueId y) {
@@ -434,14 +471,16 @@ ValueId math_pow(Builder& b, ValueId x, ValueId y) {
   const ValueId even = b.f32(16777216.0f);
   ValueId bits = b.convert(Opcode::int_from_float, b.binary(Opcode::min_f, magnitude_y, even));
   auto odd = [&](ValueId value) {
-    return b.binary(Opcode::eq_i, b.binary(Opcode::and_i, value, b.i32(1)), b.i32(1));
+    const ValueId last = b.i32(1);
+    return b.binary(Opcode::eq_i, b.binary(Opcode::and_i, value, last), last);
   };
   const ValueId y_odd = odd(bits);
   // Whole exponents below 64 by squaring: exact where the result is.
   ValueId power = b.f32(1);
   ValueId square = a;
   for (int i = 0; i < 6; ++i) {
-    power = b.select(odd(bits), b.mul(power, square), power);
+    const ValueId multiplied = b.mul(power, square);
+    power = b.select(odd(bits), multiplied, power);
     square = b.mul(square, square);
     bits = b.binary(Opcode::shr_s, bits, b.i32(1));
   }
@@ -451,15 +490,17 @@ ValueId math_pow(Builder& b, ValueId x, ValueId y) {
   const ValueId by_log = math_exp(b, b.mul(y, math_log(b, a)));
   // 1 / x^n is finite where x^n is already subnormal, which some chips take for 0.
   const ValueId lost = b.logical_and(inverted, less(b, power, b.f32(1.17549435e-38f)));
-  const ValueId small =
-      b.logical_and(b.logical_and(whole, less(b, magnitude_y, b.f32(64))), b.not_b(lost));
+  const ValueId kept = b.not_b(lost);
+  const ValueId small = b.logical_and(b.logical_and(whole, less(b, magnitude_y, b.f32(64))), kept);
   const ValueId one = b.binary(Opcode::eq_f, a, b.f32(1));
   const ValueId magnitude = b.select(one, a, b.select(small, by_squaring, by_log));
   const ValueId negative = less(b, x, b.f32(0));
-  const ValueId signed_value = b.select(b.logical_and(negative, b.logical_and(whole, y_odd)),
-                                        b.unary(Opcode::neg, magnitude), magnitude);
+  const ValueId below_zero = b.unary(Opcode::neg, magnitude);
+  const ValueId signed_value =
+      b.select(b.logical_and(negative, b.logical_and(whole, y_odd)), below_zero, magnitude);
   const ValueId finite = less(b, a, b.f32(kInfinity));
-  const ValueId no_power = b.logical_and(b.logical_and(negative, finite), b.not_b(whole));
+  const ValueId fraction = b.not_b(whole);
+  const ValueId no_power = b.logical_and(b.logical_and(negative, finite), fraction);
   return b.select(no_power, b.f32(kNan), signed_value);
 }
 

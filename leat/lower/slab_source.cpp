@@ -58,9 +58,7 @@ void SlabSource::prepare(uint32_t width, bool one_load) {
   width_ = width;
   one_load_ = one_load;
   const uint32_t vectors = outer_count() * inner_count() / width;
-  const ValueId thread =
-      builder_.add(builder_.mul(builder_.wave_id(), builder_.i32(builder_.program().wave_lanes)),
-                   builder_.lane_id());
+  const ValueId thread = builder_.lane_of_workgroup();
   const uint32_t inner_vectors = inner_count() / width_;
   for (uint32_t s = 0; s < (vectors + builder_.lanes() - 1) / builder_.lanes(); ++s) {
     Access access;
@@ -69,7 +67,8 @@ void SlabSource::prepare(uint32_t width, bool one_load) {
       // Surplus lanes repeat the last access: the same value to the same place.
       access.place = builder_.binary(Opcode::min_i, access.place, builder_.i32(vectors - 1));
     }
-    access.inner = builder_.mul(builder_.rem(access.place, inner_vectors), builder_.i32(width_));
+    const ValueId elements = builder_.i32(width_);
+    access.inner = builder_.mul(builder_.rem(access.place, inner_vectors), elements);
     access.outer = builder_.div(access.place, inner_vectors);
     access.k = k_inner_ ? access.inner : access.outer;
     const ValueId row = k_inner_ ? access.outer : access.inner;
@@ -174,9 +173,10 @@ void prefetch_weights(ContractionLowering& l) {
   LinearForm first;
   first.add(l.n_tiles.fixed() * panel, l.batch);
   first.add(panel, l.n_tile);
-  first.add(1, builder.binary(Opcode::min_i, builder.mul(l.m_tile, builder.i32(piece)),
-                              builder.i32(panel - piece)));
-  const ValueId is_first = builder.binary(Opcode::eq_i, builder.wave_id(), builder.i32(0));
+  const ValueId last = builder.i32(panel - piece);
+  first.add(1, builder.binary(Opcode::min_i, builder.mul(l.m_tile, builder.i32(piece)), last));
+  const ValueId zero = builder.i32(0);
+  const ValueId is_first = builder.binary(Opcode::eq_i, builder.wave_id(), zero);
   builder.branch(is_first, [&] { builder.prefetch(map.slot, build(builder, first), piece); });
 }
 

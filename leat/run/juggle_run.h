@@ -1,4 +1,4 @@
-// One call of juggle(): its state, for the files that share it. juggler.cpp has the loop and the
+// One call of juggle(): its state, for the files that share it. juggle_run.cpp has the loop and the
 // host threads, juggle_devices.cpp the runs on devices, juggle_items.cpp which item goes where and
 // in what order items are delivered. See juggler.h for what it promises.
 //

@@ -71,8 +71,8 @@ Result<TensorId> range(Graph& graph, std::string_view name, const HostTensor& st
   const TensorId stride = graph.add_constant(place.name + "/delta", delta);
   NodeWriter writer(graph, place);
   const Term index = convert(writer.axis(0), scalar_type_of(start.dtype));
-  return writer.map(start.dtype, shape,
-                    writer.only_element(first) + index * writer.only_element(stride));
+  const Term way = index * writer.only_element(stride);
+  return writer.map(start.dtype, shape, writer.only_element(first) + way);
 }
 
 }  // namespace leat::ops

@@ -35,7 +35,8 @@ Result<TensorId> map_two(Graph& graph, const Place& place, TensorId a, TensorId 
                          const Function2& function) {
   TRY_ASSIGN(Shape shape, broadcast_shapes(place, shape_of(graph, a), shape_of(graph, b)));
   NodeWriter writer(graph, place);
-  const Term result = function(writer.broadcast(a, shape), writer.broadcast(b, shape));
+  const Term right = writer.broadcast(b, shape);
+  const Term result = function(writer.broadcast(a, shape), right);
   return writer.map(dtype, std::move(shape), wrap_to(result, dtype));
 }
 
@@ -145,8 +146,9 @@ Result<TensorId> where(Graph& graph, std::string_view name, TensorId condition, 
   TRY_ASSIGN(Shape shape, broadcast_shapes(place, shape_of(graph, a), shape_of(graph, b)));
   TRY_ASSIGN(shape, broadcast_shapes(place, shape, shape_of(graph, condition)));
   NodeWriter writer(graph, place);
-  const Term result = select(writer.broadcast(condition, shape), writer.broadcast(a, shape),
-                             writer.broadcast(b, shape));
+  const Term otherwise = writer.broadcast(b, shape);
+  const Term then = writer.broadcast(a, shape);
+  const Term result = select(writer.broadcast(condition, shape), then, otherwise);
   return writer.map(dtype_of(graph, a), std::move(shape), result);
 }
 

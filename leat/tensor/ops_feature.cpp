@@ -84,9 +84,8 @@ Result<TensorId> scale_features(Graph& graph, std::string_view name, TensorId x,
   TRY_ASSIGN(const FeatureList scale, list("scales", options.scale, 1));
   NodeWriter writer(graph, place);
   const Term value = convert(writer.load(x, writer.axes(shape.size())), ScalarType::f32);
-  return writer.map(
-      DType::f32, shape,
-      (value - entry(writer, offset, shape.size())) * entry(writer, scale, shape.size()));
+  const Term factor = entry(writer, scale, shape.size());
+  return writer.map(DType::f32, shape, (value - entry(writer, offset, shape.size())) * factor);
 }
 
 Result<TensorId> normalize_rows(Graph& graph, std::string_view name, TensorId x, RowNorm norm) {

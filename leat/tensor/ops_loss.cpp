@@ -74,7 +74,8 @@ Result<TensorId> write_mean(Graph& graph, const Place& place, const Loss& loss) 
   NodeWriter weights(graph, place, "/weights");
   TRY_ASSIGN(const TensorId total, sum_of(weights, wide, loss, terms_at(weights, loss).weight));
   NodeWriter writer(graph, place);
-  return writer.map(dtype, {}, writer.load(sum, {}) / writer.load(total, {}));
+  const Term weight = writer.load(total, {});
+  return writer.map(dtype, {}, writer.load(sum, {}) / weight);
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ Result<Moments> moments_of(Graph& graph, const Place& place, TensorId x, const R
   TRY_ASSIGN(moments.mean, first.reduce(wide, region.out, {ReduceOp::sum, region.reduce, value},
                                         first.accumulator(x) / region.count()));
   NodeWriter second(graph, place, "/inverse_deviation");
-  const Term centred = second.load(x, region.index(second)) -
-                       second.load(moments.mean, second.axes(region.out.size()));
+  const Term mean = second.load(moments.mean, second.axes(region.out.size()));
+  const Term centred = second.load(x, region.index(second)) - mean;
   const Term variance = second.accumulator(x) / region.count();
   TRY_ASSIGN(moments.inverse_deviation,
              second.reduce(wide, region.out, {ReduceOp::sum, region.reduce, centred * centred},
@@ -59,7 +59,14 @@ std::function<Term(Term)> inverse_root(double epsilon) {
 
 Term centred_and_scaled(NodeWriter& writer, Term value, const Moments& moments,
                         const std::vector<Term>& index) {
-  return (value - writer.load(moments.mean, index)) * writer.load(moments.inverse_deviation, index);
+  const Term factor = writer.load(moments.inverse_deviation, index);
+  return (value - writer.load(moments.mean, index)) * factor;
+}
+
+Term scaled_and_moved(NodeWriter& writer, Term value, TensorId scale, TensorId shift,
+                      const std::vector<Term>& index) {
+  const Term added = writer.load(shift, index);
+  return value * writer.load(scale, index) + added;
 }
 
 Result<void> require_vector(const Graph& graph, const Place& place, TensorId tensor,
@@ -97,14 +104,15 @@ Result<TensorId> batch_norm(Graph& graph, std::string_view name, TensorId x,
              scale_writer.map(wide, {channels}, scale_writer.load(inputs.scale, c) / root));
   NodeWriter shift_writer(graph, place, "/shift");
   const std::vector<Term> d = {shift_writer.axis(0)};
-  const Term centre = shift_writer.load(inputs.mean, d) * shift_writer.load(scale, d);
+  const Term factor = shift_writer.load(scale, d);
+  const Term centre = shift_writer.load(inputs.mean, d) * factor;
   TRY_ASSIGN(const TensorId shift,
              shift_writer.map(wide, {channels}, shift_writer.load(inputs.bias, d) - centre));
   NodeWriter writer(graph, place);
   const Term value = writer.load(x, writer.axes(shape.size()));
   const std::vector<Term> channel = {writer.axis(1)};
   return writer.map(dtype_of(graph, x), shape,
-                    value * writer.load(scale, channel) + writer.load(shift, channel));
+                    scaled_and_moved(writer, value, scale, shift, channel));
 }
 
 namespace {
@@ -113,8 +121,9 @@ namespace {
 Result<TensorId> running(const Graph& graph, NodeWriter& writer, TensorId before, TensorId current,
                          double momentum) {
   const std::vector<Term> c = {writer.axis(0)};
+  const Term added = writer.load(current, c) * (1 - momentum);
   return writer.map(dtype_of(graph, before), shape_of(graph, before),
-                    writer.load(before, c) * momentum + writer.load(current, c) * (1 - momentum));
+                    writer.load(before, c) * momentum + added);
 }
 
 }  // namespace
@@ -165,7 +174,7 @@ Result<TensorId> instance_norm(Graph& graph, std::string_view name, TensorId x, 
   const Term normal = centred_and_scaled(writer, value, moments, kept_index(writer, axes));
   const std::vector<Term> channel = {writer.axis(1)};
   return writer.map(dtype_of(graph, x), shape,
-                    normal * writer.load(scale, channel) + writer.load(bias, channel));
+                    scaled_and_moved(writer, normal, scale, bias, channel));
 }
 
 Result<TensorId> group_norm(Graph& graph, std::string_view name, TensorId x, TensorId scale,
@@ -198,7 +207,7 @@ Result<TensorId> group_norm(Graph& graph, std::string_view name, TensorId x, Ten
   const Term normal = centred_and_scaled(writer, value, moments, {writer.axis(0), group});
   const std::vector<Term> parameter = {options.per_group ? group : writer.axis(1)};
   return writer.map(dtype_of(graph, x), shape,
-                    normal * writer.load(scale, parameter) + writer.load(bias, parameter));
+                    scaled_and_moved(writer, normal, scale, bias, parameter));
 }
 
 namespace {

@@ -40,14 +40,22 @@ class Step {
     return writer_.load(tensor, writer_.axes(shape_of(graph_, inputs_.x).size()));
   }
   Term x() { return at(inputs_.x); }
-  Term gradient(double norm) { return x() * norm + at(inputs_.gradient); }
-  Term rate() { return convert(writer_.only_element(inputs_.rate), x().type()); }
-  Term count() { return convert(writer_.only_element(inputs_.count), x().type()); }
+  Term gradient(double norm) {
+    const Term slope = at(inputs_.gradient);
+    return x() * norm + slope;
+  }
+  Term rate() { return one_number(inputs_.rate); }
+  Term count() { return one_number(inputs_.count); }
   Result<TensorId> write(Term value) {
     return writer_.map(dtype_of(graph_, inputs_.x), shape_of(graph_, inputs_.x), value);
   }
 
  private:
+  Term one_number(TensorId tensor) {
+    const ScalarType type = x().type();
+    return convert(writer_.only_element(tensor), type);
+  }
+
   Graph& graph_;
   NodeWriter writer_;
   OptimizerInputs inputs_;
@@ -69,9 +77,11 @@ Result<OptimizerResult> adagrad(Graph& graph, std::string_view name, const Optim
   const Term slope = squares.gradient(options.norm);
   TRY_ASSIGN(result.squares, squares.write(squares.at(inputs.squares) + slope * slope));
   Step step(graph, place, "", inputs);
-  const Term rate = step.rate() / (step.count() * options.decay + 1);
+  const Term slowing = step.count() * options.decay + 1;
+  const Term rate = step.rate() / slowing;
   const Term size = sqrt(step.at(result.squares)) + options.epsilon;
-  TRY_ASSIGN(result.x, step.write(step.x() - rate * step.gradient(options.norm) / size));
+  const Term way = rate * step.gradient(options.norm) / size;
+  TRY_ASSIGN(result.x, step.write(step.x() - way));
   return result;
 }
 
@@ -84,8 +94,8 @@ Result<OptimizerResult> adam(Graph& graph, std::string_view name, const Optimize
   };
   OptimizerResult result;
   Step means(graph, place, "/momentum", inputs);
-  TRY_ASSIGN(result.momentum, means.write(mixed(options.alpha, means.at(inputs.momentum),
-                                                means.gradient(options.norm))));
+  const Term now = means.gradient(options.norm);
+  TRY_ASSIGN(result.momentum, means.write(mixed(options.alpha, means.at(inputs.momentum), now)));
   Step squares(graph, place, "/squares", inputs);
   const Term slope = squares.gradient(options.norm);
   TRY_ASSIGN(result.squares,
@@ -96,7 +106,8 @@ Result<OptimizerResult> adam(Graph& graph, std::string_view name, const Optimize
       sqrt(1.0 - power_of(options.beta, count)) / (1.0 - power_of(options.alpha, count));
   const Term rate = step.rate() * select(0 < count, correction, 1);
   const Term size = sqrt(step.at(result.squares)) + options.epsilon;
-  const Term moved = step.x() - rate * step.at(result.momentum) / size;
+  const Term way = rate * step.at(result.momentum) / size;
+  const Term moved = step.x() - way;
   TRY_ASSIGN(result.x, step.write(moved * (1 - options.norm_post)));
   return result;
 }
@@ -107,13 +118,15 @@ Result<OptimizerResult> momentum(Graph& graph, std::string_view name, const Opti
   TRY(check_inputs(graph, place, inputs));
   OptimizerResult result;
   Step means(graph, place, "/momentum", inputs);
-  const Term share = select(0 < means.count(), means.count().constant(options.beta), 1);
-  TRY_ASSIGN(result.momentum, means.write(means.at(inputs.momentum) * options.alpha +
-                                          share * means.gradient(options.norm)));
+  const Term count = means.count();
+  const Term share = select(0 < count, count.constant(options.beta), 1);
+  const Term now = share * means.gradient(options.norm);
+  TRY_ASSIGN(result.momentum, means.write(means.at(inputs.momentum) * options.alpha + now));
   Step step(graph, place, "", inputs);
   const Term mean = step.at(result.momentum);
   const Term way = options.nesterov ? step.gradient(options.norm) + mean * options.alpha : mean;
-  TRY_ASSIGN(result.x, step.write(step.x() - step.rate() * way));
+  const Term moved = step.rate() * way;
+  TRY_ASSIGN(result.x, step.write(step.x() - moved));
   return result;
 }
 

@@ -206,7 +206,8 @@ Result<Quantized> dynamic_quantize(Graph& graph, std::string_view name, TensorId
   const Term reach = select(equal(low, high), 1.0, high - low);
   TRY_ASSIGN(const TensorId scale, scales.map(DType::f32, {}, reach / levels));
   NodeWriter zeros(graph, place, "/zero_point");
-  const Term zero = 0.0 - min(zeros.only_element(least), 0) / zeros.only_element(scale);
+  const Term unit = zeros.only_element(scale);
+  const Term zero = 0.0 - min(zeros.only_element(least), 0) / unit;
   TRY_ASSIGN(
       const TensorId zero_point,
       zeros.map(DType::u8, {}, nearest_whole(zero, zeros.number(ScalarType::f32, 0), DType::u8)));

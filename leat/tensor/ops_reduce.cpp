@@ -272,7 +272,8 @@ Result<TensorId> log_softmax(Graph& graph, std::string_view name, TensorId x,
   TRY_ASSIGN(const SoftmaxSums sums, softmax_sums(graph, place, job));
   NodeWriter writer(graph, place);
   const std::vector<Term> kept = kept_index(writer, job.axes);
-  const Term value = writer.load(x, writer.axes(kept.size())) - writer.load(sums.maximum, kept);
+  const Term maximum = writer.load(sums.maximum, kept);
+  const Term value = writer.load(x, writer.axes(kept.size())) - maximum;
   return writer.map(job.dtype, shape_of(graph, x), value - log(writer.load(sums.sum, kept)));
 }
 

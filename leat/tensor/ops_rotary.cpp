@@ -90,8 +90,8 @@ Result<void> rotate_into(Graph& graph, const Place& place, const Rotary& rotary,
   const std::vector<Term> row = {writer.axis(0), rotary.place(writer), pair};
   const Term sine = writer.load(tables.sine, row);
   const Term turned = writer.load(x, element(1 - side)) * select(equal(side, 0), -sine, sine);
-  return writer.map_into(output, loops,
-                         writer.load(x, loops.index) * writer.load(tables.cosine, row) + turned);
+  const Term cosine = writer.load(tables.cosine, row);
+  return writer.map_into(output, loops, writer.load(x, loops.index) * cosine + turned);
 }
 
 /// The elements of each head behind the pairs; none as a rule.

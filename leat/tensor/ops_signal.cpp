@@ -184,7 +184,8 @@ Result<TensorId> write_direct(Graph& graph, const Place& place, std::string_view
   Shape out = in;
   out[axis] = sizes[2];
   out.back() = sizes[3];
-  const Term element = writer.load(x, index) * writer.load(table, {row, part_in, line, part});
+  const Term factor = writer.load(table, {row, part_in, line, part});
+  const Term element = writer.load(x, index) * factor;
   return writer.reduce(dtype, out, loops, {ReduceOp::sum, {sizes[0], sizes[1]}, element},
                        writer.accumulator(element.type()));
 }
@@ -226,10 +227,11 @@ Result<TensorId> write_twiddle(Graph& graph, const Place& place, const std::stri
   NodeWriter writer(graph, place, suffix);
   const auto term = [&](int64_t part) {
     const Term at = writer.integer(part);
-    return writer.load(x, {writer.axis(0), writer.axis(1), writer.axis(2), at}) *
-           writer.load(table, {writer.axis(1), writer.axis(2), at, writer.axis(3)});
+    const Term factor = writer.load(table, {writer.axis(1), writer.axis(2), at, writer.axis(3)});
+    return writer.load(x, {writer.axis(0), writer.axis(1), writer.axis(2), at}) * factor;
   };
-  return writer.map(transform.dtype, shape, term(0) + term(1));
+  const Term second = term(1);
+  return writer.map(transform.dtype, shape, term(0) + second);
 }
 
 /// x (batch, length, 2), complex and whole. Point n = n2 + length2 * n1, line k = k1 + factor * k2:

@@ -176,7 +176,8 @@ Term next_state(NodeWriter& writer, TensorId x, const NodeTables& tables, Term s
     const Term tracks = equal(writer.load(tables.nan_is_yes, {state}), 1);
     is_yes = either(is_yes, both(negate(equal(value, value)), tracks));
   }
-  return select(is_yes, writer.load(tables.yes, {state}), writer.load(tables.no, {state}));
+  const Term no = writer.load(tables.no, {state});
+  return select(is_yes, writer.load(tables.yes, {state}), no);
 }
 
 /// (N, trees): the leaf of each row in each tree.

@@ -17,7 +17,10 @@ typename Math::Value activated(Math& m, const CellActivation& activation, typena
   const auto zero = m.number(0);
   const auto one = m.number(1);
   const auto alpha = [&] { return m.number(activation.alpha); };
-  const auto line = [&] { return m.add(m.mul(alpha(), x), m.number(activation.beta)); };
+  const auto line = [&] {
+    const auto beta = m.number(activation.beta);
+    return m.add(m.mul(alpha(), x), beta);
+  };
   const auto if_negative = [&](auto then, auto otherwise) {
     return m.select(m.is_less(x, zero), then, otherwise);
   };
@@ -28,13 +31,17 @@ typename Math::Value activated(Math& m, const CellActivation& activation, typena
     case CellFunction::affine: return line();
     case CellFunction::leaky_relu: return if_negative(m.mul(alpha(), x), x);
     case CellFunction::thresholded_relu: return m.select(m.is_less(x, alpha()), zero, x);
-    case CellFunction::scaled_tanh:
-      return m.mul(alpha(), m.tanh(m.mul(m.number(activation.beta), x)));
+    case CellFunction::scaled_tanh: {
+      const auto tanh = m.tanh(m.mul(m.number(activation.beta), x));
+      return m.mul(alpha(), tanh);
+    }
     case CellFunction::hard_sigmoid: return m.larger(zero, m.smaller(one, line()));
     case CellFunction::elu: return if_negative(m.mul(alpha(), m.expm1(x)), x);
     case CellFunction::softsign: return m.div(x, m.add(one, m.abs(x)));
-    case CellFunction::softplus:
-      return m.add(m.larger(x, zero), m.log1p(m.exp(m.sub(zero, m.abs(x)))));
+    case CellFunction::softplus: {
+      const auto rest = m.log1p(m.exp(m.sub(zero, m.abs(x))));
+      return m.add(m.larger(x, zero), rest);
+    }
   }
   return x;
 }
@@ -43,7 +50,8 @@ typename Math::Value activated(Math& m, const CellActivation& activation, typena
 template <typename Math>
 typename Math::Value clipped(Math& m, double bound, typename Math::Value x) {
   if (bound <= 0) return x;
-  return m.larger(m.number(-bound), m.smaller(m.number(bound), x));
+  const auto below = m.smaller(m.number(bound), x);
+  return m.larger(m.number(-bound), below);
 }
 
 /// activation(number, x) is one of a direction's, with the bound of those of gates, 0 and 1.
@@ -67,7 +75,8 @@ class RecurrentCell {
     const Value input = activation_(0, with_peephole(0, cell));
     const Value forget = recurrence_.input_forget ? m_.sub(m_.number(1), input)
                                                   : activation_(0, with_peephole(2, cell));
-    const Value next = m_.add(m_.mul(forget, cell), m_.mul(input, activation_(1, gates[3])));
+    const Value added = m_.mul(input, activation_(1, gates[3]));
+    const Value next = m_.add(m_.mul(forget, cell), added);
     const Value output = activation_(0, with_peephole(1, next));
     return {m_.mul(output, activation_(2, next)), next};
   }
@@ -76,7 +85,8 @@ class RecurrentCell {
   /// The next hidden state of a gru: of its update gate, hidden gate's sum and last state.
   Value gru(Value update, Value sum, Value hidden) const {
     const Value fresh = activation_(1, sum);
-    return m_.add(m_.mul(m_.sub(m_.number(1), update), fresh), m_.mul(update, hidden));
+    const Value kept = m_.mul(update, hidden);
+    return m_.add(m_.mul(m_.sub(m_.number(1), update), fresh), kept);
   }
   Value rnn(Value sum) const { return activation_(0, sum); }
 

@@ -37,7 +37,8 @@ TensorId NetworkBuilder::conv(TensorId x, const ConvShape& shape) {
                                                .pads = Ints(2 * rank, shape.pad)},
                                     .groups = shape.groups};
   const TensorId w = weights(extents);
-  return keep(ops::conv(graph_, name("conv"), x, w, weights({shape.features}), options));
+  const TensorId bias = weights({shape.features});
+  return keep(ops::conv(graph_, name("conv"), x, w, bias, options));
 }
 
 TensorId NetworkBuilder::batch_norm(TensorId x) {
@@ -69,7 +70,8 @@ TensorId NetworkBuilder::matmul(TensorId a, TensorId b) {
 }
 
 TensorId NetworkBuilder::linear(TensorId x, int64_t features) {
-  return add(matmul(x, weights({shape_of(x).back(), features})), weights({features}));
+  const TensorId bias = weights({features});
+  return add(matmul(x, weights({shape_of(x).back(), features})), bias);
 }
 
 TensorId NetworkBuilder::max_pool(TensorId x, int64_t kernel, int64_t stride, int64_t pad) {
@@ -105,9 +107,8 @@ TensorId NetworkBuilder::softmax(TensorId x) {
 
 TensorId NetworkBuilder::layer_norm(TensorId x) {
   const Shape width = {shape_of(x).back()};
-  const TensorId scale = weights(width);
-  const auto result =
-      ops::layer_norm(graph_, name("layer_norm"), x, scale, weights(width), -1, 1e-5);
+  const TensorId scale = weights(width), bias = weights(width);
+  const auto result = ops::layer_norm(graph_, name("layer_norm"), x, scale, bias, -1, 1e-5);
   if (result) return result->y;
   return keep(result.error());
 }

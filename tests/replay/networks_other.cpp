@@ -20,8 +20,8 @@ TensorId attention(NetworkBuilder& net, TensorId x, int64_t heads) {
   const TensorId v = split(net.linear(x, width), {0, 2, 1, 3});
   HostTensor scale = HostTensor::zeros(DType::f32, {});
   scale.set_number(0, 0.125);
-  const TensorId scores =
-      net.mul(net.matmul(q, k), net.graph().add_constant(net.name("scale"), std::move(scale)));
+  const TensorId factor = net.graph().add_constant(net.name("scale"), std::move(scale));
+  const TensorId scores = net.mul(net.matmul(q, k), factor);
   const TensorId mixed = net.matmul(net.softmax(scores), v);
   return net.linear(net.reshape(net.transpose(mixed, {0, 2, 1, 3}), {1, tokens, width}), width);
 }
@@ -69,19 +69,20 @@ TensorId sequences(NetworkBuilder& net) {
   const TensorId x = net.input({7, 3, 13});
   const auto layer = [&](CellKind cell, int64_t gates, ops::RecurrentDirection direction,
                          int64_t directions, int64_t units) {
-    const auto result = ops::recurrent(graph, net.name("layer"),
-                                       {.x = x,
-                                        .w = net.weights({directions, gates * units, 13}),
-                                        .r = net.weights({directions, gates * units, units}),
-                                        .bias = net.weights({directions, 2 * gates * units})},
-                                       {.cell = cell, .direction = direction});
+    const ops::RecurrentInputs inputs = {.x = x,
+                                         .w = net.weights({directions, gates * units, 13}),
+                                         .r = net.weights({directions, gates * units, units}),
+                                         .bias = net.weights({directions, 2 * gates * units})};
+    const auto result =
+        ops::recurrent(graph, net.name("layer"), inputs, {.cell = cell, .direction = direction});
     return net.reshape(net.keep(result ? Result<TensorId>(result->y) : result.error()), {-1});
   };
   using enum ops::RecurrentDirection;
-  const auto linear = ops::linear_attention(
-      graph, net.name("linear"),
-      {.q = net.input({2, 5, 44}), .k = net.input({2, 5, 22}), .v = net.input({2, 5, 38})},
-      {.q_heads = 4, .kv_heads = 2, .corrects = true, .scale = 0});
+  const ops::LinearAttentionInputs inputs = {
+      .q = net.input({2, 5, 44}), .k = net.input({2, 5, 22}), .v = net.input({2, 5, 38})};
+  const auto linear =
+      ops::linear_attention(graph, net.name("linear"), inputs,
+                            {.q_heads = 4, .kv_heads = 2, .corrects = true, .scale = 0});
   const TensorId parts[] = {
       layer(CellKind::lstm, 4, bidirectional, 2, 45), layer(CellKind::gru, 3, reverse, 1, 77),
       layer(CellKind::rnn, 1, forward, 1, 19),
@@ -90,11 +91,14 @@ TensorId sequences(NetworkBuilder& net) {
 }
 
 TensorId products(NetworkBuilder& net, TensorId x) {
-  TensorId few_rows = net.matmul(net.weights({3, 1155}), net.weights({1155, 517}));
-  few_rows = net.matmul(net.reshape(x, {5, 1155}), net.weights({1155, 517}));
+  TensorId factor = net.weights({1155, 517});
+  TensorId few_rows = net.matmul(net.weights({3, 1155}), factor);
+  factor = net.weights({1155, 517});
+  few_rows = net.matmul(net.reshape(x, {5, 1155}), factor);
   const TensorId tall = net.input({4099, 65});
   const TensorId few_columns = net.matmul(tall, net.weights({65, 3}));
-  const TensorId long_k = net.matmul(net.input({33, 8192}), net.weights({8192, 40}));
+  factor = net.weights({8192, 40});
+  const TensorId long_k = net.matmul(net.input({33, 8192}), factor);
   const TensorId parts[] = {net.reshape(few_rows, {-1}), net.reshape(few_columns, {-1}),
                             net.reshape(long_k, {-1})};
   return net.concat(parts, 0);

@@ -40,9 +40,8 @@ namespace {
 
 TensorId instance_norm(NetworkBuilder& net, TensorId x) {
   const Shape channels = {net.shape_of(x)[1]};
-  const TensorId scale = net.weights(channels);
-  return net.keep(
-      ops::instance_norm(net.graph(), net.name("norm"), x, scale, net.weights(channels), 1e-5));
+  const TensorId scale = net.weights(channels), bias = net.weights(channels);
+  return net.keep(ops::instance_norm(net.graph(), net.name("norm"), x, scale, bias, 1e-5));
 }
 
 TensorId reflected_conv(NetworkBuilder& net, TensorId x, const ConvShape& shape) {

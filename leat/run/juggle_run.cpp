@@ -1,5 +1,5 @@
 // See juggler.h and juggle_run.h: the loop, the host threads, the end.
-#include "leat/run/juggler.h"
+#include "leat/run/juggle_run.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "leat/device/spin.h"
-#include "leat/run/juggle_run.h"
 
 namespace leat {
 

@@ -17,6 +17,7 @@ Result<MeasuredRun> run_model(Model model, std::span<const HostTensor> inputs,
   LoadOptions load;
   load.device = options.device;
   load.network.schedule.strict = options.strict;
+  load.network.schedule.precision = options.precision;
   const MeasureOptions measure = {.repeat = options.repeat,
                                   .peak = measured_peaks(options.cache_folder),
                                   .profile = options.profile,

@@ -14,10 +14,10 @@ namespace {
 
 /// What only a compiler could do.
 Result<void> check_options(const RunOptions& options) {
-  if (!options.tune && !options.strict) return {};
+  if (!options.tune && !options.strict && options.precision == Precision::f32) return {};
   return Error(ErrorKind::invalid_argument,
-               fmt::format("Packed model \"{}\" is run as it was compiled, without --tune and "
-                           "--strict.",
+               fmt::format("Packed model \"{}\" is run as it was compiled, without --tune, "
+                           "--strict and --precision.",
                            options.model));
 }
 

@@ -12,6 +12,7 @@
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
 #include "cli/model_inputs.h"
+#include "cli/precision_option.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/run_stream.h"
@@ -36,6 +37,7 @@ struct Options {
   double timeout_seconds = 600;
   bool no_cache = false;
   bool strict = false;
+  Precision precision = Precision::f32;
   JsonTarget json;
 };
 
@@ -48,6 +50,18 @@ std::string error_text(const ComparedDevice& device) {
   if (device.nonfinite > 0) return fmt::format("{} not finite", device.nonfinite);
   if (device.is_reference) return "reference";
   return device.max_error ? fmt::format("{:.1e}", *device.max_error) : "-";
+}
+
+/// What was allowed and what came of it; nothing where nothing was.
+std::string products_text(const Comparison& comparison) {
+  if (comparison.precision == name_of(Precision::f32)) return "";
+  std::string text;
+  for (const ComparedDevice& device : comparison.devices) {
+    if (!device.is_measured()) continue;
+    text += fmt::format("{}{} {} of {}", text.empty() ? "" : ", ", device.name,
+                        device.rounded_products, device.products);
+  }
+  return fmt::format("products  in {}: {}\n", comparison.precision, text);
 }
 
 std::string text_of(const Comparison& comparison) {
@@ -66,7 +80,7 @@ std::string text_of(const Comparison& comparison) {
                number_or(device.joules, 1e3, " mJ", "not told"), error_text(device),
                bytes_text(device.planned_bytes + device.weights_bytes)});
   }
-  return table.text() + failures +
+  return table.text() + failures + products_text(comparison) +
          fmt::format("error     largest difference over the output's largest value, from {}\n",
                      comparison.reference) +
          fmt::format("inputs    {}; {} GFLOP a run\n", printable(comparison.input_source),
@@ -119,6 +133,7 @@ Result<int> run(const Options& options) {
   settings.session = [&] { return session_options(settings.cache_folder); };
   settings.repeat = options.repeat;
   settings.strict = options.strict;
+  settings.precision = options.precision;
   settings.timeout_ns = static_cast<uint64_t>(options.timeout_seconds * 1e9);
   settings.is_interrupted = [] { return interrupt_exit_code() != 0; };
   settings.on_step = [&](const std::string& step) { progress.show(step); };
@@ -156,6 +171,7 @@ CommandRun add_compare(CLI::App& command) {
       ->type_name("S")
       ->check(CLI::Range(1.0, 1e6));
   command.add_flag("--no-cache", o.no_cache, "Neither reads nor writes compiled kernels");
+  add_precision_option(command, o.precision);
   command.add_flag("--strict", o.strict,
                    "Refuses devices that compute the model in narrower types than it asks for");
   add_json_flag(command, o.json);

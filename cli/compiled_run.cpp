@@ -18,6 +18,7 @@ Result<MeasuredRun> run_model(Model model, const RunSteps& steps, const ModelRun
   load.network.schedule.strict = options.strict;
   load.states = options.states;
   load.specialise = options.specialise;
+  load.network.schedule.precision = options.precision;
   const MeasureOptions measure = {.repeat = options.repeat,
                                   .peak = measured_peaks(options.cache_folder),
                                   .profile = options.profile,

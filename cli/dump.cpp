@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/dump_packets.h"
+#include "cli/precision_option.h"
 #include "cli/report.h"
 #include "cli/shape_option.h"
 #include "leat/base/files.h"
@@ -31,6 +32,7 @@ struct Options {
   std::string capture;
   std::vector<std::string> inputs;
   ShapeOptions shapes;
+  Precision precision = Precision::f32;
   JsonTarget json;
 };
 
@@ -49,7 +51,12 @@ std::string stage_of(const Options& options) {
 Result<std::string> text_of(const Options& options) {
   const bool is_model = options.file.ends_with(".onnx");
   const std::string stage = stage_of(options);
-  if (!options.shapes.given.empty() && (!is_model || stage == kPackets)) {
+  const bool has_plan = is_model && stage != kPackets;
+  if (options.precision != Precision::f32 && !has_plan) {
+    return Error(ErrorKind::invalid_argument,
+                 "--precision is for a model (.onnx) after a stage before packets.");
+  }
+  if (!options.shapes.given.empty() && !has_plan) {
     return Error(ErrorKind::invalid_argument,
                  "--shape is for a model (.onnx) after a stage before packets, whose inputs it is "
                  "that --input gives.");
@@ -68,7 +75,7 @@ Result<std::string> text_of(const Options& options) {
     TRY_ASSIGN(const Model model, import_shaped(options.file, options.shapes));
     TRY_ASSIGN(const Target target,
                stage == "graph" ? Result<Target>(Target{}) : target_of(options.target));
-    return inspect_graph(model.graph, target, stage, options.node);
+    return inspect_graph(model.graph, target, stage, options.node, options.precision);
   }
   TRY_ASSIGN(const std::string text, read_file(options.file, kKernelBytesMax));
   TRY_ASSIGN(const Target target, target_of(options.target));
@@ -120,6 +127,7 @@ CommandRun add_dump(CLI::App& command) {
       ->expected(1)
       ->take_all();
   add_shape_option(command, options->shapes);
+  add_precision_option(command, options->precision);
   command.add_option("--node", options->node, "Only kernels whose name contains this")
       ->type_name("NAME");
   add_json_flag(command, options->json);

@@ -27,6 +27,17 @@ std::string share_text(const MeasuredRun& run) {
   return run.is_peak_exceeded() ? "busy" : fmt::format("{:.1f} %", run.peak_share() * 100);
 }
 
+/// What was allowed and what came of it; nothing where nothing was.
+std::string products_text(const MeasuredRun& run) {
+  if (run.precision == Precision::f32) return "";
+  const ProductCounts& products = run.stats.products;
+  std::string text = fmt::format("products  {} of {} in {}", products.rounded, products.all,
+                                 name_of(run.precision));
+  const uint32_t others = products.all - products.rounded;
+  if (others > 0) text += fmt::format(", {} in f32", others);
+  return text + "\n";
+}
+
 std::string profile_text(const MeasuredRun& run) {
   Table table({"kernel", "op", "us", "GFLOPS", "GB/s", "parameters"});
   for (const KernelTime& time : run.profile) {
@@ -82,6 +93,7 @@ std::string text_of(const MeasuredRun& run) {
         "          more than that was reached: the machine did other work when it was measured\n";
   }
   if (run.clock) text += clock_text(*run.clock);
+  text += products_text(run);
   text += fmt::format("memory    {} planned, lower bound {}, overhead {:.1f} %; weights {}\n",
                       bytes_text(planned), bytes_text(bound), run.memory_overhead() * 100,
                       bytes_text(static_cast<double>(run.memory.weights_bytes)));
@@ -109,6 +121,9 @@ void add_run_facts(Json& object, const MeasuredRun& run) {
   object["run_ms"] = run.run_ms;
   object["gflop"] = run.gflop;
   object["f64_as_f32"] = run.f64_as_f32;
+  object["precision"] = name_of(run.precision);
+  object["products"] = run.stats.products.all;
+  object["rounded_products"] = run.stats.products.rounded;
   object["gflops"] = run.gflops();
   object["peak_gflops"] = run.peak_gflops;
   object["peak_share"] = run.peak_share();

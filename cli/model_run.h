@@ -21,7 +21,8 @@ struct ModelRunOptions {
   std::string cache_folder;  // empty: no cache
   bool profile = false;
   bool strict = false;  // ScheduleOptions::strict
-  bool tune = false;    // measures kernels that tuning does not know
+  Precision precision = Precision::f32;
+  bool tune = false;  // measures kernels that tuning does not know
   Trace* trace = nullptr;
   std::vector<StatePair> states;                                           // LoadOptions
   std::function<Result<Model>(std::span<const Shape> shapes)> specialise;  // the same

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/device_choice.h"
+#include "cli/precision_option.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/shape_option.h"
@@ -23,6 +24,7 @@ struct Options {
   std::string model;
   std::vector<std::string> targets;
   ShapeOptions shapes;
+  Precision precision = Precision::f32;
   std::string output;
   uint32_t threads = kPackThreads;
   JsonTarget json;
@@ -48,7 +50,7 @@ Result<int> run(const Options& options) {
     for (NamedTarget& target : some) targets.push_back(std::move(target));
   }
   progress.show("compiling " + model.name);
-  TRY_ASSIGN(const std::string bytes, make_pack(model, targets));
+  TRY_ASSIGN(const std::string bytes, make_pack(model, targets, options.precision));
   TRY(write_program(options.output, bytes));
   progress.clear();
   std::string names;
@@ -81,6 +83,7 @@ CommandRun add_pack(CLI::App& command) {
       ->type_name("FILE")
       ->required();
   add_shape_option(command, options->shapes);
+  add_precision_option(command, options->precision);
   command
       .add_option("--threads", options->threads,
                   fmt::format("Threads that a CPU's plan is made for; it runs on any number ({})",

@@ -116,6 +116,7 @@ Result<void> PictureStream::load_networks() {
   network.receipts = true;
   network.times = options_.times;
   network.schedule.strict = options_.strict;
+  network.schedule.precision = options_.precision;
   network.slots =
       std::clamp(static_cast<uint32_t>(options_.host_threads) + 2, kSlotsMin, kSlotsMax);
   for (const std::unique_ptr<Device>& device : devices_) {

@@ -34,6 +34,7 @@ struct StreamOptions {
   uint64_t items = 0;       // 0: one for each picture; else pictures are taken in turn
   bool times = false;       // the device's own clock
   bool strict = false;      // ScheduleOptions::strict
+  Precision precision = Precision::f32;
   bool trusts_kernels = false;
   Trace* trace = nullptr;
 };

@@ -8,6 +8,7 @@
 
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
+#include "cli/precision_option.h"
 #include "cli/top_classes.h"
 #include "cli/trust_option.h"
 
@@ -115,6 +116,7 @@ void declare_run_options(CLI::App& command, RunOptions& o) {
   add_trust_option(command, o.trusts_kernels);
   command.add_flag("--strict", o.strict,
                    "Refuses a device that computes the model in narrower types than it asks for");
+  add_precision_option(command, o.precision);
   command.add_flag("--tune", o.tune,
                    "Measures ways to compute each kernel first, and keeps what it finds");
   command.add_flag("--profile", o.profile, "Shows the time of every kernel");

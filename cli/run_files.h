@@ -31,6 +31,7 @@ struct RunOptions {
   bool no_cache = false;
   bool profile = false;
   bool strict = false;
+  Precision precision = Precision::f32;
   bool trusts_kernels = false;
   bool tune = false;
   size_t host_threads = 0;

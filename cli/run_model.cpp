@@ -73,6 +73,7 @@ Result<int> run_folder(const RunOptions& options) {
   stream.host_threads = options.host_threads;
   stream.times = !options.trace.empty();
   stream.strict = options.strict;
+  stream.precision = options.precision;
   stream.trusts_kernels = options.trusts_kernels;
   return run_stream(std::move(stream), options.trace, options.json);
 }
@@ -89,6 +90,7 @@ Result<int> run(const RunOptions& options, const ProcessStart& start) {
   settings.cache_folder = kernel_cache_folder(options.no_cache);
   settings.profile = options.profile;
   settings.strict = options.strict;
+  settings.precision = options.precision;
   settings.tune = options.tune;
   settings.states = prepared.states;
   settings.specialise = prepared.specialise;

@@ -15,12 +15,12 @@ namespace {
 
 /// What only a compiler could do.
 Result<void> check_options(const RunOptions& options) {
-  if (!options.tune && !options.strict && !options.in_steps) return {};
-  return Error(
-      ErrorKind::invalid_argument,
-      fmt::format("Packed model \"{}\" is run as it was compiled, without --tune, --strict "
-                  "and --steps.",
-                  options.model));
+  const bool is_plain = !options.tune && !options.strict && !options.in_steps;
+  if (is_plain && options.precision == Precision::f32) return {};
+  return Error(ErrorKind::invalid_argument,
+               fmt::format("Packed model \"{}\" is run as it was compiled, without --tune, "
+                           "--strict, --steps and --precision.",
+                           options.model));
 }
 
 Result<Prepared> prepare(const RunOptions& options, const Pack& pack) {

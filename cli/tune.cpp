@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/device_choice.h"
 #include "cli/interrupt.h"
+#include "cli/precision_option.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/shape_option.h"
@@ -29,6 +30,7 @@ struct Options {
   std::string model;
   std::string device;
   ShapeOptions shapes;
+  Precision precision = Precision::f32;
   double milliseconds = 100;
   bool again = false;
   std::string file;  // of export and import
@@ -100,6 +102,7 @@ Result<int> tune_model(const Options& options) {
   progress.show("tuning " + model.name);
   LoadOptions load;
   load.device = options.device;
+  load.network.schedule.precision = options.precision;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(std::move(model), load));
   progress.clear();
   if (options.json.wanted()) {
@@ -200,6 +203,7 @@ CommandRun add_tune(CLI::App& command) {
   command.add_option("MODEL", o.model, "The ONNX file whose kernels are measured");
   add_device_option(command, o.device);
   add_shape_option(command, o.shapes);
+  add_precision_option(command, o.precision);
   command
       .add_option("--time", o.milliseconds,
                   "Milliseconds for each kernel, compilation included (100)")

@@ -23,10 +23,11 @@ bool is_packed(const ModelFile& file) {
 Result<std::unique_ptr<LoadedModel>> load_packed(Session& session, const ModelFile& file,
                                                  const leat_load_options& options,
                                                  LoadOptions loading) {
-  if (options.known_count > 0 || options.is_strict != 0) {
+  if (options.known_count > 0 || options.is_strict != 0 ||
+      loading.network.schedule.precision != Precision::f32) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("Packed model \"{}\" is loaded as it was compiled, without known "
-                             "inputs and is_strict.",
+                             "inputs, is_strict and precision.",
                              file.path));
   }
   TRY_ASSIGN(std::shared_ptr<const Pack> pack,
@@ -54,6 +55,8 @@ Result<std::unique_ptr<leat_model>> load(leat_session* session, const ModelFile&
                              loading.network.slots, kSlotsMax));
   }
   loading.network.times = options.takes_times != 0;
+  TRY_ASSIGN(loading.network.schedule.precision,
+             parse_precision(options.precision == nullptr ? "" : options.precision));
   const auto load_as = is_packed(file) ? load_packed : load_compiled;
   TRY_ASSIGN(made->loaded, load_as(made->session->session, file, options, std::move(loading)));
   return made;
@@ -204,6 +207,8 @@ leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stat
     told.launches = own.launches;
     told.tensor_bytes = own.tensor_bytes;
     told.repeated_runs = own.repeated_runs;
+    told.products = own.products.all;
+    told.rounded_products = own.products.rounded;
     return c::write_struct(told, stats, "leat_model_stats");
   });
 }

@@ -200,6 +200,8 @@ typedef struct leat_load_options {
   const char* const* states; /**< "OUT=IN" each: output OUT of a run is input IN of the next
                                   one; a star on each side stands for the same characters */
   size_t state_count;
+  const char* precision; /**< what factors of products in f32 may be rounded to: "tf32", "bf16",
+                              "f16" or "i8"; sums and results stay f32. Null: "f32", nothing */
 } leat_load_options;
 
 /** A model that is ready to run on a device. */
@@ -210,12 +212,12 @@ typedef struct leat_model leat_model;
  * open, and they are not among `known`, the model is made ready by the first run, or by
  * leat_model_set_shapes; until then what needs shapes (memory, starts, statistics) answers
  * LEAT_INVALID_ARGUMENT. Other values of open extents need no kernels of their own, mostly. A
- * packed model has one set of shapes, and takes neither known inputs nor is_strict; its file must
- * be one that only this user and root can write. `session` null: one of the model's own; `options`
- * may be null. The model is the caller's, to be closed by leat_model_close. Errors: LEAT_IO (no
- * such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device), LEAT_UNSUPPORTED (an
- * operator or a type that Leat does not have, named; a pack without kernels for the device; a model
- * that is not packed, without a compiler), those of devices. */
+ * packed model has one set of shapes, and takes neither known inputs, is_strict nor precision;
+ * its file must be one that only this user and root can write. `session` null: one of the model's
+ * own; `options` may be null. The model is the caller's, to be closed by leat_model_close. Errors:
+ * LEAT_IO (no such file), LEAT_INVALID_ARGUMENT (no model; damaged; no such device or precision),
+ * LEAT_UNSUPPORTED (an operator or a type that Leat does not have, named; a pack without kernels
+ * for the device; a model that is not packed, without a compiler), those of devices. */
 LEAT_API leat_status leat_model_load(leat_session* session, const char* path,
                                      const leat_load_options* options, leat_model** model);
 /** The same of a file's bytes, which are read during the call only; `name` is for messages. The
@@ -267,6 +269,9 @@ typedef struct leat_model_stats {
   uint64_t launches;      /**< of kernels in a run */
   uint64_t tensor_bytes;  /**< of reserved_bytes: weights, inputs, outputs, activations */
   uint64_t repeated_runs; /**< lost in a fault or a hang and run again */
+  uint64_t products;      /**< of matrices in f32, and how many of them are rounded to the
+                               precision that the model was loaded with */
+  uint64_t rounded_products;
 } leat_model_stats;
 LEAT_API leat_status leat_model_get_stats(const leat_model* model, leat_model_stats* stats);
 

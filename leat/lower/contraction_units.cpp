@@ -101,6 +101,7 @@ class UnitSlab {
     const ContractionParams& p = l_.params;
     const ir::Fragment fragment = {.role = is_a_ ? ir::Role::a : ir::Role::b,
                                    .element = storage_,
+                                   .tf32 = storage_ == DType::f32,
                                    .m = static_cast<uint16_t>(p.unit_m),
                                    .n = static_cast<uint16_t>(p.unit_n),
                                    .k = static_cast<uint16_t>(p.unit_k),

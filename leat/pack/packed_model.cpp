@@ -20,7 +20,7 @@ namespace leat {
 namespace {
 
 constexpr std::string_view kMagic = "LEATPACK";
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 constexpr size_t kHashedHeaderBytes = 32;
 constexpr size_t kHeaderBytes = 64;
 constexpr size_t kBlobAlignment = 64;

@@ -232,6 +232,9 @@ void add_plan(ByteWriter& writer, const RunPlan& plan, const BlobNumber& number_
   add_list(writer, graph.checks, [&](const IndexCheck& check) { add_check(writer, check); });
   add_memory(writer, schedule.memory);
   writer.add(static_cast<uint8_t>(schedule.f64_as_f32));
+  writer.add(schedule.precision);
+  writer.add(schedule.products.all);
+  writer.add(schedule.products.rounded);
   add_list(writer, plan.kernels, [&](const PlanKernel& kernel) {
     add_kernel(writer, kernel.binary);
     writer.add(number_of(kernel.code));
@@ -255,6 +258,9 @@ RunPlan take_plan(ByteReader& reader, const BlobBytes& blob) {
   reader.take_list([&] { graph.checks.push_back(take_check(reader)); });
   plan.schedule.memory = take_memory(reader);
   plan.schedule.f64_as_f32 = reader.take<uint8_t>() != 0;
+  plan.schedule.precision = take_enum(reader, Precision::i8);
+  plan.schedule.products.all = reader.take<uint32_t>();
+  plan.schedule.products.rounded = reader.take<uint32_t>();
   reader.take_list([&] {
     PlanKernel kernel;
     kernel.binary = take_kernel(reader);

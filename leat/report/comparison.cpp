@@ -116,10 +116,10 @@ Reference reference_of(const Model& model, const Outputs& inputs, const CompareO
                            kEvaluateTimeoutNs, [&] { return evaluate(model.graph, inputs); });
   }
   if (reference.outputs.empty() && !(options.is_interrupted && options.is_interrupted())) {
-    reference.is_cpu = true;
-    reference.outputs =
-        by("the device cpu, as the model is too large to be evaluated in double",
-           options.timeout_ns, [&] { return outputs_on_cpu(model, inputs, options); });
+    reference.is_cpu = options.precision == Precision::f32;
+    reference.outputs = by(
+        "the device cpu in the model's types, as the model is too large to be evaluated in double",
+        options.timeout_ns, [&] { return outputs_on_cpu(model, inputs, options); });
   }
   if (reference.outputs.empty()) {
     comparison.reference = "nothing: neither the evaluator nor the cpu ran it";
@@ -240,6 +240,8 @@ void take_numbers(const MeasuredRun& run, ComparedDevice& row) {
   if (run.peak_gflops > 0 && !run.is_peak_exceeded()) row.peak_share = run.peak_share();
   if (run.clock) row.clock_mhz = run.clock->mhz;
   row.f64_as_f32 = run.f64_as_f32;
+  row.products = run.stats.products.all;
+  row.rounded_products = run.stats.products.rounded;
   row.compiled = run.stats.compiled;
   row.compile_ms = run.stats.compile_ms;
   row.planned_bytes = static_cast<double>(run.memory.activations_bytes);
@@ -258,6 +260,7 @@ Result<ComparedDevice> measured(const Model& model, const Outputs& inputs, const
   LoadOptions load;
   load.device = info.name;
   load.network.schedule.strict = options.strict;
+  load.network.schedule.precision = options.precision;
   TRY_ASSIGN(const std::unique_ptr<LoadedModel> loaded, session.load(model, load));
   TRY_ASSIGN(const Outputs outputs, loaded->run(inputs));
   TRY_ASSIGN(const MeasuredRun run,
@@ -375,6 +378,7 @@ void compare(const Model& model, const std::vector<HostTensor>& inputs,
              const std::vector<CompareCandidate>& candidates, const CompareOptions& options,
              Comparison& comparison) {
   const auto is_interrupted = [&] { return options.is_interrupted && options.is_interrupted(); };
+  comparison.precision = name_of(options.precision);
   const Reference reference = reference_of(model, inputs, options, comparison);
   for (const CompareCandidate& candidate : candidates) {
     ComparedDevice row = row_of(candidate.info, candidate.refusal);

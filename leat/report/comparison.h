@@ -65,6 +65,8 @@ struct ComparedDevice {
   std::string worst_output;
   uint64_t nonfinite = 0;  // elements that are finite on one side only
   bool f64_as_f32 = false;
+  uint32_t products = 0;  // of matrices in f32
+  uint32_t rounded_products = 0;
   uint32_t compiled = 0;
   double compile_ms = 0;
   double planned_bytes = 0;
@@ -86,6 +88,7 @@ struct Comparison {
   std::vector<std::string> inputs;
   std::string input_source;  // "random, seed 0" or files
   std::string reference;     // what results were compared with
+  std::string precision;     // what factors of products may be rounded to
   double gflop = 0;          // of a run; 0 where nothing was measured
   bool interrupted = false;
   std::vector<ComparedDevice> devices;
@@ -103,6 +106,7 @@ struct CompareOptions {
   std::string cache_folder;
   uint32_t repeat = 0;  // see MeasureOptions
   bool strict = false;
+  Precision precision = Precision::f32;
   uint64_t timeout_ns = 600'000'000'000;  // of a device
   std::function<bool()> is_interrupted;   // what is measured so far is the answer then
   OnStep on_step;

@@ -65,6 +65,8 @@ void visit_members(Device& device, const Visit& visit) {
   visit("worst_output", device.worst_output);
   visit("nonfinite", device.nonfinite);
   visit("f64_as_f32", device.f64_as_f32);
+  visit("products", device.products);
+  visit("rounded_products", device.rounded_products);
   visit("compiled", device.compiled);
   visit("compile_ms", device.compile_ms);
   visit("planned_bytes", device.planned_bytes);
@@ -147,6 +149,7 @@ Json json_of(const Comparison& comparison) {
   object["inputs"] = comparison.inputs;
   object["input_source"] = comparison.input_source;
   object["reference"] = comparison.reference;
+  object["precision"] = comparison.precision;
   object["gflop"] = comparison.gflop;
   object["interrupted"] = comparison.interrupted;
   object["devices"] = Json::array();

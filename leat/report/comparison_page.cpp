@@ -180,6 +180,9 @@ std::string facts_line(const ComparedDevice& device) {
   if (device.threads > 1) facts += fmt::format(", {} threads", device.threads);
   if (device.clock_mhz) facts += fmt::format(", {:.0f} MHz under load", *device.clock_mhz);
   if (device.f64_as_f32) facts += ", f64 computed as f32";
+  if (device.rounded_products > 0) {
+    facts += fmt::format(", {} of {} products rounded", device.rounded_products, device.products);
+  }
   return facts + fmt::format("; weights {}, activations {} (at least {}), reserved {}",
                              size_text(device.weights_bytes), size_text(device.planned_bytes),
                              size_text(device.lower_bound_bytes), size_text(device.reserved_bytes));

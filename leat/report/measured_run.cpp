@@ -139,6 +139,7 @@ static void add_facts(const LoadedModel& loaded, MeasuredRun& run) {
     const MemoryPlan& memory = schedule.memory;
     if (memory.activations_bytes >= run.memory.activations_bytes) run.memory = memory;
     run.f64_as_f32 |= schedule.f64_as_f32;
+    run.precision = schedule.precision;
     run.gflop += network->flop() * 1e-9;
   }
 }

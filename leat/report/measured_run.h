@@ -45,9 +45,10 @@ struct MeasuredRun {
   std::vector<double> run_ms;  // each from submit to fence
   double first_answer_ms = 0;  // from the start of the process
   double gflop = 0;
-  bool f64_as_f32 = false;        // Schedule::f64_as_f32
-  double peak_gflops = 0;         // 0: not known
-  std::optional<GpuClock> clock;  // while it ran; nothing where nobody tells
+  bool f64_as_f32 = false;               // Schedule::f64_as_f32
+  Precision precision = Precision::f32;  // asked for
+  double peak_gflops = 0;                // 0: not known
+  std::optional<GpuClock> clock;         // while it ran; nothing where nobody tells
   /// Each kernel's shortest time of several runs, one after the other; empty when not asked for.
   std::vector<KernelTime> profile;
 

@@ -145,10 +145,10 @@ std::span<const std::string_view> stage_names() {
 }
 
 Result<std::string> inspect_graph(const Graph& graph, const Target& target, std::string_view stage,
-                                  std::string_view node) {
+                                  std::string_view node, Precision precision) {
   if (stage == "graph") return to_string(graph);
   std::string text;
-  ScheduleOptions options;
+  ScheduleOptions options{.precision = precision};
   options.after_step = [&](PlanStep step, const Schedule& plan) {
     if (stage_after(step) == stage) text = to_string(plan);
   };

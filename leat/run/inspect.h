@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "leat/base/precision.h"
 #include "leat/base/result.h"
 #include "leat/base/target.h"
 #include "leat/tensor/graph.h"
@@ -19,7 +20,7 @@ std::span<const std::string_view> stage_names();
 /// shows all kernels, else those whose node's name contains it. Errors: invalid_argument (no such
 /// node or stage), and what the stages say.
 Result<std::string> inspect_graph(const Graph& graph, const Target& target, std::string_view stage,
-                                  std::string_view node);
+                                  std::string_view node, Precision precision = Precision::f32);
 
 /// A wave program in text form (docs/kernel-format.md), verified; `lower` shows it as it was read.
 /// Errors: invalid_argument, when the text is none, or for the stages before `lower`.

@@ -35,8 +35,9 @@ Schedule without_nodes(Schedule schedule) {
 }
 
 /// With each kernel's code still in its binary.
-Result<RunPlan> plan_of(const Graph& graph, const Target& target, PackMemory& memory) {
-  TRY_ASSIGN(Schedule schedule, make_schedule(graph, target, {}));
+Result<RunPlan> plan_of(const Graph& graph, const Target& target, Precision precision,
+                        PackMemory& memory) {
+  TRY_ASSIGN(Schedule schedule, make_schedule(graph, target, {.precision = precision}));
   DistinctKernels distinct = distinct_kernels(schedule);
   TRY_ASSIGN(std::vector<KernelBinary> binaries,
              emit_kernels(schedule, distinct.first_steps, target));
@@ -77,13 +78,14 @@ void keep_code(std::span<RunPlan* const> plans, PackMemory& memory) {
   }
 }
 
-Result<PackTarget> packed_for(const Model& model, const NamedTarget& named, PackMemory& memory) {
+Result<PackTarget> packed_for(const Model& model, const NamedTarget& named, Precision precision,
+                              PackMemory& memory) {
   PackTarget packed;
   packed.name = named.name;
   packed.target = named.target;
   TRY_ASSIGN(const Graph question, known_question());
-  TRY_ASSIGN(packed.known_answer, plan_of(question, named.target, memory));
-  TRY_ASSIGN(packed.plan, plan_of(model.graph, named.target, memory));
+  TRY_ASSIGN(packed.known_answer, plan_of(question, named.target, Precision::f32, memory));
+  TRY_ASSIGN(packed.plan, plan_of(model.graph, named.target, precision, memory));
   RunPlan* const plans[] = {&packed.known_answer, &packed.plan};
   if (named.target.format == CodeFormat::native_object) {
     TRY(link(plans, named.target, memory));
@@ -127,7 +129,8 @@ Result<std::vector<NamedTarget>> pack_targets(std::string_view name, uint32_t th
   return std::vector<NamedTarget>{{std::string(name), *target}};
 }
 
-Result<std::string> make_pack(const Model& model, std::span<const NamedTarget> targets) {
+Result<std::string> make_pack(const Model& model, std::span<const NamedTarget> targets,
+                              Precision precision) {
   PackMemory memory;
   PackContent content;
   content.model.name = model.name;
@@ -135,7 +138,7 @@ Result<std::string> make_pack(const Model& model, std::span<const NamedTarget> t
   content.model.inputs = model.inputs;
   content.model.outputs = model.outputs;
   for (const NamedTarget& named : targets) {
-    TRY_ASSIGN(PackTarget packed, packed_for(model, named, memory));
+    TRY_ASSIGN(PackTarget packed, packed_for(model, named, precision, memory));
     content.targets.push_back(std::move(packed));
   }
   return pack_bytes(content);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "leat/base/precision.h"
 #include "leat/base/result.h"
 #include "leat/base/target.h"
 #include "leat/tensor/model.h"
@@ -26,8 +27,10 @@ inline constexpr uint32_t kPackThreads = 8;
 /// others of plain_target_names(). Errors: invalid_argument, naming them.
 Result<std::vector<NamedTarget>> pack_targets(std::string_view name, uint32_t threads);
 
-/// The bytes of the pack. Errors: unsupported, when a target does not take the model, there is no
-/// linker for a CPU's or no assembler for an NVIDIA GPU's kernels.
-Result<std::string> make_pack(const Model& model, std::span<const NamedTarget> targets);
+/// The bytes of the pack; `precision` is ScheduleOptions::precision. Errors: unsupported, when a
+/// target does not take the model, there is no linker for a CPU's or no assembler for an NVIDIA
+/// GPU's kernels.
+Result<std::string> make_pack(const Model& model, std::span<const NamedTarget> targets,
+                              Precision precision = Precision::f32);
 
 }  // namespace leat

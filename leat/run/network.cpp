@@ -81,6 +81,7 @@ Result<void> Network::allocate() {
   const MemoryPlan& plan = schedule_.memory;
   TRY_ASSIGN(activations_, memory().arena(device_, at_least_one(plan.activations_bytes)));
   stats_.reserved_bytes = activations_->size_bytes();
+  stats_.products = schedule_.products;
   stats_.tensor_bytes = plan.weights_bytes + plan.lower_bound_bytes + plan.state_bytes;
   if (plan.state_bytes > 0) {
     TRY_ASSIGN(state_, device_.allocate(plan.state_bytes, MemoryKind::device));

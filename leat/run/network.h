@@ -69,6 +69,7 @@ struct NetworkStats {
   uint64_t reserved_bytes = 0;  // device memory, with what is shared with other shapes
   uint32_t repeated_runs = 0;   // lost in a fault or a hang and run again
   uint64_t tensor_bytes = 0;    // of it, what tensors need at once: weights, externals, activations
+  ProductCounts products;
 };
 
 /// A graph input or output where the device reads or writes it. The host may touch it while no run

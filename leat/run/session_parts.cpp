@@ -59,6 +59,8 @@ NetworkStats LoadedModel::stats() const {
     sum.reserved_bytes += own.reserved_bytes;
     sum.repeated_runs += own.repeated_runs;
     sum.tensor_bytes += own.tensor_bytes;
+    sum.products.all += own.products.all;
+    sum.products.rounded += own.products.rounded;
   }
   count_once(all, sum);
   return sum;

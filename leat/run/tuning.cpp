@@ -64,6 +64,7 @@ HostTensor random_tensor(const Tensor& tensor) {
 class Copies {
  public:
   Copies(const Schedule& schedule, const Node& node) : node_(node) {
+    plan_.precision = schedule.precision;
     plan_.graph.tensors = schedule.graph.tensors;
     plan_.placements = schedule.placements;
     for (Placement& placement : plan_.placements) placement.space = Space::none;
@@ -79,6 +80,7 @@ class Copies {
 
   Result<void> add(const KernelParams& params, const Target& target) {
     Schedule one;
+    one.precision = plan_.precision;
     one.graph.tensors = std::move(plan_.graph.tensors);
     one.placements = std::move(plan_.placements);
     Node copy = copy_of_node(one);
@@ -145,7 +147,9 @@ class Copies {
 class Reference {
  public:
   Reference(const Schedule& schedule, const Node& node)
-      : node_(node), steps_(static_cast<double>(std::max<int64_t>(element_count(node.reduce), 1))) {
+      : node_(node),
+        steps_(static_cast<double>(std::max<int64_t>(element_count(node.reduce), 1))),
+        may_round_(schedule.precision == Precision::tf32) {
     for (const NodeResult& result : node_.results) {
       strides_.push_back(schedule.placements[result.output].strides);
       is_whole_.push_back(node_.program || is_whole(schedule.graph, node_, result));
@@ -218,7 +222,7 @@ class Reference {
         if (std::isfinite(value)) largest = std::max(largest, value);
       }
     }
-    const bool is_narrow = size_bytes_of(storage) < 4 || size_bytes_of(got.dtype) < 4;
+    const bool is_narrow = may_round_ || size_bytes_of(storage) < 4 || size_bytes_of(got.dtype) < 4;
     return largest * (is_narrow ? kNarrowTolerance : kTolerance) +
            kSumTolerance * std::sqrt(steps_);
   }
@@ -238,6 +242,7 @@ class Reference {
 
   Node node_;
   double steps_;
+  bool may_round_;                             // factors, as it is multiplied
   std::vector<std::vector<int64_t>> strides_;  // of each result
   std::vector<bool> is_whole_;
   std::vector<Shape> points_;

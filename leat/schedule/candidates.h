@@ -30,6 +30,9 @@ std::vector<Candidate> candidates(const Schedule& schedule, const Node& node, co
 Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
                       const Target& target);
 
+/// Whether units may take f32 and round it: the user allows it, and both factors are f32.
+bool takes_tf32(const Schedule& schedule, const Node& node, const Contraction& contraction);
+
 /// As a product of matrices, and as loops.
 std::vector<Candidate> contraction_candidates(const Schedule& schedule, const Node& node,
                                               const Contraction& contraction, const Target& target,

@@ -27,6 +27,7 @@ struct Product {
   bool packed = false;        // b comes in whole vectors of columns
   bool may_split = false;     // k may be split
   bool is_plain = false;      // the factors are what is stored
+  bool takes_tf32 = false;    // units may round them
   uint32_t k_dot = 1;         // k that are multiplied at once
   bool sums_columns = false;  // and what is summed beside, of bytes
   bool sums_rows = false;
@@ -236,8 +237,9 @@ double unit_price(const ContractionParams& params, const UnitTile& tile, const P
   const int64_t units = std::max<int64_t>(1, target.compute_units);
   const int64_t tiles = (workgroups(params, p) * params.split_k + units - 1) / units;
   const int64_t slabs = (p.k / params.split_k + params.k_step - 1) / params.k_step;
+  const double slab_cost = p.takes_tf32 ? kWideSlabCost : 1;
   const auto round_ns = [&](int64_t count) {
-    const auto q = static_cast<double>(count), n = static_cast<double>(slabs);
+    const auto q = static_cast<double>(count), n = static_cast<double>(slabs) * slab_cost;
     const double alone = n * tile.slab_ns + tile.end_ns;
     return count == 0 ? 0 : std::max(alone, q * (n * tile.busy_slab_ns + tile.busy_end_ns));
   };
@@ -253,7 +255,8 @@ std::vector<Candidate> tiles_of_units(const Product& p, const Target& target) {
   std::vector<Candidate> found;
   const TargetFacts facts = facts_of(target);
   for (const MatrixShape& shape : facts.matrix_shapes) {
-    if (shape.a != p.a || shape.b != p.b || shape.sum != DType::f32 || shape.tf32) continue;
+    if (shape.a != p.a || shape.b != p.b || shape.sum != DType::f32) continue;
+    if (shape.tf32 != p.takes_tf32) continue;
     ContractionParams params;
     params.unit_m = shape.m;
     params.unit_n = shape.n;
@@ -330,6 +333,7 @@ std::vector<Candidate> contraction_candidates(const Schedule& schedule, const No
       .may_split = splitting == Splitting::allowed && contraction.type == ScalarType::f32 &&
                    node.inputs.size() + 2 <= target.buffer_bindings_max,
       .is_plain = contraction.a.is_plain() && contraction.b.is_plain(),
+      .takes_tf32 = takes_tf32(schedule, node, contraction),
       .a = schedule.placements[node.inputs[contraction.a.input]].storage,
       .b = schedule.placements[node.inputs[contraction.b.input]].storage,
   };

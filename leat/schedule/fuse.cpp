@@ -328,12 +328,13 @@ class Fusion {
     return true;
   }
 
-  /// A product of matrices must stay one. A convolution's pixels must stay in their order, or its
-  /// channels would not be innermost; columns that no longer lie side by side take local memory to
-  /// be read fast, and rows that are worth it.
+  /// A product of matrices must stay one, with factors as narrow as they are. A convolution's
+  /// pixels must stay in their order, or its channels would not be innermost; columns that no
+  /// longer lie side by side take local memory to be read fast, and rows that are worth it.
   bool stays_fast(const Node& reader, const Node& fused, const Node& view, TensorId tensor) const {
     const auto before = find_contraction(graph_, reader);
     if (!before) return true;
+    if (narrows(view)) return false;
     const auto after = find_contraction(graph_, fused);
     if (!after) return false;
     if (keeps_order(view)) return true;
@@ -351,6 +352,15 @@ class Fusion {
     const Affine place = address_of(row_major_strides(graph_.tensors[from].shape), after.b.index,
                                     k_axis + after.k.size());
     return place.coefficients[k_axis] == 1;
+  }
+
+  /// Whether it makes of its elements such that take fewer bytes, which products are faster with.
+  bool narrows(const Node& view) const {
+    const ExprNode& load = view.exprs.node(view.results[0].value);
+    const auto bytes = [&](TensorId id) {
+      return size_bytes_of(storage_on(target_, graph_.tensors[id].dtype));
+    };
+    return bytes(view.results[0].output) < bytes(view.inputs[load.index]);
   }
 
   /// What makes floats becomes a factor of a product of matrices, and nothing else: other readers

@@ -230,6 +230,8 @@ std::string kernel_key(const Schedule& schedule, const Node& node) {
   numbers_of(schedule, node, [&](int64_t value, bool) { return numbers.emplace_back(value); });
   std::string key = structure_of(schedule, node);
   append(key, numbers);
+  // What may be chosen; the choice itself is in a step's key.
+  if (schedule.precision == Precision::tf32) key += "tf32";
   return key;
 }
 

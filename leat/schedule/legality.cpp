@@ -103,6 +103,7 @@ Result<void> check_units(const Schedule& schedule, const Node& node, const Contr
   };
   const MatrixShape shape = {.a = storage(contraction->a),
                              .b = storage(contraction->b),
+                             .tf32 = takes_tf32(schedule, node, *contraction),
                              .m = static_cast<uint16_t>(p.unit_m),
                              .n = static_cast<uint16_t>(p.unit_n),
                              .k = static_cast<uint16_t>(p.unit_k),
@@ -303,6 +304,15 @@ std::vector<Candidate> program_candidates(const Schedule& schedule, const Node& 
 }
 
 }  // namespace
+
+bool takes_tf32(const Schedule& schedule, const Node& node, const Contraction& contraction) {
+  const auto is_f32 = [&](const ContractionOperand& operand) {
+    const TensorId id = node.inputs[operand.input];
+    return schedule.graph.tensors[id].dtype == DType::f32 &&
+           schedule.placements[id].storage == DType::f32;
+  };
+  return schedule.precision == Precision::tf32 && is_f32(contraction.a) && is_f32(contraction.b);
+}
 
 Result<void> is_legal(const Schedule& schedule, const Node& node, const KernelParams& params,
                       const Target& target) {

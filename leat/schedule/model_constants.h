@@ -72,6 +72,10 @@ inline constexpr UnitTile kDriverUnitTiles[] = {
     {16, 16, 4, 1, 2, 4, 32, 2, 3, 700, 1300, 440, 800},
     {16, 16, 2, 2, 2, 2, 32, 2, 4, 500, 650, 220, 420},
 };
+/// A slab of f32 beside one of 16 bits: twice the bytes, and units of TF32 have half the rate of
+/// those of f16 (NVIDIA H100 Tensor Core GPU Architecture, table 2: 494.7 of 989.4 TFLOPS).
+/// Estimate.
+inline constexpr double kWideSlabCost = 2;
 /// Results of 16 bits leave in vectors of so many columns: of a wide tile the longer ones cost 6 %
 /// (epic_mid), of narrow ones they gain 2 % (r50_c2_b64), in the same run as the fit.
 inline constexpr uint32_t kUnitVectorWide = 2, kUnitVectorNarrow = 4;

@@ -6,6 +6,7 @@
 
 #include "leat/base/target_facts.h"
 #include "leat/schedule/join_concats.h"
+#include "leat/schedule/round_products.h"
 #include "leat/schedule/split_wide.h"
 #include "leat/schedule/whole_sums.h"
 #include "leat/tensor/contraction.h"
@@ -151,9 +152,11 @@ bool needs_f64_as_f32(const Graph& graph, const Target& target) {
   return !facts_of(target).has_f64 && std::ranges::any_of(graph.nodes, is_read_or_written);
 }
 
-Result<void> normalise(Graph& graph, const Target& target) {
+Result<ProductCounts> normalise(Graph& graph, const Target& target, Precision precision) {
   ask_checks(graph);
   remove_dead_nodes(graph);
+  // Before concatenations are joined: a factor that is copied has to be written whole.
+  TRY_ASSIGN(const ProductCounts products, round_products(graph, target, precision));
   join_concats(graph);
   if (sum_whole_numbers(graph, target)) remove_dead_nodes(graph);
   TRY(fold_widened(graph, kWidenedElementsSmall, true));
@@ -163,7 +166,7 @@ Result<void> normalise(Graph& graph, const Target& target) {
   split_wide_nodes(graph, target);
   TRY(check_shapes(graph));
   clone_shared_weights(graph);
-  return {};
+  return products;
 }
 
 }  // namespace leat

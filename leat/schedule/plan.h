@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "leat/base/precision.h"
 #include "leat/base/result.h"
 #include "leat/tensor/contraction.h"
 
@@ -142,12 +143,21 @@ struct Step {
   std::vector<TensorId> scratch;
 };
 
+/// Products of matrices in f32 that the graph has, and how many of them are rounded to what the
+/// user allows.
+struct ProductCounts {
+  uint32_t all = 0;
+  uint32_t rounded = 0;
+};
+
 struct Schedule {
   Graph graph;                        // after fusion and splitting
   std::vector<Step> steps;            // in order of execution
   std::vector<Placement> placements;  // by tensor id
   MemoryPlan memory;
-  bool f64_as_f32 = false;  // the target has no f64, which the graph asks for
+  bool f64_as_f32 = false;               // the target has no f64, which the graph asks for
+  Precision precision = Precision::f32;  // asked for
+  ProductCounts products;
 };
 
 /// The tensor whose bytes `tensor` has, itself if it is no alias.

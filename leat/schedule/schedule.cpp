@@ -1,6 +1,8 @@
 // The steps in their order; see schedule.h.
 #include "leat/schedule/schedule.h"
 
+#include <algorithm>
+
 #include "leat/schedule/fuse.h"
 #include "leat/schedule/layout.h"
 #include "leat/schedule/memory_plan.h"
@@ -28,6 +30,17 @@ std::span<const PlanStep> plan_steps() {
   return kSteps;
 }
 
+/// Those that the choice has given to units; one in slices counts for each.
+static uint32_t products_of_tf32(const Schedule& schedule) {
+  const auto is_one = [&](const Step& step) {
+    const auto* const params = std::get_if<ContractionParams>(&step.params);
+    const Node& node = schedule.graph.nodes[step.node];
+    return params != nullptr && params->by_units() &&
+           takes_tf32(schedule, node, *find_contraction(schedule.graph, node));
+  };
+  return static_cast<uint32_t>(std::ranges::count_if(schedule.steps, is_one));
+}
+
 Result<Schedule> make_schedule(const Graph& graph, const Target& target,
                                const ScheduleOptions& options) {
   Schedule schedule;
@@ -44,7 +57,8 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
     return Error(ErrorKind::unsupported,
                  "The graph computes in f64, of which Target \"" + target.name + "\" has none.");
   }
-  TRY(normalise(schedule.graph, target));
+  schedule.precision = options.precision;
+  TRY_ASSIGN(schedule.products, normalise(schedule.graph, target, options.precision));
   done(PlanStep::normalise);
   see_through_moves(schedule.graph);
   fuse(schedule.graph, target);
@@ -54,6 +68,9 @@ Result<Schedule> make_schedule(const Graph& graph, const Target& target,
   assign_layouts(schedule, target, options.external_channels_last);
   done(PlanStep::layout);
   TRY(choose_kernels(schedule, chooser, {options.argument_bytes_max}, options.known_params));
+  if (options.precision == Precision::tf32) {
+    schedule.products.rounded = std::min(schedule.products.all, products_of_tf32(schedule));
+  }
   done(PlanStep::choose);
   plan_memory(schedule);
   done(PlanStep::memory);

@@ -33,6 +33,9 @@ struct ScheduleOptions {
   uint64_t argument_bytes_max = UINT64_MAX;
   /// A graph with f64 is refused where the target has none, instead of computed as f32.
   bool strict = false;
+  /// What factors of products in f32 may be rounded to; where the target has nothing of it, or it
+  /// would not be faster, they are not.
+  Precision precision = Precision::f32;
   /// Sees the plan after each step.
   std::function<void(PlanStep, const Schedule&)> after_step;
 };

@@ -56,4 +56,18 @@ void ConstantMemory::keep_results(const Node& node, std::vector<ConstantValue> i
   folded_.insert_or_assign(node.name, Folded{node, std::move(inputs), std::move(results)});
 }
 
+ConstantValue ConstantMemory::other_of(const std::string& name, const ConstantValue& value,
+                                       DType dtype) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = others_.find(name);
+  if (found == others_.end()) return nullptr;
+  const auto& [kept, other] = found->second;
+  return kept == value && other->dtype == dtype ? other : nullptr;
+}
+
+void ConstantMemory::keep_other(const std::string& name, ConstantValue value, ConstantValue other) {
+  const std::lock_guard lock(mutex_);
+  others_.insert_or_assign(name, std::pair(std::move(value), std::move(other)));
+}
+
 }  // namespace leat

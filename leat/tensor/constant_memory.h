@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "leat/tensor/graph.h"
@@ -29,6 +30,9 @@ class ConstantMemory {
   std::vector<ConstantValue> results_of(const Node& node, std::span<const ConstantValue> inputs);
   void keep_results(const Node& node, std::vector<ConstantValue> inputs,
                     std::vector<ConstantValue> results);
+  /// What was kept under this name as `value` in another dtype; null when nothing was.
+  ConstantValue other_of(const std::string& name, const ConstantValue& value, DType dtype) const;
+  void keep_other(const std::string& name, ConstantValue value, ConstantValue other);
 
  private:
   struct Folded {
@@ -40,6 +44,7 @@ class ConstantMemory {
   std::unordered_map<std::string, ConstantValue> by_name_;
   std::unordered_map<const void*, ConstantValue> by_source_;
   std::unordered_map<std::string, Folded> folded_;
+  std::unordered_map<std::string, std::pair<ConstantValue, ConstantValue>> others_;
 };
 
 }  // namespace leat

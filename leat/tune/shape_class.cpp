@@ -8,6 +8,8 @@
 #include <cmath>
 #include <sstream>
 
+#include "leat/schedule/candidates.h"
+
 namespace leat {
 
 namespace {
@@ -30,7 +32,8 @@ ShapeClass shape_class_of(const Schedule& schedule, const Node& node) {
   if (const auto product = find_contraction(schedule.graph, node)) {
     const int64_t k_inner = product->k.empty() ? 1 : product->k.back();
     const bool is_packed = schedule.placements[node.inputs[product->b.input]].packed;
-    return {type_of(schedule, node.inputs[product->a.input]),
+    return {takes_tf32(schedule, node, *product) ? std::string(name_of(Precision::tf32))
+                                                 : type_of(schedule, node.inputs[product->a.input]),
             fmt::format("product{}{}{} taps {}", is_packed ? " packed" : "",
                         !is_packed && element_count(product->m) == 1 ? " of one row" : "",
                         k_inner % 4 == 0 ? " vector-k" : "", element_count(product->k) / k_inner),

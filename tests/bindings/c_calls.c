@@ -224,6 +224,24 @@ static void kernels_in_models(void) {
   leat_session_close(session);
 }
 
+static void precisions(void) {
+  leat_session* session = cpu_session();
+  leat_load_options options = {sizeof options};
+  leat_model* model = NULL;
+  leat_model_stats stats = {sizeof stats};
+  options.precision = "fp16";
+  EXPECT_FAILS(
+      LEAT_INVALID_ARGUMENT, "there are (f32, tf32, bf16, f16, i8)",
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "sums", &options, &model));
+  options.precision = "bf16";
+  EXPECT_OK(
+      leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "sums", &options, &model));
+  EXPECT_OK(leat_model_get_stats(model, &stats));
+  EXPECT(stats.products == 0 && stats.rounded_products == 0); /* it has sums only */
+  leat_model_close(model);
+  leat_session_close(session);
+}
+
 static void types_that_are_none(void) {
   leat_session* session = cpu_session();
   leat_model* model = load_sums(session, 1);
@@ -1024,6 +1042,7 @@ const c_case c_cases[] = {
     {"Sessions", sessions},
     {"Digits", digits},
     {"KernelsInModels", kernels_in_models},
+    {"Precisions", precisions},
     {"TypesThatAreNone", types_that_are_none},
     {"BadLoads", bad_loads},
     {"ShapesThatChange", shapes_that_change},

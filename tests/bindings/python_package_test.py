@@ -109,6 +109,16 @@ class Running(unittest.TestCase):
         self.assertEqual(scores.argmax(), 1)
         self.assertAlmostEqual(float(scores.sum()), 1, places=5)
 
+    def test_precision(self):
+        full = leat.load(DIGITS, device="cpu")
+        self.assertEqual(full.stats["rounded_products"], 0)
+        net = leat.load(DIGITS, device="cpu", precision="bf16")
+        self.assertEqual(net(picture()).argmax(), 1)
+        self.assertEqual(net.stats["products"], full.stats["products"])
+        self.assertGreater(net.stats["products"], 0)
+        with self.assertRaisesRegex(leat.Error, r"\(f32, tf32, bf16, f16, i8\)"):
+            leat.load(DIGITS, device="cpu", precision="half")
+
     def test_shapes_that_change(self):
         net = sums()
         for rows in (1, 5, 2, 5):

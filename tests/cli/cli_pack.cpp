@@ -247,7 +247,7 @@ TEST(CliPack, DamagedFilesAreRefusedInOneSentence) {
       {"short", good.substr(0, 40), "it ends within its header"},
       {"cut", good.substr(0, good.size() - 1), "bytes and was written with"},
       {"long", good + "x", "bytes and was written with"},
-      {"newer", good.substr(0, 8) + '\3' + good.substr(9), "is of format version (3)"},
+      {"newer", good.substr(0, 8) + '\x63' + good.substr(9), "is of format version (99)"},
       {"header", flipped(good, 24), "is damaged"},
       {"hash", flipped(good, 40), "its hash does not hold"},
       {"body", flipped(good, 100), "its hash does not hold"},

@@ -88,6 +88,7 @@ class LoadOptions(_Sized):
         ("has_one_shape", c_int32),
         ("takes_times", c_int32),
         ("trusts_kernels", c_int32),
+        ("precision", c_char_p),
     ]
 
 
@@ -114,6 +115,8 @@ class ModelStats(_Sized):
         ("launches", c_uint64),
         ("tensor_bytes", c_uint64),
         ("repeated_runs", c_uint64),
+        ("products", c_uint64),
+        ("rounded_products", c_uint64),
     ]
 
 

@@ -206,7 +206,7 @@ class Model:
                  shapes: Optional[Mapping[str, Sequence[int]]] = None,
                  values: Optional[Mapping[str, Value]] = None, strict: bool = False,
                  fixed: bool = False, deadline: float = 0, times: bool = False,
-                 trust: bool = False) -> None:
+                 trust: bool = False, precision: Optional[str] = None) -> None:
         self._handle = ctypes.c_void_p()
         self._session = session or default_session()
         self._lock = threading.Lock()  # a model is used by one thread at a time
@@ -216,7 +216,8 @@ class Model:
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
             is_strict=int(strict), has_one_shape=int(fixed), takes_times=int(times),
-            trusts_kernels=int(trust))
+            trusts_kernels=int(trust),
+            precision=None if precision is None else precision.encode())
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
                 self._session._handle, model, len(model), b"(bytes)", c.byref(options),
@@ -475,6 +476,8 @@ def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     times: each run takes the device's time: Model.run_times.
     deadline: seconds after which a run counts as lost.
     trust: kernels in the model are not checked by the interpreter (docs/kernels.md).
+    precision: "tf32", "bf16", "f16" or "i8": what factors of products in f32 may be rounded to
+        (docs/precision.md); default: "f32", nothing.
     """
     return Model(model, **options)
 

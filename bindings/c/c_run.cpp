@@ -52,12 +52,15 @@ Result<void> accept_inputs(LoadedModel& model, std::span<const leat_tensor> inpu
   return model.take_shapes(shapes);
 }
 
+Result<void> accept_output_count(const LoadedModel& model, std::span<const leat_tensor> outputs) {
+  const size_t wanted = model.model().outputs.size();
+  if (outputs.size() == wanted) return {};
+  return invalid(
+      fmt::format("Number of outputs ({}) is not the model's ({}).", outputs.size(), wanted));
+}
+
 /// Whether to run: false when an output has no memory, and all are described instead.
 Result<bool> accept_outputs(std::span<const ModelValue> wanted, std::span<leat_tensor> outputs) {
-  if (outputs.size() != wanted.size()) {
-    return invalid(fmt::format("Number of outputs ({}) is not the model's ({}).", outputs.size(),
-                               wanted.size()));
-  }
   const auto size_of = [&](size_t i) { return bytes_of(wanted[i].dtype, wanted[i].shape); };
   bool has_memory = true;
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -138,10 +141,11 @@ Result<void> read_states(leat_model& model, std::span<const leat_tensor> outputs
 }
 
 /// Through host tensors: of a model in parts, which tells the sizes of its outputs by running, or
-/// with states. A call that only asks for sizes leaves the results for the next one with equal
-/// inputs.
+/// with states. A call that only asks for sizes, or has too little memory, leaves the results for
+/// the next one with equal inputs: what went from run to run has done so.
 Result<void> run_by_host(leat_model& model, std::span<const leat_tensor> inputs,
                          std::span<leat_tensor> outputs) {
+  TRY(accept_output_count(*model.loaded, outputs));
   std::vector<HostTensor> given;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const bool goes_on =
@@ -160,11 +164,11 @@ Result<void> run_by_host(leat_model& model, std::span<const leat_tensor> inputs,
     values[i].dtype = results[i].dtype;
     values[i].shape = results[i].shape;
   }
-  TRY_ASSIGN(const bool has_memory, accept_outputs(values, outputs));
-  if (!has_memory) {
+  const Result<bool> has_memory = accept_outputs(values, outputs);
+  if (!has_memory || !*has_memory) {
     model.described = std::move(results);
     model.described_inputs = std::move(given);
-    return {};
+    return has_memory ? Result<void>() : has_memory.error();
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     describe(values[i].dtype, values[i].shape, outputs[i]);
@@ -277,6 +281,7 @@ leat_status timed_out(leat_status status, bool is_reached) {
 
 Result<void> run_accepted(LoadedModel& model, std::span<const leat_tensor> inputs,
                           std::span<leat_tensor> outputs) {
+  TRY(accept_output_count(model, outputs));
   TRY_ASSIGN(const bool runs, accept_outputs(model.model().outputs, outputs));
   if (!runs) return {};
   while (true) {
@@ -326,6 +331,17 @@ size_t leat_model_state_count(const leat_model* model) {
   return model == nullptr ? 0 : model->loaded->state_count();
 }
 
+leat_status leat_model_state(const leat_model* model, size_t index, size_t* output, size_t* input) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    TRY(c::check_below(index, model->loaded->state_count(), "Index of a state"));
+    const StatePair& pair = model->loaded->state_pair(index);
+    if (output != nullptr) *output = pair.output;
+    if (input != nullptr) *input = pair.input;
+    return {};
+  });
+}
+
 leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* value) {
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));
@@ -344,6 +360,7 @@ leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* 
 leat_status leat_model_forget_states(leat_model* model) {
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));
+    model->described.clear();
     model->loaded->forget_states();
     return {};
   });

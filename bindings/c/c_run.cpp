@@ -364,6 +364,17 @@ size_t leat_model_state_count(const leat_model* model) {
   return model == nullptr ? 0 : model->loaded->state_count();
 }
 
+leat_status leat_model_state(const leat_model* model, size_t index, size_t* output, size_t* input) {
+  return c::guarded([&]() -> Result<void> {
+    TRY(c::check_given(model, "model"));
+    TRY(c::check_below(index, model->loaded->state_count(), "Index of a state"));
+    const StatePair& pair = model->loaded->state_pair(index);
+    if (output != nullptr) *output = pair.output;
+    if (input != nullptr) *input = pair.input;
+    return {};
+  });
+}
+
 leat_status leat_model_read_state(leat_model* model, size_t index, leat_tensor* value) {
   return c::guarded([&]() -> Result<void> {
     TRY(c::check_given(model, "model"));

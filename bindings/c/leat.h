@@ -358,6 +358,10 @@ LEAT_API leat_status leat_run(leat_model* model, const leat_tensor* inputs, size
 
 /** Pairs of outputs and inputs, each once. 0 for null. */
 LEAT_API size_t leat_model_state_count(const leat_model* model);
+/** Which output is which input of the next run, by their indices; either may be null. Errors:
+ * LEAT_INVALID_ARGUMENT, for an index past the end. */
+LEAT_API leat_status leat_model_state(const leat_model* model, size_t index, size_t* output,
+                                      size_t* input);
 /** Copies what the next run will read; without memory (`data` null) only its type and shape are
  * told. No run is in flight. Errors: LEAT_INVALID_ARGUMENT, for an index past the end, a tensor
  * that is too small, or before there is a value; LEAT_DEVICE_LOST, when it was lost with its

@@ -557,6 +557,7 @@ static void states(void) {
   float in[4] = {1, 2, 3, 4}, out[4] = {0};
   leat_tensor x = floats(in, 2, 1, 4, 0, 0), y = floats(out, 2, 1, 4, 0, 0);
   leat_tensor nothing_in = {0}, nothing_out = {0};
+  size_t output = 7, input = 7;
   options.states = wrong;
   options.state_count = 1;
   EXPECT_FAILS(
@@ -570,6 +571,11 @@ static void states(void) {
   EXPECT_OK(
       leat_model_load_memory(session, sums_model, sizeof sums_model - 1, "s", &options, &model));
   EXPECT(leat_model_state_count(model) == 1 && leat_model_state_count(NULL) == 0);
+  EXPECT_OK(leat_model_state(model, 0, &output, &input));
+  EXPECT(output == 0 && input == 0);
+  EXPECT_OK(leat_model_state(model, 0, NULL, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_state(model, 1, &output, NULL));
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_state(NULL, 0, &output, &input));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "before the first run", leat_model_read_state(model, 0, &y));
   EXPECT_OK(leat_run(model, &x, 1, &y, 1));
   EXPECT(out[0] == 2 && out[3] == 8);
@@ -583,6 +589,12 @@ static void states(void) {
   EXPECT(out[0] == 8 && out[3] == 32);
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_read_state(model, 1, &y));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "null", leat_model_read_state(model, 0, NULL));
+  y.size_bytes = 4; /* too few: the run is not lost */
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "needs (16) bytes", leat_run(model, &nothing_in, 1, &y, 1));
+  y.size_bytes = sizeof out;
+  EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "(0)", leat_run(model, &nothing_in, 1, &y, 0));
+  EXPECT_OK(leat_run(model, &nothing_in, 1, &y, 1));
+  EXPECT(out[0] == 16 && out[3] == 64);
   in[0] = 5;
   EXPECT_OK(leat_model_set_state(model, 0, &x));
   EXPECT_FAILS(LEAT_INVALID_ARGUMENT, "is not below", leat_model_set_state(model, 1, &x));

@@ -23,6 +23,45 @@ PLACES = (b'\x08\x08:W\n\x0c\n\x01x\x12\x01r"\x04Relu\n\x0f\n\x01r\x12\x01y"\x07
           b'\n\x01y\x12\x13\n\x11\x08\x07\x12\r\n\x02\x08\x02\n\x07\x12\x05foundB\x04\n\x00\x10\r')
 
 
+def message(number, *fields):
+    """A field of a protobuf file that is a text or a message."""
+    content, head = b"".join(fields), bytes([number << 3 | 2])
+    size = len(content)
+    while size > 127:
+        head += bytes([size & 127 | 128])
+        size >>= 7
+    return head + bytes([size]) + content
+
+
+def node(op, inputs, outputs, *attributes):
+    return message(1, *[message(1, name.encode()) for name in inputs.split()],
+                   *[message(2, name.encode()) for name in outputs.split()],
+                   message(4, op.encode()), *attributes)
+
+
+def value(field, name, *extents):
+    """An input (11) or output (12) of f32; an extent is a number, or a name, or None."""
+    dims = [message(1, message(2, one.encode()) if isinstance(one, str) else
+                    b"" if one is None else bytes([8, one])) for one in extents]
+    return message(field, message(1, name.encode()),
+                   message(2, message(1, b"\x08\x01", message(2, *dims))))
+
+
+def model(*parts):
+    return b"\x08\x08" + message(7, *parts, message(2, b"graph")) + message(8, b"\n\x00\x10\r")
+
+
+# y = before + x and after = y * x, of which `after` is the next `before`.
+CARRIES = model(node("Add", "before x", "y"), node("Mul", "y x", "after"),
+                value(11, "x", 2), value(11, "before", 2), value(12, "y", 2),
+                value(12, "after", 2))
+# A cache of rows that grows by those of x, and twice what is in it.
+AXIS_0 = message(5, message(1, b"axis"), b"\x18\x00\xa0\x01\x02")
+GROWS = model(node("Concat", "past x", "present", AXIS_0), node("Add", "present present", "y"),
+              value(11, "past", "n", 2), value(11, "x", "rows", 2), value(12, "y", "all", 2),
+              value(12, "present", "all", 2))
+
+
 def sums(**options):
     return leat.load(SUMS, device="cpu", **options)
 
@@ -195,6 +234,71 @@ class Running(unittest.TestCase):
         self.assertEqual(wrong, [])
 
 
+class States(unittest.TestCase):
+    def test_go_on_from_call_to_call(self):
+        for states in ({"after": "before"}, ["after=before"], {"after*": "before*"}):
+            net = leat.load(CARRIES, device="cpu", states=states)
+            x = np.array([2, 3], np.float32)
+            before = np.zeros(2, np.float32)
+            for _ in range(4):
+                np.testing.assert_array_equal(net(x), before + x)
+                before = (before + x) * x
+                np.testing.assert_array_equal(net.state("before"), before)
+            np.testing.assert_array_equal(net.state("after"), before)
+            np.testing.assert_array_equal(net(x, before=np.ones(2, np.float32)), x + 1)
+            np.testing.assert_array_equal(net(x=x), (x + 1) * x + x)
+            net.forget_states()
+            np.testing.assert_array_equal(net(x), x)
+
+    def test_stay_on_the_device(self):
+        net = leat.load(CARRIES, device="cpu", states={"after": "before"})
+        x = np.ones(2, np.float32)
+        net(x)
+        copied = net.stats["copied_bytes"]
+        net(x)
+        self.assertEqual(net.stats["copied_bytes"] - copied, 16)  # x and y
+
+    def test_a_cache_that_grows(self):
+        net = leat.load(GROWS, device="cpu", states={"present": "past"})
+        all_rows = np.zeros((0, 2), np.float32)
+        for rows in (3, 1, 1, 2, 0, 1):
+            x = np.random.default_rng(rows).random((rows, 2), np.float32)
+            all_rows = np.concatenate([all_rows, x])
+            np.testing.assert_array_equal(net(x), 2 * all_rows)
+            np.testing.assert_array_equal(net.state("past"), all_rows)
+        x = np.ones((1, 2), np.float32)
+        np.testing.assert_array_equal(net(x, past=np.zeros((0, 2), np.float32)), 2 * x)
+        self.assertEqual(net.run([None, x])[1], None)
+        self.assertEqual(net.state("present").shape, (2, 2))
+
+    def test_of_models_in_parts(self):
+        found = model(node("Add", "before x", "after"), node("NonZero", "after", "y"),
+                      value(11, "x", 2), value(11, "before", 2), value(12, "y", 1, "found"),
+                      value(12, "after", 2))
+        net = leat.load(found, device="cpu", states={"after": "before"})
+        for x, places in (([0, 1], [1]), ([0, 0], [1]), ([1, 0], [0, 1]), ([-1, -1], [])):
+            np.testing.assert_array_equal(net(np.array(x, np.float32)), [places])
+        np.testing.assert_array_equal(net.state("after"), [0, 0])
+
+    def test_errors_say_what(self):
+        net = leat.load(CARRIES, device="cpu", states={"after": "before"})
+        x = np.ones(2, np.float32)
+        with self.assertRaisesRegex(leat.Error, "before the first run"):
+            net.state("after")
+        with self.assertRaisesRegex(KeyError, "no state .*y"):
+            net.state("y")
+        with self.assertRaisesRegex(TypeError, "1 inputs; 2"):
+            net(x, x)
+        with self.assertRaisesRegex(TypeError, "\"x\" of the model is not given"):
+            net(before=x)
+        with self.assertRaisesRegex(leat.Error, "f64"):
+            net(x, before=np.zeros(2))
+        with self.assertRaisesRegex(leat.Error, "no input \"z\""):
+            leat.load(CARRIES, device="cpu", states=["after=z"])
+        with self.assertRaisesRegex(TypeError, "is a text"):
+            leat.load(CARRIES, device="cpu", states="after=before")
+
+
 class InPlace(unittest.TestCase):
     def test_memory_of_the_device(self):
         net = sums(shapes={"x": (3, 4)})
@@ -307,16 +411,6 @@ class Kernels(unittest.TestCase):
     def test_format(self):
         self.assertEqual(leat.format_kernel(DOUBLES.replace("  ", "")),
                          DOUBLES.replace("write\n{", "write\n\n{"))
-
-
-def message(number, *fields):
-    """A field of a protobuf file that is a text or a message."""
-    content, head = b"".join(fields), bytes([number << 3 | 2])
-    size = len(content)
-    while size > 127:
-        head += bytes([size & 127 | 128])
-        size >>= 7
-    return head + bytes([size]) + content
 
 
 def kernel_model(*attributes):

@@ -88,6 +88,8 @@ class LoadOptions(_Sized):
         ("has_one_shape", c_int32),
         ("takes_times", c_int32),
         ("trusts_kernels", c_int32),
+        ("states", POINTER(c_char_p)),
+        ("state_count", c_size_t),
         ("precision", c_char_p),
     ]
 
@@ -247,6 +249,11 @@ _FUNCTIONS: Dict[str, List[Any]] = {
     "leat_model_profile": [
         c_int32, c_void_p, POINTER(KernelTime), c_size_t, POINTER(c_size_t)
     ],
+    "leat_model_state_count": [c_size_t, c_void_p],
+    "leat_model_state": [c_int32, c_void_p, c_size_t, POINTER(c_size_t), POINTER(c_size_t)],
+    "leat_model_read_state": [c_int32, c_void_p, c_size_t, POINTER(Tensor)],
+    "leat_model_set_state": [c_int32, c_void_p, c_size_t, POINTER(Tensor)],
+    "leat_model_forget_states": [c_int32, c_void_p],
     "leat_run": [c_int32, c_void_p, POINTER(Tensor), c_size_t, POINTER(Tensor), c_size_t],
     "leat_model_input_memory": [c_int32, c_void_p, c_size_t, c_size_t, POINTER(Tensor)],
     "leat_model_output_memory": [c_int32, c_void_p, c_size_t, c_size_t, POINTER(Tensor)],

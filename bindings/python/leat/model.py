@@ -4,8 +4,8 @@ import ctypes
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any, Awaitable, Callable, Dict, Generator, List, Mapping, Optional, Sequence
-from typing import Tuple, Union
+from typing import Any, Awaitable, Callable, Container, Dict, Generator, Iterable, List, Mapping
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -206,17 +206,20 @@ class Model:
                  shapes: Optional[Mapping[str, Sequence[int]]] = None,
                  values: Optional[Mapping[str, Value]] = None, strict: bool = False,
                  fixed: bool = False, deadline: float = 0, times: bool = False,
-                 trust: bool = False, precision: Optional[str] = None) -> None:
+                 trust: bool = False,
+                 states: Union[Mapping[str, str], Iterable[str]] = (),
+                 precision: Optional[str] = None) -> None:
         self._handle = ctypes.c_void_p()
         self._session = session or default_session()
         self._lock = threading.Lock()  # a model is used by one thread at a time
         self._placed: Dict[Tuple[str, int, int], np.ndarray] = {}
         known, kept = _known_inputs(shapes or {}, values or {})
+        pairs = _state_texts(states)
         options = c.LoadOptions(
             device=None if device is None else device.encode(), known=known,
             known_count=len(known), deadline_ns=int(deadline * 1e9), slots=slots,
             is_strict=int(strict), has_one_shape=int(fixed), takes_times=int(times),
-            trusts_kernels=int(trust),
+            trusts_kernels=int(trust), states=pairs, state_count=len(pairs),
             precision=None if precision is None else precision.encode())
         if isinstance(model, bytes):
             status = c.library.leat_model_load_memory(
@@ -230,6 +233,8 @@ class Model:
         del kept
         self._count = (c.library.leat_model_input_count(self._handle),
                        c.library.leat_model_output_count(self._handle))
+        self._states = self._state_pairs()
+        self._is_steady = False  # states are the same size after a run as before
         self._read_facts()
 
     def __del__(self, close: Any = c.library.leat_model_close) -> None:
@@ -248,50 +253,120 @@ class Model:
         return ValueFacts(c.text(info.name), tuple(info.shape[: info.rank]),
                           arrays.dtype_of(info.type), info.type, info.size_bytes)
 
+    def _state_pairs(self) -> List[Tuple[int, int]]:
+        """Of outputs and inputs."""
+        pairs = []
+        for i in range(c.library.leat_model_state_count(self._handle)):
+            ends = ctypes.c_size_t(), ctypes.c_size_t()
+            c.check(c.library.leat_model_state(
+                self._handle, i, c.byref(ends[0]), c.byref(ends[1])))
+            pairs.append((ends[0].value, ends[1].value))
+        return pairs
+
     # --- Running ---------------------------------------------------------------------------------
 
-    def __call__(self, *values: Value, **named: Value) -> Any:
+    def __call__(self, *values: Optional[Value], **named: Optional[Value]) -> Any:
         """Runs once and waits. One value for each input, in order or by name, of the input's type;
         shapes that the model leaves open may change from call to call. Returns the output, or a
-        tuple of them: new arrays."""
-        results = self.run(self._in_order(values, named))
-        return results[0] if len(results) == 1 else tuple(results)
+        tuple of them: new arrays.
 
-    def run(self, values: Sequence[Value]) -> List[np.ndarray]:
-        """The same for a list; always returns a list."""
+        Inputs that are states are given by name, and are none of those in order; without a value
+        they go on from the last call. Outputs that are states are left out: see Model.state."""
+        results = self.run(self._in_order(values, named))
+        held = {output for output, _ in self._states}
+        shown = [result for i, result in enumerate(results) if i not in held]
+        return shown[0] if len(shown) == 1 else tuple(shown)
+
+    def run(self, values: Sequence[Optional[Value]]) -> List[Any]:
+        """The same for a list, with a value for every input, None for a state that goes on;
+        returns a list with an array for every output, None for a state."""
         if len(values) != len(self.inputs):
             raise TypeError(f"The model has {len(self.inputs)} inputs; {len(values)} are given.")
         with self._lock:
-            given = [arrays.as_array(value, facts.type)
-                     for value, facts in zip(values, self.inputs)]
+            given = self._arrays_of(values)
             tensors = (c.Tensor * self._count[0])()
             for tensor, array, facts in zip(tensors, given, self.inputs):
-                arrays.fill(tensor, array, facts.type)
-            results = (c.Tensor * self._count[1])()
-            if all(array.shape == facts.shape for array, facts in zip(given, self.inputs)):
-                made = self._memory_for(results)
-            else:
-                c.check(c.library.leat_model_set_shapes(self._handle, tensors, len(tensors)))
-                self._read_facts()
-                self._placed.clear()
-                made = self._memory_for(results)
-            if not made:
-                c.check(c.library.leat_run(  # which tells the sizes
-                    self._handle, tensors, len(tensors), results, len(results)))
-                made = self._described(results)
-                if not any(array.nbytes for array in made):
-                    return made  # there was nothing to be told, so it ran
-            c.check(c.library.leat_run(
-                self._handle, tensors, len(tensors), results, len(results)))
-            return made
+                if array is not None:
+                    arrays.fill(tensor, array, facts.type)
+            fits = all(array is None or array.shape == facts.shape
+                       for array, facts in zip(given, self.inputs))
+            return self._run_states(tensors, fits) if self._states else self._run(tensors, fits)
 
-    def _memory_for(self, results: Any) -> List[np.ndarray]:
-        """Of the outputs; none, where only a run tells the size of one, or one is empty."""
-        if not all(facts.size_bytes for facts in self.outputs):
+    def _arrays_of(self, values: Sequence[Optional[Value]]) -> List[Optional[np.ndarray]]:
+        may_lack = {i for _, i in self._states}
+        given: List[Optional[np.ndarray]] = []
+        for i, (value, facts) in enumerate(zip(values, self.inputs)):
+            goes_on = value is None and i in may_lack
+            given.append(None if goes_on else arrays.as_array(value, facts.type))
+        return given
+
+    def _run(self, tensors: Any, fits: bool) -> List[Any]:
+        """`fits`: the model is ready for these shapes."""
+        if not fits:
+            c.check(c.library.leat_model_set_shapes(self._handle, tensors, len(tensors)))
+            self._read_facts()
+            self._placed.clear()
+        results = (c.Tensor * self._count[1])()
+        return self._call(tensors, results, self._memory_for(results))
+
+    def _run_states(self, tensors: Any, fits: bool) -> List[Any]:
+        """`fits`: those that are given have the shapes of the last call."""
+        held = {output for output, _ in self._states}
+        results = (c.Tensor * self._count[1])()
+        is_known = fits and self._is_steady
+        made = self._call(tensors, results, self._memory_for(results, held) if is_known else [])
+        if not is_known:
+            self._placed.clear()
+            self._read_facts()
+            self._is_steady = all(
+                self.outputs[output].shape == self.inputs[i].shape for output, i in self._states)
+        return [None if i in held else array for i, array in enumerate(made)]
+
+    def _call(self, tensors: Any, results: Any, made: List[np.ndarray]) -> List[np.ndarray]:
+        """With memory for the outputs, where it is made; states are not copied."""
+        call = self._handle, tensors, len(tensors), results, len(results)
+        if not made:
+            c.check(c.library.leat_run(*call))  # which tells the sizes
+            made = self._described(results)
+            for output, _ in self._states:
+                results[output].data = None
+            if not any(array.nbytes for array in made):
+                return made  # there was nothing to be told, so it ran
+        c.check(c.library.leat_run(*call))
+        return made
+
+    def state(self, name: str) -> np.ndarray:
+        """What the next call will read of a state, by the name of its input or of its output: a
+        new array."""
+        named = [s for s, (output, i) in enumerate(self._states)
+                 if name in (self.inputs[i].name, self.outputs[output].name)]
+        if not named:
+            raise KeyError(f"The model has no state \"{name}\".")
+        value = (c.Tensor * 1)()
+        with self._lock:
+            ask = self._handle, named[0], value
+            c.check(c.library.leat_model_read_state(*ask))
+            array = self._described(value)[0]
+            c.check(c.library.leat_model_read_state(*ask))
+        return array
+
+    def forget_states(self) -> None:
+        """As before the first call: states are zeros."""
+        with self._lock:
+            self._is_steady = False
+            c.check(c.library.leat_model_forget_states(self._handle))
+
+    def _memory_for(self, results: Any, held: Container[int] = ()) -> List[np.ndarray]:
+        """Of the outputs but those; none, where only a run tells the size of one, or one is
+        empty."""
+        wanted = [facts for i, facts in enumerate(self.outputs) if i not in held]
+        if not all(facts.size_bytes for facts in wanted):
             return []
-        made = [np.empty(facts.shape, facts.dtype) for facts in self.outputs]
-        for result, array, facts in zip(results, made, self.outputs):
-            arrays.fill(result, array, facts.type)
+        made = [np.empty(() if i in held else facts.shape, facts.dtype)
+                for i, facts in enumerate(self.outputs)]
+        for i, (result, array, facts) in enumerate(zip(results, made, self.outputs)):
+            if i not in held:
+                arrays.fill(result, array, facts.type)
         return made
 
     @staticmethod
@@ -303,18 +378,21 @@ class Model:
             arrays.fill(result, array, result.type)
         return made
 
-    def _in_order(self, values: Sequence[Value], named: Mapping[str, Value]) -> List[Value]:
-        if not named:
-            return list(values)
-        listed = list(values)
-        for facts in self.inputs[len(values):]:
-            if facts.name not in named:
-                raise TypeError(f"Input \"{facts.name}\" of the model is not given.")
-            listed.append(named[facts.name])
-        unknown = set(named) - {facts.name for facts in self.inputs[len(values):]}
+    def _in_order(self, values: Sequence[Optional[Value]],
+                  named: Mapping[str, Optional[Value]]) -> List[Optional[Value]]:
+        states = {i for _, i in self._states}
+        free = [facts.name for i, facts in enumerate(self.inputs) if i not in states]
+        if len(values) > len(free) or (not named and len(values) < len(free)):
+            raise TypeError(f"The model has {len(free)} inputs; {len(values)} are given.")
+        given = dict(zip(free, values))
+        unknown = set(named) - ({facts.name for facts in self.inputs} - set(given))
         if unknown:
             raise TypeError(f"The model has no input \"{min(unknown)}\" to be given by name.")
-        return listed
+        given.update(named)
+        missing = [name for name in free if name not in given]
+        if missing:
+            raise TypeError(f"Input \"{missing[0]}\" of the model is not given.")
+        return [given.get(facts.name) for facts in self.inputs]
 
     # --- In place --------------------------------------------------------------------------------
 
@@ -462,6 +540,15 @@ def _known_inputs(shapes: Mapping[str, Sequence[int]], values: Mapping[str, Valu
     return known, kept
 
 
+def _state_texts(states: Union[Mapping[str, str], Iterable[str]]) -> Any:
+    """The C array of "OUT=IN"."""
+    if isinstance(states, str):
+        raise TypeError(f"States are a mapping, or a list of \"OUT=IN\"; \"{states}\" is a text.")
+    texts = ([f"{output}={name}" for output, name in states.items()]
+             if isinstance(states, Mapping) else list(states))
+    return (ctypes.c_char_p * len(texts))(*[text.encode() for text in texts])
+
+
 def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     """Makes an ONNX file, or its bytes, ready to run.
 
@@ -476,6 +563,9 @@ def load(model: Union[str, "os.PathLike[str]", bytes], **options: Any) -> Model:
     times: each run takes the device's time: Model.run_times.
     deadline: seconds after which a run counts as lost.
     trust: kernels in the model are not checked by the interpreter (docs/kernels.md).
+    states: outputs whose values are inputs of the next call, {"present.*": "past.*"} or a list of
+        "OUT=IN"; one * on each side stands for the same characters. They stay on the device, zeros
+        before the first call: Model.state, Model.forget_states.
     precision: "tf32", "bf16", "f16" or "i8": what factors of products in f32 may be rounded to
         (docs/precision.md); default: "f32", nothing.
     """

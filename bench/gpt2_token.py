@@ -18,6 +18,7 @@ import datetime
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -217,11 +218,11 @@ def main():
         if torch.cuda.is_available():
             peer = torch_row(options.layers, options.context, options.type, options.repeat,
                              expected)
-    version = subprocess.run([options.leat, "--version", "--json"], capture_output=True, text=True)
-    told = json.loads(version.stdout) if version.returncode == 0 else {}
+    version = subprocess.run([options.leat, "--version"], capture_output=True, text=True)
+    commit = re.search(r"\((.*)\)", version.stdout)
     result = {"what": "one token of a GPT-2 of the small size, random weights",
               "layers": options.layers, "context": options.context, "type": options.type,
-              "commit": told.get("commit"), "date": datetime.date.today().isoformat(),
+              "commit": commit and commit[1], "date": datetime.date.today().isoformat(),
               "results": rows, "peer": peer}
     text = json.dumps(result, indent=1)
     print(text)

@@ -160,7 +160,7 @@ Result<std::vector<InputFiles>> files_of_steps(const InputFiles& files, const On
 
 /// The model for the first shapes that it can have, where states without a value have open ones.
 Result<Model> make_first(const std::shared_ptr<const OnnxModel>& file, const Model& declared,
-                         ImportOptions& known) {
+                         std::span<const StatePair> states, ImportOptions& known) {
   std::vector<std::optional<Shape>> shapes;
   for (const ModelValue& input : declared.inputs) {
     const auto given = known.input_shapes.find(input.name);
@@ -169,18 +169,23 @@ Result<Model> make_first(const std::shared_ptr<const OnnxModel>& file, const Mod
     if (given != known.input_shapes.end()) shapes.back() = given->second;
     if (value != known.input_values.end()) shapes.back() = value->second.shape;
   }
-  std::optional<Result<Model>> made;
+  const ImportOptions told = known;
+  std::optional<Error> first;
+  std::optional<Model> best;
   for (const std::vector<Shape>& set : first_shapes(file, declared.inputs)(shapes)) {
-    ImportOptions tried = known;
+    ImportOptions tried = told;
     for (size_t i = 0; i < set.size(); ++i) tried.input_shapes[declared.inputs[i].name] = set[i];
     Result<Model> now = file->specialised(tried);
-    const bool is_good = now.has_value();
-    if (!made || is_good) made = std::move(now);
-    if (!is_good) continue;
+    if (!now && !first) first = now.error();
+    if (!now) continue;
+    const bool is_good = !empties_states(*now, states, shapes);
+    if (!is_good && best) continue;
+    best = std::move(*now);
     known = std::move(tried);
-    break;
+    if (is_good) break;
   }
-  return std::move(*made);
+  if (!best) return *first;
+  return std::move(*best);
 }
 
 /// What is no input any more, because its value decides a shape, is the same in all steps.
@@ -223,7 +228,13 @@ Result<FedSteps> feed_steps(const std::string& path, const std::vector<std::stri
   TRY_ASSIGN(ImportOptions known, import_options(*file, steps[0]));
   known.in_parts = options.in_parts;
   known.trusts_kernels = options.trusts_kernels;
-  TRY_ASSIGN(fed.fed.model, make_first(file, declared, known));
+  for (const std::string& name : optional) {  // what changes from run to run is no constant
+    const auto value = known.input_values.find(name);
+    if (value == known.input_values.end()) continue;
+    known.input_shapes[name] = value->second.shape;
+    known.input_values.erase(value);
+  }
+  TRY_ASSIGN(fed.fed.model, make_first(file, declared, named, known));
   const Model& model = fed.fed.model;
   TRY(check_constants(steps, model));
   TRY_ASSIGN(fed.states, match_states(states, model));

@@ -22,8 +22,8 @@ std::string class_text(const ClassScore& score) {
   return fmt::format("{:5d}  {:.6f}  {}", score.index, score.probability, score.label);
 }
 
-nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
-                               const std::vector<ClassScore>& top) {
+nlohmann::ordered_json json_of(const RunOptions& options, const Prepared& prepared,
+                               const MeasuredRun& run, const std::vector<ClassScore>& top) {
   using Json = nlohmann::ordered_json;
   Json object;
   object["model"] = prepared.fed.model.path;
@@ -39,7 +39,7 @@ nlohmann::ordered_json json_of(const Prepared& prepared, const MeasuredRun& run,
     object["outputs"].push_back(output);
   }
   if (!prepared.states.empty()) object["states"] = prepared.states.size();
-  if (prepared.steps.size() > 1) object["steps"] = prepared.steps.size();
+  if (options.in_steps) object["steps"] = prepared.steps.size();
   if (top.empty()) return object;
   object["top"] = Json::array();
   for (const ClassScore& score : top) {
@@ -87,7 +87,7 @@ void declare_run_options(CLI::App& command, RunOptions& o) {
       ->take_all();
   command.add_flag("--steps", o.in_steps,
                    "A run for each part of a file along an axis more than its input has; what "
-                   "comes out is put together likewise");
+                   "comes out is put together likewise; of a state, the last value");
   command.add_option("--top", o.top, "Prints the K best classes of the first output")
       ->type_name("K")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
@@ -147,6 +147,7 @@ Result<void> prepare_files(const RunOptions& options, Prepared& prepared) {
 RunSteps steps_of(const RunOptions& options, const Prepared& prepared) {
   RunSteps steps = {.inputs = prepared.steps, .are_many = options.in_steps};
   for (const auto& [index, path] : prepared.output_files) steps.wanted.insert(index);
+  if (options.top > 0) steps.wanted.insert(0);
   return steps;
 }
 
@@ -165,7 +166,7 @@ Result<int> report_run(const RunOptions& options, const Prepared& prepared,
   if (options.top > 0) {
     TRY_ASSIGN(top, top_classes(result.outputs, options.top, prepared.labels));
   }
-  if (options.json.wanted()) TRY(write_json(options.json, json_of(prepared, result, top)));
+  if (options.json.wanted()) TRY(write_json(options.json, json_of(options, prepared, result, top)));
   if (!options.json.to_stdout()) {
     print_top(top);
     print_text(text_of(result));

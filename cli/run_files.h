@@ -55,9 +55,8 @@ struct Prepared {
 
 /// Output files and labels, for `prepared.fed`, and that all of them can be written.
 Result<void> prepare_files(const RunOptions& options, Prepared& prepared);
-/// Writes and prints what came out. The exit code.
-/// Of a model with these files.
 RunSteps steps_of(const RunOptions& options, const Prepared& prepared);
+/// Writes and prints what came out. The exit code.
 Result<int> report_run(const RunOptions& options, const Prepared& prepared,
                        const MeasuredRun& result, const Trace& trace);
 

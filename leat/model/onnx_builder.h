@@ -77,7 +77,7 @@ class OnnxBuilder {
     proto_.mutable_graph()->set_name("built");
   }
 
-  /// A negative extent is left unknown.
+  /// An extent of -1 is left unknown, and is like all others; one of -2 has no name.
   void input(const std::string& name, const Shape& shape, int type = onnx::TensorProto::FLOAT) {
     describe(*proto_.mutable_graph()->add_input(), name, shape, type);
   }
@@ -126,7 +126,7 @@ class OnnxBuilder {
       auto* dimension = tensor->mutable_shape()->add_dim();
       if (extent >= 0) {
         dimension->set_dim_value(extent);
-      } else {
+      } else if (extent == -1) {
         dimension->set_dim_param("unknown");
       }
     }

@@ -1,7 +1,10 @@
 // See onnx_shapes.h.
 #include "leat/model/onnx_shapes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <ranges>
 #include <string>
@@ -73,6 +76,9 @@ class Foresight {
   std::vector<const DeclaredInput*> declared_;
 };
 
+/// Extents that nobody tells fall into groups, those of one name or on one axis, and each group is
+/// 0 or another number: 1 or, such as a batch, that of an open extent which is told. Sets with more
+/// zeros come first.
 class FirstShapes {
  public:
   FirstShapes(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs)
@@ -80,32 +86,75 @@ class FirstShapes {
 
   ShapeSets operator()(std::span<const std::optional<Shape>> shapes) const {
     std::map<std::string, int64_t> named;
+    std::vector<int64_t> others = {1};
     for (size_t i = 0; i < shapes.size(); ++i) {
       const std::vector<DeclaredInput::Extent>& extents = declared_[i]->extents;
       if (!shapes[i] || extents.size() != shapes[i]->size()) continue;
       for (size_t d = 0; d < extents.size(); ++d) {
-        if (!extents[d].symbol.empty()) named.emplace(extents[d].symbol, (*shapes[i])[d]);
+        const int64_t told = (*shapes[i])[d];
+        if (!extents[d].symbol.empty()) named.emplace(extents[d].symbol, told);
+        const bool is_other = extents[d].is_open && std::ranges::count(others, told) == 0;
+        if (is_other && others.size() < kOthersMax) others.push_back(told);
       }
     }
+    const std::vector<std::string> groups = groups_of(shapes, named);
     ShapeSets sets;
-    for (const int64_t unknown : {0, 1}) {
-      std::vector<Shape> set;
-      for (size_t i = 0; i < shapes.size(); ++i) {
-        set.push_back(shapes[i] ? *shapes[i] : shape_of(*declared_[i], named, unknown));
+    for (const int64_t other : others) {
+      for (const uint32_t chosen : by_count(groups.size())) {
+        std::map<std::string, int64_t> extents = named;
+        for (size_t g = 0; g < groups.size(); ++g) {
+          extents.emplace(groups[g], (chosen >> g & 1) != 0 ? other : 0);
+        }
+        std::vector<Shape> set;
+        for (size_t i = 0; i < shapes.size(); ++i) {
+          set.push_back(shapes[i] ? *shapes[i] : shape_of(*declared_[i], extents, other));
+        }
+        if (std::ranges::count(sets, set) == 0) sets.push_back(std::move(set));
       }
-      if (sets.empty() || sets[0] != set) sets.push_back(std::move(set));
     }
     return sets;
   }
 
  private:
-  static Shape shape_of(const DeclaredInput& input, const std::map<std::string, int64_t>& named,
-                        int64_t unknown) {
+  static constexpr size_t kOthersMax = 3;
+  static constexpr size_t kGroupsMax = 3;  // each set may be an import of the model
+
+  /// No symbol is a number alone with a `#` before it, as files have them.
+  static std::string group_of(const DeclaredInput& input, size_t axis) {
+    const std::string& symbol = input.extents[axis].symbol;
+    return symbol.empty() ? fmt::format("#{}", axis) : symbol;
+  }
+
+  std::vector<std::string> groups_of(std::span<const std::optional<Shape>> shapes,
+                                     const std::map<std::string, int64_t>& named) const {
+    std::vector<std::string> groups;
+    for (size_t i = 0; i < shapes.size(); ++i) {
+      for (size_t d = 0; !shapes[i] && d < declared_[i]->extents.size(); ++d) {
+        const std::string group = group_of(*declared_[i], d);
+        const bool is_first = declared_[i]->extents[d].is_open && !named.contains(group) &&
+                              std::ranges::count(groups, group) == 0;
+        if (is_first && groups.size() < kGroupsMax) groups.push_back(group);
+      }
+    }
+    return groups;
+  }
+
+  /// All sets of so many, as bits, smaller ones first.
+  static std::vector<uint32_t> by_count(size_t count) {
+    std::vector<uint32_t> sets;
+    for (uint32_t set = 0; set < 1U << count; ++set) sets.push_back(set);
+    std::ranges::stable_sort(sets, {}, [](uint32_t set) { return std::popcount(set); });
+    return sets;
+  }
+
+  /// `rest`: of groups beyond the most.
+  static Shape shape_of(const DeclaredInput& input, const std::map<std::string, int64_t>& extents,
+                        int64_t rest) {
     Shape shape;
-    for (const DeclaredInput::Extent& extent : input.extents) {
-      const auto known = named.find(extent.symbol);
-      const int64_t open = known == named.end() ? unknown : known->second;
-      shape.push_back(extent.is_open ? open : extent.value);
+    for (size_t d = 0; d < input.extents.size(); ++d) {
+      const auto known = extents.find(group_of(input, d));
+      const int64_t open = known == extents.end() ? rest : known->second;
+      shape.push_back(input.extents[d].is_open ? open : input.extents[d].value);
     }
     return shape;
   }

@@ -26,7 +26,8 @@ std::function<std::vector<std::vector<std::vector<Shape>>>(std::span<const Shape
 foresight(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs);
 
 /// Shapes of all inputs where those of some are known: LoadOptions::first_shapes. Extents of one
-/// name are alike; what is left open then is 0, as a cache is before its first token, or else 1.
+/// name are alike; what is left open then is 0, as a cache is before its first token, or else 1, or
+/// what another open extent is.
 std::function<std::vector<std::vector<Shape>>(std::span<const std::optional<Shape>> shapes)>
 first_shapes(std::shared_ptr<const OnnxModel> file, const std::vector<ModelValue>& inputs);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "leat/run/session.h"
+#include "leat/run/state_pairs.h"
 #include "leat/run/transfer.h"
 
 namespace leat {
@@ -125,23 +126,27 @@ Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shap
       sets[0].push_back(shapes[i].value_or(model().inputs[i].shape));
     }
   }
-  Result<void> taken;
+  std::optional<Error> first;
+  std::optional<size_t> best;
   for (size_t i = 0; i < sets.size(); ++i) {
-    const Result<void> now = take_shapes(sets[i]);
-    if (i == 0 || now) taken = now;  // what is said is what the best ones failed by
-    const bool is_last = i + 1 == sets.size();
-    if (!now || (!is_last && leaves_nothing())) continue;
-    for (State& state : states_) {
-      if (shapes[state.pair.input]) continue;
-      const ModelValue& input = model().inputs[state.pair.input];
-      state = {.pair = state.pair,
-               .is_set = true,
-               .shape = input.shape,
-               .value = HostTensor::zeros(input.dtype, input.shape)};
-    }
-    break;
+    const Result<void> taken = take_shapes(sets[i]);
+    if (!taken && !first) first = taken.error();
+    if (!taken) continue;
+    const bool is_good = !leaves_nothing() && !empties_states(model(), options_.states, shapes);
+    if (is_good || !best) best = i;
+    if (is_good) break;
   }
-  return taken;
+  if (!best) return *first;  // what is said is what the best ones failed by
+  TRY(take_shapes(sets[*best]));
+  for (State& state : states_) {
+    if (shapes[state.pair.input]) continue;
+    const ModelValue& input = model().inputs[state.pair.input];
+    state = {.pair = state.pair,
+             .is_set = true,
+             .shape = input.shape,
+             .value = HostTensor::zeros(input.dtype, input.shape)};
+  }
+  return {};
 }
 
 /// What the network is given: nothing for a state that lies where it reads it.

@@ -93,4 +93,15 @@ Result<std::vector<StatePair>> match_states(std::span<const std::string> texts,
   return all;
 }
 
+bool empties_states(const Model& model, std::span<const StatePair> states,
+                    std::span<const std::optional<Shape>> given) {
+  const auto is_empty = [](const Shape& shape) { return std::ranges::count(shape, 0) > 0; };
+  const bool gives_nothing = std::ranges::any_of(
+      given, [&](const std::optional<Shape>& shape) { return shape && is_empty(*shape); });
+  if (gives_nothing) return false;
+  return std::ranges::any_of(states, [&](const StatePair& pair) {
+    return !given[pair.input] && is_empty(model.outputs[pair.output].shape);
+  });
+}
+
 }  // namespace leat

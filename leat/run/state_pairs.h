@@ -16,4 +16,10 @@ namespace leat {
 /// invalid_argument, for a text of another form, or one that nothing of the model fits.
 Result<std::vector<StatePair>> match_states(std::span<const std::string> texts, const Model& model);
 
+/// Whether a state would have no elements after the first run although all that is given has some:
+/// what is empty stays so, and the model can hardly mean that. `given`: shapes of inputs that have
+/// a value.
+bool empties_states(const Model& model, std::span<const StatePair> states,
+                    std::span<const std::optional<Shape>> given);
+
 }  // namespace leat

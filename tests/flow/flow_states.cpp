@@ -64,6 +64,30 @@ std::string growing_model() {
   return model.SerializeAsString();
 }
 
+/// A cache of rows that grows, of a batch; its extents have no names.
+std::string nameless_cache_model() {
+  OnnxBuilder builder;
+  builder.input("x", {-1, 1, 2});
+  builder.input("past", {-2, -2, 2});
+  builder.node("Concat", {"past", "x"}, {"present"}).set("axis", 1);
+  builder.node("ReduceSum", {"present"}, {"y"}).set("keepdims", 0);
+  builder.output("y");
+  builder.output("present");
+  return builder.bytes();
+}
+
+/// A state whose rows have no name, and that broadcasting to none would keep empty.
+std::string nameless_sum_model() {
+  OnnxBuilder builder;
+  builder.input("x", {1, 2});
+  builder.input("before", {-2, 2});
+  builder.node("Add", {"before", "x"}, {"after"});
+  builder.node("ReduceSum", {"after"}, {"y"}).set("keepdims", 0);
+  builder.output("y");
+  builder.output("after");
+  return builder.bytes();
+}
+
 /// The state is of less than 8 bits an element, which lie in words.
 std::string narrow_model() {
   OnnxBuilder builder(21);
@@ -206,6 +230,22 @@ TEST_P(FlowStates, ValuesForRunsThatAreStarted) {
   const auto run = loaded_->start();
   ASSERT_OK(run);
   expect_state({5, 10});
+}
+
+TEST_P(FlowStates, BeginWithExtentsThatNobodyTells) {
+  for (int64_t batch : {1, 3}) {
+    load(nameless_cache_model(), {{1, 1}});
+    const std::vector<double> ones(static_cast<size_t>(2 * batch), 1);
+    for (int64_t run = 1; run < 4; ++run) {
+      const double sum = static_cast<double>(2 * batch * run);
+      expect_run({floats({batch, 1, 2}, ones), {}}, {sum});
+      EXPECT_EQ(loaded_->state(0).value().shape, (Shape{batch, run, 2}));
+    }
+  }
+  load(nameless_sum_model(), {{1, 1}});
+  expect_run({floats({1, 2}, {1, 2}), {}}, {3});
+  expect_run({floats({1, 2}, {1, 2}), {}}, {6});
+  expect_state({2, 4});
 }
 
 TEST_P(FlowStates, WhatDoesNotLieAloneGoesByTheHost) {

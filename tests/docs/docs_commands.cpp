@@ -175,6 +175,11 @@ class ReadersFolder : public testing::Test {
     for (const char* name : {"x.npy", "in.npy"})
       write_array(folder_ / name, "1, 1, 28, 28", pixels());
     fs::copy_file(kSource / "examples" / "kernels" / "add.ir", folder_ / "add.ir");
+    fs::copy_file(kSource / "examples" / "states" / "echo.onnx", folder_ / "echo.onnx");
+    const std::array<float, 4> one = {1, 0, 0, 0};
+    write_array(folder_ / "chunks.npy", "3, 1, 4",
+                {std::string(reinterpret_cast<const char*>(one.data()), sizeof one) +
+                 std::string(2 * sizeof one, '\0')});
     for (const char* name : {"a.npy", "b.npy"}) {
       write_array(folder_ / name, "1000,", std::string(1000 * sizeof(float), '\0'));
     }

@@ -178,7 +178,7 @@ Result<Model> make_first(const std::shared_ptr<const OnnxModel>& file, const Mod
     Result<Model> now = file->specialised(tried);
     if (!now && !first) first = now.error();
     if (!now) continue;
-    const bool is_good = !empties_states(*now, states, shapes);
+    const bool is_good = !leaves_nothing(*now, states, shapes);
     if (!is_good && best) continue;
     best = std::move(*now);
     known = std::move(tried);

@@ -169,21 +169,6 @@ std::vector<ModelValue> values_wanted(const LoadedModel& model,
   return values;
 }
 
-/// Of a model with states, through host tensors. Nothing runs before the outputs are seen to fit,
-/// as no run is undone.
-Result<void> run_with_states(leat_model& model, std::span<const leat_tensor> inputs,
-                             std::span<leat_tensor> outputs) {
-  LoadedModel& loaded = *model.loaded;
-  TRY_ASSIGN(const std::vector<HostTensor> given, values_of(loaded, inputs));
-  TRY(loaded.take_shapes_of(given));
-  TRY_ASSIGN(const bool has_memory, accept_outputs(values_wanted(loaded, outputs), outputs));
-  if (!has_memory) return {};
-  TRY_ASSIGN(std::vector<HostTensor> results, loaded.run(given));
-  TRY(read_states(model, outputs, results));
-  copy_results(results, outputs);
-  return {};
-}
-
 /// Of a model in parts, which tells the sizes of its outputs by running: a call that only asks for
 /// them, or has too little memory, leaves the results for the next one with equal inputs.
 Result<void> run_in_parts(leat_model& model, std::span<const leat_tensor> inputs,
@@ -206,6 +191,22 @@ Result<void> run_in_parts(leat_model& model, std::span<const leat_tensor> inputs
     model.described_inputs = std::move(given);
     return has_memory ? Result<void>() : has_memory.error();
   }
+  copy_results(results, outputs);
+  return {};
+}
+
+/// Of a model with states, through host tensors. Nothing runs before the outputs are seen to fit,
+/// as no run is undone.
+Result<void> run_with_states(leat_model& model, std::span<const leat_tensor> inputs,
+                             std::span<leat_tensor> outputs) {
+  LoadedModel& loaded = *model.loaded;
+  TRY_ASSIGN(const std::vector<HostTensor> given, values_of(loaded, inputs));
+  TRY(loaded.take_shapes_of(given));
+  if (loaded.is_in_parts()) return run_in_parts(model, inputs, outputs);  // for these shapes
+  TRY_ASSIGN(const bool has_memory, accept_outputs(values_wanted(loaded, outputs), outputs));
+  if (!has_memory) return {};
+  TRY_ASSIGN(std::vector<HostTensor> results, loaded.run(given));
+  TRY(read_states(model, outputs, results));
   copy_results(results, outputs);
   return {};
 }

@@ -309,7 +309,6 @@ class LoadedModel {
   Result<void> check_states_there() const;
   State* state_of_input(size_t input);
   void take_values(std::span<const HostTensor> inputs);
-  bool leaves_nothing() const;
   Result<void> wait_for_states();
   Result<void> take_missing_shapes(std::span<const std::optional<Shape>> shapes);
   Result<std::vector<HostTensor>> values_of_run(std::span<const HostTensor> inputs);

@@ -103,18 +103,6 @@ void LoadedModel::take_values(std::span<const HostTensor> inputs) {
   }
 }
 
-/// Whether a result that is no state has no element: of shapes that were guessed, a sign that they
-/// are wrong.
-bool LoadedModel::leaves_nothing() const {
-  const std::vector<ModelValue>& outputs = model().outputs;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const bool is_state =
-        std::ranges::any_of(states_, [&](const State& state) { return state.pair.output == i; });
-    if (!is_state && element_count(outputs[i].shape) == 0) return true;
-  }
-  return false;
-}
-
 /// States that have no value yet are zeros, of the first shapes that the model can have.
 Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shape>> shapes) {
   ShapeSets sets;
@@ -132,7 +120,7 @@ Result<void> LoadedModel::take_missing_shapes(std::span<const std::optional<Shap
     const Result<void> taken = take_shapes(sets[i]);
     if (!taken && !first) first = taken.error();
     if (!taken) continue;
-    const bool is_good = !leaves_nothing() && !empties_states(model(), options_.states, shapes);
+    const bool is_good = !leaves_nothing(model(), options_.states, shapes);
     if (is_good || !best) best = i;
     if (is_good) break;
   }

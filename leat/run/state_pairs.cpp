@@ -93,15 +93,18 @@ Result<std::vector<StatePair>> match_states(std::span<const std::string> texts,
   return all;
 }
 
-bool empties_states(const Model& model, std::span<const StatePair> states,
+bool leaves_nothing(const Model& model, std::span<const StatePair> states,
                     std::span<const std::optional<Shape>> given) {
   const auto is_empty = [](const Shape& shape) { return std::ranges::count(shape, 0) > 0; };
   const bool gives_nothing = std::ranges::any_of(
       given, [&](const std::optional<Shape>& shape) { return shape && is_empty(*shape); });
   if (gives_nothing) return false;
-  return std::ranges::any_of(states, [&](const StatePair& pair) {
-    return !given[pair.input] && is_empty(model.outputs[pair.output].shape);
-  });
+  for (size_t i = 0; i < model.outputs.size(); ++i) {
+    const auto pair = std::ranges::find(states, i, &StatePair::output);
+    const bool is_told = pair != states.end() && given[pair->input];
+    if (!is_told && is_empty(model.outputs[i].shape)) return true;
+  }
+  return false;
 }
 
 }  // namespace leat

@@ -16,10 +16,10 @@ namespace leat {
 /// invalid_argument, for a text of another form, or one that nothing of the model fits.
 Result<std::vector<StatePair>> match_states(std::span<const std::string> texts, const Model& model);
 
-/// Whether a state would have no elements after the first run although all that is given has some:
-/// what is empty stays so, and the model can hardly mean that. `given`: shapes of inputs that have
-/// a value.
-bool empties_states(const Model& model, std::span<const StatePair> states,
+/// Whether an output, or a state that is not given, would have no elements after the first run
+/// although all that is given has some: such a state stays empty, and the model can hardly mean
+/// either. `given`: shapes of inputs that have a value.
+bool leaves_nothing(const Model& model, std::span<const StatePair> states,
                     std::span<const std::optional<Shape>> given);
 
 }  // namespace leat

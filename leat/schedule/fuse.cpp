@@ -195,6 +195,13 @@ bool moves_only(const Node& node) {
          node.exprs.node(node.results[0].value).kind == ExprKind::load;
 }
 
+// Each of the reader's loads of the tensor becomes all that the view is.
+bool may_substitute(const Node& reader, const Node& view, TensorId tensor) {
+  const auto input = std::ranges::find(reader.inputs, tensor) - reader.inputs.begin();
+  const size_t loads = load_count(reader, static_cast<uint32_t>(input));
+  return weight_of(reader.exprs) + loads * weight_of(view.exprs) <= kFusedWeightMax;
+}
+
 void substitute(Node& reader, const Node& view, TensorId tensor) {
   const Node old = reader;
   reader.exprs = {};
@@ -230,14 +237,6 @@ void substitute(Node& reader, const Node& view, TensorId tensor) {
 }
 
 namespace {
-
-/// What the reader will weigh at most: each of its loads of the tensor becomes all that the view
-/// is.
-size_t weight_in_reader(const Node& reader, const Node& view, TensorId tensor) {
-  const auto input = std::ranges::find(reader.inputs, tensor) - reader.inputs.begin();
-  const size_t loads = load_count(reader, static_cast<uint32_t>(input));
-  return weight_of(reader.exprs) + loads * weight_of(view.exprs);
-}
 
 class Fusion {
  public:
@@ -313,7 +312,7 @@ class Fusion {
     Node& reader = graph_.nodes[*r];
     if (reader.reshape || reader.program) return false;
     if (distinct_inputs(reader, view, tensor) + 1 > target_.buffer_bindings_max) return false;
-    if (weight_in_reader(reader, view, tensor) > kFusedWeightMax) return false;
+    if (!may_substitute(reader, view, tensor)) return false;
     Node fused = reader;
     substitute(fused, view, tensor);
     if (!(moves ? stays_fast(reader, fused, view, tensor) : takes_factor(reader, fused, tensor))) {

@@ -14,6 +14,9 @@ void fuse(Graph& graph, const Target& target);
 /// Whether the node only moves elements: its result is one load, no arithmetic on values.
 bool moves_only(const Node& node);
 
+/// Whether the reader does not grow beyond what a kernel may be, when it computes what `view` does.
+bool may_substitute(const Node& reader, const Node& view, TensorId tensor);
+
 /// Rewrites `reader` so that where it loads `tensor` it computes what `view`, a map node that
 /// writes all of it, computes.
 void substitute(Node& reader, const Node& view, TensorId tensor);

@@ -49,7 +49,10 @@ class Moves {
     for (size_t n = 0; n < graph.nodes.size(); ++n) {
       const Node& node = graph.nodes[n];
       for (const NodeResult& result : node.results) ++writers_[result.output];
-      for (const TensorId input : node.inputs) add_reader(input, n);
+      for (const TensorId input : node.inputs) {
+        std::vector<size_t>& readers = readers_[input];
+        if (readers.empty() || readers.back() != n) readers.push_back(n);
+      }
     }
     for (const TensorId output : graph.outputs) writers_[output] += 2;  // never seen through
   }
@@ -64,11 +67,6 @@ class Moves {
   }
 
  private:
-  void add_reader(TensorId tensor, size_t n) {
-    std::vector<size_t>& readers = readers_[tensor];
-    if (std::ranges::find(readers, n) == readers.end()) readers.push_back(n);
-  }
-
   bool is_view(const Node& node) const {
     return moves_only(node) && !node.reshape && writers_[node.results[0].output] == 1 &&
            is_whole(graph_, node, node.results[0]);
@@ -82,27 +80,26 @@ class Moves {
   /// Where a reshape reads it, that is a copy afterwards: one for the view's own.
   void spread(size_t n) {
     const TensorId tensor = graph_.nodes[n].results[0].output;
-    const std::vector<size_t> readers = readers_[tensor];
+    const std::vector<size_t>& readers = readers_[tensor];  // behind it: none has changed yet
     const auto is_reshape = [&](size_t r) { return graph_.nodes[r].reshape; };
     const auto reshapes = std::ranges::count_if(readers, is_reshape);
     if (readers.empty() || reshapes > 1 || (readers.size() == 1 && reshapes == 0)) return;
-    if (!std::ranges::all_of(readers, [&](size_t r) { return reads_through(graph_.nodes[r]); })) {
-      return;
-    }
     const Node view = graph_.nodes[n];
+    const bool is_read_through = std::ranges::all_of(readers, [&](size_t r) {
+      return reads_through(graph_.nodes[r]) && may_substitute(graph_.nodes[r], view, tensor);
+    });
+    if (!is_read_through) return;
     for (const size_t r : readers) {
       Node& reader = graph_.nodes[r];
       substitute(reader, view, tensor);
       reader.reshape = false;
-      for (const TensorId input : reader.inputs) add_reader(input, r);
     }
-    for (const TensorId input : view.inputs) std::erase(readers_[input], n);
     graph_.nodes[n].results.clear();
   }
 
   Graph& graph_;
   std::vector<size_t> writers_;
-  std::vector<std::vector<size_t>> readers_;
+  std::vector<std::vector<size_t>> readers_;  // as there were
 };
 
 }  // namespace

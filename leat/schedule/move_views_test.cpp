@@ -101,5 +101,23 @@ TEST(MoveViews, WhatAComputationReadsTooStays) {
   EXPECT_EQ(copies_of(net.graph), 3);  // one reader is no move
 }
 
+// Each is read by two that only move elements, so that all could be read through by the last one.
+TEST(MoveViews, AChainOfThemIsCut) {
+  Net net({400, 2});
+  const auto less = [&](TensorId x) {
+    return slice(net.graph, "less", x, {.starts = {1}, .ends = {INT64_MAX}, .axes = {0}}).value();
+  };
+  TensorId x = net.source;
+  for (int i = 0; i < 300; ++i) {
+    x = less(x);
+    net.graph.outputs.push_back(net.end(less(x)));
+  }
+  copies_of(net.graph);
+  size_t most = 0;
+  for (const Node& node : net.graph.nodes) most = std::max(most, node.exprs.size());
+  EXPECT_GT(most, 50u);
+  EXPECT_LE(most, 260u);
+}
+
 }  // namespace
 }  // namespace leat

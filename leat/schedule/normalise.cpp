@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "leat/base/target_facts.h"
+#include "leat/schedule/copy_node.h"
 #include "leat/schedule/join_concats.h"
 #include "leat/schedule/round_products.h"
 #include "leat/schedule/split_wide.h"
@@ -25,22 +26,6 @@ Result<void> check_shapes(const Graph& graph) {
   return {};
 }
 
-Node copy_node(Graph& graph, TensorId input) {
-  const Tensor source = graph.tensors[input];
-  Node copy;
-  copy.name = "copy_of_" + source.name;
-  copy.op = "Identity";
-  copy.inputs = {input};
-  copy.extents = source.shape;
-  const ScalarType type = scalar_type_of(source.dtype);
-  std::vector<ExprId> axes;
-  for (uint32_t d = 0; d < source.shape.size(); ++d) axes.push_back(copy.exprs.axis(d));
-  copy.results.push_back({graph.add_tensor(source.name, source.dtype, source.shape),
-                          copy.exprs.load(0, type, std::move(axes)),
-                          affine_axes(source.shape.size())});
-  return copy;
-}
-
 /// A graph output that is also an input or a constant needs a kernel that copies it.
 void copy_unwritten_outputs(Graph& graph) {
   std::vector<bool> written(graph.tensors.size(), false);
@@ -49,7 +34,7 @@ void copy_unwritten_outputs(Graph& graph) {
   }
   for (TensorId& output : graph.outputs) {
     if (written[output]) continue;
-    graph.nodes.push_back(copy_node(graph, output));
+    graph.nodes.push_back(copy_node(graph, output, graph.tensors[output].dtype));
     output = graph.nodes.back().results[0].output;
     written.push_back(true);
   }

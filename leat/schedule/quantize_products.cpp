@@ -160,7 +160,8 @@ class Quantizing {
     const auto known = weights_.find({id, is_kept});
     if (known != weights_.end()) return known->second;
     const ConstantValue whole = graph_.tensors[id].constant;
-    const std::string name = "quantized_" + graph_.tensors[id].name;
+    std::string name = "quantized_" + graph_.tensors[id].name + "/";
+    for (const bool kept : is_kept) name += kept ? 'c' : 'k';
     ConstantMemory* const memory = graph_.memory.get();
     ConstantValue values = memory ? memory->other_of(name, whole, DType::i8) : nullptr;
     ConstantValue scales = memory ? memory->other_of(name + "/scale", whole, DType::f32) : nullptr;

@@ -12,6 +12,7 @@
 
 #include "leat/base/half.h"
 #include "leat/base/target_facts.h"
+#include "leat/schedule/copy_node.h"
 #include "leat/schedule/f32_products.h"
 #include "leat/schedule/fuse.h"
 #include "leat/schedule/layout.h"
@@ -70,22 +71,6 @@ bool may_round_before(const Node& node) {
                           node.reduce_op == ReduceOp::max_number;
   return is_extreme && value.kind == ExprKind::accumulator &&
          is_plain_load(node.exprs.node(node.element));
-}
-
-/// A copy of `tensor` in a narrower type.
-Node rounding_copy(Graph& graph, TensorId tensor, DType dtype) {
-  const Tensor source = graph.tensors[tensor];
-  Node copy;
-  copy.name = "rounded_" + source.name;
-  copy.op = "Cast";
-  copy.inputs = {tensor};
-  copy.extents = source.shape;
-  std::vector<ExprId> axes;
-  for (uint32_t d = 0; d < source.shape.size(); ++d) axes.push_back(copy.exprs.axis(d));
-  copy.results.push_back({graph.add_tensor(copy.name, dtype, source.shape),
-                          copy.exprs.load(0, ScalarType::f32, std::move(axes)),
-                          affine_axes(source.shape.size())});
-  return copy;
 }
 
 class Rounding {
@@ -201,7 +186,7 @@ class Rounding {
         }
         const auto [copy, is_first] = copies.try_emplace(id, kNoTensor);
         if (is_first) {
-          nodes.push_back(rounding_copy(graph_, id, narrow_));
+          nodes.push_back(copy_node(graph_, id, narrow_));
           copy->second = nodes.back().results[0].output;
         }
         id = copy->second;

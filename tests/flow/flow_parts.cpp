@@ -9,6 +9,7 @@
 #include "leat/model/onnx_import.h"
 #include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
+#include "tests/flow/flow_values.h"
 #include "tests/ops/tested_devices.h"
 
 namespace leat {
@@ -34,18 +35,6 @@ OnnxModel chosen_model() {
   builder.output("y");
   builder.output("z");
   return std::move(OnnxModel::parse(builder.bytes(), "chosen.onnx")).value();
-}
-
-HostTensor floats(const std::vector<double>& values) {
-  HostTensor made = HostTensor::zeros(DType::f32, {std::ssize(values)});
-  for (size_t i = 0; i < values.size(); ++i) made.set_number(static_cast<int64_t>(i), values[i]);
-  return made;
-}
-
-std::vector<double> numbers(const HostTensor& tensor) {
-  std::vector<double> values;
-  for (int64_t i = 0; i < element_count(tensor.shape); ++i) values.push_back(tensor.number(i));
-  return values;
 }
 
 class FlowParts : public DeviceTest {

@@ -12,6 +12,7 @@
 #include "leat/run/compiling_cpu_test.h"
 #include "leat/run/session.h"
 #include "leat/run/state_pairs.h"
+#include "tests/flow/flow_values.h"
 #include "tests/ops/tested_devices.h"
 
 namespace leat {
@@ -20,18 +21,6 @@ namespace {
 constexpr uint64_t kLongNs = 60'000'000'000;
 
 using Values = std::vector<HostTensor>;
-
-HostTensor floats(Shape shape, const std::vector<double>& values) {
-  HostTensor made = HostTensor::zeros(DType::f32, std::move(shape));
-  for (size_t i = 0; i < values.size(); ++i) made.set_number(static_cast<int64_t>(i), values[i]);
-  return made;
-}
-
-std::vector<double> numbers(const HostTensor& tensor) {
-  std::vector<double> values;
-  for (int64_t i = 0; i < element_count(tensor.shape); ++i) values.push_back(tensor.number(i));
-  return values;
-}
 
 /// The state is half of itself and the input, and y what it was and the input.
 std::string decaying_model() {

@@ -542,6 +542,36 @@ TEST(RoundedProducts, InI8TakeAQuarterOfTheWeights) {
   }
 }
 
+// The same weights, multiplied along one axis and along the other: each has scales of its own, also
+// where a model for other shapes may find them.
+TEST(RoundedProducts, InI8ByBothAxesOfWeights) {
+  Graph graph;
+  graph.memory = std::make_shared<ConstantMemory>();
+  graph.inputs = {graph.add_tensor("x", DType::f32, {4, 16})};
+  HostTensor weights = random_tensor({16, 16}, 5);
+  for (int64_t i = 0; i < 256; ++i)
+    weights.set_number(i, weights.number(i) * static_cast<double>(1 + i / 16));
+  const TensorId w = graph.add_constant("w", std::move(weights));
+  const TensorId x = graph.inputs[0];
+  graph.outputs = {matmul(graph, "y", x, w).value(),
+                   gemm(graph, "z", x, w, kNoTensor, {.transpose_b = true}).value()};
+  const HostTensor given = random_tensor({4, 16}, 3);
+  const std::vector<HostTensor> want = evaluate(graph, {&given, 1}).value();
+  for (int round = 0; round < 2; ++round) {
+    const auto got = run_interpreted(graph, x86("+avx512f,+avx512vnni"),
+                                     {.precision = Precision::i8}, {&given, 1}, Openness::none);
+    ASSERT_TRUE(got);
+    for (size_t output : {0u, 1u}) {
+      for (int64_t i = 0; i < 64; ++i) {
+        // Of a sum of 16: a step of 1/254 of the weights' largest, of 1/255 of the range of x.
+        const double largest = output == 0 ? 16 : 1 + static_cast<double>(i % 16);
+        const double bound = 16 * largest * (1.0 / 254 + 2.0 / 255 + 2.0 / (254 * 255));
+        EXPECT_NEAR((*got)[output].number(i), want[output].number(i), bound) << output;
+      }
+    }
+  }
+}
+
 // A range of one number, and columns of zeros.
 TEST(RoundedProducts, InI8OfNothing) {
   Graph graph;
